@@ -1,0 +1,57 @@
+"""Run a function right after a module has been imported, without importing it ourselves.
+
+``import rsdet`` has to be quick (no torch), and yet ``YOLO("vmc-detr.yaml")`` must work after it. So rsdet waits: the
+finder below notices when Ultralytics is imported, by whomever, and then connects the seam.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+
+class _Loader(Loader):
+    def __init__(self, inner: Loader, then: Callable[[], None]):
+        self._inner, self._then = inner, then
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._inner.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__.loader = self._inner  # leave no trace: inspect, pickle and reload see the real loader
+        module.__loader__ = self._inner
+        self._inner.exec_module(module)
+        self._then()
+
+
+class _Finder(MetaPathFinder):
+    def __init__(self) -> None:
+        self.waiting: dict[str, Callable[[], None]] = {}
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        then = self.waiting.pop(fullname, None)
+        if then is None:
+            return None
+        spec = importlib.util.find_spec(fullname)  # our entry is gone, so the ordinary finders answer
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader, then)
+        return spec
+
+
+_finder = _Finder()
+
+
+def when_imported(name: str, then: Callable[[], None]) -> None:
+    """Call ``then`` once ``name`` has been imported; at once if it already is."""
+    if name in sys.modules:
+        then()
+        return
+    _finder.waiting[name] = then
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)

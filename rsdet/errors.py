@@ -1,0 +1,50 @@
+"""The one error family a user ever meets.
+
+Every message is a single line of the form "what was received; what was expected; what to do". The command line prints
+it without a traceback and exits with status 2; the Python API raises it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RSDetError(Exception):
+    """A problem with the input that the user can mend. The message is one line and ends with the remedy."""
+
+    exit_code = 2
+
+
+class ConfigError(RSDetError):
+    """An unknown key, an unknown module or a wrong value in a YAML or on the command line."""
+
+
+class DataError(RSDetError):
+    """A dataset, an image or a label file that cannot be used as it is."""
+
+
+class CheckpointError(RSDetError):
+    """A weights file that is missing, unsafe or does not fit."""
+
+
+class MissingDependencyError(RSDetError):
+    """An optional package is needed and not installed; the message names the extra to install."""
+
+
+class ExportError(RSDetError):
+    """An exported artifact could not be made or does not agree with the model it came from."""
+
+
+def nearest(word: str, known: Iterable[str], n: int = 3) -> str:
+    """Return a hint such as `` Did you mean 'imgsz'?``, or an empty string when nothing is close.
+
+    Args:
+        word: What the user wrote.
+        known: The words that would have been accepted.
+        n: Largest number of suggestions.
+    """
+    # Compare case-insensitively, suggest the true spelling.
+    by_lower = {str(k).lower(): str(k) for k in known}
+    hits = [by_lower[h] for h in difflib.get_close_matches(str(word).lower(), by_lower, n=n, cutoff=0.5)]
+    return f" Did you mean {' or '.join(repr(h) for h in hits)}?" if hits else ""

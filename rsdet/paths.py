@@ -1,0 +1,28 @@
+"""Where the shipped YAML files lie: the same answer from a wheel, an editable install and a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def _room(name: str) -> Path:
+    # A wheel carries the folders inside the package (see pyproject.toml); a checkout has them beside it.
+    inside = PACKAGE / name
+    return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+def cfg_dir() -> Path:
+    """Folder of the defaults and the model YAMLs."""
+    return _room("cfg")
+
+
+def datasets_dir() -> Path:
+    """Folder of the dataset YAMLs."""
+    return _room("datasets")
+
+
+def assets_dir() -> Path:
+    """Folder of the small files that belong to the demo."""
+    return PACKAGE / "assets"
