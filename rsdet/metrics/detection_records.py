@@ -1,0 +1,176 @@
+"""What an evaluation compares: the true boxes and the detections of each image, and their COCO JSON readers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from rsdet.errors import DataError
+
+
+def _boxes(value: object, what: str, image_id: object) -> np.ndarray:
+    boxes = np.asarray(value, dtype=np.float64)
+    boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise DataError(f"image {image_id!r}: {what} have shape {boxes.shape}; expected (N, 4) x1 y1 x2 y2 in pixels")
+    bad = ~np.isfinite(boxes).all(1) | (boxes[:, 2:] < boxes[:, :2]).any(1)
+    if bad.any():
+        i = int(np.flatnonzero(bad)[0])
+        raise DataError(
+            f"image {image_id!r}: {what}[{i}] is {boxes[i].tolist()}; expected finite x1 <= x2 and y1 <= y2 in pixels; "
+            "check the box format (xyxy, not xywh) and the model output for NaN"
+        )
+    return boxes
+
+
+def _column(value: object, n: int, dtype: type, what: str, image_id: object) -> np.ndarray:
+    column = np.asarray(value).reshape(-1)
+    if len(column) != n:
+        raise DataError(f"image {image_id!r}: {len(column)} {what} for {n} boxes; expected one per box")
+    if column.size and not np.isfinite(column.astype(np.float64)).all():
+        raise DataError(f"image {image_id!r}: {what} hold NaN or infinity; expected finite numbers")
+    return column.astype(dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTruth:
+    """The true boxes of one image.
+
+    Attributes:
+        image_id: Number or name, unique in the dataset.
+        size_hw: Height and width of the original image in px.
+        boxes_xyxy: (N, 4) boxes in px of the original image; stored as float64.
+        classes: (N,) class numbers.
+        ignore_xyxy: (M, 4) ignored regions, without a class.
+        tags: Words to report separately, such as ``{"inshore"}``.
+        crowd: (N,) true where a box is a COCO crowd: detections of its class inside it count neither way.
+    """
+
+    image_id: Hashable
+    size_hw: tuple[int, int]
+    boxes_xyxy: np.ndarray
+    classes: np.ndarray
+    ignore_xyxy: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+    tags: frozenset[str] = frozenset()
+    crowd: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "boxes_xyxy", _boxes(self.boxes_xyxy, "true boxes", self.image_id))
+        put(self, "ignore_xyxy", _boxes(self.ignore_xyxy, "ignored regions", self.image_id))
+        n = len(self.boxes_xyxy)
+        put(self, "classes", _column(self.classes, n, np.int64, "classes", self.image_id))
+        crowd = np.zeros(n) if self.crowd is None else self.crowd
+        put(self, "crowd", _column(crowd, n, np.bool_, "crowd flags", self.image_id))
+        put(self, "tags", frozenset([self.tags] if isinstance(self.tags, str) else self.tags))
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDetections:
+    """The detections of one image: boxes (N, 4) xyxy in px of the original image, scores (N,), classes (N,)."""
+
+    image_id: Hashable
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "boxes_xyxy", _boxes(self.boxes_xyxy, "detected boxes", self.image_id))
+        n = len(self.boxes_xyxy)
+        put(self, "scores", _column(self.scores, n, np.float64, "scores", self.image_id))
+        put(self, "classes", _column(self.classes, n, np.int64, "classes", self.image_id))
+
+    def pick(self, index: np.ndarray) -> ImageDetections:
+        """Return the detections at `index` (a mask or positions), in that order."""
+        return ImageDetections(self.image_id, self.boxes_xyxy[index], self.scores[index], self.classes[index])
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The true boxes of a dataset: its images and, where known, the class names."""
+
+    images: tuple[ImageTruth, ...]
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[ImageTruth]:
+        return iter(self.images)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def _load(source: object, what: str) -> object:
+    if not isinstance(source, str | Path):
+        return source
+    try:
+        return json.loads(Path(source).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise DataError(f"{what} {source}: {e}; expected a readable COCO JSON file; check the path") from e
+
+
+def truth_from_coco(source: Mapping | str | Path, *, ignore_classes: Collection[int | str] = ()) -> Truth:
+    """Read a COCO annotation file or dict.
+
+    Args:
+        source: ``{"images": [{id, height, width}], "annotations": [{image_id, category_id, bbox xywh, iscrowd}],
+            "categories": [{id, name}]}``; an image may carry ``"tags": ["inshore"]``.
+        ignore_classes: Ids or names of categories whose boxes are regions to ignore, e.g. ``("ignored regions",)``.
+
+    Raises:
+        DataError: The file cannot be read, a key is missing, or an annotation names an unknown image.
+    """
+    data = _load(source, "truth")
+    try:
+        names = {int(c["id"]): str(c["name"]) for c in data.get("categories", [])}
+        ignored = {c for c, name in names.items() if c in ignore_classes or name in ignore_classes}
+        found: dict[Hashable, list] = {image["id"]: [] for image in data["images"]}
+        for a in data["annotations"]:
+            x, y, w, h = a["bbox"]
+            found[a["image_id"]].append((x, y, x + w, y + h, int(a["category_id"]), bool(a.get("iscrowd", 0))))
+        images = []
+        for image in data["images"]:
+            boxes = [r for r in found[image["id"]] if r[4] not in ignored]
+            images.append(
+                ImageTruth(
+                    image_id=image["id"],
+                    size_hw=(int(image["height"]), int(image["width"])),
+                    boxes_xyxy=[r[:4] for r in boxes],
+                    classes=[r[4] for r in boxes],
+                    ignore_xyxy=[r[:4] for r in found[image["id"]] if r[4] in ignored],
+                    tags=frozenset(image.get("tags", ())),
+                    crowd=[r[5] for r in boxes],
+                )
+            )
+    except (KeyError, TypeError, ValueError, AttributeError) as e:
+        raise DataError(
+            f"truth is no COCO annotation set ({type(e).__name__}: {e}); expected images, annotations and categories "
+            "with ids that fit together; convert other formats with rsdet convert"
+        ) from e
+    return Truth(tuple(images), {c: n for c, n in names.items() if c not in ignored})
+
+
+def detections_from_coco(source: Sequence[Mapping] | str | Path) -> list[ImageDetections]:
+    """Read a COCO result list or file, ``[{image_id, category_id, bbox xywh, score}]``, grouped by image.
+
+    Raises:
+        DataError: The file cannot be read, a key is missing, or a box is not finite or has a negative size.
+    """
+    found: dict[Hashable, list] = {}
+    try:
+        for r in _load(source, "detections"):
+            x, y, w, h = r["bbox"]
+            found.setdefault(r["image_id"], []).append((x, y, x + w, y + h, r["score"], r["category_id"]))
+    except (KeyError, TypeError, ValueError) as e:
+        raise DataError(
+            f"detections are no COCO result list ({type(e).__name__}: {e}); expected a list of image_id, category_id, "
+            "bbox (x, y, w, h) and score"
+        ) from e
+    return [
+        ImageDetections(i, [r[:4] for r in rows], [r[4] for r in rows], [r[5] for r in rows])
+        for i, rows in found.items()
+    ]

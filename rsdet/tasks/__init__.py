@@ -1,0 +1,1 @@
+"""One folder per task; each holds only what differs from Ultralytics."""

@@ -1,0 +1,78 @@
+"""Prediction: Ultralytics' predictors with pictures in which tiny objects can be seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ultralytics.engine.results import Results
+from ultralytics.models.rtdetr.predict import RTDETRPredictor
+from ultralytics.models.yolo.detect.predict import DetectionPredictor
+
+from rsdet import quiet
+
+
+class DetectResults(Results):
+    """Ultralytics' result with our drawing and COCO rows; everything else is inherited."""
+
+    def plot(self, **kwargs: Any) -> np.ndarray:
+        """Draw the boxes: thin for tiny objects, labels only where there is room, a legend outside the picture.
+
+        Args:
+            **kwargs: ``labels`` (bool), ``boxes`` (bool), ``line_width`` (px) and ``img`` are honoured; arguments for
+                masks and key points do not apply.
+
+        Returns:
+            (H', W, 3) uint8 BGR, higher than the image by the legend.
+        """
+        from rsdet.tasks.detect.visual import draw
+
+        img = kwargs.get("img")
+        img = self.orig_img if img is None else img
+        if self.boxes is None or not kwargs.get("boxes", True):
+            return np.ascontiguousarray(img)
+        boxes = self.boxes.cpu().numpy()
+        return draw(
+            np.ascontiguousarray(img),
+            boxes.xyxy,
+            boxes.conf,
+            boxes.cls.astype(int),
+            self.names,
+            line=kwargs.get("line_width"),
+            labels="auto" if kwargs.get("labels", True) else "none",
+        )
+
+    def to_coco(self, image_id: int | str) -> list[dict[str, Any]]:
+        """Rows of a COCO results file: ``bbox`` is x, y, w, h in pixels of the original image, ids start at 1."""
+        boxes = self.boxes.cpu().numpy()
+        xywh = np.concatenate([boxes.xyxy[:, :2], boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]], 1)
+        return [
+            {
+                "image_id": image_id,
+                "category_id": int(c) + 1,
+                "bbox": [round(float(v), 3) for v in b],
+                "score": round(float(s), 5),
+            }
+            for b, s, c in zip(xywh, boxes.conf, boxes.cls, strict=True)
+        ]
+
+
+class _OurPredictor:
+    def __init__(self, *args: Any, **kwargs: Any):
+        quiet.no_font_download()
+        super().__init__(*args, **kwargs)
+
+    def postprocess(self, *args: Any, **kwargs: Any) -> list[Results]:
+        """Boxes in original pixels, as our result type."""
+        results = super().postprocess(*args, **kwargs)
+        for r in results:
+            r.__class__ = DetectResults  # same data; only the drawing differs
+        return results
+
+
+class RTDETRPredict(_OurPredictor, RTDETRPredictor):
+    """Predictor of the RT-DETR family."""
+
+
+class YOLOPredict(_OurPredictor, DetectionPredictor):
+    """Predictor of the YOLO family."""

@@ -1,0 +1,154 @@
+"""Training of detectors: Ultralytics' trainers with our models, and with nothing lost when something goes wrong.
+
+Importing this module imports rsdet, so the child processes of multi-GPU training, which unpickle the trainer class,
+have every registration.
+"""
+
+from __future__ import annotations
+
+import os
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from ultralytics.cfg import DEFAULT_CFG
+from ultralytics.models.rtdetr.train import RTDETRTrainer
+from ultralytics.models.yolo.detect.train import DetectionTrainer
+from ultralytics.utils import LOGGER, RANK
+
+from rsdet import quiet
+from rsdet.data.images import check_images
+from rsdet.errors import DataError, RSDetError
+from rsdet.tasks.detect.model import RTDETRModel, YOLOModel, transfer
+from rsdet.tasks.detect.val import RTDETRVal, YOLOVal
+
+MAX_BAD_STEPS = 10  # consecutive optimizer steps with a loss that is not finite before training is given up
+
+
+class TrainingFailed(RSDetError):
+    """Training cannot go on; the message names the last good checkpoint."""
+
+
+class _OurTrainer:
+    """What both families share."""
+
+    model_class: type
+    validator_class: type
+
+    def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None):
+        quiet.no_font_download()
+        self._bad_steps = 0
+        super().__init__(cfg, overrides, _callbacks)
+
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> torch.nn.Module:
+        """Build our model and take over what fits of the weights, with a report of it."""
+        model = self.model_class(
+            cfg, nc=self.data["nc"], ch=self.data.get("channels", 3), verbose=verbose and RANK == -1
+        )
+        self.set_model_names_for_load(model)
+        if weights is not None:
+            report = transfer(model, weights)
+            if RANK in {-1, 0}:
+                LOGGER.info(_transfer_line(report, len(model.state_dict())))
+            if getattr(weights, "names", None) is not None:
+                model.load(weights, verbose=False)  # also maps the rows of the class heads by name
+        return model
+
+    def get_dataset(self) -> dict[str, Any]:
+        """Ultralytics' check of the data YAML, its errors as one line."""
+        try:
+            return super().get_dataset()
+        except RuntimeError as e:
+            raise DataError(f"{' '.join(str(e.__cause__ or e).split())}") from e
+
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
+        """Build the stock dataset, then look at the header of every image once."""
+        dataset = super().build_dataset(img_path, mode, batch)
+        if RANK in {-1, 0} and mode == "train":
+            check_images(dataset.im_files, channels=self.data.get("channels", 3))
+            if not any(len(label["cls"]) for label in dataset.labels):
+                raise DataError(
+                    f"no image in {img_path} has a labelled object; check that the labels folder mirrors the images "
+                    "folder (images/train -> labels/train)."
+                )
+        return dataset
+
+    def get_validator(self) -> Any:
+        """Return our validator, which knows the protocols and the ignored regions."""
+        return self.validator_class(
+            self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
+        )
+
+    def _setup_train(self) -> Any:
+        # Ultralytics would try AMP on a model that it downloads; bfloat16 needs no such trial and does not overflow.
+        if self.args.amp is True:
+            self.args.amp = "bf16" if self.device.type == "cuda" and torch.cuda.is_bf16_supported() else False
+        return super()._setup_train()
+
+    def optimizer_step(self) -> None:
+        """Step, unless the loss is not finite; give up after a few such steps in a row."""
+        if self.loss is not None and not torch.isfinite(self.loss):
+            self._bad_steps += 1
+            self.optimizer.zero_grad()
+            if self._bad_steps >= MAX_BAD_STEPS:
+                kept = f"the last good checkpoint is {self.last}" if self.last.exists() else "no epoch was finished"
+                raise TrainingFailed(
+                    f"the loss was NaN or infinite for {MAX_BAD_STEPS} steps in a row (epoch {self.epoch + 1}); {kept}; lower "
+                    " lr0, set amp=False, or look for broken labels."
+                )
+            return
+        self._bad_steps = 0
+        super().optimizer_step()
+
+    def save_model(self) -> bool:
+        """Write the checkpoints beside their final place and rename them: an interruption leaves the old ones whole."""
+        last, best = self.last, self.best
+        parts = {last.with_name("last.pt.part"): last, best.with_name("best.pt.part"): best}
+        self.last, self.best = parts
+        try:
+            saved = super().save_model()
+            for part, final in parts.items():
+                if part.exists():
+                    os.replace(part, final)
+            return saved
+        except OSError as e:
+            raise TrainingFailed(
+                f"the checkpoint could not be written ({e.strerror or e}); {last} is still the one of an earlier epoch "
+                "if it exists; free some space or choose another project=, then resume."
+            ) from e
+        finally:
+            self.last, self.best = last, best
+            for part in parts:
+                part.unlink(missing_ok=True)
+
+
+def _transfer_line(report: dict[str, list[str]], total: int) -> str:
+    line = f"pretrained weights: {len(report['taken'])} of {total} tensors taken"
+    if report["shape"]:
+        line += f", {len(report['shape'])} of another shape left (e.g. {report['shape'][0]})"
+    if report["missing"]:
+        line += f", {len(report['missing'])} not in the file (e.g. {report['missing'][0]})"
+    return line + "."
+
+
+class RTDETRTrain(_OurTrainer, RTDETRTrainer):
+    """Trainer of the RT-DETR family."""
+
+    model_class = RTDETRModel
+    validator_class = RTDETRVal
+
+
+class YOLOTrain(_OurTrainer, DetectionTrainer):
+    """Trainer of the YOLO family."""
+
+    model_class = YOLOModel
+    validator_class = YOLOVal
+
+
+def resume_line(save_dir: str | Path) -> str:
+    """The command that continues an interrupted run, or a sentence that says why there is none."""
+    last = Path(save_dir) / "weights" / "last.pt"
+    if last.is_file():
+        return f"rsdet train resume=True model={last}"
+    return "no epoch was finished, so there is nothing to resume; start again"

@@ -1,0 +1,144 @@
+"""Validation of detectors: Ultralytics' numbers, and beside them those of a named protocol in original pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ultralytics.models.rtdetr.val import RTDETRValidator
+from ultralytics.models.yolo.detect.val import DetectionValidator
+from ultralytics.utils import LOGGER, ops
+
+from rsdet import quiet
+from rsdet.errors import DataError
+from rsdet.metrics.detection_areas import (
+    DetectionMetrics,
+    ImageDetections,
+    ImageTruth,
+    evaluate,
+    recall_ceiling,
+)
+
+
+def ignore_file(image: Path, folder: str) -> Path | None:
+    """The file of ignored regions that belongs to an image: ``…/images/val/a.jpg`` -> ``…/<folder>/val/a.txt``."""
+    parts = list(image.parts)
+    if "images" not in parts:
+        return None
+    at = len(parts) - 1 - parts[::-1].index("images")
+    return Path(*parts[:at], folder, *parts[at + 1 :]).with_suffix(".txt")
+
+
+def read_ignore(file: Path | None, height: int, width: int) -> np.ndarray:
+    """Ignored regions of one image as (N, 4) xyxy in pixels; none where there is no file."""
+    if file is None or not file.is_file():
+        return np.zeros((0, 4))
+    try:
+        rows = np.array([[float(v) for v in line.split()] for line in file.read_text().splitlines() if line.strip()])
+    except ValueError as e:
+        raise DataError(f"{file} must hold lines of 'xc yc w h' in 0..1 ({e}); convert the dataset again.") from e
+    if rows.size == 0:
+        return np.zeros((0, 4))
+    if rows.ndim != 2 or rows.shape[1] != 4:
+        raise DataError(f"{file} must hold four numbers per line, received {rows.shape}; convert the dataset again.")
+    centre, half = rows[:, :2], rows[:, 2:] / 2
+    return np.concatenate([centre - half, centre + half], 1) * [width, height, width, height]
+
+
+class _OurVal:
+    """What both families share.
+
+    Attributes:
+        protocol: Name of the protocol, or ``None`` for Ultralytics' own numbers only.
+        protocol_metrics: Result of the last run under the protocol.
+        truth: Labels of the last run, in original pixels.
+        detections: Detections of the last run, in original pixels.
+    """
+
+    def __init__(self, *args: Any, protocol: str | None = None, max_det_eval: int | None = None, **kwargs: Any):
+        quiet.no_font_download()
+        super().__init__(*args, **kwargs)
+        self.protocol = protocol
+        self.max_det_eval = max_det_eval
+        self.protocol_metrics: DetectionMetrics | None = None
+        self.ceiling: float | None = None
+        self.num_queries: int | None = None
+
+    def init_metrics(self, model: Any) -> None:
+        """Start a new collection."""
+        super().init_metrics(model)
+        self.truth: list[ImageTruth] = []
+        self.detections: list[ImageDetections] = []
+        native = getattr(model, "model", model)
+        head = native.model[-1] if hasattr(native, "model") else getattr(native, "__getitem__", lambda _: None)(-1)
+        self.num_queries = getattr(head, "num_queries", None)
+
+    def update_metrics(self, preds: list[dict[str, Any]], batch: dict[str, Any]) -> None:
+        """Collect what the protocol needs, then let Ultralytics count."""
+        if self.protocol is not None and not self.training:
+            for si, pred in enumerate(preds):
+                self._collect(pred, self._prepare_batch(si, batch))
+        super().update_metrics(preds, batch)
+
+    def _collect(self, pred: dict[str, Any], pbatch: dict[str, Any]) -> None:
+        image = Path(pbatch["im_file"])
+        height, width = pbatch["ori_shape"]
+        boxes = pbatch["bboxes"].clone()
+        if len(boxes):
+            boxes = ops.scale_boxes(pbatch["imgsz"], boxes, (height, width), pbatch["ratio_pad"])
+        folder = self.data.get("ignore")
+        ignore = read_ignore(ignore_file(image, folder), height, width) if folder else np.zeros((0, 4))
+        key = str(len(self.truth))
+        self.truth.append(
+            ImageTruth(
+                image_id=key,
+                size_hw=(int(height), int(width)),
+                boxes_xyxy=boxes.double().cpu().numpy().reshape(-1, 4),
+                classes=pbatch["cls"].cpu().numpy().astype(int).reshape(-1),
+                ignore_xyxy=ignore,
+            )
+        )
+        scaled = self.scale_preds(pred, pbatch)
+        self.detections.append(
+            ImageDetections(
+                image_id=key,
+                boxes_xyxy=scaled["bboxes"].double().cpu().numpy().reshape(-1, 4),
+                scores=scaled["conf"].double().cpu().numpy().reshape(-1),
+                classes=scaled["cls"].cpu().numpy().astype(int).reshape(-1),
+            )
+        )
+
+    def finalize_metrics(self) -> None:
+        """Compute the protocol's numbers and the recall ceiling of the query count."""
+        super().finalize_metrics()
+        if self.protocol is None or self.training:
+            return
+        if self.protocol != "ultralytics":
+            self.protocol_metrics = evaluate(
+                self.truth, self.detections, protocol=self.protocol, max_det=self.max_det_eval, names=self.names
+            )
+        if self.num_queries:
+            self.ceiling = recall_ceiling(self.truth, self.num_queries)
+
+    def print_results(self) -> None:
+        """Print Ultralytics' table, and say which protocol it follows."""
+        super().print_results()
+        if self.training:
+            return
+        LOGGER.info("protocol of the table above: ultralytics (its own matching, network-sized boxes, max_det kept)")
+        if self.ceiling is not None:
+            LOGGER.info(
+                f"recall ceiling of {self.num_queries} queries on these images: {self.ceiling:.4f}"
+                + ("" if self.ceiling == 1 else " (raise nq= and max_det= for denser scenes)")
+            )
+        if self.protocol_metrics is not None:
+            self.protocol_metrics.print()
+
+
+class RTDETRVal(_OurVal, RTDETRValidator):
+    """Validator of the RT-DETR family."""
+
+
+class YOLOVal(_OurVal, DetectionValidator):
+    """Validator of the YOLO family."""

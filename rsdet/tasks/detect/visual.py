@@ -1,0 +1,407 @@
+"""Draw detections so that tiny objects stay visible.
+
+Outlines run around the pixels of a box and never over them, thin lines for small objects; text appears only where it
+covers no other box; the legend, with the count of each class, stands below the picture and hides nothing.
+
+Colours: Okabe and Ito, Color Universal Design (2008), without black, continued by lighter and darker shades.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from rsdet.errors import DataError
+
+# RGB. Bright colours first, since most data sets have few classes and thin lines need brightness; look-alikes
+# (orange and vermillion, the two blues) far apart.
+PALETTE: tuple[tuple[int, int, int], ...] = (
+    (230, 159, 0),  # orange
+    (86, 180, 233),  # sky blue
+    (240, 228, 66),  # yellow
+    (204, 121, 167),  # reddish purple
+    (0, 158, 115),  # bluish green
+    (213, 94, 0),  # vermillion
+    (0, 114, 178),  # blue
+)
+TRUTH_RGB = (255, 255, 255)
+_STRIP_RGB, _INK_RGB, _DIM_RGB = (24, 24, 27), (240, 240, 240), (160, 160, 165)
+_HALO = 0.55  # how much of the picture's brightness is left in the rim around a line
+_SMALL_PX = 24  # objects below this many display px get a line of 1 px
+_TINY_PICTURE_PX = 480
+_FEW, _LARGE_PX, _LARGE_PART = 12, 64, 0.08  # labels="auto": all boxes up to so many, else boxes larger than this
+
+
+def class_colour(class_id: int) -> tuple[int, int, int]:
+    """Return the RGB colour of a class: fixed by its number, so the same in every picture; repeats after 21 classes."""
+    lap, k = divmod(int(class_id), len(PALETTE))
+    rgb = np.array(PALETTE[k], dtype=float)
+    target, amount = ((0.0, 0.0), (255.0, 0.55), (0.0, 0.35))[lap % 3]  # as it is, lighter, darker
+    return tuple(int(v) for v in (rgb + (target - rgb) * amount).round())
+
+
+def to_display(image: np.ndarray) -> np.ndarray:
+    """Return (H, W, 3) uint8 of a grey or BGR image of any dtype, as a copy.
+
+    uint8 is taken as it is; everything else is stretched from its 1st to its 99th percentile, over all channels
+    together so that colours keep their balance. This is for looking at only. NaN and infinity become black.
+
+    Raises:
+        DataError: The image is not (H, W) or (H, W, C) with C of 1, 3 or 4 (the 4th is dropped).
+    """
+    image = np.asarray(image)
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or 0 in image.shape:
+        raise DataError(
+            f"cannot draw on an image of shape {image.shape}; expected (H, W) or (H, W, C) with 1, 3 or 4 channels; "
+            "choose three bands first, e.g. image[..., [2, 1, 0]]"
+        )
+    image = image[..., :3]
+    if image.dtype == np.bool_:
+        image = image.astype(np.uint8) * 255
+    elif image.dtype != np.uint8:
+        image = image.astype(np.float32)
+        step = max(1, math.isqrt(image.shape[0] * image.shape[1] // 1_000_000))  # a million px give the same limits
+        sample = image[::step, ::step]
+        sample = sample[np.isfinite(sample)]
+        low, high = np.percentile(sample, (1, 99)) if sample.size else (0.0, 1.0)
+        high = high if high > low else low + 1.0
+        image = np.nan_to_num((image - low) / (high - low), nan=0.0, posinf=0.0, neginf=0.0)
+        image = (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
+    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image.copy()
+
+
+def draw(
+    image: np.ndarray,
+    boxes_xyxy: np.ndarray,
+    scores: np.ndarray | None,
+    classes: np.ndarray,
+    names: Mapping[int, str] | Sequence[str],
+    *,
+    line: int | None = None,
+    labels: str = "auto",
+    legend: bool = True,
+    max_labels: int = 60,
+    truth_boxes: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return a picture of the detections; the image given is left as it is.
+
+    A picture whose longer side is below 480 px is enlarged by a whole factor, its boxes with it.
+
+    Args:
+        image: (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA of any dtype, see `to_display`.
+        boxes_xyxy: (N, 4) in px of `image`; parts outside the image are cut off.
+        scores: (N,) 0..1, or None for boxes without scores.
+        classes: (N,) class numbers.
+        names: Class number -> name, or a list of names; a number without a name is written as the number.
+        line: Line width in display px; default: 1 for small objects, up to 3 for large objects in large pictures.
+        labels: ``"auto"`` writes name and score where this covers no other box, and only on large boxes when there
+            are many; ``"all"`` writes every label; ``"none"`` none.
+        legend: Add a strip below the picture with colour, name and count of each class.
+        max_labels: Largest number of labels; the highest scores come first.
+        truth_boxes: (M, 4) true boxes, drawn as white corners.
+
+    Returns:
+        (H', W', 3) uint8 BGR; the first rows are the picture, the strip follows.
+
+    Raises:
+        DataError: The image has another shape, the lengths differ, a box is not finite or has a negative size,
+            or `labels` is unknown.
+    """
+    if labels not in ("auto", "all", "none"):
+        raise DataError(f"labels must be 'auto', 'all' or 'none', received {labels!r}")
+    boxes = _checked(boxes_xyxy, "boxes_xyxy")
+    truth = _checked(truth_boxes if truth_boxes is not None else (), "truth_boxes")
+    classes = np.asarray(classes).reshape(-1).astype(int)
+    scores = None if scores is None else np.asarray(scores, dtype=np.float64).reshape(-1)
+    if len(classes) != len(boxes) or (scores is not None and len(scores) != len(boxes)):
+        n = "no" if scores is None else len(scores)
+        raise DataError(f"received {len(boxes)} boxes, {n} scores and {len(classes)} classes; expected one per box")
+
+    canvas, factor = _enlarge(to_display(image)[..., ::-1])
+    height, width = canvas.shape[:2]
+    outer = _pixels(boxes * factor)
+    shown = _on_picture(outer, height, width)
+    widths = [line] * len(outer) if line else _line_widths(outer, max(height, width))
+
+    # Large boxes first: what is small ends up on top. Halos first of all, so that none darkens a line.
+    order = sorted(np.flatnonzero(shown), key=lambda i: -_area(outer[i]))
+    for i in order:
+        _shade(canvas, outer[i], widths[i])
+    for b in (corners := _pixels(truth * factor))[_on_picture(corners, height, width)]:
+        _corners(canvas, b, line or 1)
+    for i in order:
+        _frame(canvas, outer[i], widths[i], class_colour(classes[i]))
+
+    picture = Image.fromarray(canvas)
+    size = _font_px(max(height, width))
+    if labels != "none":
+        numbers = [""] * len(boxes) if scores is None else [f"{v:.2f}" for v in scores]
+        texts = [(_name(names, c), n) for c, n in zip(classes, numbers, strict=True)]
+        rank = np.argsort(-scores, kind="stable") if scores is not None else np.arange(len(boxes))
+        rank = [i for i in rank if shown[i]]
+        items = [(outer[i], widths[i], texts[i], class_colour(classes[i])) for i in rank]
+        _write_labels(picture, items, size, auto=labels == "auto", short=legend and labels == "auto", most=max_labels)
+    if legend:
+        picture = _with_legend(picture, classes, names, len(truth) if truth_boxes is not None else None, size)
+    return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
+
+
+# --- geometry ---------------------------------------------------------------------------------------------------------
+
+
+def _checked(boxes: object, what: str) -> np.ndarray:
+    boxes = np.asarray(boxes, dtype=np.float64)
+    boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise DataError(f"{what} have shape {boxes.shape}; expected (N, 4) x1 y1 x2 y2 in pixels")
+    bad = ~np.isfinite(boxes).all(1) | (boxes[:, 2:] < boxes[:, :2]).any(1)
+    if bad.any():
+        i = int(np.flatnonzero(bad)[0])
+        raise DataError(
+            f"{what}[{i}] is {boxes[i].tolist()}; expected finite x1 <= x2 and y1 <= y2; check the box format (xyxy)"
+        )
+    return boxes
+
+
+def _enlarge(rgb: np.ndarray) -> tuple[np.ndarray, int]:
+    longest = max(rgb.shape[:2])
+    if longest >= _TINY_PICTURE_PX:
+        return np.ascontiguousarray(rgb), 1
+    factor = math.ceil(_TINY_PICTURE_PX / longest)
+    # Up to x3 a smooth picture is easier to read; beyond, pixels are better seen as what they are.
+    how = Image.Resampling.LANCZOS if factor <= 3 else Image.Resampling.NEAREST
+    h, w = rgb.shape[:2]
+    return np.array(Image.fromarray(np.ascontiguousarray(rgb)).resize((w * factor, h * factor), how)), factor
+
+
+def _pixels(boxes: np.ndarray) -> np.ndarray:
+    """Return (N, 4) int: the first and last+1 pixel that each box touches."""
+    # Clipped far outside any picture, so that absurd coordinates stay integers.
+    boxes = np.clip(boxes, -1e6, 1e6)
+    return np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], axis=1).astype(int)
+
+
+def _on_picture(outer: np.ndarray, height: int, width: int) -> np.ndarray:
+    return (outer[:, 0] < width) & (outer[:, 1] < height) & (outer[:, 2] > 0) & (outer[:, 3] > 0)
+
+
+def _area(b: np.ndarray) -> int:
+    return int((b[2] - b[0]) * (b[3] - b[1]))
+
+
+def _grown(b: np.ndarray, t: int) -> np.ndarray:
+    return b + np.array([-t, -t, t, t])
+
+
+def _line_widths(outer: np.ndarray, longest: int) -> list[int]:
+    if not len(outer):
+        return []
+    short = (outer[:, 2:] - outer[:, :2]).min(1)
+    small = max(_SMALL_PX, 0.012 * longest)
+    # A picture of 2,000 px is mostly looked at on half as many: lines grow with it, unless its objects are small. One
+    # width for the picture, and 1 px around what is smaller than the rest, reads calmer than a width per object.
+    usual = int(np.clip(round(longest / 900), 1, 3)) if np.median(short) >= small else 1
+    return np.where(short < small, 1, usual).tolist()
+
+
+def _overlap(a: Sequence[int], b: np.ndarray) -> np.ndarray:
+    """Return (N,) the px^2 that rectangle `a` shares with each rectangle of `b`."""
+    w = np.minimum(a[2], b[:, 2]) - np.maximum(a[0], b[:, 0])
+    h = np.minimum(a[3], b[:, 3]) - np.maximum(a[1], b[:, 1])
+    return np.clip(w, 0, None) * np.clip(h, 0, None)
+
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
+
+def _sides(canvas: np.ndarray, b: np.ndarray, t: int) -> list[tuple[slice, slice]]:
+    """Return the four bars of a frame of `t` px around box `b`, moved inwards at the rim of the picture."""
+    h, w = canvas.shape[:2]
+    left, top = max(b[0] - t, 0), max(b[1] - t, 0)
+    right, bottom = min(b[2] + t, w), min(b[3] + t, h)
+    rows, columns = slice(top, bottom), slice(left, right)
+    return [
+        (slice(top, min(top + t, bottom)), columns),
+        (slice(max(bottom - t, top), bottom), columns),
+        (rows, slice(left, min(left + t, right))),
+        (rows, slice(max(right - t, left), right)),
+    ]
+
+
+def _frame(canvas: np.ndarray, b: np.ndarray, t: int, rgb: tuple[int, int, int]) -> None:
+    for bar in _sides(canvas, b, t):
+        canvas[bar] = rgb
+
+
+def _shade(canvas: np.ndarray, b: np.ndarray, t: int) -> None:
+    """Darken one px around the coming frame: a thin bright line is then visible on bright ground too."""
+    for bar in _sides(canvas, _grown(b, t), 1):
+        canvas[bar] = (canvas[bar] * _HALO).astype(np.uint8)
+
+
+def _corners(canvas: np.ndarray, b: np.ndarray, t: int) -> None:
+    reach = max(2, min(12, round(0.3 * min(b[2] - b[0], b[3] - b[1])))) + t
+    y1, y2, x1, x2 = b[1] - t, b[3] + t, b[0] - t, b[2] + t
+    for rows, columns in _sides(canvas, b, t):
+        keep = np.zeros(canvas.shape[:2], dtype=bool)[rows, columns]
+        yy = np.arange(rows.start, rows.stop)[:, None]
+        xx = np.arange(columns.start, columns.stop)[None]
+        keep = (np.minimum(yy - y1, y2 - 1 - yy) < reach) & (np.minimum(xx - x1, x2 - 1 - xx) < reach)
+        canvas[rows, columns][keep] = TRUTH_RGB
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
+def _font_px(longest: int) -> int:
+    return int(np.clip(round(longest / 110), 12, 40))
+
+
+def _font_files() -> list[str]:
+    spec = importlib.util.find_spec("matplotlib")  # comes with Ultralytics; found without importing it
+    bundled = []
+    if spec is not None and spec.origin:
+        bundled = [str(Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf")]
+    # Names that PIL looks for in the system's font folders; the later ones know Chinese, Japanese and Korean.
+    system = ["DejaVuSans.ttf", "Arial.ttf", "NotoSansCJK-Regular.ttc", "msyh.ttc", "PingFang.ttc", "Arial Unicode.ttf"]
+    return bundled + system
+
+
+@lru_cache(maxsize=64)
+def _font(size: int, letters: frozenset[str]) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return the first font at hand that knows all the letters, else the first at hand. Nothing is downloaded."""
+    first = None
+    for name in _font_files():
+        try:
+            font = ImageFont.truetype(name, size)
+        except OSError:
+            continue  # not on this machine
+        unknown = bytes(font.getmask("\uffff"))
+        if all(c.isspace() or bytes(font.getmask(c)) != unknown for c in letters):
+            return font
+        first = first or font
+    return first or ImageFont.load_default(size)
+
+
+def _name(names: Mapping[int, str] | Sequence[str], class_id: int) -> str:
+    try:
+        return str(names[int(class_id)])
+    except (KeyError, IndexError):
+        return str(class_id)
+
+
+def _ink(rgb: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Lighten dark class colours until they can be read on the dark ground of a label."""
+    luma = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]
+    part = max(0.0, (140 - luma) / (255 - luma))
+    return tuple(round(v + (255 - v) * part) for v in rgb)
+
+
+def _write_labels(
+    picture: Image.Image,
+    items: list[tuple[np.ndarray, int, tuple[str, str], tuple[int, int, int]]],
+    size: int,
+    *,
+    auto: bool,
+    short: bool,
+    most: int,
+) -> None:
+    """Write the labels of `items` (box, line width, (name, score), colour; best first) beside the boxes.
+
+    With `auto`, a label that would cover a box or another label is left out; with `short`, a box narrower than its
+    label shows the score alone, its class being told by the colour.
+    """
+    pen = ImageDraw.Draw(picture)
+    font = _font(size, frozenset("".join(name + score for _, _, (name, score), _ in items)))
+    outlines = np.array([_grown(b, t) for b, t, _, _ in items]).reshape(-1, 4)
+    large = 0 if len(items) <= _FEW else max(_LARGE_PX, _LARGE_PART * max(picture.size))
+    taken: list[tuple[int, int, int, int]] = []
+    for k, (b, t, (name, score), rgb) in enumerate(items):
+        if len(taken) >= most:
+            break
+        if auto and min(b[2] - b[0], b[3] - b[1]) < large:
+            continue
+        text = f"{name} {score}".strip()
+        if short and score and pen.textlength(text, font=font) > b[2] - b[0]:
+            text = score
+        w, h = math.ceil(pen.textlength(text, font=font)) + 6, size + 4
+        others = np.concatenate([np.delete(outlines, k, axis=0), np.array(taken).reshape(-1, 4)])
+        spots = [
+            (b[0] - t, b[1] - t - h),
+            (b[0] - t, b[3] + t),
+            (b[2] + t - w, b[1] - t - h),
+            (b[2] + t, b[1] - t),
+            (b[0] - t - w, b[1] - t),
+        ]
+        best, least = None, math.inf
+        for x, y in spots:
+            x, y = max(min(x, picture.width - w), 0), max(min(y, picture.height - h), 0)
+            spot = (x, y, x + w, y + h)
+            cost = float(_overlap(spot, others).sum() + _overlap(spot, b[None]).sum())
+            if cost < least:
+                best, least = spot, cost
+        if auto and least > 0:
+            # A box as large as the picture leaves no place outside: its own upper corner will do.
+            best = (max(b[0], 0), max(b[1], 0), max(b[0], 0) + w, max(b[1], 0) + h)
+            if (b[2] - b[0]) * (b[3] - b[1]) < 30 * w * h or _overlap(best, others).sum() > 0:
+                continue
+        taken.append(best)
+        area = (best[0], best[1], min(best[2], picture.width), min(best[3], picture.height))
+        ground = picture.crop(area)
+        picture.paste(Image.blend(ground, Image.new("RGB", ground.size), 0.7), area)
+        pen.text((best[0] + 3, best[1] + h / 2), text, font=font, fill=_ink(rgb), anchor="lm")
+
+
+def _with_legend(
+    picture: Image.Image,
+    classes: np.ndarray,
+    names: Mapping[int, str] | Sequence[str],
+    n_truth: int | None,
+    size: int,
+) -> Image.Image:
+    ids, counts = np.unique(classes, return_counts=True)
+    entries = [(class_colour(c), _name(names, c), int(n)) for c, n in zip(ids, counts, strict=True)]
+    if n_truth is not None:
+        entries.append((TRUTH_RGB, "truth", n_truth))
+    font = _font(size, frozenset("".join(name for _, name, _ in entries)))
+    pen = ImageDraw.Draw(picture)
+    pad, box, gap = size // 2, round(0.8 * size), round(1.4 * size)
+
+    def fit(name: str, room: int) -> str:
+        while len(name) > 1 and pen.textlength(name, font=font) > room:
+            name = name[:-2] + "…"
+        return name
+
+    # Lay the entries out in rows as wide as the picture.
+    placed, x, y = [], pad, pad
+    for rgb, name, n in entries:
+        count = f" {n}"
+        w_count = math.ceil(pen.textlength(count, font=font))
+        name = fit(name, picture.width - 2 * pad - box - pad - w_count)
+        w_name = math.ceil(pen.textlength(name, font=font))
+        w = box + pad // 2 + w_name + w_count
+        if x > pad and x + w > picture.width - pad:
+            x, y = pad, y + size + pad
+        placed.append((x, y, rgb, name, w_name, count))
+        x += w + gap
+    strip = y + size + pad
+
+    out = Image.new("RGB", (picture.width, picture.height + strip), _STRIP_RGB)
+    out.paste(picture)
+    pen = ImageDraw.Draw(out)
+    for x, y, rgb, name, w_name, count in placed:
+        middle = picture.height + y + size / 2
+        pen.rectangle((x, round(middle - box / 2), x + box, round(middle + box / 2)), fill=rgb)
+        pen.text((x + box + pad // 2, middle), name, font=font, fill=_INK_RGB, anchor="lm")
+        pen.text((x + box + pad // 2 + w_name, middle), count, font=font, fill=_DIM_RGB, anchor="lm")
+    if not placed:
+        pen.text((pad, picture.height + y + size / 2), "no detections", font=font, fill=_DIM_RGB, anchor="lm")
+    return out
