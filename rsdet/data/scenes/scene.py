@@ -1,0 +1,124 @@
+"""One call from a seed to an annotated aerial scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rsdet.errors import ConfigError, nearest
+
+from . import terrain
+from .canvas import SS, Canvas
+from .layouts import STYLES
+from .objects import Body, draw
+from .sensor import develop
+from .world import World
+
+EMPTY_SHARE = 0.08  # of scenes that show no object on purpose
+MIN_VISIBLE = 0.45  # share of a body that must be seen, else the object is not in the scene at all
+MIN_SIDE_PX = 2.5  # shorter side of the smallest box
+MIN_AREA_PX = 8.0  # visible pixels of the smallest object
+SCALE = (2.0, 4.2)  # final pixels per metre: cars are 8 to 22 px long, trucks and boats up to 45, planes up to 60
+
+
+@dataclass
+class Scene:
+    """A rendered scene.
+
+    Attributes:
+        image: `(H, W, 3)` uint8 RGB.
+        boxes_xyxy: `(N, 4)` float32 in pixels, corners of the visible bodies without their shadows.
+        classes: `(N,)` int64, keys of `NAMES`.
+    """
+
+    image: np.ndarray
+    boxes_xyxy: np.ndarray
+    classes: np.ndarray
+
+
+def _shape(size: int | tuple[int, int]) -> tuple[int, int]:
+    h, w = (size, size) if isinstance(size, int | np.integer) else size
+    if min(h, w) < 64 or max(h, w) > 4096:
+        raise ConfigError(f"scene size {size!r} received; each side must be from 64 to 4096 pixels; change size=")
+    return int(h), int(w)
+
+
+def _visible(world: World) -> tuple[list[Body], np.ndarray]:
+    """Drop what is mostly hidden or cut off; returns the kept bodies and their boxes. Fills `canvas.ids` with 1..N."""
+    canvas = world.canvas
+    for number, body in enumerate(world.bodies, 1):
+        canvas.stamp(body.outline, number)
+    for tree in world.trees:
+        canvas.stamp_disc(tree.x, tree.y, tree.radius)
+    kept: list[Body] = []
+    boxes: list[tuple[float, float, float, float]] = []
+    h, w = canvas.ids.shape
+    for number, body in enumerate(world.bodies, 1):
+        (x0, y0), (x1, y1) = (body.hull.min(0) * SS - 2).astype(int), (body.hull.max(0) * SS + 3).astype(int)
+        x0, y0, x1, y1 = max(0, x0), max(0, y0), min(w, x1), min(h, y1)
+        window = canvas.ids[y0:y1, x0:x1] if x0 < x1 and y0 < y1 else canvas.ids[:0]
+        mask = window == number
+        columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+        pixels = np.count_nonzero(mask) / SS**2
+        box = None
+        if len(columns) and pixels >= max(MIN_AREA_PX, MIN_VISIBLE * body.area):
+            box = ((x0 + columns[0]) / SS, (y0 + rows[0]) / SS, (x0 + columns[-1] + 1) / SS, (y0 + rows[-1] + 1) / SS)
+        if box is None or min(box[2] - box[0], box[3] - box[1]) < MIN_SIDE_PX:
+            window[mask] = 0
+            continue
+        kept.append(body)
+        boxes.append(box)
+        window[mask] = len(kept)  # never larger than `number`, so no later object is hit
+    return kept, np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def render_with_ids(
+    seed: int, size: int | tuple[int, int] = 320, density: float = 1.0, style: str | None = None
+) -> tuple[Scene, np.ndarray]:
+    """Render a scene and the map of its objects.
+
+    Returns:
+        The scene, and `(3*H, 3*W)` uint16: 0 background, `i + 1` where object `i` is visible. It is three times finer
+        than the image because boxes have fractions of a pixel.
+
+    Raises:
+        ConfigError: A seed, a size or a style that cannot be rendered.
+    """
+    h, w = _shape(size)
+    if style is not None and style not in STYLES:
+        raise ConfigError(
+            f"scene style {style!r} received; expected one of {', '.join(STYLES)}.{nearest(str(style), STYLES)}"
+        )
+    if seed < 0:
+        raise ConfigError(f"scene seed {seed} received; expected 0 or more; choose another number")
+    rng = np.random.default_rng(seed)
+    names = list(STYLES)
+    drawn = names[rng.choice(len(names), p=[STYLES[n][0] for n in names])]
+    empty = rng.random() < EMPTY_SHARE
+    scale = float(np.exp(rng.uniform(*np.log(SCALE))))
+    world = World(rng, Canvas(h, w), scale, 0.0 if empty else max(0.0, float(density)))
+    terrain.ground(world)
+    STYLES[style or drawn][1](world)
+    kept, boxes = _visible(world)
+    for body in kept:
+        draw(world.canvas, body, world.sun, scale)
+    terrain.draw_trees(world)
+    classes = np.array([body.cls for body in kept], np.int64)
+    return Scene(develop(world), boxes, classes), world.canvas.ids
+
+
+def render_scene(seed: int, size: int | tuple[int, int] = 320, density: float = 1.0, style: str | None = None) -> Scene:
+    """Render one aerial scene with its annotation.
+
+    Args:
+        seed: The same seed and arguments give the same scene.
+        size: Side of a square image or `(height, width)`, 64 to 4096 pixels. A larger image shows more ground at the
+            same resolution.
+        density: Multiplies how many objects there are; 0 gives an empty scene.
+        style: One of `STYLES`; chosen by the seed when None.
+
+    Raises:
+        ConfigError: A seed, a size or a style that cannot be rendered.
+    """
+    return render_with_ids(seed, size, density, style)[0]
