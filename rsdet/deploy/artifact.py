@@ -1,0 +1,125 @@
+"""What rsdet writes into an exported file, and reads back: one JSON under the key ``rsdet``.
+
+ONNX: an entry of ``metadata_props``. OpenVINO: an entry of ``metadata.yaml`` beside the model. TorchScript: an extra
+file ``rsdet.json`` in the archive. Ultralytics' own metadata stay untouched, so its loaders keep working.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from rsdet._version import __version__
+from rsdet.deploy.hardware import git_commit, version
+
+KEY = "rsdet"
+
+
+def describe(model: Any, module: Any, family: str, format: str) -> dict[str, Any]:
+    """Collect what a deployment must know about a model.
+
+    Args:
+        model: The loaded wrapper.
+        module: Its network.
+        family: ``"rtdetr"`` or ``"yolo"``.
+        format: Kind of artifact.
+    """
+    names = getattr(module, "names", None) or {}
+    return {
+        "family": family,
+        "task": getattr(model, "task", None) or getattr(module, "task", None) or "detect",
+        "names": {str(k): str(v) for k, v in (names.items() if isinstance(names, dict) else enumerate(names))},
+        "channels": int((getattr(module, "yaml", None) or {}).get("channels", 3)),
+        "format": format,
+        "version": __version__,
+        "ultralytics": version("ultralytics"),
+        "torch": version("torch"),
+        "git_commit": git_commit(),
+        "weights_sha256": weights_sha256(module),
+    }
+
+
+def weights_sha256(module: Any) -> str:
+    """Return the SHA-256 over names, shapes and float32 values of all parameters and buffers, in order of name.
+
+    Storing a model in half precision changes it; moving it between devices or files does not.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        value = value.detach().cpu()
+        value = value.float() if value.is_floating_point() else value
+        digest.update(f"{name}{tuple(value.shape)}".encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def family_of(module: Any) -> str:
+    """Return the family that the network says it is, else that of its head's class."""
+    from ultralytics.nn.modules import RTDETRDecoder
+
+    stated = getattr(module, "family", None)
+    return stated or ("rtdetr" if any(isinstance(m, RTDETRDecoder) for m in module.modules()) else "yolo")
+
+
+def write_metadata(path: Path, format: str, meta: dict[str, Any]) -> None:
+    """Write ``meta`` into an artifact, replacing what was there under our key."""
+    text = json.dumps(meta, sort_keys=True)
+    if format == "onnx":
+        import onnx
+
+        graph = onnx.load(str(path))
+        kept = [(p.key, p.value) for p in graph.metadata_props if p.key != KEY]
+        del graph.metadata_props[:]
+        for key, value in [*kept, (KEY, text)]:
+            graph.metadata_props.add(key=key, value=value)
+        onnx.save(graph, str(path))
+    elif format == "openvino":
+        import yaml
+
+        sidecar = path / "metadata.yaml"
+        known = yaml.safe_load(sidecar.read_text(encoding="utf-8")) if sidecar.exists() else {}
+        sidecar.write_text(yaml.safe_dump({**known, KEY: meta}, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    elif format == "torchscript":
+        import torch
+
+        extra = {"config.txt": ""}
+        module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
+        extra = {k: v.decode() if isinstance(v, bytes) else v for k, v in extra.items()}
+        module.save(str(path), _extra_files={**extra, "rsdet.json": text})
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """Read the metadata of an exported file without loading the network.
+
+    Args:
+        path: Artifact of any format that Ultralytics exports.
+
+    Returns:
+        Ultralytics' entries overlaid with ours (``family``, ``task``, ``names`` with integer keys, ``imgsz``, …);
+        empty for a file that says nothing about itself.
+    """
+    import ast
+
+    from ultralytics.nn.backends.base import BaseBackend
+
+    found = dict(BaseBackend.read_metadata(path) or {})
+    for key in ("imgsz", "names", "args", "stride", "batch", "channels", "end2end"):
+        if isinstance(found.get(key), str):
+            found[key] = ast.literal_eval(found[key])
+    ours = found.pop(KEY, None) or _torchscript_extra(Path(path))
+    ours = json.loads(ours) if isinstance(ours, str) else dict(ours or {})
+    if "names" in ours:
+        ours["names"] = {int(k): v for k, v in ours["names"].items()}
+    return {**found, **ours}
+
+
+def _torchscript_extra(path: Path) -> str | None:
+    import zipfile
+
+    if path.suffix != ".torchscript" or not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as z:
+        name = next((n for n in z.namelist() if n.endswith("extra/rsdet.json")), None)
+        return z.read(name).decode() if name else None

@@ -1,0 +1,316 @@
+"""Speed, cost and accuracy of the same artifacts, measured in one run and stored with what they were measured on.
+
+What makes the numbers comparable: every backend gets the same tensors and the same threads and runs in FP32 unless
+FP16 was asked for; backends take turns run by run, so that drift of the machine hits all alike; no sample is dropped;
+accuracy, where a dataset is given, is that of the very file that was timed. What cannot be measured is written as
+such, never as a zero.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsdet.deploy import artifact as artifacts
+from rsdet.deploy.complexity import Complexity, as_module, complexity
+from rsdet.deploy.decode import detections_from_raw, preprocess
+from rsdet.deploy.export import FORMATS, export
+from rsdet.deploy.hardware import describe, slug, torch_device
+from rsdet.deploy.memory import Memory, runner_memory
+from rsdet.deploy.records import BenchmarkResult, BenchmarkRow, shown_command
+from rsdet.deploy.runners import Runner, TorchRunner, open_runner
+from rsdet.deploy.timing import time_interleaved
+from rsdet.deploy.verify import parity_images, read_image
+from rsdet.errors import ConfigError, MissingDependencyError
+
+REST_S = 0.005  # pause before each run, so that one backend's spinning threads are not in another one's time
+CONF = 0.25  # score threshold of the end-to-end run: what a user predicts with
+
+
+def benchmark(
+    model: Any,
+    *,
+    formats: Sequence[str] = ("pytorch", "onnx", "openvino"),
+    imgsz: int | Sequence[int] = 640,
+    batch: int | Sequence[int] = (1,),
+    data: str | Path | None = None,
+    images: Sequence[str | Path] | None = None,
+    device: str | int | None = "cpu",
+    half: bool = False,
+    threads: int | None = None,
+    out: str | Path | None = None,
+    rounds: int = 20,
+    min_s: float = 3.0,
+    max_s: float = 300.0,
+    warmup_s: float = 1.0,
+    accuracy_fn: Callable[[Any], Mapping[str, float]] | None = None,
+    memory: bool = True,
+    verbose: bool = True,
+) -> BenchmarkResult:
+    """Measure latency, throughput, complexity, memory and, with ``data``, accuracy.
+
+    Args:
+        model: A loaded model, a path (YAML, weights or exported file), or several of them in a list or, to name them
+            yourself, a dictionary. The first is what the others' speed is given relative to.
+        formats: Backends; one whose package is not installed is skipped with a note. For an exported file, only the
+            backend it is made for.
+        imgsz: Input size in pixels, one number or (height, width).
+        batch: Batch size or sizes. Static graphs are exported for each.
+        data: Data YAML; adds accuracy, by the model's own ``val``.
+        images: Image files for the end-to-end time; rendered scenes when None.
+        device: ``"cpu"`` or a CUDA GPU. OpenVINO runs on the CPU only.
+        half: FP16.
+        threads: Threads of every backend; PyTorch's setting when None.
+        out: Folder for ``<hardware>.csv`` (a row per artifact) and ``<hardware>.json`` (raw samples, hardware,
+            command). Nothing is written when None.
+        rounds: Fewest samples of each kind.
+        min_s: Shortest time to sample each artifact for, in seconds.
+        max_s: Longest time for one comparison of all artifacts, in seconds.
+        warmup_s: Shortest warm-up of each artifact and kind, in seconds.
+        accuracy_fn: What to call with the loaded model or with the path of an artifact instead of ``val``.
+        memory: Measure peak memory, each artifact in a process of its own; some seconds each.
+        verbose: Print the tables and where the files lie.
+
+    Returns:
+        Rows, hardware and paths; ``result.tables()`` are what is printed.
+
+    Raises:
+        ConfigError: Nothing to measure, or arguments that do not fit.
+        ExportError: An artifact disagrees with its model.
+    """
+    import torch
+
+    device = torch_device(device)
+    if half and device == "cpu":
+        raise ConfigError("half=True on the CPU would time emulated arithmetic; leave half out, or set device=0")
+    size = (imgsz, imgsz) if isinstance(imgsz, int) else tuple(int(s) for s in imgsz)
+    batches = [batch] if isinstance(batch, int) else list(batch)
+    bad = [f for f in formats if f not in ("pytorch", *FORMATS)]
+    if bad or not formats or not batches or min(batches) < 1:
+        raise ConfigError(
+            f"formats={list(formats)}, batch={batches}; expected formats of pytorch, {', '.join(FORMATS)} and batches "
+            "of 1 or more; correct the list"
+        )
+    before, threads = torch.get_num_threads(), threads or torch.get_num_threads()
+    sources = [_Source(name, m, size) for name, m in _named_models(model).items()]
+    rows: list[BenchmarkRow] = []
+    torch.set_num_threads(threads)
+    try:
+        with tempfile.TemporaryDirectory(prefix="rsdet-benchmark-") as folder:
+            setup = _Setup(device, half, threads, memory, Path(folder))
+            pictures = _picture_files(images, setup.folder)
+            timing = {"rounds": rounds, "min_s": min_s, "max_s": max_s, "warmup_s": warmup_s, "rest_s": REST_S}
+            for b in batches:
+                entrants = [e for s in sources for e in _prepare(s, formats, (b, s.channels, *size), setup, pictures)]
+                rows += _race(entrants, b, size, pictures, timing)
+                if b == batches[0] and (data is not None or accuracy_fn is not None):
+                    for entrant, row in zip(entrants, rows, strict=True):
+                        row.accuracy = _accuracy(entrant, data, size, device, accuracy_fn)
+    finally:
+        torch.set_num_threads(before)
+    _best_throughput(rows)
+    result = BenchmarkResult(rows, describe(device, threads), shown_command(sys.argv), setup.notes)
+    if out is not None:
+        result.save(out, slug(device, "fp16" if half else "fp32", threads))
+    if verbose:
+        result.print()
+    return result
+
+
+# ------------------------------------------------------------------------------------------------- what is measured
+
+
+@dataclass
+class _Setup:
+    """What is the same for all artifacts, and the notes that come up."""
+
+    device: str
+    half: bool
+    threads: int
+    memory: bool
+    folder: Path
+    notes: list[str] = field(default_factory=list)
+
+
+class _Source:
+    """One model of the comparison: its name, its wrapper or its file, and what it costs."""
+
+    def __init__(self, name: str, model: Any, size: tuple[int, int]):
+        self.name, self.model, self.size, self.path = name, model, size, None
+        if isinstance(model, (str, Path)):
+            path = Path(model)
+            if path.is_dir() or path.suffix in (".onnx", ".torchscript", ".xml"):
+                self.path, self.model = path, None
+            else:
+                from rsdet.model import RSDet
+
+                self.model = RSDet(str(model))
+        self.cost: Complexity | None = None
+        self.channels = 3
+        if self.path is None:
+            module = as_module(self.model)
+            self.family = getattr(self.model, "family", None) or artifacts.family_of(module)
+            self.channels = int((getattr(module, "yaml", None) or {}).get("channels", 3))
+            self.cost = complexity(module, size, self.channels)
+        else:
+            said = artifacts.read_metadata(self.path)
+            self.family, self.channels = said.get("family", "rtdetr"), int(said.get("channels", 3))
+
+
+class _Entrant:
+    """A runner with everything that its row of the table needs."""
+
+    def __init__(self, source: _Source, runner: Runner, where: Any, size_mb: float | None, memory: dict, parity: str):
+        self.source, self.runner, self.where = source, runner, where
+        self.size_mb, self.memory, self.parity = size_mb, memory, parity
+        self.name = f"{source.name} {runner.format}"
+
+
+def _named_models(model: Any) -> dict[str, Any]:
+    if isinstance(model, Mapping):
+        named = dict(model)
+    else:
+        named = {}
+        for i, m in enumerate(model if isinstance(model, (list, tuple)) else [model]):
+            file = m if isinstance(m, (str, Path)) else getattr(m, "model_name", None) or f"model {i}"
+            stem = Path(str(file)).stem
+            named[stem if stem not in named else f"{stem} ({i})"] = m
+    if not named:
+        raise ConfigError("got no model; expected at least one; pass model=")
+    return named
+
+
+def _prepare(
+    source: _Source, formats: Sequence[str], shape: tuple[int, ...], setup: _Setup, pictures: Sequence[Path]
+) -> list[_Entrant]:
+    """Export, load and run each format of one model once; what cannot be had here becomes a note."""
+    found = []
+    for fmt in formats if source.path is None else ["file"]:
+        try:
+            parity, where, size_mb = "reference", source.model, None
+            if fmt == "file":
+                where, parity = source.path, "not checked: given without its model"
+            elif fmt != "pytorch":
+                if fmt == "openvino" and setup.device != "cpu":
+                    raise MissingDependencyError(f"OpenVINO runs on the CPU, not on {setup.device}; pass device=cpu")
+                made = export(
+                    source.model, fmt, imgsz=source.size, batch=shape[0], half=setup.half, verbose=False,
+                    out=setup.folder / f"{source.name}-b{shape[0]}", images=list(pictures[:4]),
+                    device=setup.device if fmt == "torchscript" else None,
+                )  # fmt: skip
+                parity, where, size_mb = made.parity.summary(), made.path, made.size_mb
+            what = as_module(source.model) if fmt == "pytorch" else where
+            memory = Memory()
+            if setup.memory:
+                memory = runner_memory(what, shape, setup.device, setup.half, setup.threads)
+            if fmt == "pytorch":
+                runner: Runner = TorchRunner(what, setup.device, setup.half, threads=setup.threads)
+            else:
+                runner = open_runner(where, setup.device, setup.threads)
+            found.append(_Entrant(source, runner, where, size_mb, memory.as_dict(), parity))
+        except MissingDependencyError as e:
+            note = f"{source.name} {fmt}: not measurable here: {e}"
+            setup.notes.extend([note] if note not in setup.notes else [])
+    return found
+
+
+def _race(
+    entrants: Sequence[_Entrant],
+    batch: int,
+    size: tuple[int, int],
+    pictures: Sequence[Path],
+    timing: Mapping[str, Any],
+) -> list[BenchmarkRow]:
+    """Time all entrants in turns, first the networks alone, then file to boxes."""
+    if not entrants:
+        raise ConfigError("no backend could be loaded; expected at least one; pass formats=pytorch")
+    inputs = {
+        (s.family, s.channels): preprocess(_read(pictures, 0, batch, s.channels), s.family, size)
+        for s in (e.source for e in entrants)
+    }
+    settings = {**timing, "sync": lambda: [e.runner.synchronize() for e in entrants]}
+    network = time_interleaved(
+        {e.name: _network(e, inputs[e.source.family, e.source.channels]) for e in entrants}, **settings
+    )
+    whole = time_interleaved({e.name: _end_to_end(e, pictures, batch, size) for e in entrants}, **settings)
+    return [
+        BenchmarkRow(
+            model=e.source.name,
+            format=e.runner.format,
+            imgsz=size,
+            batch=batch,
+            cost=e.source.cost,
+            network=network.timings[e.name],
+            end_to_end=whole.timings[e.name],
+            ratio_network=network.median_of_ratios[e.name],
+            ratio_end_to_end=whole.median_of_ratios[e.name],
+            reference=network.reference,
+            size_mb=e.size_mb,
+            memory=e.memory,
+            parity=e.parity,
+        )
+        for e in entrants
+    ]
+
+
+def _network(entrant: _Entrant, x: np.ndarray) -> Callable[[], Any]:
+    return lambda: entrant.runner(x)
+
+
+def _end_to_end(entrant: _Entrant, pictures: Sequence[Path], batch: int, size: tuple[int, int]) -> Callable[[], Any]:
+    """Decode files, preprocess, run, postprocess; each call takes the next files, the same ones for every entrant."""
+    turn = iter(range(sys.maxsize))
+
+    def run() -> Any:
+        images = _read(pictures, next(turn) * batch, batch, entrant.source.channels)
+        raw = entrant.runner(preprocess(images, entrant.source.family, size))
+        return detections_from_raw(raw, entrant.source.family, size, [im.shape[:2] for im in images], conf=CONF)
+
+    return run
+
+
+def _read(pictures: Sequence[Path], start: int, n: int, channels: int) -> list[np.ndarray]:
+    return [read_image(pictures[(start + i) % len(pictures)], channels) for i in range(n)]
+
+
+def _picture_files(images: Sequence[str | Path] | None, folder: Path) -> list[Path]:
+    """The files of the end-to-end run: those given, else rendered scenes as JPEG, the usual format of a camera."""
+    if images:
+        return [Path(p) for p in images]
+    import cv2
+
+    files = []
+    for i, image in enumerate(parity_images(None)):
+        files.append(folder / f"scene{i}.jpg")
+        cv2.imwrite(str(files[-1]), image)
+    return files
+
+
+def _accuracy(
+    entrant: _Entrant, data: Any, size: tuple[int, int], device: str, fn: Callable[[Any], Mapping[str, float]] | None
+) -> dict[str, float]:
+    if fn is not None:
+        return dict(fn(entrant.where))
+    wrapper = entrant.where
+    if isinstance(wrapper, Path):
+        from rsdet.model import RSDet
+
+        kind = RSDet if entrant.source.model is None else type(entrant.source.model)
+        wrapper = kind(str(wrapper))
+    square = size[0] if size[0] == size[1] else list(size)
+    metrics = wrapper.val(data=data, imgsz=square, batch=1, device=device.removeprefix("cuda:"), plots=False)
+    return {f"ultralytics {k.removeprefix('metrics/')}": float(v) for k, v in metrics.results_dict.items()}
+
+
+def _best_throughput(rows: Sequence[BenchmarkRow]) -> None:
+    """Give every row of an artifact the best rate over its batch sizes."""
+    for row in rows:
+        same = [r for r in rows if (r.model, r.format) == (row.model, row.format)]
+        best = max(same, key=lambda r: r.images_per_s)
+        row.best_images_per_s, row.best_batch = best.images_per_s, best.batch
