@@ -1,0 +1,1 @@
+"""Datasets: importers, conversion, download, rendered scenes."""

@@ -1,0 +1,130 @@
+"""A detection dataset in memory: what every importer makes and every exporter reads.
+
+Pixels are continuous: the left edge of an image is 0.0, its right edge is its width. A box is four edges
+``(x1, y1, x2, y2)`` in pixels, lies inside its image and has sides of at least :data:`MIN_SIDE_PX`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+Box = tuple[float, float, float, float]
+
+# A label written with ten decimals is exact to a few millionths of a pixel; anything thinner than this is no object.
+MIN_SIDE_PX = 1e-3
+
+
+@dataclass(slots=True)
+class Annotation:
+    """One object.
+
+    Attributes:
+        cls: Index into :attr:`Dataset.names`.
+        xyxy_px: Edges of the upright box, in pixels, clipped to the image.
+        polygon_px: Corners ``(x1, y1, …, xn, yn)`` in pixels as the source gave them, not clipped; None when the
+            source has upright boxes only.
+        difficult: The source marks the object as hard (DOTA, Pascal VOC). Kept as an object.
+    """
+
+    cls: int
+    xyxy_px: Box
+    polygon_px: tuple[float, ...] | None = None
+    difficult: bool = False
+
+
+@dataclass(slots=True)
+class ImageRecord:
+    """One image with everything that is known about it.
+
+    Attributes:
+        name: File name, unique (without its suffix) inside a split.
+        width: Width in pixels as a decoder shows the picture, EXIF orientation applied.
+        height: Height in pixels, likewise.
+        path: The file itself, None when only its labels are at hand.
+        objects: The objects in the order of the source.
+        ignored_xyxy_px: Regions in which nothing is to be judged.
+        has_label_file: False for an image that the source says nothing about: background.
+    """
+
+    name: str
+    width: int
+    height: int
+    path: Path | None = None
+    objects: list[Annotation] = field(default_factory=list)
+    ignored_xyxy_px: list[Box] = field(default_factory=list)
+    has_label_file: bool = True
+
+    @property
+    def stem(self) -> str:
+        """Name without its suffix: what image and label file share."""
+        return Path(self.name).stem
+
+
+@dataclass(slots=True)
+class Dataset:
+    """Images by split, and the class names.
+
+    Attributes:
+        names: Class names; the index is the class.
+        splits: Split name (``train``, ``val``, ``test``, …) to its images, sorted by name.
+    """
+
+    names: list[str]
+    splits: dict[str, list[ImageRecord]] = field(default_factory=dict)
+
+
+class Dropped(NamedTuple):
+    """One thing that was left out, or one remark.
+
+    Attributes:
+        file: File it was found in, relative to the source.
+        where: Line number, annotation id or image name inside that file; empty for the file as a whole.
+        reason: ``kind: detail``; the kind is a fixed phrase, so that reasons can be counted.
+    """
+
+    file: str
+    where: str
+    reason: str
+
+
+def kind_of(reason: str) -> str:
+    """The fixed phrase that a reason starts with."""
+    return reason.split(":", 1)[0]
+
+
+@dataclass(slots=True)
+class SplitLog:
+    """What happened while one split was read."""
+
+    dropped: list[Dropped] = field(default_factory=list)
+    notes: list[Dropped] = field(default_factory=list)
+    counts: Counter = field(default_factory=Counter)  # clipped, difficult
+
+
+class ImportLog(dict[str, SplitLog]):
+    """Everything dropped and remarked, by split; the split ``""`` holds what belongs to none."""
+
+    def __missing__(self, split: str) -> SplitLog:
+        self[split] = SplitLog()
+        return self[split]
+
+    def drop(self, split: str, file: str, where: object, reason: str) -> None:
+        """Record something that was left out."""
+        self[split].dropped.append(Dropped(printable(file), printable(str(where)), printable(reason)))
+
+    def note(self, split: str, file: str, where: object, reason: str) -> None:
+        """Record a remark about something that was kept."""
+        self[split].notes.append(Dropped(printable(file), printable(str(where)), printable(reason)))
+
+    def retract(self, files: set[str]) -> None:
+        """Take back what was said about files that found their place after all."""
+        for split in self.values():
+            split.dropped = [d for d in split.dropped if d.file not in files]
+
+
+def printable(text: str) -> str:
+    """Text that any terminal and any JSON file takes: file names need not be valid Unicode."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,353 @@
+"""``rsdet convert``: any supported dataset into the folder layout that Ultralytics trains on, or into COCO JSON.
+
+The originals are only read. Running it again writes nothing that is there already, follows a changed source, and takes
+away what the source no longer has; files it did not write are never touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from rsdet.data.annotations import Dataset, ImageRecord, ImportLog
+from rsdet.data.export import ignore_labels, write_coco, yolo_labels
+from rsdet.data.files import disk_errors, place_image, write_if_changed
+from rsdet.data.importers import IMPORTERS, ImportOptions, read_dataset
+from rsdet.data.importers._labels import read_lines, read_text
+from rsdet.data.importers._layout import Source
+from rsdet.data.report import REPORT_NAME, ConvertReport, SplitReport
+from rsdet.errors import ConfigError, DataError, nearest
+
+__all__ = ["ConvertReport", "convert", "write_coco"]
+
+T = TypeVar("T")
+_FOLDERS = ("images", "labels", "ignore", "annotations")
+_CHOICES = {
+    "format": tuple(IMPORTERS),
+    "to": ("yolo", "coco"),
+    "link": ("copy", "symlink", "hardlink"),
+    "difficult": ("object", "ignore"),
+    "others": ("ignore", "drop"),
+}
+
+
+def convert(
+    source: str | Path,
+    format: str,
+    out: str | Path,
+    *,
+    split: str | None = None,
+    names: Sequence[str] | str | None = None,
+    to: str = "yolo",
+    link: str = "copy",
+    progress: bool = True,
+    obb: bool = False,
+    difficult: str = "object",
+    others: str = "ignore",
+    extra: dict | None = None,
+) -> ConvertReport:
+    """Convert a dataset.
+
+    Writes ``out/images/<split>/``, ``out/labels/<split>/*.txt``, ``out/ignore/<split>/*.txt`` (ignored regions, one
+    ``xc yc w h`` a line, never among the labels), ``out/<folder name>.yaml`` and ``out/convert-report.json``; or, for
+    ``to="coco"``, ``out/images/<split>/`` and ``out/annotations/<split>.json``. Splits that an earlier call put into
+    ``out`` from another source stay.
+
+    Args:
+        source: Dataset folder as its owner lays it out, one of its splits, or a single label file.
+        format: ``coco``, ``dota``, ``hit-uav``, ``visdrone``, ``voc`` or ``yolo``.
+        out: Folder to write; not inside ``source``.
+        split: The only split to read, where the source has several; else the name to file everything under.
+        names: Class names in the wanted order, others are dropped: a list, ``"car,truck"`` or a file with one name a
+            line (or a YAML with ``names:``). None takes the classes of the source.
+        to: ``yolo`` or ``coco``.
+        link: ``copy`` the images, or ``symlink`` or ``hardlink`` them. Ultralytics repairs damaged JPEG files in
+            place; only copies keep the originals safe from that.
+        progress: Show progress bars.
+        obb: Write oriented boxes (``class`` and four corners) where the source has them.
+        difficult: ``object`` keeps objects marked difficult (DOTA, VOC), ``ignore`` makes them ignored regions.
+        others: VisDrone's category 11: ``ignore`` makes it an ignored region, ``drop`` leaves it out.
+        extra: More keys for the data YAML, such as ``{"protocol": "visdrone"}``.
+
+    Returns:
+        Counts, everything dropped and why, and the path of the data YAML.
+
+    Raises:
+        ConfigError: An argument has a value that is none of the above.
+        DataError: Nothing to read, nothing usable in it, a file that cannot be parsed at all, or ``out`` is unsafe to
+            write to.
+    """
+    given = {"format": format, "to": to, "link": link, "difficult": difficult, "others": others}
+    for key, value in given.items():
+        if value not in _CHOICES[key]:
+            known = ", ".join(_CHOICES[key])
+            raise ConfigError(f"{key}={value!r} is unknown; expected one of {known}.{nearest(value, _CHOICES[key])}")
+    if split is not None and (not split.strip() or Path(split).name != split or split.startswith(".")):
+        raise ConfigError(f"split={split!r} must be a plain folder name such as train, val or test")
+    source, out = Path(source).expanduser(), Path(out).expanduser()
+    _check_places(source, out)
+    before = ConvertReport.load(out)
+    options = ImportOptions(split, class_names(names), obb, difficult, others, _tracker(progress))
+    dataset, log = read_dataset(source, format, options)
+    _leave_out_missing(dataset, log, to)
+    _check_not_empty(dataset, log, source, format)
+    if before is None:
+        _check_free(out)
+    else:
+        _check_names(dataset, before, source, out)
+
+    report = ConvertReport(out, out / f"{_folder_name(out)}.yaml" if to == "yolo" else None, dataset.names)
+    report.splits = _kept_splits(before, source, format, split, set(dataset.splits))
+    for name in sorted({*dataset.splits, *(s for s in log if log[s].dropped or log[s].notes)}):
+        part = report.splits[name] = SplitReport(os.path.abspath(source), format, to)
+        part.count(dataset.splits.get(name, []), log[name], dataset.names)
+        part.files = {r.name: _origin(r, source) for r in dataset.splits.get(name, []) if r.path}
+    with disk_errors(out):
+        _marked(before or report, report).save()
+        _remove_stale(before, report)
+        _write(dataset, report, to, link, obb, options)
+        if to == "yolo":
+            write_if_changed(report.data_yaml, data_yaml_text(report, format, obb, extra))
+        report.complete = True
+        report.save()
+    return report
+
+
+def class_names(names: Sequence[str] | str | None) -> list[str] | None:
+    """Class names from a list, ``"car,truck"``, a text file with one name a line, or a YAML with ``names:``.
+
+    Raises:
+        ConfigError: No names, or a name twice.
+    """
+    if names is None:
+        return None
+    if isinstance(names, str):
+        path = Path(names).expanduser()
+        if "," not in names and path.suffix.lower() in {".yaml", ".yml"} and path.is_file():
+            names = _yaml_names(path)
+        elif "," not in names and path.is_file():
+            names = [text for _, text in read_lines(path)]
+        else:
+            names = names.split(",")
+    result = [str(name).strip() for name in names]
+    if not result or not all(result):
+        raise ConfigError(f"names must be a list of class names, received {names!r}; give names=car,truck")
+    twice = sorted({name for name in result if result.count(name) > 1})
+    if twice:
+        raise ConfigError(f"names holds {', '.join(twice)} more than once; give every class one name")
+    return result
+
+
+def _yaml_names(path: Path) -> list[str]:
+    import yaml
+
+    try:
+        data = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as e:
+        raise ConfigError(f"names={path} is no YAML ({' '.join(str(e).split())[:120]}); mend the file") from e
+    names = data.get("names") if isinstance(data, dict) else None
+    if isinstance(names, dict):
+        names = [names[key] for key in sorted(names)]
+    if not isinstance(names, list):
+        raise ConfigError(f"names={path} has no list 'names:'; expected a data YAML; add the key")
+    return names
+
+
+def _check_places(source: Path, out: Path) -> None:
+    """Refuse to write into the source.
+
+    Raises:
+        DataError: ``out`` is the source, inside it, or a file; or the source is what an earlier run wrote to ``out``.
+    """
+    real_source, real_out = source.resolve(), out.resolve()
+    home = real_source.parent if real_source.is_file() else real_source
+    if not real_source.exists():
+        raise DataError(f"source {source} does not exist; expected a dataset folder or a label file; check the path")
+    if home in (real_out, *real_out.parents):
+        raise DataError(f"out={out} is inside the source folder {home}, which is never written to; choose another out")
+    if any(real_source == real_out / f or real_out / f in real_source.parents for f in _FOLDERS):
+        raise DataError(f"source {source} is inside out={out} where the result goes; choose another out")
+    if real_out.exists() and not real_out.is_dir():
+        raise DataError(f"out={out} is a file; expected a folder; choose another out")
+
+
+def _check_free(out: Path) -> None:
+    """Refuse to mix with files of unknown origin.
+
+    Raises:
+        DataError: ``out`` holds images or labels, and no report of an earlier conversion.
+    """
+    for folder in _FOLDERS:
+        if (out / folder).is_dir() and any((out / folder).iterdir()):
+            raise DataError(
+                f"out={out} holds {folder}/ that rsdet convert did not write (no {REPORT_NAME}); choose an empty folder"
+            )
+
+
+def _check_names(dataset: Dataset, before: ConvertReport, source: Path, out: Path) -> None:
+    """Refuse class numbers that mean two things in one folder.
+
+    Raises:
+        DataError: Another source in ``out`` has other class names.
+    """
+    here = os.path.abspath(source)
+    rest = [s for s, r in before.splits.items() if s and r.source != here and s not in dataset.splits]
+    if rest and before.names != dataset.names:
+        raise DataError(
+            f"out={out} holds {', '.join(rest)} with the classes {', '.join(before.names)}, the source has "
+            f"{', '.join(dataset.names)}; give names= to make them equal, or choose another out"
+        )
+
+
+def _leave_out_missing(dataset: Dataset, log: ImportLog, to: str) -> None:
+    """Labels without image are of no use for training; COCO JSON may hold them."""
+    if to == "coco":
+        return
+    for split, records in dataset.splits.items():
+        for record in records:
+            if record.path is None:
+                log.drop(split, record.name, "", "label without image: no such file in the source")
+        dataset.splits[split] = [record for record in records if record.path is not None]
+
+
+def _check_not_empty(dataset: Dataset, log: ImportLog, source: Path, format: str) -> None:
+    """Drop empty splits.
+
+    Raises:
+        DataError: Nothing is left, or there is no class.
+    """
+    dataset.splits = {split: records for split, records in dataset.splits.items() if records}
+    if dataset.splits and dataset.names:
+        return
+    items = [item for part in log.values() for item in (*part.dropped, *part.notes)]
+    first = f" (first of {len(items)} problems: {items[0].file}: {items[0].reason})" if items else ""
+    what = "class" if dataset.splits else "usable image"
+    raise DataError(f"no {what} found in {source} read as format={format}{first}; check format= and the folder")
+
+
+def _kept_splits(
+    before: ConvertReport | None, source: Path, format: str, split: str | None, new: set[str]
+) -> dict[str, SplitReport]:
+    """Splits of earlier calls that stay: those of other sources, and those this call was told not to read."""
+    if before is None:
+        return {}
+    here = os.path.abspath(source)
+    return {
+        name: part
+        for name, part in before.splits.items()
+        if name and name not in new and (part.source != here or part.format != format or split is not None)
+    }
+
+
+def _marked(before: ConvertReport, after: ConvertReport) -> ConvertReport:
+    """What is on disk while the conversion runs: the files of both, not complete.
+
+    Should it be interrupted, the next run knows what is ours.
+    """
+    marked = ConvertReport(after.out, after.data_yaml, after.names, dict(after.splits))
+    for name, part in before.splits.items():
+        merged = SplitReport(**vars(marked.splits.get(name, part)))
+        merged.files = {**part.files, **merged.files}
+        marked.splits[name] = merged
+    return marked
+
+
+def _remove_stale(before: ConvertReport | None, after: ConvertReport) -> None:
+    """Take away files that an earlier conversion wrote and this one does not."""
+    for split, old in before.splits.items() if before else ():
+        new = after.splits.get(split, SplitReport(to=""))
+        if old.to != new.to:
+            (after.out / "annotations" / f"{split}.json").unlink(missing_ok=True)
+        kept_stems = {Path(name).stem for name in new.files} if old.to == new.to else set()
+        for name in old.files:
+            if name not in new.files:
+                (after.out / "images" / split / name).unlink(missing_ok=True)
+            if Path(name).stem not in kept_stems:
+                for folder in ("labels", "ignore"):
+                    (after.out / folder / split / f"{Path(name).stem}.txt").unlink(missing_ok=True)
+        if split not in after.splits:
+            for folder in ("images", "labels", "ignore"):
+                place = after.out / folder / split
+                if place.is_dir() and not any(place.iterdir()):
+                    place.rmdir()
+
+
+def _write(dataset: Dataset, report: ConvertReport, to: str, link: str, obb: bool, options: ImportOptions) -> None:
+    out = report.out
+    for split, records in dataset.splits.items():
+        if to == "yolo":
+            (out / "ignore" / split).mkdir(parents=True, exist_ok=True)
+        for record in options.track(records, f"writing {split}"):
+            if record.path is not None:
+                place_image(record.path, out / "images" / split / record.name, link)
+            if to != "yolo":
+                continue
+            write_if_changed(out / "labels" / split / f"{record.stem}.txt", yolo_labels(record, obb))
+            ignored = out / "ignore" / split / f"{record.stem}.txt"
+            if record.ignored_xyxy_px:
+                write_if_changed(ignored, ignore_labels(record))
+            else:
+                ignored.unlink(missing_ok=True)
+    if to == "coco":
+        write_coco(dataset, out / "annotations")
+
+
+def data_yaml_text(report: ConvertReport, format: str, obb: bool, extra: dict | None) -> str:
+    """The data YAML.
+
+    It has no ``path:``, so Ultralytics takes the folder the file lies in, and the dataset can be moved. Ultralytics
+    needs both ``train`` and ``val``; where the source has one of them only, it stands for both, with a comment.
+    """
+    import yaml
+
+    have = sorted(split for split, part in report.splits.items() if split and part.files)
+    train = next((s for s in ("train", "trainval", "val", *have) if s in have), None)
+    val = next((s for s in ("val", "test", "trainval", "train", *have) if s in have), None)
+    lines = [f"# Written by rsdet convert (format={format}); paths are relative to this file."]
+    if val != "val" or train not in ("train", "trainval"):
+        lines.append(
+            f"# NOTE: the source has only {', '.join(have)}; train and val are the same images. Accuracy on images "
+            "that were trained on says nothing."
+            if train == val
+            else f"# NOTE: the source has {', '.join(have)}; train is {train} and val is {val}."
+        )
+    keys: dict[str, object] = {"train": f"images/{train}", "val": f"images/{val}"}
+    if "test" in have:
+        keys["test"] = "images/test"
+    keys |= {f"{s}": f"images/{s}" for s in have if s not in ("train", "val", "test")}
+    keys["names"] = dict(enumerate(report.names))
+    keys["ignore"] = "ignore"
+    if obb:
+        keys["task"] = "obb"
+    keys |= extra or {}
+    return "\n".join(lines) + "\n" + yaml.safe_dump(keys, sort_keys=False, allow_unicode=True)
+
+
+def _folder_name(out: Path) -> str:
+    return Path(os.path.abspath(out)).name or "dataset"
+
+
+def _origin(record: ImageRecord, source: Path) -> str:
+    """Where an image came from, as the report shows it."""
+    home = Source(Path(os.path.abspath(source)))
+    return os.fsencode(home.rel(record.path)).decode("utf-8", "backslashreplace")
+
+
+def _tracker(progress: bool):
+    """A progress bar on standard error, or none."""
+
+    def track(items: Iterable[T], description: str) -> Iterable[T]:
+        from rich.console import Console
+        from rich.progress import track as rich_track
+
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            return items  # a log file has no use for bars
+        return rich_track(items, description, console=console, transient=True)
+
+    def plain(items: Iterable[T], description: str) -> Iterable[T]:
+        return items
+
+    return track if progress else plain

@@ -1,0 +1,233 @@
+"""Datasets by name: what a dataset YAML says becomes files on disk, fetched, verified, unpacked and converted.
+
+A dataset YAML holds facts (``name``, ``licence``, ``homepage``, ``citation``, ``protocol``, ``splits``, ``names``),
+the format of the owner's files (``source_format``, ``sources``: split to file, ``options`` of the importer) and where
+they come from: ``fetch``, a list of ``{url, unpack_to, bytes?, sha256?}``, or ``instruction``, a sentence for the user.
+It never holds code, and none is run from it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from rsdet.data.archives import unpack
+from rsdet.data.convert import convert
+from rsdet.data.fetch import fetch
+from rsdet.data.files import disk_errors
+from rsdet.data.report import ConvertReport
+from rsdet.errors import ConfigError, DataError, nearest
+from rsdet.paths import datasets_dir
+
+__all__ = ["check_dataset", "dataset_yaml", "fetch", "find_yaml", "list_datasets", "load_yaml"]
+
+_OWN_KEYS = ("fetch", "instruction", "source_format")  # one of these makes a YAML one of ours
+_IMPORT_OPTIONS = {"obb", "difficult", "others"}
+
+
+def list_datasets() -> list[str]:
+    """Names of the dataset YAMLs that rsdet ships."""
+    return sorted(path.stem for path in datasets_dir().glob("*.yaml"))
+
+
+def check_dataset(data: str | Path, root: str | Path | None = None, progress: bool = True) -> dict:
+    """Make a dataset ready for training and say where it is. Naming a dataset counts as asking for its download.
+
+    Args:
+        data: Name of a shipped YAML (``visdrone`` or ``visdrone.yaml``), of one that Ultralytics ships
+            (``coco8.yaml``), or a path to a data YAML.
+        root: Folder for datasets; None takes the ``datasets_dir`` of Ultralytics' settings. Converted sets lie in
+            ``<root>/<name>``, the owner's files in ``<root>/<name>-original``.
+        progress: Show progress bars.
+
+    Returns:
+        The content of a plain data YAML for Ultralytics, with ``yaml_file`` (its path, to hand to Ultralytics) and
+        ``path`` (the dataset's folder, absolute) added; from a dataset YAML of ours with ``protocol``, ``licence``,
+        ``homepage``, ``citation`` as well.
+
+    Raises:
+        ConfigError: No such dataset, or a YAML that is none.
+        DataError: The files are not there and cannot be fetched; the message says where to put them.
+    """
+    path = find_yaml(data)
+    content = load_yaml(path)
+    if not any(key in content for key in _OWN_KEYS):
+        return _plain(path, content)
+    name = str(content.get("name") or path.stem)
+    if Path(name).name != name or name.startswith("."):
+        raise ConfigError(f"{path}: name must be a plain folder name, received {name!r}")
+    home = Path(root).expanduser() if root is not None else _datasets_root()
+    ready = home / name
+    report = ConvertReport.load(ready)
+    wanted = set(content.get("sources") or ())  # each is converted by itself: a break between two leaves one missing
+    done = report is not None and report.complete and wanted <= set(report.splits)
+    if not done or not report.data_yaml or not report.data_yaml.is_file():
+        original = home / f"{name}-original"
+        _bring(content, path, original, progress)
+        report = _convert_sources(content, original, ready, progress)
+        _warn_of_gaps(content, report)
+    facts = {k: content[k] for k in ("protocol", "licence", "homepage", "citation") if k in content}
+    return _plain(report.data_yaml, {**load_yaml(report.data_yaml), **facts})
+
+
+def dataset_yaml(data: str | Path, root: str | Path | None = None, progress: bool = True) -> Path:
+    """Path of the plain data YAML of a dataset that is ready; see :func:`check_dataset`."""
+    return Path(check_dataset(data, root, progress)["yaml_file"])
+
+
+def find_yaml(data: str | Path) -> Path:
+    """Path of a data YAML: a path, one of ours by name, one of Ultralytics' by file name.
+
+    Raises:
+        ConfigError: There is none; the message names the nearest.
+    """
+    path = Path(data).expanduser()
+    if path.is_file():
+        return path
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in {".yaml", ".yml"})
+        if len(found) == 1:
+            return found[0]
+        raise ConfigError(f"data={data} is a folder with {len(found)} YAML files, expected one; name the file itself")
+    if path.name == str(data):
+        own = datasets_dir() / (path.name if path.suffix in {".yaml", ".yml"} else f"{path.name}.yaml")
+        if own.is_file():
+            return own
+        import ultralytics
+
+        theirs = Path(ultralytics.__file__).parent / "cfg" / "datasets" / own.name
+        if theirs.is_file() and theirs.name in {p.name for p in theirs.parent.iterdir()}:  # exact case on any system
+            return theirs
+    known = list_datasets()
+    raise ConfigError(
+        f"data={str(data)!r} is no file and no known dataset; expected a data YAML or one of {', '.join(known)}."
+        f"{nearest(path.stem, known)}"
+    )
+
+
+def load_yaml(path: Path) -> dict:
+    """Content of a YAML file, without running anything it may hold.
+
+    Raises:
+        ConfigError: It is no mapping.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as e:
+        raise ConfigError(f"{path} is no YAML ({' '.join(str(e).split())[:160]}); mend the file") from e
+    except OSError as e:
+        raise ConfigError(f"cannot read {path}: {e.strerror or e}; expected a data YAML") from e
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} holds {type(content).__name__}, expected keys such as train, val and names")
+    return content
+
+
+def _datasets_root() -> Path:
+    from ultralytics.utils import DATASETS_DIR
+
+    return Path(DATASETS_DIR)
+
+
+def _plain(path: Path, content: dict) -> dict:
+    """A data YAML that needs nothing done, with its place added."""
+    import ultralytics
+
+    path = path.resolve()
+    base = Path(str(content.get("path") or path.parent)).expanduser()
+    if not base.is_absolute():  # the same rule as Ultralytics
+        base = base.resolve() if base.exists() else _datasets_root() / base
+    script = content.get("download")
+    shipped = path.is_relative_to(Path(ultralytics.__file__).resolve().parent)
+    if isinstance(script, str) and not script.startswith(("http://", "https://")) and not shipped:
+        val = content.get("val")
+        if not all((base / str(v)).exists() for v in (val if isinstance(val, list) else [val])):
+            raise DataError(
+                f"{path}: its images are not in {base} and its 'download:' is a program, which rsdet does not run; "
+                "download the dataset by hand, or give a https address"
+            )
+    return {**content, "path": str(base), "yaml_file": str(path)}
+
+
+def _bring(content: dict, path: Path, original: Path, progress: bool) -> None:
+    """See to it that the owner's files are in ``original``.
+
+    Raises:
+        DataError: They are not, and the YAML says no address.
+    """
+    items = content.get("fetch") or []
+    if not isinstance(items, list) or not all(isinstance(i, dict) and isinstance(i.get("url"), str) for i in items):
+        raise ConfigError(f"{path}: fetch must be a list of entries with url and unpack_to; mend the dataset YAML")
+    for item in items:
+        _fetch_item(item, path, original, progress)
+    if not items and not (original.is_dir() and any(original.iterdir())):
+        raise DataError(f"{content.get('name')}: no files in {original}; {_instruction(content)}")
+
+
+def _instruction(content: dict) -> str:
+    """What the user is asked to do, on one line."""
+    return " ".join(str(content.get("instruction") or f"put the dataset there; see {content.get('homepage')}").split())
+
+
+def _fetch_item(item: dict, path: Path, original: Path, progress: bool) -> None:
+    """Fetch and unpack one archive, unless it was done before."""
+    url = item["url"]
+    file = unquote(Path(urlsplit(url).path).name)
+    into = Path(str(item.get("unpack_to") or "."))
+    if not file or Path(file).name != file or into.is_absolute() or ".." in into.parts:
+        raise ConfigError(f"{path}: fetch entry {url} must name a file and unpack below the dataset; mend the YAML")
+    done = original / f".{file}.done"
+    if done.exists():
+        return
+    archive = fetch(url, original / file, size=item.get("bytes"), sha256=item.get("sha256"), progress=progress)
+    unpack(archive, original / into)
+    with disk_errors(original):
+        done.write_text(json.dumps({"url": url, "bytes": archive.stat().st_size}) + "\n", encoding="utf-8")
+        archive.unlink()  # its files are verified and in place; twice the space would be for nothing
+
+
+def _convert_sources(content: dict, original: Path, ready: Path, progress: bool) -> ConvertReport:
+    """Convert the owner's files: the whole folder, or what ``sources`` names for each split.
+
+    Raises:
+        ConfigError: ``sources`` or ``options`` are not what they must be.
+        DataError: A named file is missing.
+    """
+    sources = content.get("sources") or {None: "."}
+    options = content.get("options") or {}
+    if not isinstance(sources, dict) or not isinstance(options, dict) or not set(options) <= _IMPORT_OPTIONS:
+        known = ", ".join(sorted(_IMPORT_OPTIONS))
+        raise ConfigError(f"{content.get('name')}: sources must map splits to files, options may hold {known}")
+    names = content.get("names")
+    names = [names[key] for key in sorted(names)] if isinstance(names, dict) else names
+    extra = {key: content[key] for key in ("protocol", "licence", "homepage") if key in content}
+    for place in sources.values():
+        if not (original / str(place)).exists():
+            raise DataError(f"{content.get('name')}: {original / str(place)} is missing; {_instruction(content)}")
+    for split, place in sources.items():
+        report = convert(
+            original / str(place),
+            str(content.get("source_format")),
+            ready,
+            split=split,
+            names=names,
+            progress=progress,
+            extra=extra,
+            **options,
+        )
+    return report
+
+
+def _warn_of_gaps(content: dict, report: ConvertReport) -> None:
+    """Say so when a split has other numbers of images than its owner states."""
+    for split, facts in (content.get("splits") or {}).items():
+        stated = facts.get("images") if isinstance(facts, dict) else None
+        found = report.counts.get(split, {}).get("images", 0)
+        if stated and found != stated:
+            logging.getLogger("rsdet").warning(
+                "%s: %s has %d images, its owner states %d; see %s",
+                content.get("name"), split, found, stated, report.out / "convert-report.json",
+            )  # fmt: skip

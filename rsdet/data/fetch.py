@@ -1,0 +1,185 @@
+"""Downloading one file: resumed after a break, verified at the end, never left half under its name."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rsdet.data.files import disk_errors, write_if_changed
+from rsdet.errors import DataError
+
+_CHUNK = 1 << 18
+_TIMEOUT_S = 30
+_TRIES = 4
+
+
+def fetch(
+    url: str, target: str | Path, *, size: int | None = None, sha256: str | None = None, progress: bool = True
+) -> Path:
+    """Download a file, going on where an earlier attempt stopped.
+
+    Bytes gather in ``<target>.part``; the file gets its name when its length is what the server (or ``size``) says and
+    its digest is ``sha256``. A file that changed on the server between two attempts is started anew.
+
+    Args:
+        url: ``http`` or ``https``.
+        target: File to make; if it is there with the right size and digest, nothing is fetched.
+        size: Expected length in bytes.
+        sha256: Expected digest, hexadecimal.
+        progress: Show a progress bar.
+
+    Raises:
+        DataError: Not reachable, wrong length, wrong digest, or no space.
+    """
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise DataError(f"url {url!r} must start with http:// or https://; mend the dataset YAML")
+    target = Path(target)
+    if target.is_file() and _is_right(target, size, sha256):
+        return target
+    part = target.with_name(f"{target.name}.part")
+    with disk_errors(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        total = None
+        for attempt in range(_TRIES):
+            try:
+                total = _continue(url, part, size, progress)
+                break
+            except urllib.error.HTTPError as e:
+                if e.code < 500 or attempt == _TRIES - 1:
+                    raise DataError(f"{url} answered {e.code} {e.reason}; check the address, or try later") from e
+            except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as e:
+                if attempt == _TRIES - 1:
+                    reason = getattr(e, "reason", None) or e
+                    kept = part.stat().st_size if part.exists() else 0
+                    raise DataError(
+                        f"{url} broke off ({reason}); {kept:,} bytes are kept; run it again to go on from there"
+                    ) from e
+            time.sleep(0.2 * 4**attempt)
+        _verify(part, url, size or total, sha256)
+        part.replace(target)
+        _notes(part).unlink(missing_ok=True)
+    return target
+
+
+def _notes(part: Path) -> Path:
+    """Where the version of a partial file is remembered."""
+    return part.with_name(f"{part.name}.json")
+
+
+def _continue(url: str, part: Path, size: int | None, progress: bool) -> int | None:
+    """Fetch what is missing of a partial file; the full length if the server tells."""
+    notes: dict = {}
+    with suppress(OSError, ValueError):
+        notes = json.loads(_notes(part).read_text(encoding="utf-8"))
+    version = notes.get("version") if isinstance(notes, dict) and notes.get("url") == url else None
+    have = part.stat().st_size if part.exists() and version else 0
+    headers = {"User-Agent": "rsdet", "Accept-Encoding": "identity"}
+    if have:
+        headers |= {"Range": f"bytes={have}-", "If-Range": version}
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S)
+    except urllib.error.HTTPError as e:
+        if e.code != 416:
+            raise
+        length = (e.headers.get("Content-Range") or "").rpartition("/")[2]
+        if length == str(have):
+            return have  # all of it is here already
+        part.unlink(missing_ok=True)
+        return _continue(url, part, size, progress)
+    with response:
+        if response.status == 206 and _range_start(response) == have:
+            total = _as_int((response.headers.get("Content-Range") or "").rpartition("/")[2])
+        else:
+            have = 0
+            total = _as_int(response.headers.get("Content-Length"))
+        if size is not None and total is not None and size != total:
+            raise DataError(f"{url} has {total:,} bytes, expected {size:,}; the file on the server is another one")
+        free = shutil.disk_usage(part.parent).free
+        if total is not None and total - have > free:
+            raise DataError(f"{url} needs {total - have:,} bytes, {part.parent} has {free:,} free; free some space")
+        tag = response.headers.get("ETag") or "W/"
+        version = response.headers.get("Last-Modified") if tag.startswith("W/") else tag  # weak tags vouch for no bytes
+        if version:
+            write_if_changed(_notes(part), json.dumps({"url": url, "version": version}))
+        else:
+            _notes(part).unlink(missing_ok=True)
+        with part.open("ab" if have else "wb") as f, _bar(part.name.removesuffix(".part"), have, total, progress) as go:
+            while chunk := response.read(_CHUNK):
+                f.write(chunk)
+                have += len(chunk)
+                go(len(chunk))
+    if total is not None and have < total:
+        raise http.client.IncompleteRead(b"", total - have)
+    return total
+
+
+def _range_start(response: http.client.HTTPResponse) -> int | None:
+    unit, _, rest = (response.headers.get("Content-Range") or "").partition(" ")
+    return _as_int(rest.partition("-")[0]) if unit == "bytes" else None
+
+
+def _as_int(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as f:
+        while chunk := f.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _is_right(path: Path, size: int | None, sha256: str | None) -> bool:
+    return (size is None or path.stat().st_size == size) and (sha256 is None or _digest(path) == sha256.lower())
+
+
+def _verify(part: Path, url: str, size: int | None, sha256: str | None) -> None:
+    """Check length and digest; a file that fails is deleted, for going on with it would fail again.
+
+    Raises:
+        DataError: One of them is wrong.
+    """
+    have = part.stat().st_size
+    problem = None
+    if size is not None and have != size:
+        problem = f"has {have:,} bytes, expected {size:,}"
+    elif sha256 is not None and (found := _digest(part)) != sha256.lower():
+        problem = f"has the SHA-256 {found}, expected {sha256.lower()}"
+    if problem:
+        part.unlink()
+        _notes(part).unlink(missing_ok=True)
+        raise DataError(f"the download of {url} {problem}; it was deleted; run it again, or check the dataset YAML")
+
+
+class _bar:
+    """A progress bar in bytes; entering it gives the function to call with the bytes that came."""
+
+    def __init__(self, name: str, have: int, total: int | None, show: bool):
+        self.name, self.have, self.total, self.show = name, have, total, show
+
+    def __enter__(self) -> Callable[[int], None]:
+        if not self.show:
+            return lambda n: None
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+        console = Console(stderr=True)
+        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.bar.start()
+        task = self.bar.add_task(self.name, total=self.total, completed=self.have)
+        return lambda n: self.bar.update(task, advance=n)
+
+    def __exit__(self, *_: object) -> None:
+        if self.show:
+            self.bar.stop()

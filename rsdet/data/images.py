@@ -1,0 +1,125 @@
+"""Looking at image files before anything heavy starts: their headers say enough to refuse what would go wrong later."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from rsdet.errors import DataError
+
+MAX_PIXELS = 2**30  # OpenCV refuses larger pictures
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".jp2", ".png", ".tif", ".tiff", ".webp")
+_CHANNELS = {"1": 1, "L": 1, "P": 3, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "YCbCr": 3, "LAB": 3, "HSV": 3}
+_DEEP = ("I;16", "I;16B", "I;16L", "I", "F")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the header of an image file says.
+
+    Attributes:
+        path: The file.
+        width: Pixels; 0 where the file cannot be read.
+        height: Pixels; 0 where the file cannot be read.
+        channels: Samples per pixel.
+        deep: More than 8 bits per sample.
+        problem: Why the file cannot be read, or an empty string.
+    """
+
+    path: Path
+    width: int = 0
+    height: int = 0
+    channels: int = 3
+    deep: bool = False
+    problem: str = ""
+
+
+@contextlib.contextmanager
+def no_pixel_limit() -> Iterator[None]:
+    """Let Pillow read headers of pictures of any size; only the header is read, and we judge the size ourselves."""
+    from PIL import Image
+
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def read_header(path: str | Path) -> Header:
+    """Read the header of one image; a file that cannot be read is described, not raised."""
+    from PIL import Image, UnidentifiedImageError
+
+    path = Path(path)
+    try:
+        if path.stat().st_size == 0:
+            return Header(path, problem="is empty (0 bytes)")
+        with Image.open(path) as im:
+            width, height = im.size
+            mode = im.mode
+            deep = mode in _DEEP or _tiff_is_deep(im) or _png_is_deep(path)
+    except FileNotFoundError:
+        return Header(path, problem="does not exist")
+    except Image.DecompressionBombError:
+        return Header(path, problem="has more pixels than Pillow opens; cut it into tiles")
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as e:
+        return Header(path, problem=f"is not a readable image ({type(e).__name__})")
+    if width == 0 or height == 0:
+        return Header(path, problem=f"has no pixels ({width}x{height})")
+    return Header(path, width, height, _CHANNELS.get(mode, 1), deep)
+
+
+def _tiff_is_deep(im: object) -> bool:
+    bits = getattr(im, "tag_v2", {}).get(258, 8)  # TIFF tag 258: BitsPerSample
+    return max(bits if isinstance(bits, tuple) else (bits,)) > 8
+
+
+def _png_is_deep(path: Path) -> bool:
+    # Pillow shows a 16-bit RGB PNG as 8-bit RGB; byte 24 of the file is the bit depth.
+    with open(path, "rb") as f:
+        head = f.read(25)
+    return head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) == 25 and head[24] == 16
+
+
+def problem_of(header: Header, channels: int = 3) -> str:
+    """Say in a few words why a model of so many channels cannot take the image; an empty string where it can."""
+    if header.problem:
+        return header.problem
+    if header.width * header.height > MAX_PIXELS:
+        return f"has {header.width}x{header.height} pixels, more than OpenCV reads; cut it into tiles"
+    if header.deep:
+        return (
+            "has more than 8 bits per sample, which would be cut to 8 silently; stretch it to 8 bits first with one "
+            "fixed range for the whole dataset"
+        )
+    if channels == 3 and header.channels == 4:
+        return "has 4 channels and the model takes 3; save it without the fourth (alpha) channel"
+    return ""
+
+
+def check_images(paths: Iterable[str | Path], channels: int = 3, limit: int = 5) -> list[Header]:
+    """Read all headers and raise one line about those that a model cannot take.
+
+    Args:
+        paths: Image files.
+        channels: Channels that the model takes; one-channel files are repeated to three by the reader.
+        limit: How many files the message names.
+
+    Returns:
+        The headers, in order.
+
+    Raises:
+        DataError: At least one file is unusable.
+    """
+    with no_pixel_limit(), ThreadPoolExecutor(8) as pool:
+        headers = list(pool.map(read_header, paths))
+    bad = [(h, problem_of(h, channels)) for h in headers]
+    bad = [(h, p) for h, p in bad if p]
+    if bad:
+        named = "; ".join(f"{h.path} {p}" for h, p in bad[:limit])
+        more = f" (and {len(bad) - limit} more)" if len(bad) > limit else ""
+        raise DataError(f"{len(bad)} of {len(headers)} images cannot be used: {named}{more}.")
+    return headers

@@ -1,0 +1,125 @@
+"""Image files: is this one whole, and how large is it? Answered from the header, decoding only when in doubt."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpg", ".jpeg", ".jp2", ".mpo", ".png", ".tif", ".tiff", ".webp"})
+
+_TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
+_JPEG_TAIL = 1 << 16  # cameras append previews and padding after the end mark
+_SMALLEST_PX = 10  # Ultralytics leaves smaller images out
+
+
+class BadImageError(ValueError):
+    """The file is no picture that can be used; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What the header says.
+
+    Attributes:
+        width: In pixels, EXIF orientation applied, as OpenCV and Ultralytics show the picture.
+        height: Likewise.
+        remarks: Properties worth a note in the report: 16 bits, a channel count other than 3, very small.
+    """
+
+    width: int
+    height: int
+    remarks: tuple[str, ...] = ()
+
+
+@contextmanager
+def calm_pillow() -> Iterator[None]:
+    """Let Pillow open satellite scenes (its limit guards against decoding, headers cost nothing) without warnings."""
+    from PIL import Image
+
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about damaged EXIF blocks, which the report need not know of
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def probe(path: Path) -> ImageInfo:
+    """Size of an image, and whether the file is whole.
+
+    PNG checksums are verified; a JPEG must have its end mark and a TIFF all its strips, else (and for every other
+    format) the picture is decoded once.
+
+    Raises:
+        BadImageError: Empty, truncated, damaged, not readable or no image at all.
+    """
+    from PIL import Image
+
+    try:
+        size = path.stat().st_size
+        if not size:
+            raise BadImageError("the file is empty")
+        with Image.open(path) as im:
+            kind, bands = im.format, im.getbands()
+            deep = im.mode.startswith("I") or _bits(im) > 8
+            width, height = im.size
+            turned = im.getexif().get(0x0112) in _TURNED
+            if kind != "PNG" and not _complete(im, path, size):
+                im.load()
+        if kind == "PNG":
+            with Image.open(path) as im:  # verify() wants a file of which nothing has been read
+                im.verify()
+        if turned:
+            width, height = (height, width) if kind in {"JPEG", "MPO", "PNG"} else _decoded_size(path)
+    except BadImageError:
+        raise
+    except Exception as e:  # Pillow's plugins raise every kind of error on damaged bytes
+        reason = getattr(e, "strerror", None) or str(e).replace(str(path), path.name) or type(e).__name__
+        raise BadImageError(" ".join(reason.split())) from e
+    remarks = []
+    if deep:
+        remarks.append("more than 8 bits per sample: readers that expect 8 bits scale or cut the values")
+    if len(bands) != 3 or bands[0] == "P":
+        remarks.append(f"{len(bands)} channel(s), mode {'/'.join(bands)}: the default loader converts it to 3")
+    if min(width, height) < _SMALLEST_PX:
+        remarks.append(f"smaller than {_SMALLEST_PX} px: Ultralytics leaves it out of training")
+    return ImageInfo(width, height, tuple(remarks))
+
+
+def _bits(im: object) -> int:
+    """Bits per sample: Pillow shows 16-bit colour as 8-bit RGB, the truth is in the tags or in the raw mode."""
+    tags = getattr(im, "tag_v2", None)
+    if tags is not None and 258 in tags:
+        value = tags[258]
+        return max(value) if isinstance(value, tuple) else int(value)
+    return 16 if any(";16" in str(tile[3]) for tile in im.tile) else 8
+
+
+def _decoded_size(path: Path) -> tuple[int, int]:
+    """Size after decoding: whether OpenCV turns a TIFF or WebP by its EXIF tag depends on its version."""
+    import cv2
+
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise BadImageError("OpenCV cannot decode it")
+    return picture.shape[1], picture.shape[0]
+
+
+def _complete(im: object, path: Path, size: int) -> bool:
+    """Whether a JPEG or TIFF file is plainly complete; False means that only decoding can tell."""
+    if im.format in {"JPEG", "MPO"}:
+        with path.open("rb") as f:
+            f.seek(-min(size, _JPEG_TAIL), os.SEEK_END)
+            tail = f.read()
+        return tail.endswith(b"\xff\xd9") or tail.rstrip(b"\x00").endswith(b"\xff\xd9")
+    if im.format == "TIFF":
+        for offsets, lengths in ((273, 279), (324, 325)):  # strips, tiles
+            if offsets in im.tag_v2 and lengths in im.tag_v2:
+                starts, counts = im.tag_v2[offsets], im.tag_v2[lengths]
+                return len(starts) == len(counts) and all(a + b <= size for a, b in zip(starts, counts, strict=True))
+    return False

@@ -1,0 +1,240 @@
+"""Reading labels without trusting them: text lines, numbers, class names, boxes."""
+
+from __future__ import annotations
+
+import codecs
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from rsdet.data.annotations import MIN_SIDE_PX, Annotation, Box, Dataset, ImageRecord, ImportLog
+from rsdet.errors import DataError
+
+T = TypeVar("T")
+
+# Labels with six decimals overshoot the edge of a picture by this much at most; that is rounding, not clipping.
+_ROUNDING_PX = 1e-2
+
+# Class names by which datasets mark a region in which nothing is to be judged (letters only, lower case).
+_IGNORE_NAMES = frozenset({"dontcare", "ignore", "ignored", "ignoreregion", "ignoredregion", "ignoredregions"})
+
+
+def _untracked(items: Iterable[T], description: str) -> Iterable[T]:
+    return items
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What the user asked of an importer.
+
+    Attributes:
+        split: Where the source holds several splits, the only one to read; otherwise the split to file everything
+            under. None reads all, and files what belongs to no split under ``train``.
+        names: Class names in the wanted order; others are dropped. None takes the classes of the source.
+        obb: Oriented boxes are wanted: read the oriented variant where a source has both.
+        difficult: ``object`` keeps objects marked difficult as objects, ``ignore`` turns them into ignored regions.
+        others: VisDrone's category 11: ``ignore`` makes it an ignored region, ``drop`` leaves it out.
+        track: Wraps the loop over the images to show progress.
+    """
+
+    split: str | None = None
+    names: Sequence[str] | None = None
+    obb: bool = False
+    difficult: str = "object"
+    others: str = "ignore"
+    track: Callable[[Iterable[T], str], Iterable[T]] = _untracked
+
+
+def read_text(path: Path) -> str:
+    """Text of a label file, whatever its bytes are.
+
+    UTF-8 with or without a byte-order mark, UTF-16 with one; bytes that are neither become replacement characters, so
+    that only the line they stand in fails.
+
+    Raises:
+        DataError: The file cannot be read at all.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise DataError(f"cannot read the label file {path}: {e.strerror or e}; expected a readable file") from e
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    return data.decode("utf-8-sig", "replace")
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Lines that are not blank, stripped, with their number from 1 as an editor counts them."""
+    lines = re.split(r"\r\n|\r|\n", read_text(path))
+    return [(i, stripped) for i, line in enumerate(lines, 1) if (stripped := line.strip())]
+
+
+def numbers(tokens: Iterable[str]) -> list[float] | None:
+    """The tokens as floats (NaN and infinity included), None when one of them is no number."""
+    values = []
+    for token in tokens:
+        try:
+            values.append(float(token))
+        except ValueError:
+            return None
+        if "_" in token:  # Python reads 1_0 as 10; no label format does
+            return None
+    return values
+
+
+def number(value: object) -> float | None:
+    """A JSON value as float, None when it is no number. Whole numbers too large for a float become infinite."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def whole(value: float) -> int | None:
+    """The float as int, None when it has a fraction or is not finite."""
+    return int(value) if math.isfinite(value) and value == int(value) else None
+
+
+def shown(text: object, width: int = 60) -> str:
+    """A quoted piece of input that fits into a message."""
+    piece = repr(text)
+    return piece if len(piece) <= width else piece[: width - 1] + "…"
+
+
+def rotated_corners(cx: float, cy: float, w: float, h: float, angle_rad: float) -> tuple[float, ...]:
+    """Corners of a box turned clockwise (image axes, y down) by ``angle_rad`` about its centre, as 8 numbers."""
+    c, s = math.cos(angle_rad), math.sin(angle_rad)
+    corners = ((-w / 2, -h / 2), (w / 2, -h / 2), (w / 2, h / 2), (-w / 2, h / 2))
+    return tuple(v for dx, dy in corners for v in (cx + c * dx - s * dy, cy + s * dx + c * dy))
+
+
+def bounds(polygon: Sequence[float]) -> Box:
+    """Upright box around a polygon ``x1, y1, …``; with a NaN inside, at least one edge is NaN."""
+    xs, ys = polygon[0::2], polygon[1::2]
+    if not all(map(math.isfinite, polygon)):
+        return (math.nan,) * 4
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+class ClassTable:
+    """Class names to indices.
+
+    Args:
+        names: The classes. None: learn them from the source, in alphabetical order in the end.
+    """
+
+    def __init__(self, names: Sequence[str] | None):
+        self.learns = names is None
+        self.names = list(names or ())
+        self._exact = {name: i for i, name in enumerate(self.names)}
+        loose = [self._fold(name) for name in self.names]
+        # Two classes that differ in spelling only can be told apart by exact spelling alone.
+        self._loose = {key: i for i, key in enumerate(loose) if loose.count(key) == 1}
+
+    @staticmethod
+    def _fold(name: str) -> str:
+        return re.sub(r"[\s_-]+", " ", name.strip()).casefold()
+
+    def find(self, name: str) -> int | None:
+        """Index of a class: exact spelling first, then without regard to case and to space, ``-`` and ``_``."""
+        name = name.strip()
+        hit = self._exact.get(name)
+        if hit is None and not self.learns:
+            hit = self._loose.get(self._fold(name))
+        if hit is None and self.learns and name:
+            hit = self._exact[name] = len(self.names)
+            self.names.append(name)
+        return hit
+
+    def ignores(self, name: str) -> bool:
+        """Whether this is the name of an ignored region, and not a class the user asked for."""
+        if name in self._exact or self._fold(name) in self._loose:
+            return False
+        return re.sub(r"[\W_]+", "", name).casefold() in _IGNORE_NAMES
+
+    def settle(self, dataset: Dataset, order: Sequence[str] | None = None) -> None:
+        """Give a dataset its final class names; learnt ones are sorted, or put into ``order``, and re-indexed."""
+        if self.learns:
+            final = list(order) if order is not None else sorted(self.names)
+            to = {old: final.index(name) for old, name in enumerate(self.names)}
+            for records in dataset.splits.values():
+                for record in records:
+                    for item in record.objects:
+                        item.cls = to[item.cls]
+            self.names = final
+        dataset.names = list(self.names)
+
+
+class Collector:
+    """Checks the boxes of one image as they come: good ones end in the record, bad ones in the log.
+
+    Args:
+        record: Image that the boxes belong to; its size must be known.
+        log: Where everything dropped is written.
+        split: Split of the image.
+        file: Label file, as the report shall call it.
+        difficult: See :class:`ImportOptions`.
+    """
+
+    def __init__(self, record: ImageRecord, log: ImportLog, split: str, file: str, difficult: str = "object"):
+        self.record, self.log, self.split, self.file = record, log, split, file
+        self._ignore_difficult = difficult == "ignore"
+        self._seen: dict[tuple, object] = {}
+
+    def drop(self, where: object, reason: str) -> None:
+        """Record one label that cannot be used."""
+        self.log.drop(self.split, self.file, where, reason)
+
+    def add(
+        self,
+        where: object,
+        cls: int | None,
+        box: Box,
+        polygon: Sequence[float] | None = None,
+        difficult: bool = False,
+        merge: bool = False,
+    ) -> None:
+        """Take one box.
+
+        Args:
+            where: Line number or id, for the report.
+            cls: Class index; None makes it an ignored region.
+            box: Edges in pixels, of any quality.
+            polygon: Corners in pixels, kept beside the box.
+            difficult: The source marks the object as difficult.
+            merge: Say nothing when the same thing was there before (COCO repeats a region for every class).
+        """
+        box = tuple(map(float, box))
+        if not all(map(math.isfinite, box)):
+            return self.drop(where, f"non-finite number: box {box}")
+        x1, y1, x2, y2 = box
+        if x2 - x1 < MIN_SIDE_PX or y2 - y1 < MIN_SIDE_PX:
+            return self.drop(where, f"zero-area box: {x2 - x1:g} x {y2 - y1:g} px")
+        w, h = self.record.width, self.record.height
+        clipped = (max(x1, 0.0), max(y1, 0.0), min(x2, float(w)), min(y2, float(h)))
+        if clipped[2] - clipped[0] < MIN_SIDE_PX or clipped[3] - clipped[1] < MIN_SIDE_PX:
+            edges = ", ".join(f"{v:g}" for v in box)
+            return self.drop(where, f"box outside the image: edges {edges} in {w} x {h} px")
+        if difficult and cls is not None:
+            self.log[self.split].counts["difficult"] += 1
+            if self._ignore_difficult:
+                cls, polygon = None, None
+        shape = tuple(polygon) if polygon is not None and cls is not None else None
+        key = (cls, clipped, shape)
+        if key in self._seen:
+            if not merge:
+                self.drop(where, f"duplicate annotation: the same as {self._seen[key]}")
+            return None
+        self._seen[key] = where
+        if max(abs(a - b) for a, b in zip(box, clipped, strict=True)) > _ROUNDING_PX:
+            self.log[self.split].counts["clipped"] += 1
+        if cls is None:
+            self.record.ignored_xyxy_px.append(clipped)
+        else:
+            self.record.objects.append(Annotation(cls, clipped, shape, difficult))
+        return None

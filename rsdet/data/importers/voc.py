@@ -1,0 +1,117 @@
+"""Pascal VOC XML, upright (``bndbox``) and oriented as roLabelImg writes it (``robndbox``).
+
+With or without ``ImageSets/Main/{train,val,test}.txt``. Edges are taken as they stand in the file: ``xmin=10, xmax=20``
+is 10 px wide. The VOC challenge itself counted pixels from 1 and both edges inclusive; the tools that write VOC files
+today do not, and a file does not say who wrote it.
+
+Objects marked difficult stay objects (the VOC evaluation skips them when it matches); they are counted in the report.
+``difficult="ignore"`` makes them ignored regions instead.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path, PureWindowsPath
+from xml.etree.ElementTree import Element
+
+from rsdet.data.annotations import Dataset, ImportLog, printable
+from rsdet.data.importers._labels import (
+    ClassTable,
+    Collector,
+    ImportOptions,
+    bounds,
+    numbers,
+    rotated_corners,
+    shown,
+)
+from rsdet.data.importers._layout import Pair, Source
+from rsdet.data.importers._lists import assign_listed, split_lists
+from rsdet.data.importers._text import read_pairs
+from rsdet.data.importers._xml import parse_xml
+
+
+def _values(parent: Element | None, tags: tuple[str, ...]) -> list[float] | None:
+    """The children as numbers, None when one is missing or is no number."""
+    if parent is None:
+        return None
+    texts = [(parent.findtext(tag) or "").strip() for tag in tags]
+    return numbers(texts)
+
+
+def read_labels(path: Path, into: Collector, classes: ClassTable) -> None:
+    """Put the objects of one annotation file into its image.
+
+    Raises:
+        DataError: The file is not XML.
+    """
+    root = parse_xml(path)
+    record = into.record
+    size = _values(root.find("size"), ("width", "height"))
+    if size and size != [record.width, record.height] and all(size):
+        stated = f"{size[0]:g} x {size[1]:g}"
+        reason = f"size differs: the XML says {stated} px, the image has {record.width} x {record.height}"
+        into.log.note(into.split, into.file, "", reason)
+    for index, item in enumerate(root.iter("object"), 1):
+        where = f"object {index}"
+        name = (item.findtext("name") or "").strip()
+        polygon = None
+        edges = _values(item.find("bndbox"), ("xmin", "ymin", "xmax", "ymax"))
+        turned = _values(item.find("robndbox"), ("cx", "cy", "w", "h", "angle"))
+        if edges is None and turned is not None:
+            if turned[2] <= 0 or turned[3] <= 0:
+                into.drop(where, f"zero-area box: {turned[2]:g} x {turned[3]:g} px")
+                continue
+            # sin(inf) is an error in Python, and NaN coordinates are reported as what they are
+            angle = turned[4] if abs(turned[4]) < 1e9 else float("nan")
+            polygon = rotated_corners(*turned[:4], angle)
+            edges = bounds(polygon)
+        if edges is None:
+            into.drop(where, "malformed object: expected bndbox with the numbers xmin, ymin, xmax, ymax")
+            continue
+        cls = classes.find(name) if not classes.ignores(name) else None
+        if cls is None and not classes.ignores(name):
+            into.drop(where, f"unknown class: {shown(name)}")
+        else:
+            hard = (item.findtext("difficult") or "0").strip() not in {"0", ""}
+            into.add(where, cls, edges, polygon if cls is not None else None, difficult=hard)
+
+
+def _pair_by_content(source: Source, pairs: list[Pair], labels: list[Path], log: ImportLog) -> None:
+    """Images whose XML has another name: the ``<filename>`` inside says which image is meant."""
+    used = {p.label for p in pairs}
+    spare = [label for label in labels if label not in used]
+    without = defaultdict(list)
+    for item in pairs:
+        if item.label is None:
+            without[item.image.name].append(item)
+            without[item.image.stem].append(item)
+    if not spare or not without:
+        return
+    found = set()
+    for label in spare:
+        name = PureWindowsPath((parse_xml(label).findtext("filename") or "").strip()).name
+        fits = [item for item in without.get(name, ()) if item.label is None]
+        if len(fits) == 1:
+            fits[0].label = label
+            found.add(printable(source.rel(label)))
+    log.retract(found)
+
+
+def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
+    """Read a Pascal VOC folder, or a single XML file beside its image."""
+    files = Source.open(source, ".xml")
+    classes = ClassTable(options.names)
+    labels = files.with_suffix(".xml")
+    sets = [p for p in files.files if p.suffix.lower() == ".txt" and "ImageSets" in p.parts]
+    lists = split_lists([p for p in sets if p.parent.name == "Main"] or sets)  # beside Main lie those of other tasks
+    base = {p: p.parents[len(p.parts) - 1 - p.parts.index("ImageSets")] for p in lists}
+
+    def assign(pairs: list[Pair]) -> list[Pair]:
+        _pair_by_content(files, pairs, labels, log)
+        if lists and files.only is None:
+            return assign_listed(pairs, lists, base, files, log)
+        return pairs
+
+    dataset = read_pairs(files, labels, lambda p, c: read_labels(p, c, classes), options, log, assign)
+    classes.settle(dataset)
+    return dataset

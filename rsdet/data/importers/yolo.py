@@ -1,0 +1,155 @@
+"""YOLO text files: ``class xc yc w h``, or ``class x1 y1 … xn yn`` for polygons, as fractions of the image.
+
+Any of the usual layouts: ``images/train`` with ``labels/train``, ``train/images`` with ``train/labels``, image and
+label side by side, splits listed in ``train.txt``. Class names come from ``names=``, from a data YAML (``names:``), a
+``*.names`` file or a ``classes.txt``; a class with a name like DontCare is an ignored region, unless asked for. Ignored
+regions are read from the folder that the data YAML calls ``ignore:``, so
+that what :func:`rsdet.data.convert.convert` wrote comes back whole.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rsdet.data.annotations import Dataset, ImportLog
+from rsdet.data.importers._labels import (
+    ClassTable,
+    Collector,
+    ImportOptions,
+    bounds,
+    numbers,
+    read_lines,
+    read_text,
+    shown,
+    whole,
+)
+from rsdet.data.importers._layout import Pair, Source
+from rsdet.data.importers._lists import assign_listed, names_images, split_lists
+from rsdet.data.importers._text import read_pairs
+from rsdet.errors import DataError
+
+_NAME_FILES = ("classes.txt", "obj.names", "names.txt", "classnames.txt", "labels.txt")
+
+
+def read_labels(path: Path, into: Collector, names: list[str], classes: ClassTable) -> None:
+    """Put the objects of one label file into its image.
+
+    Args:
+        path: Label file.
+        into: Collector of the image.
+        names: Class names of the source, by number.
+        classes: Class names of the result.
+    """
+    width, height = into.record.width, into.record.height
+    for line, text in read_lines(path):
+        tokens = text.split()
+        values = numbers(tokens)
+        is_polygon = len(tokens) >= 7 and len(tokens) % 2 == 1
+        if values is None or not (len(tokens) == 5 or is_polygon):
+            expected = "class xc yc w h, or class and at least 3 corners"
+            into.drop(line, f"malformed line: expected {expected}, received {shown(text)}")
+            continue
+        number = whole(values[0])
+        if number is None or not 0 <= number < len(names):
+            into.drop(line, f"unknown class: {shown(tokens[0])}, expected 0 to {len(names) - 1}")
+            continue
+        corners = [v * (height if i % 2 else width) for i, v in enumerate(values[1:])] if is_polygon else None
+        box = bounds(corners) if corners else _edges(values[1:], width, height)
+        if classes.ignores(names[number]):
+            into.add(line, None, box)
+        elif (cls := classes.find(names[number])) is None:
+            into.drop(line, f"unknown class: {names[number]} is not among the names asked for")
+        else:
+            into.add(line, cls, box, corners)
+
+
+def _edges(xywh: list[float], width: int, height: int) -> tuple[float, float, float, float]:
+    """Normalised centre and size to edges in pixels."""
+    xc, yc, w, h = xywh
+    return (xc - w / 2) * width, (yc - h / 2) * height, (xc + w / 2) * width, (yc + h / 2) * height
+
+
+def read_ignored(path: Path, into: Collector) -> None:
+    """Put the regions ``xc yc w h`` of one file of the ``ignore`` folder into their image."""
+    for line, text in read_lines(path):
+        values = numbers(text.split())
+        if values is None or len(values) != 4:
+            into.drop(line, f"malformed line: expected xc yc w h in the ignore file, received {shown(text)}")
+        else:
+            into.add(f"ignore line {line}", None, _edges(values, into.record.width, into.record.height))
+
+
+def _data_yaml(files: Source) -> dict:
+    """The data YAML of the source, empty when it has none."""
+    import yaml
+
+    for path in files.files:
+        if path.suffix.lower() in {".yaml", ".yml"} and path.parent == files.root:
+            try:
+                data = yaml.safe_load(read_text(path))
+            except (yaml.YAMLError, RecursionError, ValueError):  # not ours to judge: the next one may be the data YAML
+                continue
+            if isinstance(data, dict) and isinstance(data.get("names"), list | dict):
+                return data
+    return {}
+
+
+def _source_names(files: Source, data: dict, options: ImportOptions) -> list[str]:
+    """Class names of the source, by number."""
+    if data:
+        names = data["names"]
+        numbered = dict(enumerate(names)) if isinstance(names, list) else names
+        by_number = {str(k): str(v) for k, v in numbered.items()}
+        missing = [i for i in range(len(by_number)) if str(i) not in by_number]
+        if missing:
+            last = len(by_number) - 1
+            raise DataError(f"names in the data YAML must be numbered 0 to {last}; {missing[0]} is missing; add it")
+        return [by_number[str(i)] for i in range(len(by_number))]
+    for path in files.files:
+        if path.parent == files.root and (path.name.lower() in _NAME_FILES or path.suffix.lower() == ".names"):
+            return [text for _, text in read_lines(path)]
+    if options.names:
+        return list(options.names)
+    raise DataError(
+        f"YOLO labels hold class numbers only and no names were found in {files.root}; expected a data YAML with "
+        "names:, a classes.txt or a *.names file; give names=car,truck,… or names=<file>"
+    )
+
+
+def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
+    """Read a YOLO folder, or a single label file beside its image."""
+    files = Source.open(source, ".txt")
+    data = _data_yaml(files)
+    names = _source_names(files, data, options)
+    regions = ClassTable(None)
+    classes = ClassTable(options.names or [name for name in names if not regions.ignores(name)])
+    ignore_dir = files.root / str(data["ignore"]) if data.get("ignore") else None
+    ignored: dict[tuple[str, ...], Path] = {}
+    labels, lists = [], []
+    stems = {image.stem for image in files.images}
+    for path in files.with_suffix(".txt"):
+        if ignore_dir is not None and path.is_relative_to(ignore_dir):
+            ignored[files.key(files.root / path.relative_to(ignore_dir))] = path
+        elif path.name.lower() in _NAME_FILES or path.name.lower().startswith("readme"):
+            continue
+        elif path.stem not in stems and split_lists([path]) and names_images(path):
+            lists.append(path)
+        else:
+            labels.append(path)
+
+    def read_one(path: Path, into: Collector) -> None:
+        read_labels(path, into, names, classes)
+
+    def read_regions(into: Collector) -> None:
+        region = ignored.get(files.key(into.record.path)) if ignored else None
+        if region is not None:
+            into.file = files.rel(region)
+            read_ignored(region, into)
+
+    def assign(pairs: list[Pair]) -> list[Pair]:
+        found = split_lists(lists)
+        return assign_listed(pairs, found, {f: files.root for f in found}, files, log) if found else pairs
+
+    dataset = read_pairs(files, labels, read_one, options, log, assign, after=read_regions)
+    classes.settle(dataset)
+    return dataset

@@ -1,0 +1,147 @@
+"""What a conversion did: counts, everything dropped with its reason, and which file came from where."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rsdet.data.annotations import Dropped, ImageRecord, SplitLog, kind_of, printable
+from rsdet.data.files import write_if_changed
+
+REPORT_NAME = "convert-report.json"
+_VERSION = 1
+COUNTS = ("images", "boxes", "ignored", "background", "unlabelled", "clipped", "difficult", "dropped")
+
+
+@dataclass
+class SplitReport:
+    """One split of the result.
+
+    Attributes:
+        source: What it was read from.
+        format: Format it was read as.
+        to: Format it was written in.
+        counts: ``images``, ``boxes``, ``ignored`` (regions), ``background`` (images without object), ``unlabelled``
+            (background for want of a label file), ``clipped`` and ``difficult`` (boxes), ``dropped`` (things).
+        boxes_by_class: Class name to number of boxes.
+        dropped: Everything left out.
+        notes: Remarks about what was kept.
+        files: Name of each written image to the file it came from, relative to the source.
+    """
+
+    source: str = ""
+    format: str = ""
+    to: str = "yolo"
+    counts: dict[str, int] = field(default_factory=dict)
+    boxes_by_class: dict[str, int] = field(default_factory=dict)
+    dropped: list[Dropped] = field(default_factory=list)
+    notes: list[Dropped] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def count(self, records: list[ImageRecord], log: SplitLog, names: list[str]) -> None:
+        """Fill in the numbers."""
+        by_class = Counter(item.cls for record in records for item in record.objects)
+        self.boxes_by_class = {name: by_class[i] for i, name in enumerate(names)}
+        self.dropped, self.notes = list(log.dropped), list(log.notes)
+        self.counts = {
+            "images": len(records),
+            "boxes": by_class.total(),
+            "ignored": sum(len(record.ignored_xyxy_px) for record in records),
+            "background": sum(not record.objects for record in records),
+            "unlabelled": sum(not record.has_label_file for record in records),
+            "clipped": log.counts["clipped"],
+            "difficult": log.counts["difficult"],
+            "dropped": len(self.dropped),
+        }
+
+
+@dataclass
+class ConvertReport:
+    """What :func:`rsdet.data.convert.convert` made; it covers the whole output folder.
+
+    Attributes:
+        out: The folder.
+        data_yaml: Data YAML to train with; None for ``to=coco``.
+        names: Class names.
+        splits: One report per split; ``""`` holds what belongs to none (a label without image).
+        complete: False while a conversion runs, or when it was interrupted.
+    """
+
+    out: Path
+    data_yaml: Path | None = None
+    names: list[str] = field(default_factory=list)
+    splits: dict[str, SplitReport] = field(default_factory=dict)
+    complete: bool = False
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Numbers by split; see :class:`SplitReport`."""
+        return {split: report.counts for split, report in self.splits.items() if split}
+
+    @property
+    def dropped(self) -> list[Dropped]:
+        """Everything left out, ``(file, line or id, reason)``."""
+        return [item for report in self.splits.values() for item in report.dropped]
+
+    @property
+    def notes(self) -> list[Dropped]:
+        """Remarks about what was kept."""
+        return [item for report in self.splits.values() for item in report.notes]
+
+    def summary(self) -> str:
+        """A page of text: a table of counts, the kinds of things dropped, where to look further."""
+        shown = [c for c in COUNTS if c in ("images", "boxes") or any(r.get(c) for r in self.counts.values())]
+        width = max([5, *map(len, self.counts)])
+        lines = ["  ".join([f"{'split':<{width}}", *(f"{c:>10}" for c in shown)])]
+        for split, row in sorted(self.counts.items()):
+            lines.append("  ".join([f"{split:<{width}}", *(f"{row.get(c, 0):>10}" for c in shown)]))
+        for title, items in (("dropped", self.dropped), ("notes", self.notes)):
+            groups: dict[str, list[Dropped]] = {}
+            for item in items:
+                groups.setdefault(kind_of(item.reason), []).append(item)
+            if groups:
+                lines.append(f"{title}:")
+            for kind, group in sorted(groups.items(), key=lambda g: (-len(g[1]), g[0])):
+                first = ":".join(part for part in (group[0].file, group[0].where) if part)
+                lines.append(f"  {len(group):>7} x {kind}, e.g. {first}")
+        lines.append(f"report: {printable(str(self.out / REPORT_NAME))}")
+        if self.data_yaml:
+            lines.append(f"data:   {printable(str(self.data_yaml))}")
+        return "\n".join(lines)
+
+    def save(self, path: str | Path | None = None) -> Path:
+        """Write the report as JSON, by default into the output folder; equal reports are equal bytes."""
+        path = Path(path) if path is not None else self.out / REPORT_NAME
+        splits = {}
+        for name, report in sorted(self.splits.items()):
+            splits[name] = dict(vars(report))
+            for key in ("dropped", "notes"):
+                splits[name][key] = [item._asdict() for item in getattr(report, key)]
+        data = {
+            "version": _VERSION,
+            "complete": self.complete,
+            "data_yaml": self.data_yaml.name if self.data_yaml else None,
+            "names": self.names,
+            "splits": splits,
+        }
+        write_if_changed(path, json.dumps(data, indent=1) + "\n")
+        return path
+
+    @classmethod
+    def load(cls, out: Path) -> ConvertReport | None:
+        """The report in an output folder; None when there is none, or when it is not one of ours."""
+        try:
+            data = json.loads((out / REPORT_NAME).read_text(encoding="utf-8"))
+            if data["version"] != _VERSION:
+                return None
+            report = cls(out, out / data["data_yaml"] if data["data_yaml"] else None, data["names"])
+            report.complete = bool(data["complete"])
+            for name, fields in data["splits"].items():
+                split = report.splits[name] = SplitReport(**fields)
+                split.dropped = [Dropped(**item) for item in split.dropped]
+                split.notes = [Dropped(**item) for item in split.notes]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # any other JSON, or none
+            return None
+        return report

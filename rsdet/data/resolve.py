@@ -1,0 +1,37 @@
+"""From what the user writes after ``data=`` to a data YAML on disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rsdet.paths import datasets_dir
+
+DEMO_NAMES = {"demo", "demo.yaml"}
+
+
+def home() -> Path:
+    """Folder for what rsdet makes or fetches for the user: ``$RSDET_HOME``, else ``~/.cache/rsdet``."""
+    return Path(os.environ.get("RSDET_HOME", Path.home() / ".cache" / "rsdet"))
+
+
+def resolve_data(data: str | Path) -> Path:
+    """Path of a data YAML that Ultralytics takes; the demo is rendered, a shipped dataset fetched if it can be.
+
+    Args:
+        data: ``"demo"``, a shipped dataset name, or the path of a data YAML.
+    """
+    if str(data) in DEMO_NAMES:
+        from rsdet.data.demo import make_demo
+
+        return make_demo(home() / "demo", n_train=400, n_val=100)
+    from rsdet.data.download import check_dataset
+
+    return Path(check_dataset(data, root=_datasets_root())["yaml_file"])
+
+
+def _datasets_root() -> Path | None:
+    """Ultralytics' folder for datasets, unless that is the folder of YAMLs in a checkout of rsdet."""
+    from ultralytics.utils import DATASETS_DIR
+
+    return home() / "datasets" if Path(DATASETS_DIR).resolve() == datasets_dir().resolve() else None

@@ -1,0 +1,329 @@
+"""RSDet: the one Python class. What the command line can do, it does by calling a method of this class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ultralytics.engine.model import Model
+from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
+
+from rsdet import checkpoint
+from rsdet.errors import ConfigError, DataError, RSDetError, nearest
+from rsdet.modelyaml import load_model_yaml
+from rsdet.recipes import recipe_settings
+from rsdet.tasks import detect
+
+PLAIN_SUFFIX = ".safetensors"
+TASKS = ("detect",)
+
+
+class RSDet(Model):
+    """A model of any task, from a YAML, a checkpoint or an exported file.
+
+    Args:
+        model: Model YAML (shipped name or path), ``.pt`` or ``.safetensors`` weights, or an exported artifact.
+        task: Task; normally read from the file.
+        scale: Scale of a YAML instead of the one it states.
+        verbose: Print the layer table.
+        **model_vars: Values for the variables of a YAML, such as ``nq=500`` or ``kernels=[7, 9, 11, 13]``. On weights
+            of the RT-DETR family ``nq`` is accepted too.
+
+    Attributes:
+        family: ``"rtdetr"`` or ``"yolo"``.
+
+    Examples:
+        >>> from rsdet import RSDet
+        >>> model = RSDet("vmc-detr.yaml", scale="n")
+        >>> model.info(verbose=False)["params"] > 0
+        True
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Model = "vmc-detr.yaml",
+        task: str | None = None,
+        verbose: bool = False,
+        *,
+        scale: str | None = None,
+        **model_vars: Any,
+    ):
+        self._scale, self._model_vars = scale, model_vars
+        self.family = "rtdetr"
+        super().__init__(model=model, task=task, verbose=verbose)
+        if isinstance(model, Model):
+            self._scale, self._model_vars = scale, model_vars
+            self.family = getattr(self.model, "family", "rtdetr")
+
+    @property
+    def task_map(self) -> dict[str, dict[str, Any]]:
+        """Classes of each task for the family of this model."""
+        return {"detect": detect.task_map(self.family)}
+
+    # -- making a model -------------------------------------------------------------------------------------------
+
+    def _new(self, cfg: str, task: str | None = None, verbose: bool = False) -> None:
+        d = load_model_yaml(cfg, self._scale, self._model_vars)
+        self.family = d["family"]
+        self.task = task or d.get("task") or "detect"
+        if self.task not in TASKS:
+            raise ConfigError(f"{cfg}: task must be one of {list(TASKS)}, received {self.task!r}.")
+        self.cfg = cfg
+        self.model = self._smart_load("model")(d, ch=d.get("channels", 3), verbose=verbose)
+        self.overrides.update(model=self.cfg, task=self.task)
+        self.model.args = {**DEFAULT_CFG_DICT, **self.overrides}
+        self.model.task = self.task
+        self.model_name = cfg
+
+    def _load(self, weights: str, task: str | None = None) -> None:
+        unknown = set(self._model_vars) - {"nq"}
+        if unknown or self._scale:
+            words = sorted(unknown) + (["scale"] if self._scale else [])
+            raise ConfigError(f"{', '.join(words)}: only a model YAML takes this, {weights} has a fixed architecture.")
+        suffix = Path(weights).suffix.lower()
+        if suffix == PLAIN_SUFFIX:
+            self._adopt_plain(weights)
+        elif suffix == ".pt":
+            if Path(weights).is_file() or not _is_official_asset(weights):
+                checkpoint.check(weights)
+            super()._load(weights, task=task)
+            self.family = getattr(self.model, "family", None) or _family_of_head(self.model)
+        elif suffix == "" and not Path(weights).exists():
+            raise ConfigError(
+                f"model={weights!r} is neither a file nor a shipped model.{_suggest(weights)} `rsdet list` shows them."
+            )
+        else:
+            self._adopt_artifact(weights, task)
+        if "nq" in self._model_vars:
+            self._set_queries(int(self._model_vars["nq"]))
+
+    def _adopt_plain(self, weights: str) -> None:
+        self.model, header = checkpoint.load_plain(weights)
+        self.family, self.task = self.model.family, header["task"]
+        self.overrides = {"model": weights, "task": self.task, "imgsz": int(header.get("imgsz", 640))}
+        self.model.args = {**DEFAULT_CFG_DICT, **self.overrides}
+        self.ckpt, self.ckpt_path, self.model_name = {"model": self.model}, weights, weights
+
+    def _adopt_artifact(self, weights: str, task: str | None) -> None:
+        if not Path(weights).exists():
+            raise ConfigError(f"model={weights!r} does not exist.{_suggest(weights)} Check the path.")
+        from rsdet.deploy.artifact import read_metadata
+
+        meta = read_metadata(weights)
+        self.family = meta.get("family", "rtdetr" if "RTDETR" in str(meta.get("head", "")) else "yolo")
+        super()._load(weights, task=task or meta.get("task") or "detect")
+        if "imgsz" in meta:
+            self.overrides["imgsz"] = meta["imgsz"]
+
+    def _set_queries(self, nq: int) -> None:
+        head = getattr(self.model, "model", [None])[-1]
+        if not hasattr(head, "num_queries") or getattr(head, "learnt_init_query", False):
+            raise ConfigError("nq= is for PyTorch models of the RT-DETR family with selected queries; leave it out.")
+        head.num_queries = nq
+
+    def save_plain(self, path: str | Path) -> Path:
+        """Save weights without code: safetensors with the resolved YAML and the class names in the header.
+
+        Args:
+            path: Target; the suffix becomes ``.safetensors``. ``RSDet(path)`` loads it again.
+        """
+        self._check_is_pytorch_model()
+        return checkpoint.save_plain(self.model, path)
+
+    # -- modes ----------------------------------------------------------------------------------------------------
+
+    def train(self, trainer: type | None = None, *, data: Any = None, recipe: str | None = None, **kwargs: Any) -> Any:
+        """Train on a dataset.
+
+        Args:
+            trainer: A trainer class instead of the task's own.
+            data: Shipped dataset name (``"visdrone.yaml"``, ``"demo"``) or path of a data YAML.
+            recipe: Named settings of the model, such as ``"paper"``; the YAML's own where not given, ``"none"`` for
+                Ultralytics' defaults. Explicit arguments win over a recipe.
+            **kwargs: Any training argument of Ultralytics.
+
+        Returns:
+            Ultralytics' metrics of the best checkpoint.
+
+        Raises:
+            RSDetError: Bad input; also after Ctrl-C, with the command that resumes.
+        """
+        check_keys(kwargs)
+        resume = kwargs.get("resume")
+        if data is not None:
+            kwargs["data"] = _resolve_data(data)
+        elif not resume:
+            raise ConfigError("train needs data=; pass a data YAML or a shipped dataset such as data=demo.")
+        if not resume:
+            name, settings = recipe_settings(self.model, recipe)
+            if settings:
+                LOGGER.info(f"recipe {name}: " + ", ".join(f"{k}={v}" for k, v in settings.items() if k not in kwargs))
+            kwargs = {**settings, **kwargs}
+            if self.family == "rtdetr":
+                kwargs.setdefault("deterministic", False)  # grid_sample has no deterministic backward
+            if not self.ckpt:  # from a YAML: seeded fresh weights of exactly this scale and these variables
+                self.ckpt = {"model": None}
+                kwargs.setdefault("pretrained", False)
+            if isinstance(kwargs.get("pretrained"), (str, Path)):
+                checkpoint.check(kwargs["pretrained"])
+        try:
+            return super().train(trainer=trainer, **(kwargs if resume else _placed(kwargs, self.task)))
+        except KeyboardInterrupt as e:
+            from rsdet.tasks.detect.train import resume_line
+
+            raise RSDetError(f"interrupted; nothing is lost: {resume_line(self.trainer.save_dir)}") from e
+        except PermissionError as e:
+            raise DataError(f"cannot write to {e.filename}; choose another folder with project=.") from e
+
+    def val(self, validator: type | None = None, *, data: Any = None, protocol: str = "coco", **kwargs: Any) -> Any:
+        """Measure accuracy on a dataset.
+
+        Args:
+            validator: A validator class instead of the task's own.
+            data: Shipped dataset name or path of a data YAML; that of the training where not given.
+            protocol: ``"ultralytics"``, ``"coco"``, ``"aitod"`` or ``"visdrone"``. The name stands beside the numbers.
+            **kwargs: Any validation argument of Ultralytics.
+
+        Returns:
+            Ultralytics' metrics, with ``protocol_metrics`` and ``recall_ceiling`` added.
+        """
+        from rsdet.metrics.detection_areas import PROTOCOLS
+
+        check_keys(kwargs)
+        if protocol != "ultralytics" and protocol not in PROTOCOLS:
+            known = ["ultralytics", *PROTOCOLS]
+            raise ConfigError(f"protocol must be one of {known}, received {protocol!r}.{nearest(protocol, known)}")
+        if data is not None:
+            kwargs["data"] = _resolve_data(data)
+        kwargs.setdefault("max_det", _max_det(protocol))
+        chosen = validator or self._smart_load("validator")
+        kept: list[Any] = []
+
+        def make(**kw: Any) -> Any:
+            kept.append(chosen(**kw, protocol=protocol) if validator is None else chosen(**kw))
+            return kept[-1]
+
+        metrics = super().val(validator=make, **_placed(kwargs, self.task))
+        metrics.protocol_metrics = getattr(kept[-1], "protocol_metrics", None)
+        metrics.recall_ceiling = getattr(kept[-1], "ceiling", None)
+        _save_val(kept[-1], protocol)
+        return metrics
+
+    def predict(self, source: Any = None, stream: bool = False, predictor: type | None = None, **kwargs: Any) -> Any:
+        """Detect objects in images, folders, globs, videos or lists of them.
+
+        Args:
+            source: What to look at. Files that cannot be used are skipped, and named in a ``DataError`` once all
+                others are done; a single unusable file raises at once.
+            stream: Return a generator.
+            predictor: A predictor class instead of the task's own.
+            **kwargs: Any prediction argument of Ultralytics; ``save_json=True`` and ``save_coco=True`` write
+                ``predictions.json`` and ``predictions-coco.json`` beside the pictures.
+
+        Returns:
+            One result per image.
+        """
+        from rsdet.tasks.detect.outputs import save_outputs
+        from rsdet.tasks.detect.source import usable_source
+
+        wanted = {k: kwargs.pop(k, False) for k in ("save_json", "save_coco")}
+        check_keys(kwargs)
+        with usable_source(source) as (usable, skipped):
+            results = super().predict(
+                usable, stream=stream, predictor=predictor, **_placed(kwargs, self.task)
+            )
+            if stream:
+                return results
+        if any(wanted.values()):
+            save_outputs(results, Path(self.predictor.save_dir), self.names, **wanted)
+        self.skipped = skipped
+        return results
+
+    def export(self, **kwargs: Any) -> Any:
+        """Export, then check that the artifact finds the same boxes; see :func:`rsdet.deploy.export.export`."""
+        from rsdet.deploy.export import export
+
+        return export(self, **kwargs)
+
+    def benchmark(self, **kwargs: Any) -> Any:
+        """Measure speed and accuracy of the same artifacts; see :func:`rsdet.deploy.benchmark.benchmark`."""
+        from rsdet.deploy.benchmark import benchmark
+
+        return benchmark(self, **kwargs)
+
+    def info(self, detailed: bool = False, verbose: bool = True, imgsz: int | tuple[int, int] = 640) -> dict[str, Any]:
+        """Parameters and FLOPs by both conventions.
+
+        Args:
+            detailed: Also per layer.
+            verbose: Print the table.
+            imgsz: Input size in pixels, one number or (height, width).
+
+        Returns:
+            ``params``, ``gflops_legacy``, ``gflops_true`` and, when detailed, ``layers``.
+        """
+        from rsdet.deploy.complexity import complexity
+
+        self._check_is_pytorch_model()
+        ch = self.model.yaml.get("channels", 3)
+        found = complexity(self.model, imgsz=imgsz, ch=ch)
+        if verbose:
+            LOGGER.info(found.table(detailed=detailed))
+        out = {"params": found.params, "gflops_legacy": found.gflops_legacy, "gflops_true": found.gflops_true}
+        return {**out, "layers": found.layers} if detailed else out
+
+
+def _placed(kwargs: dict[str, Any], task: str) -> dict[str, Any]:
+    """Results go below the folder the command is run in, wherever Ultralytics' settings point to."""
+    project = Path(kwargs.get("project") or Path("runs") / task).expanduser()
+    return {**kwargs, "project": str(project.absolute())}
+
+
+OUR_KEYS = frozenset({"recipe", "protocol", "scale", "save_coco"})
+
+
+def check_keys(kwargs: dict[str, Any], extra: frozenset[str] = frozenset()) -> None:
+    """Raise a one-line error for the first key that neither Ultralytics nor rsdet knows."""
+    known = {*DEFAULT_CFG_DICT, "augmentations", "save_dir", "mode", "cfg", *extra}
+    for key in kwargs:
+        if key not in known:
+            raise ConfigError(f"unknown argument {key!r}.{nearest(key, known | OUR_KEYS)} See `rsdet --help`.")
+
+
+def _resolve_data(data: str | Path) -> str:
+    from rsdet.data.resolve import resolve_data
+
+    return str(resolve_data(data))
+
+
+def _max_det(protocol: str) -> int:
+    from rsdet.metrics.detection_areas import PROTOCOLS
+
+    return max(PROTOCOLS[protocol].max_dets) if protocol in PROTOCOLS else DEFAULT_CFG_DICT["max_det"]
+
+
+def _save_val(validator: Any, protocol: str) -> None:
+    metrics = getattr(validator, "protocol_metrics", None)
+    if metrics is None:
+        return
+    folder = Path(validator.save_dir)
+    metrics.to_json(folder / f"metrics-{protocol}.json")
+    metrics.to_csv(folder / f"metrics-{protocol}.csv")
+    LOGGER.info(f"Protocol numbers saved to {folder / f'metrics-{protocol}.json'} and .csv")
+
+
+def _is_official_asset(name: str) -> bool:
+    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
+
+    return Path(name).parent == Path(".") and Path(name).name in GITHUB_ASSETS_NAMES
+
+
+def _family_of_head(model: Any) -> str:
+    return "rtdetr" if "RTDETR" in type(model.model[-1]).__name__ else "yolo"
+
+
+def _suggest(name: str) -> str:
+    from rsdet.modelyaml import list_models
+
+    here = [p.name for p in Path(name).parent.glob("*") if p.suffix in {".pt", ".onnx", PLAIN_SUFFIX}]
+    return nearest(Path(name).name, [*list_models(), *here])

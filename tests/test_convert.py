@@ -1,0 +1,328 @@
+"""``convert``: what lies in the folder afterwards, that it can be repeated, and that originals stay as they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+
+import pytest
+import yaml
+from fakes import contents, fingerprint, make_fake, picture, text
+
+from rsdet.data import convert as module
+from rsdet.data.annotations import Annotation, Dataset, ImageRecord
+from rsdet.data.convert import class_names, convert, write_coco
+from rsdet.data.export import yolo_labels
+from rsdet.data.report import ConvertReport
+from rsdet.errors import ConfigError, DataError
+
+
+def run(source, format, out, **options):
+    return convert(source, format, out, progress=False, **options)
+
+
+@pytest.fixture
+def visdrone(tmp_path):
+    return make_fake("visdrone", tmp_path / "visdrone")
+
+
+def test_layout_labels_and_regions(tmp_path, visdrone):
+    out = tmp_path / "out"
+    report = run(visdrone, "visdrone", out)
+    assert sorted(contents(out)) == [
+        "convert-report.json",
+        "ignore/train/a.txt",
+        "ignore/val/v.txt",
+        "images/train/a.jpg",
+        "images/train/background.jpg",
+        "images/val/v.jpg",
+        "labels/train/a.txt",
+        "labels/train/background.txt",
+        "labels/val/v.txt",
+        "out.yaml",
+    ]
+    labels = (out / "labels/train/a.txt").read_text().splitlines()
+    assert labels[0] == "3 0.3125 0.2083333333 0.3125 0.2083333333"
+    assert len(labels) == 2  # ignored regions are not among them
+    assert (out / "labels/train/background.txt").read_text() == ""
+    assert (out / "ignore/train/a.txt").read_text().splitlines()[0] == "0.125 0.125 0.25 0.25"
+    assert report.counts["train"] == {
+        "images": 2, "boxes": 2, "ignored": 3, "background": 1, "unlabelled": 1, "clipped": 1, "difficult": 0,
+        "dropped": 10,
+    }  # fmt: skip
+    assert report.splits["train"].boxes_by_class["car"] == 1
+
+
+def test_ultralytics_reads_what_was_written(tmp_path, visdrone):
+    from ultralytics.data.utils import img2label_paths, verify_image_label
+
+    out = tmp_path / "out"
+    data = yaml.safe_load(run(visdrone, "visdrone", out).data_yaml.read_text())
+    assert data["train"] == "images/train"
+    assert data["val"] == "images/val"
+    assert data["ignore"] == "ignore"
+    assert "path" not in data  # then Ultralytics takes the folder of the file: the set can be moved
+    assert data["names"][9] == "motor"
+    for split, n in (("train", 2), ("val", 1)):
+        for image in sorted((out / data[split]).iterdir())[:1]:
+            label = img2label_paths([str(image)])[0]
+            found = verify_image_label((str(image), label, "", False, 10, 0, 0, False))
+            assert found[0] is not None, found[-1]
+            assert found[1].shape == (n, 5)
+            assert found[-1] == ""
+
+
+def test_oriented_labels(tmp_path):
+    from ultralytics.data.utils import verify_image_label
+
+    out = tmp_path / "out"
+    report = run(make_fake("dota", tmp_path / "s"), "dota", out, obb=True)
+    rows = [line.split() for line in (out / "labels/train/Ptrain.txt").read_text().splitlines()]
+    assert [len(row) for row in rows] == [9] * 4
+    assert [float(v) for v in rows[1][1:3]] == pytest.approx([20 / 64, 10 / 48])
+    assert all(0 <= float(v) <= 1 for row in rows for v in row[1:])
+    assert yaml.safe_load(report.data_yaml.read_text())["task"] == "obb"
+    image, label = out / "images/train/Ptrain.png", out / "labels/train/Ptrain.txt"
+    assert len(verify_image_label((str(image), str(label), "", False, 15, 0, 0, False))[3]) == 4
+
+
+def test_twice_is_the_same_as_once(tmp_path, visdrone):
+    run(visdrone, "visdrone", tmp_path / "out")
+    before = fingerprint(tmp_path / "out")
+    run(visdrone, "visdrone", tmp_path / "out")
+    after = fingerprint(tmp_path / "out")
+    before.pop("convert-report.json")  # marked while it runs; its bytes are compared below
+    first = run(visdrone, "visdrone", tmp_path / "elsewhere" / "out")
+    after.pop("convert-report.json")
+    assert before == after
+    assert contents(tmp_path / "out") == contents(first.out)
+
+
+def test_a_changed_source_is_followed(tmp_path, visdrone):
+    out = tmp_path / "out"
+    run(visdrone, "visdrone", out)
+    train = visdrone / "VisDrone2019-DET-train"
+    text(train / "annotations/a.txt", "1,2,10,10,1,1,0,0\n")
+    picture(train / "images/new.jpg")
+    (train / "images/background.jpg").unlink()
+    (out / "labels/train/mine.txt").write_text("of the user")
+    report = run(visdrone, "visdrone", out)
+    assert report.counts["train"]["boxes"] == 1
+    assert sorted(p.name for p in (out / "images/train").iterdir()) == ["a.jpg", "new.jpg"]
+    assert sorted(p.name for p in (out / "labels/train").iterdir()) == ["a.txt", "mine.txt", "new.txt"]
+    assert not (out / "ignore/train/a.txt").exists()
+
+
+def test_a_changed_picture_is_copied_again(tmp_path, visdrone):
+    out = tmp_path / "out"
+    run(visdrone, "visdrone", out)
+    picture(visdrone / "VisDrone2019-DET-val/images/v.jpg", (400, 300))
+    run(visdrone, "visdrone", out)
+    assert contents(visdrone)["VisDrone2019-DET-val/images/v.jpg"] == contents(out)["images/val/v.jpg"]
+    assert (out / "labels/val/v.txt").read_text().startswith("9 0.015 ")
+
+
+@pytest.mark.parametrize("link", ["copy", "symlink", "hardlink"])
+def test_originals_are_never_altered(tmp_path, visdrone, link):
+    before = fingerprint(visdrone)
+    report = run(visdrone, "visdrone", tmp_path / "out", link=link)
+    image = tmp_path / "out/images/train/a.jpg"
+    assert image.is_symlink() == (link == "symlink")
+    assert (image.stat().st_nlink > 1) == (link == "hardlink")
+    run(visdrone, "visdrone", tmp_path / "out", link="copy")
+    assert not image.is_symlink()
+    image.write_bytes(b"a loader repaired me")
+    assert fingerprint(visdrone) == before
+    assert report.counts["train"]["images"] == 2
+
+
+def test_copies_of_read_only_files_can_be_replaced(tmp_path, visdrone):
+    for path in visdrone.rglob("*.jpg"):
+        path.chmod(stat.S_IRUSR)
+    run(visdrone, "visdrone", tmp_path / "out")
+    assert os.access(tmp_path / "out/images/train/a.jpg", os.W_OK)
+
+
+def test_splits_from_several_calls_live_together(tmp_path, visdrone):
+    out = tmp_path / "out"
+    run(visdrone / "VisDrone2019-DET-train", "visdrone", out)
+    report = run(visdrone / "VisDrone2019-DET-val", "visdrone", out, split="test")
+    data = yaml.safe_load(report.data_yaml.read_text())
+    assert (data["train"], data["val"], data["test"]) == ("images/train", "images/test", "images/test")
+    assert "NOTE" in report.data_yaml.read_text()
+    assert set(report.counts) == {"train", "test"}
+    run(visdrone, "visdrone", out, split="val")
+    assert set(ConvertReport.load(out).counts) == {"train", "val", "test"}
+
+
+def test_classes_of_two_sources_must_agree(tmp_path, visdrone):
+    out = tmp_path / "out"
+    run(visdrone / "VisDrone2019-DET-train", "visdrone", out)
+    with pytest.raises(DataError, match="names="):
+        run(visdrone / "VisDrone2019-DET-val", "visdrone", out, names=["car", "motor"])
+
+
+@pytest.mark.parametrize("where", ["", "inside", "VisDrone2019-DET-val/out"])
+def test_the_source_is_no_place_to_write_to(visdrone, where):
+    before = fingerprint(visdrone)
+    with pytest.raises(DataError, match="never written to"):
+        run(visdrone, "visdrone", visdrone / where)
+    assert fingerprint(visdrone) == before
+
+
+def test_the_source_may_not_be_the_result(tmp_path, visdrone):
+    run(visdrone, "visdrone", tmp_path / "out")
+    with pytest.raises(DataError, match="where the result goes"):
+        run(tmp_path / "out/images", "yolo", tmp_path / "out", names=["x"])
+
+
+def test_a_link_does_not_hide_the_source(tmp_path, visdrone):
+    (tmp_path / "alias").symlink_to(visdrone)
+    with pytest.raises(DataError, match="never written to"):
+        run(visdrone, "visdrone", tmp_path / "alias" / "out")
+
+
+def test_a_folder_of_unknown_origin_is_left_alone(tmp_path, visdrone):
+    picture(tmp_path / "out/images/train/precious.jpg")
+    with pytest.raises(DataError, match="did not write"):
+        run(visdrone, "visdrone", tmp_path / "out")
+
+
+def test_an_interrupted_conversion_goes_on(tmp_path, visdrone, monkeypatch):
+    out = tmp_path / "out"
+    with monkeypatch.context() as m:
+        m.setattr(module, "place_image", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(visdrone, "visdrone", out)
+    assert ConvertReport.load(out).complete is False
+    assert run(visdrone, "visdrone", out).complete
+    assert contents(out) == contents(run(visdrone, "visdrone", tmp_path / "fresh" / "out").out)
+
+
+def test_a_full_disk_is_one_line(tmp_path, visdrone, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rsdet.data.files.shutil.copyfile", full)
+    with pytest.raises(DataError, match="no space left") as e:
+        run(visdrone, "visdrone", tmp_path / "out")
+    assert "\n" not in str(e.value)
+    assert not list((tmp_path / "out").rglob("*.tmp"))
+
+
+def test_report_can_be_read_by_people_and_programs(tmp_path, visdrone):
+    report = run(visdrone, "visdrone", tmp_path / "out")
+    summary = report.summary()
+    assert "1 x unreadable image" not in summary  # grouped: there are two
+    assert "2 x unreadable image, e.g. VisDrone2019-DET-train/images/cut.jpg" in summary
+    assert "2 x malformed line, e.g. VisDrone2019-DET-train/annotations/a.txt:12" in summary
+    assert str(report.data_yaml) in summary
+    stored = json.loads((tmp_path / "out/convert-report.json").read_text())
+    assert stored["complete"] is True
+    assert stored["splits"]["train"]["files"]["a.jpg"] == "VisDrone2019-DET-train/images/a.jpg"
+    assert ConvertReport.load(tmp_path / "out").dropped == report.dropped
+    file, where, reason = next(d for d in report.dropped if d.where == "6")
+    assert (file, where, reason) == ("VisDrone2019-DET-train/annotations/a.txt", "6", "zero-area box: 0 x 5 px")
+
+
+def test_to_coco(tmp_path, visdrone):
+    pycocotools = pytest.importorskip("pycocotools.coco")
+    out = tmp_path / "out"
+    report = run(visdrone, "visdrone", out, to="coco")
+    assert report.data_yaml is None
+    coco = pycocotools.COCO(str(out / "annotations/train.json"))
+    assert min(coco.anns) == 1
+    assert [c["id"] for c in coco.loadCats(coco.getCatIds())] == list(range(1, 11))
+    objects = [a for a in coco.anns.values() if not a["iscrowd"]]
+    regions = [a for a in coco.anns.values() if a["iscrowd"]]
+    assert [a["bbox"] for a in objects] == [[10, 5, 20, 10], [50, 40, 14, 8]]
+    assert len(regions) == 3 * 10  # once for every class: COCO matches crowds inside their class only
+    assert all(a["ignore"] == 1 for a in regions)
+    assert (out / "images/train/a.jpg").is_file()
+    again = run(out, "coco", tmp_path / "again")
+    assert again.counts["train"]["boxes"] == 2
+    assert again.counts["train"]["ignored"] == 3
+    assert again.counts["train"]["dropped"] == 0
+
+
+def test_changing_the_form_takes_the_old_files_away(tmp_path, visdrone):
+    out = tmp_path / "out"
+    run(visdrone, "visdrone", out)
+    run(visdrone, "visdrone", out, to="coco")
+    assert not list((out / "labels").rglob("*.txt"))
+    run(visdrone, "visdrone", out)
+    assert not list((out / "annotations").glob("*.json"))
+
+
+def test_write_coco_without_pictures(tmp_path):
+    data = Dataset(["x"], {s: [ImageRecord("a.png", 10, 8, objects=[Annotation(0, (1, 2, 3, 4))])] for s in "ab"})
+    with pytest.raises(ConfigError, match="2 splits"):
+        write_coco(data, tmp_path / "x.json")
+    assert [p.name for p in write_coco(data, tmp_path)] == ["a.json", "b.json"]
+    (file,) = write_coco(data, tmp_path / "one.json", split="b")
+    assert json.loads(file.read_text())["annotations"][0]["bbox"] == [1, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("polygon", "expected"),
+    [
+        (None, {(0.1, 0.2), (0.3, 0.2), (0.3, 0.4), (0.1, 0.4)}),
+        ((-50, 20, 30, 20, 30, 40, 10, 400), {(0.0, 0.2), (0.3, 0.2), (0.3, 0.4), (0.1, 1.0)}),
+        ((10, 20, 20, 20, 30, 20, 30, 40, 10, 40), {(0.1, 0.2), (0.3, 0.2), (0.3, 0.4), (0.1, 0.4)}),
+    ],
+)
+def test_oriented_corners(polygon, expected):
+    record = ImageRecord("a.png", 100, 100, objects=[Annotation(0, (10, 20, 30, 40), polygon)])
+    values = [float(v) for v in yolo_labels(record, obb=True).split()[1:]]
+    assert {(round(x, 4), round(y, 4)) for x, y in zip(values[0::2], values[1::2], strict=True)} == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"to": "yoloo"}, ConfigError, "Did you mean 'yolo'"),
+        ({"link": "soft"}, ConfigError, "expected one of copy, symlink, hardlink"),
+        ({"format": "visdron"}, ConfigError, "Did you mean 'visdrone'"),
+        ({"split": "../x"}, ConfigError, "plain folder name"),
+        ({"names": "car,car"}, ConfigError, "more than once"),
+        ({"names": "car,,bus"}, ConfigError, "list of class names"),
+        ({"format": "coco"}, DataError, "no COCO JSON"),
+        ({"source": "nowhere"}, DataError, "does not exist"),
+    ],
+)
+def test_wrong_arguments(tmp_path, visdrone, options, error, says):
+    given = {"source": visdrone, "format": "visdrone", "out": tmp_path / "out", **options}
+    with pytest.raises(error, match=says) as e:
+        convert(**given, progress=False)
+    assert "\n" not in str(e.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_usable_names_the_first_problem(tmp_path):
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s/a.jpg").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"no usable image .* a\.jpg: unreadable image"):
+        run(tmp_path / "s", "yolo", tmp_path / "out", names=["x"])
+
+
+@pytest.mark.parametrize("content", ["car\n truck \n\n", "names: {0: car, 1: truck}", "names: [car, truck]"])
+def test_names_from_a_file(tmp_path, content):
+    file = text(tmp_path / ("n.yaml" if "names:" in content else "n.txt"), content)
+    assert class_names(str(file)) == ["car", "truck"]
+    assert class_names("car, truck") == ["car", "truck"]
+    assert class_names(None) is None
+
+
+def test_broken_names_yaml(tmp_path):
+    with pytest.raises(ConfigError, match="no YAML"):
+        class_names(str(text(tmp_path / "n.yaml", "names: [")))
+
+
+def test_single_file_beside_its_result(tmp_path):
+    picture(tmp_path / "images/v.jpg")
+    text(tmp_path / "annotations/v.txt", "1,2,10,10,1,10,0,0\n")
+    for _ in range(2):  # the result must not become part of the source
+        report = run(tmp_path / "annotations/v.txt", "visdrone", tmp_path / "train_out")
+        assert report.counts["train"]["images"] == 1
+        assert report.dropped == []

@@ -1,0 +1,142 @@
+"""No bytes in a label file make an importer fail with anything but one line; no box leaves its image."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from pathlib import Path
+
+import pytest
+from fakes import picture, text
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rsdet.data.annotations import MIN_SIDE_PX, ImageRecord, ImportLog
+from rsdet.data.importers import IMPORTERS, ImportOptions, read_dataset
+from rsdet.data.importers._labels import Collector
+from rsdet.errors import RSDetError
+
+LABEL = {
+    "visdrone": "annotations/a.txt",
+    "dota": "labelTxt/a.txt",
+    "yolo": "labels/a.txt",
+    "voc": "Annotations/a.xml",
+    "coco": "annotations/a.json",
+    "hit-uav": "annotations/a.json",
+}
+quick = settings(max_examples=60, deadline=None)
+
+numberlike = ["0", "1", "-3.5", "nan", "inf", "-inf", "1e309", "1_0", "0x1", "٣"]
+word = st.sampled_from([*numberlike, "ship", "é", "", " ", ",", "\t"])
+line = st.lists(word, max_size=12).flatmap(lambda words: st.sampled_from([",", " "]).map(lambda sep: sep.join(words)))
+label_text = st.one_of(
+    st.binary(max_size=200),
+    st.text(max_size=200).map(lambda s: s.encode("utf-8", "surrogatepass")),
+    st.lists(line, max_size=8).map(lambda lines: "\n".join(lines).encode()),
+)
+json_value = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=8,
+)
+numberish = st.one_of(json_value, st.integers(-5, 50), st.just(10**400))
+entry = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": numberish,
+        "image_id": st.one_of(st.just(1), json_value),
+        "category_id": st.one_of(st.just(1), json_value),
+        "bbox": st.one_of(json_value, st.lists(numberish, min_size=4, max_size=5)),
+        "segmentation": json_value,
+        "iscrowd": json_value,
+        "difficult": json_value,
+        "file_name": st.one_of(st.just("a.png"), st.text(max_size=6), json_value),
+        "width": numberish,
+        "height": numberish,
+        "name": json_value,
+    },
+)
+coco_text = st.fixed_dictionaries(
+    {
+        key: st.one_of(json_value, st.lists(st.one_of(entry, json_value), max_size=4))
+        for key in ("images", "annotations", "categories")
+    }
+).map(lambda d: json.dumps(d).encode())
+good_image = {"id": 1, "file_name": "a.png", "width": 64, "height": 48}
+bad_annotations = st.lists(entry, max_size=5).map(
+    lambda a: json.dumps({"images": [good_image], "annotations": a, "categories": [{"id": 1, "name": "x"}]}).encode()
+)
+tag = st.sampled_from(["annotation", "object", "bndbox", "robndbox", "name", "xmin", "xmax", "ymin", "ymax", "size"])
+xml_text = st.lists(
+    st.one_of(tag.map(lambda t: f"<{t}>"), tag.map(lambda t: f"</{t}>"), word, st.text(max_size=5)), max_size=25
+).map(lambda parts: "".join(["<annotation>", *parts, "</annotation>"]).encode("utf-8", "surrogatepass"))
+whole_xml = st.lists(st.tuples(word, word, word, word, word), max_size=4).map(
+    lambda rows: (
+        "<annotation>"
+        + "".join(
+            f"<object><name>{n}</name><bndbox><xmin>{a}</xmin><ymin>{b}</ymin><xmax>{c}</xmax><ymax>{d}</ymax>"
+            f"</bndbox></object><object><name>{n}</name><robndbox><cx>{a}</cx><cy>{b}</cy><w>{c}</w><h>{d}</h>"
+            f"<angle>{a}</angle></robndbox></object>"
+            for n, a, b, c, d in rows
+        )
+        + "</annotation>"
+    ).encode()
+)
+FUEL = {
+    "voc": st.one_of(label_text, xml_text, whole_xml),
+    "coco": st.one_of(label_text, coco_text, bad_annotations),
+    "hit-uav": st.one_of(label_text, coco_text, bad_annotations),
+}
+
+
+@pytest.mark.parametrize("format", IMPORTERS)
+def test_any_bytes_are_answered_or_reported(format):
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        picture(root / "images/a.png")
+
+        @quick
+        @given(FUEL.get(format, label_text))
+        def check(content):
+            text(root / LABEL[format], content)
+            problem = None
+            try:
+                names = ["x", "ship"] if format == "yolo" else None
+                data, log = read_dataset(root, format, ImportOptions(names=names))
+            except RSDetError as e:
+                problem = str(e)
+            if problem is not None:
+                assert "\n" not in problem
+                return
+            for part in log.values():
+                json.dumps(part.dropped)
+                assert all(d.file and d.reason and "\n" not in d.reason for d in part.dropped)
+            for record in (r for records in data.splits.values() for r in records):
+                for x1, y1, x2, y2 in [*(o.xyxy_px for o in record.objects), *record.ignored_xyxy_px]:
+                    assert 0 <= x1 < x2 <= record.width
+                    assert 0 <= y1 < y2 <= record.height
+
+        check()
+
+
+coordinate = st.one_of(st.floats(), st.floats(-100, 200), st.integers(-100, 200))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(coordinate, coordinate, coordinate, coordinate), max_size=6))
+def test_every_box_is_kept_inside_or_dropped_with_a_reason(found):
+    record, log = ImageRecord("a.png", 100, 50), ImportLog()
+    into = Collector(record, log, "train", "a.txt")
+    for index, box in enumerate(found):
+        into.add(index, 0, box)
+    assert len(record.objects) + len(log["train"].dropped) == len(found)
+    for item in record.objects:
+        x1, y1, x2, y2 = item.xyxy_px
+        assert 0 <= x1 <= x2 - MIN_SIDE_PX * 0.999
+        assert x2 <= 100
+        assert 0 <= y1 <= y2 - MIN_SIDE_PX * 0.999
+        assert y2 <= 50
+        source = next(b for b in found if all(map(math.isfinite, b)) and max(b[0], 0) == x1 and min(b[2], 100) == x2)
+        assert source[0] <= x1  # clipping never moves an edge outwards
+        assert source[2] >= x2
