@@ -1,6 +1,6 @@
 """Prints the model table of the README: parameters and both FLOP counts at 640 x 640 with 8 classes.
 
-    python benchmarks/model_table.py
+python benchmarks/model_table.py
 """
 
 from __future__ import annotations

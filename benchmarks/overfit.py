@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--scale", default="n")
     parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--match", default="_60_", help="part of the file name; _60_ is 60 m altitude in HIT-UAV")
-    parser.add_argument("--imgsz", type=int, default=320)
+    parser.add_argument("--imgsz", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=400)
     parser.add_argument("--goal", type=float, default=0.9)
     parser.add_argument("--lr0", type=float, default=8e-4)

@@ -55,14 +55,16 @@ def main() -> None:
         warmup_bias_lr=0.0, mosaic=0.0, flipud=0.5, fliplr=0.5, scale=0.2, translate=0.1, erasing=0.0, cos_lr=True,
         plots=False, project=str(args.out), exist_ok=True, seed=args.seed,
     )  # fmt: skip
-    with tempfile.TemporaryDirectory() as tmp:
-        RSDet(dense_twin(Path(tmp))).train(
-            **common, epochs=args.dense_epochs, lr0=2e-3, lrf=0.05, warmup_epochs=0.5, name="dense"
-        )
+    dense = args.out / "dense" / "weights" / "last.pt"
+    if not dense.is_file():  # else stage 1 is done and only stage 2 is repeated
+        with tempfile.TemporaryDirectory() as tmp:
+            RSDet(dense_twin(Path(tmp))).train(
+                **common, epochs=args.dense_epochs, lr0=2e-3, lrf=0.05, warmup_epochs=0.5, name="dense"
+            )
     model = RSDet(MODEL)
     model.train(
         **common, epochs=args.epochs, lr0=1e-3, lrf=0.02, warmup_epochs=0.5, name="detr",
-        pretrained=str(args.out / "dense" / "weights" / "last.pt"),
+        pretrained=str(dense),
     )  # fmt: skip
     print(f"weights: {args.out / 'detr' / 'weights' / 'best.pt'}")
 

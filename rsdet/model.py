@@ -195,7 +195,8 @@ class RSDet(Model):
             raise ConfigError(f"protocol must be one of {known}, received {protocol!r}.{nearest(protocol, known)}")
         if data is not None:
             kwargs["data"] = _resolve_data(data)
-        kwargs.setdefault("max_det", _max_det(protocol))
+        head = getattr(self.model, "model", [None])[-1]
+        kwargs.setdefault("max_det", _max_det(protocol, getattr(head, "num_queries", 0)))
         chosen = validator or self._smart_load("validator")
         kept: list[Any] = []
 
@@ -296,10 +297,12 @@ def _resolve_data(data: str | Path) -> str:
     return str(resolve_data(data))
 
 
-def _max_det(protocol: str) -> int:
+def _max_det(protocol: str, nq: int = 0) -> int:
+    # Keep enough for every reader of the detections: Ultralytics' own table, the queries, the protocol's largest cap.
     from rsdet.metrics.detection_areas import PROTOCOLS
 
-    return max(PROTOCOLS[protocol].max_dets) if protocol in PROTOCOLS else DEFAULT_CFG_DICT["max_det"]
+    largest = max(PROTOCOLS[protocol].max_dets) if protocol in PROTOCOLS else 0
+    return max(DEFAULT_CFG_DICT["max_det"], largest, nq)
 
 
 def _save_val(validator: Any, protocol: str) -> None:

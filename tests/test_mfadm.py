@@ -135,3 +135,19 @@ def test_channels_in_a_yaml_row():
 def test_wrong_arguments_are_named(kwargs, message):
     with pytest.raises(ConfigError, match=message):
         MFADM(**{"ch": CH, "c_out": 20} | kwargs)
+
+
+def test_training_adds_the_kernels_first_with_the_same_outputs_and_gradients():
+    torch.manual_seed(0)
+    m = MFADM([32, 16, 8], 16).double()
+    x = torch.rand(2, 24, 9, 13, dtype=torch.float64)
+    grads, outs = [], []
+    for training in (True, False):
+        m.zero_grad()
+        m.train(training)
+        y = m.distribute(x)
+        y.square().sum().backward()
+        outs.append(y.detach())
+        grads.append([p.grad.clone() for p in m.dw.parameters()])
+    torch.testing.assert_close(outs[0], outs[1])
+    torch.testing.assert_close(grads[0], grads[1])

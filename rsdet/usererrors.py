@@ -1,0 +1,131 @@
+"""Problems of the user's that Ultralytics, PyTorch or the system report in their own ways, told in one line of ours.
+
+Ultralytics has no error class of its own: a wrong key is a SyntaxError, a wrong size a ValueError, a missing dataset a
+RuntimeError of several lines. What tells them from bugs is the place: they come from the functions that look at
+arguments, files and data, listed in ``_CHECKS``. Everything raised elsewhere keeps its type and its traceback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from rsdet.errors import CheckpointError, ConfigError, DataError, MissingDependencyError, RSDetError
+
+# (module of Ultralytics, functions or none for all of them, error, remedy)
+_CHECKS: tuple[tuple[str, tuple[str, ...], type[RSDetError], str], ...] = (
+    ("cfg", ("check_cfg", "check_dict_alignment", "get_cfg", "_handle_deprecation"), ConfigError, "see `rsdet --help`"),
+    ("utils.torch_utils", ("select_device", "parse_device"), ConfigError, "use device=cpu or the number of a GPU here"),
+    ("utils.checks", ("check_imgsz",), ConfigError, "use a multiple of 32 such as imgsz=640"),
+    ("utils.checks", ("check_file", "check_yaml"), DataError, "check the path"),
+    ("utils", ("load",), ConfigError, "mend the YAML file"),
+    ("utils.patches", ("imread",), DataError, "OpenCV cannot read this image; save it again or cut it into tiles"),
+    ("nn.autobackend", ("check_class_names",), DataError, "mend names: in the data YAML"),
+    ("utils.downloads", (), DataError, "check the address and the network"),
+    ("utils.autobatch", (), ConfigError, "give a number, such as batch=8"),
+    ("data.loaders", (), DataError, "pass an image, a folder, a glob or a video that can be opened"),
+    ("data.build", ("check_source", "load_inference_source"), DataError, "pass an image, a folder, a glob or a video"),
+    ("data.base", ("load_image",), DataError, "the file is damaged or cut short; copy it again or take it out"),
+    ("data.base", ("get_img_files",), DataError, "mend the paths in the data YAML"),
+    ("data.dataset", (), DataError, "check the images, and that the labels folder mirrors the images folder"),
+    ("data.utils", (), DataError, "mend the data YAML; it needs train, val and names, and maybe path"),
+    ("engine.model", ("_check_is_pytorch_model",), ConfigError, "pass a model YAML or .pt weights"),
+    ("engine.trainer", ("check_resume",), CheckpointError, "pass model= the last.pt of an interrupted run"),
+)
+_MEANT = (AssertionError, AttributeError, KeyError, OSError, RuntimeError, SyntaxError, TypeError, ValueError)
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# Lines that Ultralytics adds and that say nothing about what is wrong here.
+_ADDED = re.compile(
+    r"(\s|\. )*(Note dataset download dir|See https?://|Supported (image )?formats are|torch\.cuda\.is_available\(|"
+    r"Ultralytics settings|model requires|For supported types|PyTorch models can train).*",
+    re.DOTALL,
+)
+
+
+@contextlib.contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn problems of the user's into one-line errors; also a decorator. Bugs pass through as they are.
+
+    Raises:
+        RSDetError: In place of what Ultralytics, PyTorch or the system raised, which stays as its cause.
+    """
+    try:
+        yield
+    except RSDetError:
+        raise
+    except Exception as e:
+        found = _of_memory(e) or _of_package(e) or _of_ultralytics(e) or _of_system(e)
+        if found is None:
+            raise
+        raise found from e
+
+
+def one_line(text: str) -> str:
+    """Text without colours, pictograms, line breaks and addresses of help pages."""
+    text = _ADDED.sub("", _ANSI.sub("", text))
+    text = "".join(c for c in text if unicodedata.category(c) != "So" and c != "\ufe0f")
+    return " ".join(text.split()).rstrip(".,; ")
+
+
+def _of_memory(e: Exception) -> RSDetError | None:
+    if type(e).__name__ == "OutOfMemoryError":  # torch's; not imported here, the command line's help needs no torch
+        return RSDetError("the memory of the GPU is full; lower batch= or imgsz=, or use a smaller model.")
+    if isinstance(e, MemoryError):
+        return RSDetError("the memory is full; lower batch= or imgsz=, or cut the images into tiles.")
+    return None
+
+
+def _of_package(e: Exception) -> RSDetError | None:
+    name = getattr(e, "name", None)
+    if isinstance(e, ModuleNotFoundError) and name and name.split(".")[0] not in {"rsdet", "ultralytics"}:
+        return MissingDependencyError(f"this needs the package {name}, which is not installed; pip install {name}.")
+    return None
+
+
+def _of_ultralytics(e: BaseException | None) -> RSDetError | None:
+    if not isinstance(e, _MEANT) and not type(e).__module__.startswith("cv2"):
+        return None
+    text, (module, function) = str(e), _place(e)
+    if text.startswith("Caught ") and "Original Traceback" in text:  # from a worker process, as text only
+        frames = re.findall(r'/ultralytics/(\S+)\.py", line \d+, in (\w+)', text)
+        module, function = frames[-1] if frames else ("", "")
+        module = module.replace("/", ".").removesuffix(".__init__")
+        text = text.strip().splitlines()[-1].partition(": ")[2]
+    if (module, function) == ("engine.trainer", "get_dataset"):  # wraps what was wrong with the data YAML
+        return _of_ultralytics(e.__cause__)
+    for known, functions, error, remedy in _CHECKS:
+        if module == known and (not functions or function in functions):
+            if function == "get_img_files" and e.__cause__ is not None:
+                text = str(e.__cause__)  # the error itself only says that loading failed
+            return error(f"{one_line(text) or type(e).__name__}; {remedy}.")
+    return None
+
+
+def _place(e: BaseException) -> tuple[str, str]:
+    """Module (below ``ultralytics``) and function of the innermost frame that belongs to Ultralytics."""
+    place, tb = ("", ""), e.__traceback__
+    while tb is not None:
+        package, _, module = tb.tb_frame.f_globals.get("__name__", "").partition(".")
+        if package == "ultralytics":
+            place = (module, tb.tb_frame.f_code.co_name)
+        tb = tb.tb_next
+    return place
+
+
+def _of_system(e: Exception) -> RSDetError | None:
+    if not isinstance(e, OSError):
+        return None
+    where, why = e.filename or "", e.strerror or one_line(str(e))
+    if e.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DataError(f"{why} ({where or 'the disk is full'}); free some space or choose another project= or out=.")
+    if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG):
+        return DataError(
+            f"{where or 'a file'} cannot be read or written ({why}); check its permissions, or choose another folder "
+            "with project= or out=."
+        )
+    if e.errno == errno.ENOENT:
+        return DataError(f"{where or why} does not exist; check the path.")
+    return DataError(f"{why}{f' ({where})' if where else ''}; check the file and the disk.")
