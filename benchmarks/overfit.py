@@ -114,7 +114,8 @@ def plot(rows: list[dict], path: Path) -> None:
     for key, label in (("metrics/mAP50(B)", "AP50"), ("metrics/mAP50-95(B)", "AP50:95")):
         ax.plot(epochs, [float(r[key]) for r in rows], label=label)
     ax.axhline(0.9, color="grey", lw=0.8, ls="--")
-    ax.set(xlabel="epoch", ylabel="on the 16 training images (protocol: ultralytics)", ylim=(0, 1))
+    ax.set(xlabel="epoch", ylabel="AP, protocol ultralytics", ylim=(0, 1))
+    ax.set_title("16 training images learnt by heart", fontsize=10)
     ax.legend()
     plt.tight_layout()
     plt.savefig(path, dpi=110)
