@@ -7,6 +7,7 @@ line cannot have (arrays, functions) are left to the function.
 from __future__ import annotations
 
 import inspect
+import numbers
 import os
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +15,15 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
 from rsdet.errors import ConfigError, nearest
+from rsdet.usererrors import user_errors
 
 _SAID = {bool: "True or False", int: "a whole number", float: "a number", str: "text", type(None): "none"}
 _POSITIVE = {"batch", "epochs", "imgsz", "rounds", "threads"}
 
 
-def fit(function: Callable[..., Any], args: Mapping[str, Any], mode: str, *, also: Sequence[str] = ()) -> dict[str, Any]:
+def fit(
+    function: Callable[..., Any], args: Mapping[str, Any], mode: str, *, also: Sequence[str] = ()
+) -> dict[str, Any]:
     """Make sure that a function can be called with these arguments.
 
     Args:
@@ -59,8 +63,8 @@ def _value(key: str, value: Any, hint: Any) -> Any:
         else:
             said = list(dict.fromkeys(w for h in _options(hint) for w in _words(h)))
             raise ConfigError(f"{key}={value!r} must be {' or '.join(said)}; see `rsdet --help`.")
-    numbers = value if isinstance(value, (list, tuple)) else [value]
-    if key in _POSITIVE and any(isinstance(n, (int, float)) and n < 1 for n in numbers):
+    each = value if isinstance(value, (list, tuple)) else [value]
+    if key in _POSITIVE and any(isinstance(n, numbers.Real) and n < 1 for n in each):
         raise ConfigError(f"{key}={value!r} must be 1 or more; see `rsdet --help`.")
     return value
 
@@ -88,7 +92,52 @@ def _accepts(hint: Any, value: Any) -> bool:
     if hint is Path:
         return isinstance(value, os.PathLike)
     if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return isinstance(value, numbers.Real) and not isinstance(value, bool)
     return isinstance(value, hint) if hint in _SAID else not isinstance(value, tuple(_SAID)) or hint is Any
+
+
+_OURS = {
+    "train": {"data", "recipe", "model", "scale"},
+    "val": {"data", "protocol", "model"},
+    "predict": {"source", "save_json", "save_coco", "model"},
+}
+
+
+def check_keys(kwargs: Mapping[str, Any], mode: str) -> None:
+    """Check what is handed on to Ultralytics, before anything is loaded or written.
+
+    Args:
+        kwargs: Arguments of Ultralytics.
+        mode: ``train``, ``val`` or ``predict``.
+
+    Raises:
+        ConfigError: A key that neither Ultralytics nor rsdet knows, or a value out of its range.
+    """
+    from ultralytics.cfg import check_cfg
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    known = {*DEFAULT_CFG_DICT, "augmentations", "save_dir", "mode", "cfg", "half", *_OURS[mode]}
+    for key in kwargs:
+        if key not in known or (key in {"recipe", "protocol"} and key not in _OURS[mode]):
+            hint = nearest(key, known - {key})
+            raise ConfigError(f"unknown argument {key!r} of {mode}.{hint} See `rsdet --help`.")
+    with user_errors():
+        check_cfg(dict(kwargs))
+    sizes = kwargs.get("imgsz", 640)
+    each = list(sizes) if isinstance(sizes, (list, tuple)) else [sizes]
+    if not 1 <= len(each) <= 2 or not all(_accepts(int, n) and n > 0 for n in each):
+        raise ConfigError(f"imgsz={sizes!r} must be a positive whole number, or height and width; e.g. imgsz=640.")
+    batch = kwargs.get("batch", 1)
+    if not (_accepts(int, batch) and batch > 0) and not (mode == "train" and (batch == -1 or 0 < batch < 1)):
+        raise ConfigError(f"batch={batch!r} must be a whole number of 1 or more; e.g. batch=8.")
+    if kwargs.get("workers", 0) < 0:
+        raise ConfigError(f"workers={kwargs['workers']} must be 0 or more; leave it out if in doubt.")
+    for key, what in (("classes", "class numbers"), ("freeze", "layer numbers")):
+        value = kwargs.get(key)
+        each = value if isinstance(value, (list, tuple)) else [value]
+        if value is not None and not all(_accepts(int, n) and n >= 0 for n in each):
+            raise ConfigError(f"{key}={value!r} must be {what}, counted from 0; e.g. {key}=0,2.")
+    if isinstance(kwargs.get("augmentations"), (str, int, float)):
+        raise ConfigError("augmentations= takes a list of Albumentations transforms, in Python only; leave it out.")

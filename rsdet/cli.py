@@ -6,12 +6,17 @@ Help and errors about the words themselves need no torch: heavy modules are impo
 from __future__ import annotations
 
 import ast
+import contextlib
+import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from rsdet._version import __version__
+from rsdet.arguments import fit
 from rsdet.errors import ConfigError, RSDetError, nearest
+from rsdet.usererrors import user_errors
 
 HELP = f"""rsdet {__version__}: remote sensing on top of Ultralytics
 
@@ -35,32 +40,45 @@ keys of Ultralytics (epochs, imgsz, batch, device, conf, ...) work as they do th
   nq=        number of queries of an RT-DETR family model: the most objects one image can yield
   recipe=    named training settings: paper, none, or a file in cfg/recipes
   protocol=  how val counts: ultralytics, coco, aitod or visdrone
+  source=    image, folder, glob, several of them with commas between, video, stream or camera number
   save_json= save_coco=   predict writes its detections as JSON, as COCO
   any name under vars: in the model YAML, such as kernels=[7,9,11,13]
 
 --debug shows the traceback of an error; --version, --help.
 """
 
-_WORDS = {"true": True, "false": False, "none": None}
+_WORDS = {"true": True, "false": False, "none": None, "null": None}
+_TEXT = {"model", "data", "source", "project", "name", "out"}  # never numbers: name=007, name=2024_01, project=1e5
 
 
-def parse_value(text: str) -> Any:
-    """Turn the right-hand side of ``key=value`` into a Python value; ``a,b`` becomes a list."""
+def parse_value(text: str, key: str = "") -> Any:
+    """Turn the right-hand side of ``key=value`` into a Python value.
+
+    Numbers, ``true``, ``false``, ``none`` and Python literals are read as such, ``a,b`` and ``[a,b]`` become lists; all
+    else is text, and so are paths and the values of the keys that name things.
+    """
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        if "," in text and not text.startswith(("[", "(", "{")) and "/" not in text:
-            return [parse_value(t) for t in text.split(",") if t]
+    if key in _TEXT and not text.startswith("["):
         return text
+    if "_" not in text or text.startswith(("[", "(", "{", "'", '"')):  # Python reads 2024_01 as a number
+        with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of things that only look like Python, such as 1if
+            value = ast.literal_eval(text.strip())
+            if isinstance(value, (bool, int, float, str, list, dict, tuple)):
+                return list(value) if isinstance(value, tuple) else value
+    if text.startswith("[") and text.endswith("]"):
+        return [parse_value(t.strip()) for t in text[1:-1].split(",") if t.strip()]
+    if "," in text and not text.startswith(("[", "(", "{")) and "/" not in text and "\\" not in text:
+        return [parse_value(t) for t in text.split(",") if t]
+    return text
 
 
 def parse_words(words: list[str]) -> dict[str, Any]:
     """Turn ``key=value`` words into a dictionary.
 
     Raises:
-        ConfigError: A word without ``=``, an empty key, or a key given twice.
+        ConfigError: A word without ``=``, an empty key or value, or a key given twice.
     """
     out: dict[str, Any] = {}
     for word in words:
@@ -68,35 +86,33 @@ def parse_words(words: list[str]) -> dict[str, Any]:
         key = key.lstrip("-")
         if not eq or not key.isidentifier():
             raise ConfigError(f"arguments must be written key=value, received {word!r}; see `rsdet --help`.")
+        if any("\ud800" <= c <= "\udfff" for c in value):  # bytes that are no text; OpenCV crashes on them
+            raise ConfigError(f"{key}= holds a name that is not UTF-8, {value!r}; rename the file or folder.")
+        if not value.strip():
+            raise ConfigError(f"{key}= has no value; write one after the sign (none for nothing), or leave {key}= out.")
         if key in out:
             raise ConfigError(f"{key}= is given twice; keep one of them.")
-        out[key] = parse_value(value)
+        out[key] = parse_value(value, key)
     return out
 
 
 def _model(args: dict[str, Any], mode: str) -> Any:
     from rsdet.model import RSDet
-    from rsdet.modelyaml import find_model_yaml, read_yaml
+    from rsdet.modelyaml import YAML_SUFFIXES, find_model_yaml, read_yaml, variable_names
 
     name = args.pop("model", None)
-    if name is None:
-        raise ConfigError(f"{mode} needs model=; pass a model YAML such as vmc-detr.yaml, or weights.")
+    if not isinstance(name, str):
+        raise ConfigError(f"{mode} needs model=; pass one model YAML such as vmc-detr.yaml, or weights.")
     model_vars: dict[str, Any] = {}
-    scale = None
+    # `scale` is also an augmentation of Ultralytics (a number); a letter is the size of the model.
+    scale = args.pop("scale") if isinstance(args.get("scale"), str) else None
     path = find_model_yaml(name)
-    if path is not None:
-        d = read_yaml(path) if path.suffix in {".yaml", ".yml"} else {}
-        scales = d.get("scales") or {}
-        # `scale` is also an augmentation of Ultralytics (a number); a letter is the size of the model.
-        if isinstance(args.get("scale"), str):
-            scale = args.pop("scale")
-        names = set(d.get("vars") or {})
-        for values in scales.values():
-            names |= set(values) if isinstance(values, dict) else set()
+    if path is not None and path.suffix in YAML_SUFFIXES:
+        names = variable_names(read_yaml(path))
         model_vars = {k: args.pop(k) for k in list(args) if k in names}
     elif "nq" in args:
         model_vars["nq"] = args.pop("nq")
-    return RSDet(str(name), scale=scale, **model_vars)
+    return RSDet(name, scale=scale, **model_vars)
 
 
 def _train(args: dict[str, Any]) -> None:
@@ -116,12 +132,15 @@ def _predict(args: dict[str, Any]) -> None:
 
     model = _model(args, "predict")
     args.setdefault("save", True)
-    results = model.predict(**args)
-    print(
-        f"{sum(len(r) for r in results)} objects in {len(results)} images. Results saved to {model.predictor.save_dir}"
-    )
+    for key in {"stream", "embed", "predictor"} & set(args):
+        raise ConfigError(f"{key}= is for Python (RSDet.predict); leave it out here.")
+    images = objects = 0
+    for result in model.predict(**args, stream=True):
+        images, objects = images + 1, objects + len(result)
+    print(f"{objects} objects in {images} images. Results saved to {model.predictor.save_dir}")
     if model.skipped:
-        raise DataError(f"{len(model.skipped)} files were left out, all others are done: {model.skipped[0]}.")
+        more = f"; and {len(model.skipped) - 3} more, named above" if len(model.skipped) > 3 else ""
+        raise DataError(f"{len(model.skipped)} left out, all others are done: {'; '.join(model.skipped[:3])}{more}.")
 
 
 def _export(args: dict[str, Any]) -> None:
@@ -135,38 +154,26 @@ def _benchmark(args: dict[str, Any]) -> None:
 
 def _info(args: dict[str, Any]) -> None:
     model = _model(args, "info")
-    _only(args, {"imgsz", "detailed"}, "info")
-    model.info(**args)
+    model.info(**fit(model.info, args, "info", also=["verbose"]))
 
 
 def _convert(args: dict[str, Any]) -> None:
     from rsdet.data.convert import convert
 
-    for key in ("source", "format", "out"):
-        if key not in args:
-            raise ConfigError(f"convert needs {key}=; see `rsdet --help`.")
-    _only(args, {"source", "format", "out", "split", "names", "to", "link", "progress", "obb", "difficult", "others"}, "convert")
-    report = convert(**args)
+    report = convert(**fit(convert, args, "convert", also=["extra"]))
     print(report.summary())
 
 
 def _demo(args: dict[str, Any]) -> None:
     from rsdet.demo import run_demo
 
-    _only(args, {"out", "epochs", "seed"}, "demo")
-    run_demo(**args)
+    run_demo(**fit(run_demo, args, "demo"))
 
 
 def _list(args: dict[str, Any]) -> None:
     from rsdet.listing import print_list
 
-    print_list(**args)
-
-
-def _only(args: dict[str, Any], known: set[str], mode: str) -> None:
-    for key in args:
-        if key not in known:
-            raise ConfigError(f"{mode} does not know {key}=.{nearest(key, known)} It takes {', '.join(sorted(known))}.")
+    print_list(**fit(print_list, args, "list"))
 
 
 MODES: dict[str, Callable[[dict[str, Any]], None]] = {
@@ -192,15 +199,16 @@ def run(argv: list[str]) -> int:
         print(__version__)
         return 0
     mode, rest = words[0], words[1:]
+    if any(w in {"-h", "--help"} for w in rest):
+        print(HELP)
+        return 0
     try:
         if mode not in MODES:
             raise ConfigError(f"unknown mode {mode!r}.{nearest(mode, MODES)} Modes: {', '.join(MODES)}.")
-        if any(w in {"-h", "--help"} for w in rest):
-            print(HELP)
-            return 0
         if mode == "list" and rest and "=" not in rest[0]:
             rest = [f"what={rest[0]}", *rest[1:]]
-        MODES[mode](parse_words(rest))
+        with user_errors():
+            MODES[mode](parse_words(rest))
     except RSDetError as e:
         if "--debug" in argv:
             raise
@@ -208,22 +216,16 @@ def run(argv: list[str]) -> int:
         return e.exit_code
     except KeyboardInterrupt:
         print("rsdet: interrupted.", file=sys.stderr)
-        return 2
-    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as e:
-        if "--debug" in argv:
-            raise
-        print(f"rsdet: error: {' '.join(str(e).split())} (--debug shows where).", file=sys.stderr)
-        return 2
-    except OSError as e:  # a full disk, above all
-        if "--debug" in argv:
-            raise
-        print(
-            f"rsdet: error: {e.strerror or e}; free some space or choose another folder with project=.", file=sys.stderr
-        )
-        return 2
+        return 130  # what a shell expects after Ctrl-C
     return 0
 
 
 def main() -> None:
     """Entry point of the command ``rsdet``."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        status = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough: rsdet list | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
+        status = 141  # as any program that SIGPIPE ends
+    sys.exit(status)

@@ -12,10 +12,11 @@ from typing import Any
 
 from rsdet.errors import DataError
 from rsdet.paths import assets_dir
+from rsdet.quiet import hushed
 
 WEIGHTS = "vmc-detr-demo.pt"
 SIZE = 320
-CONF = 0.35
+CONF = 0.4
 
 
 def _say(step: int, text: str) -> None:
@@ -57,11 +58,12 @@ def run_demo(out: str | Path = "runs/demo", epochs: int = 2, seed: int = 0) -> d
     from rsdet import RSDet
 
     model = RSDet(weights)
-    model.train(
-        data=data, epochs=epochs, imgsz=SIZE, batch=8, nbs=8, recipe="none", optimizer="AdamW", lr0=1e-4, lrf=0.1,
-        warmup_epochs=0.2, warmup_bias_lr=0.0, mosaic=0.0, scale=0.2, erasing=0.0, flipud=0.5, plots=False,
-        project=str(out), name="train", exist_ok=True, seed=seed, verbose=False,
-    )  # fmt: skip
+    with hushed():
+        model.train(
+            data=data, epochs=epochs, imgsz=SIZE, batch=8, nbs=8, recipe="none", optimizer="AdamW", lr0=1e-4, lrf=0.1,
+            warmup_epochs=0.2, warmup_bias_lr=0.0, mosaic=0.0, scale=0.2, erasing=0.0, flipud=0.5, plots=False,
+            project=str(out), name="train", exist_ok=True, seed=seed, verbose=False,
+        )  # fmt: skip
 
     _say(3, "validating on scenes that were not trained on")
     metrics = model.val(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ultralytics.engine.model import Model
+from ultralytics.engine.results import Results
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
 from rsdet import checkpoint
-from rsdet.errors import ConfigError, DataError, RSDetError, nearest
-from rsdet.modelyaml import load_model_yaml
+from rsdet.arguments import check_keys, fit
+from rsdet.errors import CheckpointError, ConfigError, RSDetError, nearest
+from rsdet.modelyaml import load_model_yaml, not_buildable
+from rsdet.quiet import silent_opencv
 from rsdet.recipes import recipe_settings
 from rsdet.tasks import detect
+from rsdet.usererrors import user_errors
 
 PLAIN_SUFFIX = ".safetensors"
 TASKS = ("detect",)
@@ -31,6 +36,7 @@ class RSDet(Model):
 
     Attributes:
         family: ``"rtdetr"`` or ``"yolo"``.
+        skipped: One line for each file that the last prediction left out.
 
     Examples:
         >>> from rsdet import RSDet
@@ -39,6 +45,7 @@ class RSDet(Model):
         True
     """
 
+    @user_errors()
     def __init__(
         self,
         model: str | Path | Model = "vmc-detr.yaml",
@@ -48,17 +55,26 @@ class RSDet(Model):
         scale: str | None = None,
         **model_vars: Any,
     ):
+        if not isinstance(model, (str, Path, Model)) or not str(model).strip():
+            raise ConfigError(f"model={model!r} must be the name or path of a model YAML, weights or an exported file.")
         self._scale, self._model_vars = scale, model_vars
         self.family = "rtdetr"
+        self.skipped: list[str] = []
         super().__init__(model=model, task=task, verbose=verbose)
         if isinstance(model, Model):
             self._scale, self._model_vars = scale, model_vars
             self.family = getattr(self.model, "family", "rtdetr")
+            self.skipped = []
 
     @property
     def task_map(self) -> dict[str, dict[str, Any]]:
         """Classes of each task for the family of this model."""
         return {"detect": detect.task_map(self.family)}
+
+    @property
+    def _channels(self) -> int | None:
+        """Channels of the images, where the network is at hand to say so."""
+        return self.model.yaml.get("channels", 3) if isinstance(getattr(self.model, "yaml", None), dict) else None
 
     # -- making a model -------------------------------------------------------------------------------------------
 
@@ -69,7 +85,11 @@ class RSDet(Model):
         if self.task not in TASKS:
             raise ConfigError(f"{cfg}: task must be one of {list(TASKS)}, received {self.task!r}.")
         self.cfg = cfg
-        self.model = self._smart_load("model")(d, ch=d.get("channels", 3), verbose=verbose)
+        try:
+            self.model = self._smart_load("model")(d, ch=d.get("channels", 3), verbose=verbose)
+        except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
+            raise not_buildable(cfg, e) from e
+        _check_head(self.model.model[-1], self.family, cfg)
         self.overrides.update(model=self.cfg, task=self.task)
         self.model.args = {**DEFAULT_CFG_DICT, **self.overrides}
         self.model.task = self.task
@@ -95,7 +115,7 @@ class RSDet(Model):
         else:
             self._adopt_artifact(weights, task)
         if "nq" in self._model_vars:
-            self._set_queries(int(self._model_vars["nq"]))
+            self._set_queries(self._model_vars["nq"])
 
     def _adopt_plain(self, weights: str) -> None:
         self.model, header = checkpoint.load_plain(weights)
@@ -107,6 +127,10 @@ class RSDet(Model):
     def _adopt_artifact(self, weights: str, task: str | None) -> None:
         if not Path(weights).exists():
             raise ConfigError(f"model={weights!r} does not exist.{_suggest(weights)} Check the path.")
+        if not _is_artifact(weights):
+            raise ConfigError(
+                f"model={weights!r} is no model; pass a model YAML, .pt or {PLAIN_SUFFIX} weights, or an exported file."
+            )
         from rsdet.deploy.artifact import read_metadata
 
         meta = read_metadata(weights)
@@ -119,8 +143,11 @@ class RSDet(Model):
         head = getattr(self.model, "model", [None])[-1]
         if not hasattr(head, "num_queries") or getattr(head, "learnt_init_query", False):
             raise ConfigError("nq= is for PyTorch models of the RT-DETR family with selected queries; leave it out.")
+        if not isinstance(nq, int) or nq < 1:
+            raise ConfigError(f"nq={nq!r} must be a whole number of 1 or more, such as 300.")
         head.num_queries = nq
 
+    @user_errors()
     def save_plain(self, path: str | Path) -> Path:
         """Save weights without code: safetensors with the resolved YAML and the class names in the header.
 
@@ -128,10 +155,12 @@ class RSDet(Model):
             path: Target; the suffix becomes ``.safetensors``. ``RSDet(path)`` loads it again.
         """
         self._check_is_pytorch_model()
+        Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
         return checkpoint.save_plain(self.model, path)
 
     # -- modes ----------------------------------------------------------------------------------------------------
 
+    @user_errors()
     def train(self, trainer: type | None = None, *, data: Any = None, recipe: str | None = None, **kwargs: Any) -> Any:
         """Train on a dataset.
 
@@ -148,11 +177,12 @@ class RSDet(Model):
         Raises:
             RSDetError: Bad input; also after Ctrl-C, with the command that resumes.
         """
-        check_keys(kwargs)
+        check_keys(kwargs, "train")
+        self._check_task(kwargs)
         resume = kwargs.get("resume")
-        if data is not None:
-            kwargs["data"] = _resolve_data(data)
-        elif not resume:
+        if resume:
+            self._check_resume(resume)
+        elif data is None:
             raise ConfigError("train needs data=; pass a data YAML or a shipped dataset such as data=demo.")
         if not resume:
             name, settings = recipe_settings(self.model, recipe)
@@ -166,15 +196,34 @@ class RSDet(Model):
                 kwargs.setdefault("pretrained", False)
             if isinstance(kwargs.get("pretrained"), (str, Path)):
                 checkpoint.check(kwargs["pretrained"])
+        if data is not None:  # last of all checks: a dataset may have to be rendered or downloaded
+            kwargs["data"] = _resolve_data(data)
         try:
-            return super().train(trainer=trainer, **(kwargs if resume else _placed(kwargs, self.task)))
+            with silent_opencv():
+                return super().train(trainer=trainer, **(kwargs if resume else _placed(kwargs, self.task)))
         except KeyboardInterrupt as e:
             from rsdet.tasks.detect.train import resume_line
 
+            if self.trainer is None:
+                raise
             raise RSDetError(f"interrupted; nothing is lost: {resume_line(self.trainer.save_dir)}") from e
-        except PermissionError as e:
-            raise DataError(f"cannot write to {e.filename}; choose another folder with project=.") from e
 
+    def _check_task(self, kwargs: dict[str, Any]) -> None:
+        if kwargs.get("task") not in (None, self.task):
+            raise ConfigError(f"task={kwargs['task']!r}, but this is a model for task={self.task!r}; leave task= out.")
+
+    def _check_resume(self, resume: bool | str | Path) -> None:
+        if isinstance(resume, (str, Path)):
+            checkpoint.check(resume)
+        elif not self.ckpt_path:
+            raise ConfigError("resume=True goes on with an interrupted run; pass its last.pt as model=.")
+        elif self.ckpt.get("optimizer") is None:
+            raise CheckpointError(
+                f"{self.ckpt_path} is of a finished training, there is nothing to resume; leave resume= out to start a "
+                "new one from it."
+            )
+
+    @user_errors()
     def val(self, validator: type | None = None, *, data: Any = None, protocol: str = "coco", **kwargs: Any) -> Any:
         """Measure accuracy on a dataset.
 
@@ -189,7 +238,8 @@ class RSDet(Model):
         """
         from rsdet.metrics.detection_areas import PROTOCOLS
 
-        check_keys(kwargs)
+        check_keys(kwargs, "val")
+        self._check_task(kwargs)
         if protocol != "ultralytics" and protocol not in PROTOCOLS:
             known = ["ultralytics", *PROTOCOLS]
             raise ConfigError(f"protocol must be one of {known}, received {protocol!r}.{nearest(protocol, known)}")
@@ -202,56 +252,74 @@ class RSDet(Model):
 
         def make(**kw: Any) -> Any:
             kept.append(chosen(**kw, protocol=protocol) if validator is None else chosen(**kw))
+            kept[-1].channels = self._channels
             return kept[-1]
 
-        metrics = super().val(validator=make, **_placed(kwargs, self.task))
+        with silent_opencv():
+            metrics = super().val(validator=make, **_placed(kwargs, self.task))
         metrics.protocol_metrics = getattr(kept[-1], "protocol_metrics", None)
         metrics.recall_ceiling = getattr(kept[-1], "ceiling", None)
         _save_val(kept[-1], protocol)
         return metrics
 
+    @user_errors()
     def predict(self, source: Any = None, stream: bool = False, predictor: type | None = None, **kwargs: Any) -> Any:
         """Detect objects in images, folders, globs, videos or lists of them.
 
         Args:
-            source: What to look at. Files that cannot be used are skipped, and named in a ``DataError`` once all
-                others are done; a single unusable file raises at once.
-            stream: Return a generator.
+            source: What to look at. Files that cannot be used are left out and named in ``skipped``.
+            stream: Return a generator, which holds one picture at a time.
             predictor: A predictor class instead of the task's own.
             **kwargs: Any prediction argument of Ultralytics; ``save_json=True`` and ``save_coco=True`` write
                 ``predictions.json`` and ``predictions-coco.json`` beside the pictures.
 
         Returns:
             One result per image.
+
+        Raises:
+            RSDetError: Bad input, or no image of the source can be used.
         """
-        from rsdet.tasks.detect.outputs import save_outputs
+        check_keys(kwargs, "predict")
+        self._check_task(kwargs)
+        results = self._predictions(source, predictor, **_placed(kwargs, self.task))
+        return results if stream else list(results)
+
+    def _predictions(
+        self, source: Any, predictor: type | None, save_json: bool = False, save_coco: bool = False, **kwargs: Any
+    ) -> Iterator[Any]:
+        from rsdet.tasks.detect.outputs import Outputs
         from rsdet.tasks.detect.source import usable_source
 
-        wanted = {k: kwargs.pop(k, False) for k in ("save_json", "save_coco")}
-        check_keys(kwargs)
-        with usable_source(source) as (usable, skipped):
-            results = super().predict(
-                usable, stream=stream, predictor=predictor, **_placed(kwargs, self.task)
-            )
-            if stream:
-                return results
-        if any(wanted.values()):
-            save_outputs(results, Path(self.predictor.save_dir), self.names, **wanted)
-        self.skipped = skipped
-        return results
+        outputs, read = Outputs(save_json=save_json, save_coco=save_coco), set()
+        with user_errors(), usable_source(source, self._channels or 3) as usable:
+            self.skipped = usable.skipped
+            try:
+                for result in super().predict(usable.source, stream=True, predictor=predictor, **kwargs):
+                    if isinstance(result, Results):  # not so when embed= asks for features
+                        read.add(str(result.path))
+                        outputs.add(result)
+                    yield result
+            finally:  # what was found before an interruption is kept
+                if outputs.plain:
+                    outputs.write(Path(self.predictor.save_dir))
+            if read or not kwargs.get("embed"):
+                usable.check_read(read)
 
+    @user_errors()
     def export(self, **kwargs: Any) -> Any:
         """Export, then check that the artifact finds the same boxes; see :func:`rsdet.deploy.export.export`."""
         from rsdet.deploy.export import export
 
-        return export(self, **kwargs)
+        return export(self, **fit(export, kwargs, "export", also=["model"]))
 
+    @user_errors()
     def benchmark(self, **kwargs: Any) -> Any:
         """Measure speed and accuracy of the same artifacts; see :func:`rsdet.deploy.benchmark.benchmark`."""
         from rsdet.deploy.benchmark import benchmark
 
-        return benchmark(self, **kwargs)
+        return benchmark(self, **fit(benchmark, kwargs, "benchmark", also=["model"]))
 
+    @user_errors()
     def info(self, detailed: bool = False, verbose: bool = True, imgsz: int | tuple[int, int] = 640) -> dict[str, Any]:
         """Parameters and FLOPs by both conventions.
 
@@ -280,20 +348,11 @@ def _placed(kwargs: dict[str, Any], task: str) -> dict[str, Any]:
     return {**kwargs, "project": str(project.absolute())}
 
 
-OUR_KEYS = frozenset({"recipe", "protocol", "scale", "save_coco"})
-
-
-def check_keys(kwargs: dict[str, Any], extra: frozenset[str] = frozenset()) -> None:
-    """Raise a one-line error for the first key that neither Ultralytics nor rsdet knows."""
-    known = {*DEFAULT_CFG_DICT, "augmentations", "save_dir", "mode", "cfg", *extra}
-    for key in kwargs:
-        if key not in known:
-            raise ConfigError(f"unknown argument {key!r}.{nearest(key, known | OUR_KEYS)} See `rsdet --help`.")
-
-
 def _resolve_data(data: str | Path) -> str:
     from rsdet.data.resolve import resolve_data
 
+    if not isinstance(data, (str, Path)) or not str(data).strip():
+        raise ConfigError(f"data={data!r} must be the name of a shipped dataset or the path of a data YAML.")
     return str(resolve_data(data))
 
 
@@ -319,6 +378,22 @@ def _is_official_asset(name: str) -> bool:
     from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
     return Path(name).parent == Path(".") and Path(name).name in GITHUB_ASSETS_NAMES
+
+
+def _check_head(head: Any, family: str, cfg: str) -> None:
+    from ultralytics.nn.modules import Detect, RTDETRDecoder
+
+    wrong = {"rtdetr": Detect, "yolo": RTDETRDecoder}[family]
+    if isinstance(head, wrong) or not hasattr(head, "nc"):
+        ends = {"rtdetr": "RTDETRDecoder", "yolo": "Detect"}[family]
+        raise ConfigError(f"{cfg}: the last row is {type(head).__name__}; family {family} must end in {ends} or alike.")
+
+
+def _is_artifact(name: str) -> bool:
+    from ultralytics.engine.exporter import export_formats
+
+    known = tuple(s for s in export_formats()["Suffix"] if s)
+    return Path(name).name.endswith((*known, ".xml"))
 
 
 def _family_of_head(model: Any) -> str:

@@ -18,6 +18,7 @@ from rsdet.errors import ConfigError, nearest
 from rsdet.paths import cfg_dir
 
 FAMILIES = ("rtdetr", "yolo")
+YAML_SUFFIXES = (".yaml", ".yml")
 
 
 def list_models(pattern: str = "*", task: str | None = None) -> list[str]:
@@ -53,7 +54,7 @@ def find_model_yaml(name: str | Path) -> Path | None:
         return path
     if path.parent != Path("."):
         return None
-    wanted = path.name if path.suffix in {".yaml", ".yml"} else f"{path.name}.yaml"
+    wanted = path.name if path.suffix in YAML_SUFFIXES else f"{path.name}.yaml"
     return next((cfg_dir() / "models").glob(f"*/{wanted}"), None)
 
 
@@ -80,6 +81,7 @@ def resolve(d: dict[str, Any], scale: str | None = None, overrides: dict[str, An
         ConfigError: Unknown scale or variable.
     """
     d = deepcopy(d)
+    variable_names(d)
     family = d.get("family")
     if family is not None and family not in FAMILIES:
         raise ConfigError(f"family must be one of {list(FAMILIES)}, received {family!r}.{nearest(family, FAMILIES)}")
@@ -95,6 +97,7 @@ def resolve(d: dict[str, Any], scale: str | None = None, overrides: dict[str, An
     for key, value in (overrides or {}).items():
         if key not in names:
             raise ConfigError(f"{key!r} is not a variable of this model; it has {sorted(names)}.{nearest(key, names)}")
+        _check_like(key, value, names[key])
         names[key] = value
     d["scale"] = chosen or ""
     # A variable may stand for another one (neck: w3), hence twice; `nc` stays a name until the data is known.
@@ -102,6 +105,43 @@ def resolve(d: dict[str, Any], scale: str | None = None, overrides: dict[str, An
     for part in ("backbone", "head"):
         d[part] = _substitute(d.get(part, []), names)
     return d
+
+
+def variable_names(d: dict[str, Any]) -> set[str]:
+    """Names of everything in a model dictionary that can be set: ``vars`` and the mappings of its scales.
+
+    Raises:
+        ConfigError: A part of the dictionary is not of the kind it must be.
+    """
+    for key, kind in (("vars", dict), ("scales", dict), ("backbone", list), ("head", list)):
+        if d.get(key) is not None and not isinstance(d[key], kind):
+            said = "a mapping" if kind is dict else "a list of rows"
+            raise ConfigError(f"{key}: in the model YAML must be {said}, received {d[key]!r}; mend the file.")
+    mappings = [d.get("vars") or {}, *(s for s in (d.get("scales") or {}).values() if isinstance(s, dict))]
+    return {name for mapping in mappings for name in mapping}
+
+
+def _check_like(key: str, value: Any, default: Any) -> None:
+    """Refuse a value that cannot stand where the default stood: another type, or a number that is not positive."""
+    number = (int, float)
+    if isinstance(default, number) and not isinstance(default, bool):
+        ok = isinstance(value, number) and not isinstance(value, bool) and (value > 0 or default <= 0)
+        ok = ok and (isinstance(value, int) or isinstance(default, float))
+    else:
+        ok = isinstance(value, type(default)) or default is None
+    if not ok:
+        raise ConfigError(f"{key}={value!r} does not fit this model; use a value like its default, {default!r}.")
+
+
+def not_buildable(name: str | Path, e: Exception) -> ConfigError:
+    """The one-line form of what went wrong while the rows of a YAML became layers; says which row where it can."""
+    row, tb = "", e.__traceback__
+    while tb is not None:
+        if tb.tb_frame.f_code.co_name == "parse_model" and isinstance(tb.tb_frame.f_locals.get("i"), int):
+            row = f" row {tb.tb_frame.f_locals['i']}:"
+        tb = tb.tb_next
+    why = " ".join(str(e).split())[:200] or type(e).__name__
+    return ConfigError(f"{name}:{row} no layer can be built from this ({why}); mend the row or the variables in it.")
 
 
 def load_model_yaml(

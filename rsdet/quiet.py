@@ -6,8 +6,11 @@ Cheap to import (no torch): ``rsdet/__init__.py`` calls :func:`before_ultralytic
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 _ASKED_OFFLINE = "YOLO_OFFLINE" in os.environ
@@ -38,9 +41,47 @@ def after_ultralytics() -> None:
         for flag, value in (("ONLINE", False), ("AUTOINSTALL", may_install)):
             if hasattr(module, flag):
                 setattr(module, flag, value)
+    _plain_pillow()
     events = getattr(sys.modules.get("ultralytics.utils.events"), "events", None)
     if events is not None:
         events.enabled = False
+
+
+@contextlib.contextmanager
+def hushed(level: int = logging.WARNING) -> Iterator[None]:
+    """Let Ultralytics' log say only what matters; its progress bars stay."""
+    logger = logging.getLogger("ultralytics")
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextlib.contextmanager
+def silent_opencv() -> Iterator[None]:
+    """Keep OpenCV's many lines about an unreadable picture, video or camera back; rsdet reports each in one."""
+    from cv2.utils import logging as log
+
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    before = log.getLogLevel()
+    log.setLogLevel(log.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        log.setLogLevel(before)
+
+
+def _plain_pillow() -> None:
+    """Undo Ultralytics' change to ``Image.open``, which wants to install a HEIF reader for whatever is unreadable."""
+    import importlib.util
+
+    patches = sys.modules.get("ultralytics.utils.patches")
+    if hasattr(patches, "_image_open") and importlib.util.find_spec("pi_heif") is None:
+        from PIL import Image
+
+        Image.open = patches._image_open
 
 
 def local_font(font: str = "Arial.ttf") -> Path:

@@ -28,19 +28,27 @@ _CHECKS: tuple[tuple[str, tuple[str, ...], type[RSDetError], str], ...] = (
     ("utils.autobatch", (), ConfigError, "give a number, such as batch=8"),
     ("data.loaders", (), DataError, "pass an image, a folder, a glob or a video that can be opened"),
     ("data.build", ("check_source", "load_inference_source"), DataError, "pass an image, a folder, a glob or a video"),
-    ("data.base", ("load_image",), DataError, "the file is damaged or cut short; copy it again or take it out"),
+    ("data.base", ("load_image",), DataError, "damaged or cut short, copy it again or take it out"),
     ("data.base", ("get_img_files",), DataError, "mend the paths in the data YAML"),
     ("data.dataset", (), DataError, "check the images, and that the labels folder mirrors the images folder"),
     ("data.utils", (), DataError, "mend the data YAML; it needs train, val and names, and maybe path"),
     ("engine.model", ("_check_is_pytorch_model",), ConfigError, "pass a model YAML or .pt weights"),
     ("engine.trainer", ("check_resume",), CheckpointError, "pass model= the last.pt of an interrupted run"),
+    ("engine.trainer", ("resume_training",), CheckpointError, "leave resume= out to start anew from these weights"),
+    ("engine.trainer", ("build_optimizer",), ConfigError, "use one of these names, such as AdamW"),
+    ("engine.trainer", ("_setup_train", "_build_train_pipeline"), ConfigError, "change this argument"),
 )
+_LONG = ("_setup_train", "_build_train_pipeline")  # do much else: only what they raise themselves is the user's
 _MEANT = (AssertionError, AttributeError, KeyError, OSError, RuntimeError, SyntaxError, TypeError, ValueError)
+_NO_ACCESS = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG,
+)  # fmt: skip
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # Lines that Ultralytics adds and that say nothing about what is wrong here.
 _ADDED = re.compile(
     r"(\s|\. )*(Note dataset download dir|See https?://|Supported (image )?formats are|torch\.cuda\.is_available\(|"
-    r"Ultralytics settings|model requires|For supported types|PyTorch models can train).*",
+    r"Recommended fixes|For supported types|PyTorch models can train|Request support for|Use 'device=cpu' or pass|"
+    r"Start a new training without|This is an internal miniz error).*",
     re.DOTALL,
 )
 
@@ -54,7 +62,7 @@ def user_errors() -> Iterator[None]:
     """
     try:
         yield
-    except RSDetError:
+    except (RSDetError, BrokenPipeError):  # a closed pipe (rsdet list | head) is nobody's mistake
         raise
     except Exception as e:
         found = _of_memory(e) or _of_package(e) or _of_ultralytics(e) or _of_system(e)
@@ -64,10 +72,11 @@ def user_errors() -> Iterator[None]:
 
 
 def one_line(text: str) -> str:
-    """Text without colours, pictograms, line breaks and addresses of help pages."""
+    """Text without colours, pictograms, line breaks and addresses of help pages, and not longer than it can be read."""
     text = _ADDED.sub("", _ANSI.sub("", text))
     text = "".join(c for c in text if unicodedata.category(c) != "So" and c != "\ufe0f")
-    return " ".join(text.split()).rstrip(".,; ")
+    text = re.sub(r"\s+", " ", text).replace(" . ", ". ").strip(" .,;")
+    return text if len(text) <= 300 else f"{text[:300]}..."
 
 
 def _of_memory(e: Exception) -> RSDetError | None:
@@ -81,14 +90,20 @@ def _of_memory(e: Exception) -> RSDetError | None:
 def _of_package(e: Exception) -> RSDetError | None:
     name = getattr(e, "name", None)
     if isinstance(e, ModuleNotFoundError) and name and name.split(".")[0] not in {"rsdet", "ultralytics"}:
-        return MissingDependencyError(f"this needs the package {name}, which is not installed; pip install {name}.")
+        what = f"rsdet[{name}]" if name in {"openvino", "tensorrt"} else name
+        return MissingDependencyError(f"this needs the package {name}, which is not installed; pip install {what}.")
     return None
 
 
 def _of_ultralytics(e: BaseException | None) -> RSDetError | None:
+    if e is None:
+        return None
+    text, (module, function, raised_there) = str(e.args[0] if isinstance(e, KeyError) and e.args else e), _place(e)
+    if module.startswith("nn.backends") and function == "load_model":  # whatever the runtime raises
+        why = one_line(text) or type(e).__name__
+        return CheckpointError(f"the exported file cannot be loaded ({why}); export it again.")
     if not isinstance(e, _MEANT) and not type(e).__module__.startswith("cv2"):
         return None
-    text, (module, function) = str(e), _place(e)
     if text.startswith("Caught ") and "Original Traceback" in text:  # from a worker process, as text only
         frames = re.findall(r'/ultralytics/(\S+)\.py", line \d+, in (\w+)', text)
         module, function = frames[-1] if frames else ("", "")
@@ -97,20 +112,22 @@ def _of_ultralytics(e: BaseException | None) -> RSDetError | None:
     if (module, function) == ("engine.trainer", "get_dataset"):  # wraps what was wrong with the data YAML
         return _of_ultralytics(e.__cause__)
     for known, functions, error, remedy in _CHECKS:
-        if module == known and (not functions or function in functions):
+        if module == known and (not functions or function in functions) and (raised_there or function not in _LONG):
             if function == "get_img_files" and e.__cause__ is not None:
                 text = str(e.__cause__)  # the error itself only says that loading failed
+            text = text.replace("Image Not Found", "cannot decode")  # it was found: its header was read before
             return error(f"{one_line(text) or type(e).__name__}; {remedy}.")
     return None
 
 
-def _place(e: BaseException) -> tuple[str, str]:
-    """Module (below ``ultralytics``) and function of the innermost frame that belongs to Ultralytics."""
-    place, tb = ("", ""), e.__traceback__
+def _place(e: BaseException) -> tuple[str, str, bool]:
+    """Module (below ``ultralytics``) and function of the innermost frame of Ultralytics; whether it is the last."""
+    place, tb = ("", "", False), e.__traceback__
     while tb is not None:
         package, _, module = tb.tb_frame.f_globals.get("__name__", "").partition(".")
-        if package == "ultralytics":
-            place = (module, tb.tb_frame.f_code.co_name)
+        function = tb.tb_frame.f_code.co_name
+        if package == "ultralytics" and not function.startswith("<"):  # such as <dictcomp>
+            place = (module, function, tb.tb_next is None)
         tb = tb.tb_next
     return place
 
@@ -121,7 +138,7 @@ def _of_system(e: Exception) -> RSDetError | None:
     where, why = e.filename or "", e.strerror or one_line(str(e))
     if e.errno in (errno.ENOSPC, errno.EDQUOT):
         return DataError(f"{why} ({where or 'the disk is full'}); free some space or choose another project= or out=.")
-    if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG):
+    if e.errno in _NO_ACCESS:
         return DataError(
             f"{where or 'a file'} cannot be read or written ({why}); check its permissions, or choose another folder "
             "with project= or out=."

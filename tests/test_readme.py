@@ -75,7 +75,8 @@ def test_files_that_the_readme_points_to_exist():
 def test_the_model_table_is_what_info_says():
     from rsdet import RSDet
 
-    rows = re.findall(r"^\| `(\S+?)`(?: (\w))? \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", (ROOT / "README.md").read_text(), re.M)
+    row = r"^\| `(\S+?)`(?: (\w))? \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$"
+    rows = re.findall(row, (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
     assert len(rows) >= 6
     for name, scale, params, legacy, true in rows[:2]:  # two are enough: tests/test_models_vmc.py holds the rest
         found = nc8(RSDet, name, scale)

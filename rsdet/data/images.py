@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rsdet.errors import DataError
 
 MAX_PIXELS = 2**30  # OpenCV refuses larger pictures
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".jp2", ".png", ".tif", ".tiff", ".webp")
-_CHANNELS = {"1": 1, "L": 1, "P": 3, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "YCbCr": 3, "LAB": 3, "HSV": 3}
+SUFFIXES = (".avif", ".bmp", ".jpeg", ".jpg", ".jp2", ".mpo", ".png", ".tif", ".tiff", ".webp")
 _DEEP = ("I;16", "I;16B", "I;16L", "I", "F")
 
 
@@ -24,7 +25,8 @@ class Header:
         path: The file.
         width: Pixels; 0 where the file cannot be read.
         height: Pixels; 0 where the file cannot be read.
-        channels: Samples per pixel.
+        channels: Samples per pixel; those of the colours of a palette.
+        mode: Pillow's name for the kind of pixel, such as ``RGBA``.
         deep: More than 8 bits per sample.
         problem: Why the file cannot be read, or an empty string.
     """
@@ -33,6 +35,7 @@ class Header:
     width: int = 0
     height: int = 0
     channels: int = 3
+    mode: str = "RGB"
     deep: bool = False
     problem: str = ""
 
@@ -55,21 +58,45 @@ def read_header(path: str | Path) -> Header:
 
     path = Path(path)
     try:
+        if path.is_dir():
+            return Header(path, problem="is a folder; pass a file")
         if path.stat().st_size == 0:
-            return Header(path, problem="is empty (0 bytes)")
+            return Header(path, problem="is empty (0 bytes); copy it again")
         with Image.open(path) as im:
             width, height = im.size
-            mode = im.mode
+            mode, channels = im.mode, len(im.getbands())
+            if mode in ("P", "PA"):
+                mode, channels = ("RGBA", 4) if mode == "PA" or "transparency" in im.info else ("RGB", 3)
             deep = mode in _DEEP or _tiff_is_deep(im) or _png_is_deep(path)
     except FileNotFoundError:
-        return Header(path, problem="does not exist")
+        return Header(path, problem="does not exist; check the path")
     except Image.DecompressionBombError:
         return Header(path, problem="has more pixels than Pillow opens; cut it into tiles")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as e:
-        return Header(path, problem=f"is not a readable image ({type(e).__name__})")
+    except UnidentifiedImageError:
+        remedy = "save it as 8-bit gray or RGB" if path.suffix.lower()[:4] == ".tif" else "copy it again or take it out"
+        return Header(path, problem=f"is not a readable image; {remedy}")
+    except (OSError, ValueError, SyntaxError, EOFError, OverflowError, MemoryError, struct.error) as e:
+        why = " ".join(str(e).split())[:80] or type(e).__name__
+        return Header(path, problem=f"is not a readable image ({why}); copy it again or take it out")
     if width == 0 or height == 0:
-        return Header(path, problem=f"has no pixels ({width}x{height})")
-    return Header(path, width, height, _CHANNELS.get(mode, 1), deep)
+        return Header(path, problem=f"has no pixels ({width}x{height}); copy it again")
+    return Header(path, width, height, channels, mode, deep)
+
+
+def header_of(image: Any) -> Header | None:
+    """The same facts of a picture in memory: a Pillow image or an (H, W) or (H, W, C) array; None for anything else."""
+    import numpy as np
+    from PIL import Image
+
+    if isinstance(image, Image.Image):
+        name = Path("the image")
+        return Header(name, *image.size, len(image.getbands()), image.mode, image.mode in _DEEP)
+    if isinstance(image, np.ndarray):
+        if image.ndim not in (2, 3) or not image.size:
+            return Header(Path("the array"), problem=f"has the shape {image.shape}; it must be (H, W) or (H, W, C)")
+        h, w, c = (*image.shape, 1)[:3]
+        return Header(Path("the array"), w, h, c, str(image.dtype), image.dtype != np.uint8)
+    return None
 
 
 def _tiff_is_deep(im: object) -> bool:
@@ -92,11 +119,15 @@ def problem_of(header: Header, channels: int = 3) -> str:
         return f"has {header.width}x{header.height} pixels, more than OpenCV reads; cut it into tiles"
     if header.deep:
         return (
-            "has more than 8 bits per sample, which would be cut to 8 silently; stretch it to 8 bits first with one "
-            "fixed range for the whole dataset"
+            "does not have 8 bits per sample and would be cut to 8 silently; stretch it to 0..255 (uint8) first, with "
+            "one fixed range for the whole dataset"
         )
-    if channels == 3 and header.channels == 4:
-        return "has 4 channels and the model takes 3; save it without the fourth (alpha) channel"
+    if channels == 3 and header.mode == "CMYK":
+        return "holds printing colours (CMYK) and the model takes RGB; save it as RGB"
+    # One channel is repeated to three, three are averaged to one; all else would lose a channel silently.
+    if header.channels not in ({1, 3} if channels in (1, 3) else {channels}):
+        remedy = "save it without alpha" if header.mode.endswith(("A", "a")) else f"save it with {channels}"
+        return f"has {header.channels} channels ({header.mode}) and the model takes {channels}; {remedy}"
     return ""
 
 

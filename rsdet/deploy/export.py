@@ -13,7 +13,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from rsdet.deploy.hardware import torch_device
 from rsdet.deploy.parity import ParityReport, RawReport
 from rsdet.deploy.verify import parity_images, verify
 from rsdet.errors import ConfigError, ExportError, MissingDependencyError, RSDetError, nearest
+from rsdet.quiet import hushed
 
 FORMATS = ("onnx", "openvino", "torchscript")
 MIN_OPSET = 17  # below it LayerNormalization is taken apart, which overflows in FP16
@@ -281,19 +282,12 @@ def _named(module: Any, out: str | Path | None) -> Iterator[tuple[str, Path | No
 def _quiet(verbose: bool) -> Iterator[None]:
     """Keep out what no user can act on: the tracer's guesses, which the parity check settles, and deprecations."""
     import torch
-    from ultralytics.utils import LOGGER
 
-    before = LOGGER.level
-    if not verbose:
-        LOGGER.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            for category in (torch.jit.TracerWarning, FutureWarning, DeprecationWarning):
-                warnings.simplefilter("ignore", category)
-            warnings.filterwarnings("ignore", message="Exporting aten::index operator", category=UserWarning)
-            yield
-    finally:
-        LOGGER.setLevel(before)
+    with nullcontext() if verbose else hushed(logging.ERROR), warnings.catch_warnings():
+        for category in (torch.jit.TracerWarning, FutureWarning, DeprecationWarning):
+            warnings.simplefilter("ignore", category)
+        warnings.filterwarnings("ignore", message="Exporting aten::index operator", category=UserWarning)
+        yield
 
 
 def _move(made: Path, target: Path | None) -> Path:

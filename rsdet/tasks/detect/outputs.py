@@ -3,53 +3,73 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from ultralytics.utils import LOGGER
 
+from rsdet.data.files import write_if_changed
 
-def save_outputs(
-    results: Sequence[Any],
-    folder: Path,
-    names: dict[int, str],
-    *,
-    save_json: bool = False,
-    save_coco: bool = False,
-) -> list[Path]:
-    """Write the detections of a run.
+
+class Outputs:
+    """Collects the detections of a run, without the pictures, and writes them at its end.
 
     Args:
-        results: One :class:`~rsdet.tasks.detect.predict.DetectResults` per image.
-        folder: Folder of the run; made if need be.
-        names: Class names by index.
         save_json: Write ``predictions.json``: per image its path, size and boxes (xyxy in pixels).
         save_coco: Write ``predictions-coco.json``: images, categories (ids from 1) and annotations with ``score``.
-
-    Returns:
-        The files written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
-    if save_json:
-        plain = [_plain(r, names) for r in results]
-        written.append(_write(folder / "predictions.json", plain))
-    if save_coco:
+
+    def __init__(self, *, save_json: bool = False, save_coco: bool = False):
+        self.save_json, self.save_coco = save_json, save_coco
+        self.names: dict[int, str] = {}
+        self.plain: list[dict[str, Any]] = []
+        self.rows: list[list[dict[str, Any]]] = []
+        self._seen: Counter[str] = Counter()
+
+    def add(self, result: Any) -> None:
+        """Take over one :class:`~rsdet.tasks.detect.predict.DetectResults`."""
+        if not (self.save_json or self.save_coco):
+            return
+        self.names = result.names
+        self._seen[str(result.path)] += 1
+        self.plain.append({**_plain(result), "frame": self._seen[str(result.path)]})
+        self.rows.append(result.to_coco(len(self.rows) + 1))
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write what was asked for into the folder of the run, made if need be; each file whole or not at all."""
+        written: list[Path] = []
+        if self.save_json:
+            kept = [{k: v for k, v in p.items() if k != "frame" or self._seen[p["path"]] > 1} for p in self.plain]
+            written.append(_write(folder / "predictions.json", kept))
+        if self.save_coco:
+            written.append(_write(folder / "predictions-coco.json", self._coco()))
+        return written
+
+    def _coco(self) -> dict[str, Any]:
         images, annotations = [], []
-        for image_id, r in enumerate(results, 1):
-            height, width = r.orig_shape
-            images.append({"id": image_id, "file_name": Path(r.path).name, "width": width, "height": height})
-            for row in r.to_coco(image_id):
-                area = row["bbox"][2] * row["bbox"][3]
-                annotations.append({"id": len(annotations) + 1, **row, "area": round(area, 3), "iscrowd": 0})
-        categories = [{"id": i + 1, "name": n} for i, n in names.items()]
-        coco = {"images": images, "annotations": annotations, "categories": categories}
-        written.append(_write(folder / "predictions-coco.json", coco))
-    return written
+        for image_id, (name, p) in enumerate(zip(self._file_names(), self.plain, strict=True), 1):
+            images.append({"id": image_id, "file_name": name, "width": p["width"], "height": p["height"]})
+        for row in (row for rows in self.rows for row in rows):
+            area = round(row["bbox"][2] * row["bbox"][3], 3)
+            annotations.append({"id": len(annotations) + 1, **row, "area": area, "iscrowd": 0})
+        categories = [{"id": i + 1, "name": n} for i, n in self.names.items()]
+        return {"images": images, "annotations": annotations, "categories": categories}
+
+    def _file_names(self) -> list[str]:
+        """A name of its own for each image: below the folder they share, frames of a video numbered."""
+        paths = [os.path.abspath(p["path"]) for p in self.plain]
+        one_drive = len({os.path.splitdrive(p)[0] for p in paths}) == 1
+        shared = os.path.commonpath([os.path.dirname(p) for p in paths]) if one_drive else ""
+        names = [Path(os.path.relpath(p, shared) if shared else p).as_posix() for p in paths]
+        return [
+            f"{name}#{p['frame']}" if self._seen[p["path"]] > 1 else name
+            for name, p in zip(names, self.plain, strict=True)
+        ]
 
 
-def _plain(result: Any, names: dict[int, str]) -> dict[str, Any]:
+def _plain(result: Any) -> dict[str, Any]:
     boxes = result.boxes.cpu().numpy()
     height, width = result.orig_shape
     return {
@@ -59,7 +79,7 @@ def _plain(result: Any, names: dict[int, str]) -> dict[str, Any]:
         "boxes": [
             {
                 "class": int(c),
-                "name": names[int(c)],
+                "name": result.names[int(c)],
                 "score": round(float(s), 5),
                 "xyxy_px": [round(float(v), 3) for v in b],
             }
@@ -69,6 +89,6 @@ def _plain(result: Any, names: dict[int, str]) -> dict[str, Any]:
 
 
 def _write(path: Path, content: Any) -> Path:
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write_if_changed(path, json.dumps(content, indent=1))
     LOGGER.info(f"Detections saved to {path}")
     return path

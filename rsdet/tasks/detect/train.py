@@ -21,7 +21,7 @@ from rsdet import quiet
 from rsdet.data.images import check_images
 from rsdet.errors import DataError, RSDetError
 from rsdet.tasks.detect.model import RTDETRModel, YOLOModel, transfer
-from rsdet.tasks.detect.val import RTDETRVal, YOLOVal
+from rsdet.tasks.detect.val import RTDETRVal, YOLOVal, check_channels, warn_of_left_out
 
 MAX_BAD_STEPS = 10  # consecutive optimizer steps with a loss that is not finite before training is given up
 
@@ -35,6 +35,7 @@ class _OurTrainer:
 
     model_class: type
     validator_class: type
+    maps_classes = False
 
     def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None):
         quiet.no_font_download()
@@ -51,23 +52,32 @@ class _OurTrainer:
             report = transfer(model, weights)
             if RANK in {-1, 0}:
                 LOGGER.info(_transfer_line(report, len(model.state_dict())))
+                self._say_classes(getattr(weights, "names", None) or {}, self.data["names"])
             if getattr(weights, "names", None) is not None:
                 model.load(weights, verbose=False)  # also maps the rows of the class heads by name
         return model
 
+    def _say_classes(self, known: dict[int, str], wanted: dict[int, str]) -> None:
+        if list(known.values()) == list(wanted.values()):
+            return
+        what = "those of a class with the same name are kept, the others start anew"
+        if not self.maps_classes:  # of RT-DETR heads, Ultralytics maps nothing
+            what = "they start anew" if len(known) != len(wanted) else "they are taken over by position, not by name"
+        LOGGER.info(f"class outputs: {len(known)} classes in the weights, {len(wanted)} in the data; {what}.")
+
     def get_dataset(self) -> dict[str, Any]:
-        """Ultralytics' check of the data YAML, its errors as one line."""
-        try:
-            return super().get_dataset()
-        except RuntimeError as e:
-            raise DataError(f"{' '.join(str(e.__cause__ or e).split())}") from e
+        """Ultralytics' check of the data YAML, and what it does not look at."""
+        data = super().get_dataset()
+        check_channels(data)
+        return data
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Build the stock dataset, then look at the header of every image once."""
         dataset = super().build_dataset(img_path, mode, batch)
-        if RANK in {-1, 0} and mode == "train":
-            check_images(dataset.im_files, channels=self.data.get("channels", 3))
-            if not any(len(label["cls"]) for label in dataset.labels):
+        if RANK in {-1, 0}:
+            check_images(dataset.im_files, channels=self.data["channels"])
+            warn_of_left_out(dataset)
+            if mode == "train" and not any(len(label["cls"]) for label in dataset.labels):
                 raise DataError(
                     f"no image in {img_path} has a labelled object; check that the labels folder mirrors the images "
                     "folder (images/train -> labels/train)."
@@ -94,8 +104,8 @@ class _OurTrainer:
             if self._bad_steps >= MAX_BAD_STEPS:
                 kept = f"the last good checkpoint is {self.last}" if self.last.exists() else "no epoch was finished"
                 raise TrainingFailed(
-                    f"the loss was NaN or infinite for {MAX_BAD_STEPS} steps in a row (epoch {self.epoch + 1}); {kept}; lower "
-                    " lr0, set amp=False, or look for broken labels."
+                    f"the loss was NaN or infinite for {MAX_BAD_STEPS} steps running (epoch {self.epoch + 1}); {kept}; "
+                    "lower lr0, set amp=False, or look for broken labels."
                 )
             return
         self._bad_steps = 0
@@ -144,6 +154,7 @@ class YOLOTrain(_OurTrainer, DetectionTrainer):
 
     model_class = YOLOModel
     validator_class = YOLOVal
+    maps_classes = True
 
 
 def resume_line(save_dir: str | Path) -> str:

@@ -11,6 +11,7 @@ from ultralytics.models.yolo.detect.val import DetectionValidator
 from ultralytics.utils import LOGGER, ops
 
 from rsdet import quiet
+from rsdet.data.images import check_images
 from rsdet.errors import DataError
 from rsdet.metrics.detection_areas import (
     DetectionMetrics,
@@ -46,11 +47,66 @@ def read_ignore(file: Path | None, height: int, width: int) -> np.ndarray:
     return np.concatenate([centre - half, centre + half], 1) * [width, height, width, height]
 
 
+def check_classes(known: dict[int, str], wanted: dict[int, str]) -> None:
+    """Make sure that the classes of the weights are those of the data, in the same order.
+
+    Raises:
+        DataError: Another number of classes, or the same classes in another order: every number would be wrong.
+    """
+
+    def some(names: dict[int, str]) -> str:
+        return ", ".join(list(names.values())[:3]) + (", ..." if len(names) > 3 else "")
+
+    if len(known) != len(wanted):
+        raise DataError(
+            f"the weights know {len(known)} classes ({some(known)}), the data has {len(wanted)} ({some(wanted)}); "
+            "validate on data with the classes of the weights, or train on this data first."
+        )
+    differ = [i for i in wanted if str(known.get(i)).lower() != str(wanted[i]).lower()]
+    if differ and sorted(known.values()) == sorted(wanted.values()):
+        raise DataError(
+            f"weights and data have the same classes in another order (class {differ[0]} is {known[differ[0]]!r} and "
+            f"{wanted[differ[0]]!r}); put names: of the data YAML, and the labels, in the order of the weights."
+        )
+    if differ:
+        LOGGER.warning(
+            f"class {differ[0]} is {known.get(differ[0])!r} in the weights and {wanted[differ[0]]!r} in the data "
+            f"({len(differ)} of {len(wanted)} differ); the numbers take them for the same."
+        )
+
+
+def check_channels(data: dict[str, Any], known: int | None = None) -> None:
+    """Make sure that ``channels`` of a data YAML is a number, and that of the model where it is known.
+
+    Raises:
+        DataError: It is not.
+    """
+    channels = data["channels"]
+    if not isinstance(channels, int) or channels < 1:
+        raise DataError(f"channels: {channels!r} in the data YAML must be a whole number; leave it out for RGB.")
+    if known is not None and channels != known:
+        raise DataError(
+            f"the data has channels: {channels}, the model takes {known}; validate on data with {known}, or train a "
+            "model on this data first."
+        )
+
+
+def warn_of_left_out(dataset: Any) -> None:
+    """Say it loudly when Ultralytics has dropped images, which it only notes in passing."""
+    total, kept = len(dataset.label_files), len(dataset.im_files)
+    if kept < total:
+        LOGGER.warning(
+            f"{total - kept} of {total} images in {dataset.img_path} are left out: the image or its label file is "
+            "broken (each is named above)."
+        )
+
+
 class _OurVal:
     """What both families share.
 
     Attributes:
         protocol: Name of the protocol, or ``None`` for Ultralytics' own numbers only.
+        channels: Channels that the model takes, where whoever starts the run knows them.
         protocol_metrics: Result of the last run under the protocol.
         truth: Labels of the last run, in original pixels.
         detections: Detections of the last run, in original pixels.
@@ -63,7 +119,18 @@ class _OurVal:
         self.max_det_eval = max_det_eval
         self.protocol_metrics: DetectionMetrics | None = None
         self.ceiling: float | None = None
+        self.channels: int | None = None
         self.num_queries: int | None = None
+
+    def build_dataset(self, img_path: str, mode: str = "val", batch: int | None = None) -> Any:
+        """Build the stock dataset of a validation by itself, once its classes and its images are known to fit."""
+        if not self.args.single_cls:
+            check_classes(self.names, self.data["names"])
+        check_channels(self.data, self.channels)
+        dataset = super().build_dataset(img_path, mode, batch)
+        check_images(dataset.im_files, channels=self.data["channels"])
+        warn_of_left_out(dataset)
+        return dataset
 
     def init_metrics(self, model: Any) -> None:
         """Start a new collection."""
