@@ -34,6 +34,20 @@ def dense_twin(folder: Path) -> Path:
     return path
 
 
+def ship(best: Path, target: Path) -> None:
+    """Keep the weights, the YAML and the class names; leave out paths, arguments and history of the run."""
+    import torch
+
+    from rsdet import RSDet
+
+    model = RSDet(best).model
+    kept = {"task": "detect", "imgsz": model.args["imgsz"], "model": MODEL}
+    model.args, model.pt_path = kept, target.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"epoch": -1, "model": model.half(), "train_args": kept}, target)
+    print(f"{target}: {target.stat().st_size / 1e6:.2f} MB")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/demo-weights"))
@@ -41,6 +55,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=320)
     parser.add_argument("--dense-epochs", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--ship", type=Path, default=Path("rsdet/assets/vmc-detr-demo.pt"))
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
     args.out = args.out.resolve()
@@ -66,7 +81,7 @@ def main() -> None:
         **common, epochs=args.epochs, lr0=1e-3, lrf=0.02, warmup_epochs=0.5, name="detr",
         pretrained=str(dense),
     )  # fmt: skip
-    print(f"weights: {args.out / 'detr' / 'weights' / 'best.pt'}")
+    ship(args.out / "detr" / "weights" / "best.pt", args.ship)
 
 
 if __name__ == "__main__":
