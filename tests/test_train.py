@@ -267,3 +267,20 @@ def test_a_split_without_any_object_is_one_line(tmp_path, tiny_data):
             data=root / "demo.yaml", epochs=1, project=str(tmp_path), name="e", **TRAIN
         )
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("names", [{0: "truck", 1: "car", 2: "boat", 3: "plane"}, {0: "Plane", 1: "car"}])
+def test_class_outputs_of_pretrained_weights_follow_their_names(tiny_weights, names):
+    from types import SimpleNamespace
+
+    from rsdet.tasks.detect.train import RTDETRTrain
+
+    source = RSDet(tiny_weights).model
+    trainer = object.__new__(RTDETRTrain)
+    trainer.data, trainer.args = {"nc": len(names), "names": names}, SimpleNamespace(cls_remap=True)
+    model = trainer.get_model(cfg=source.yaml, weights=source, verbose=False)
+    at = {n: i for i, n in source.names.items()}
+    key = "dec_score_head.0.weight"
+    theirs, mine = (next(v for k, v in m.state_dict().items() if k.endswith(key)) for m in (source, model))
+    for i, name in names.items():
+        assert torch.equal(mine[i], theirs[at[name.lower()]])

@@ -35,7 +35,6 @@ class _OurTrainer:
 
     model_class: type
     validator_class: type
-    maps_classes = False
 
     def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None):
         quiet.no_font_download()
@@ -60,9 +59,9 @@ class _OurTrainer:
     def _say_classes(self, known: dict[int, str], wanted: dict[int, str]) -> None:
         if list(known.values()) == list(wanted.values()):
             return
-        what = "those of a class with the same name are kept, the others start anew"
-        if not self.maps_classes:  # of RT-DETR heads, Ultralytics maps nothing
-            what = "they start anew" if len(known) != len(wanted) else "they are taken over by position, not by name"
+        same = {str(n).strip().lower() for n in known.values()} & {str(n).strip().lower() for n in wanted.values()}
+        # Ultralytics maps rows by name; rows it cannot map keep what stood at their place if the counts agree.
+        what = f"{len(same)} with the same name are taken over"
         LOGGER.info(f"class outputs: {len(known)} classes in the weights, {len(wanted)} in the data; {what}.")
 
     def get_dataset(self) -> dict[str, Any]:
@@ -154,7 +153,6 @@ class YOLOTrain(_OurTrainer, DetectionTrainer):
 
     model_class = YOLOModel
     validator_class = YOLOVal
-    maps_classes = True
 
 
 def resume_line(save_dir: str | Path) -> str:
