@@ -288,3 +288,17 @@ def test_memory_of_what_cannot_be_sent_is_unknown():
     bad = torch.nn.Identity()
     bad.hook = lambda: time
     assert runner_memory(bad, (1, 3, 8, 8)).as_dict()["host_mib"] == UNKNOWN
+
+
+def test_accuracy_stands_beside_the_speed_of_the_same_artifact(tiny_weights, tiny_data, tmp_path, monkeypatch):
+    from rsdet import RSDet
+
+    monkeypatch.chdir(tmp_path)  # val leaves its files in runs/
+    model = RSDet(tiny_weights)
+    result = model.benchmark(
+        formats=("pytorch", "onnx"), imgsz=96, data=tiny_data, rounds=2, min_s=0.0, warmup_s=0.0, memory=False,
+        verbose=False, out=tmp_path,
+    )  # fmt: skip
+    torch_row, onnx_row = (r.accuracy for r in result.rows)
+    assert set(torch_row) == {"coco AP", "coco AP50", "ultralytics AP", "ultralytics AP50"}
+    assert torch_row == pytest.approx(onnx_row, abs=1e-3)

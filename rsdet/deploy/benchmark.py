@@ -305,7 +305,13 @@ def _accuracy(
         wrapper = kind(str(wrapper))
     square = size[0] if size[0] == size[1] else list(size)
     metrics = wrapper.val(data=data, imgsz=square, batch=1, device=device.removeprefix("cuda:"), plots=False)
-    return {f"ultralytics {k.removeprefix('metrics/')}": float(v) for k, v in metrics.results_dict.items()}
+    wanted = {"metrics/mAP50-95(B)": "AP", "metrics/mAP50(B)": "AP50"}
+    table = {f"ultralytics {wanted[k]}": float(v) for k, v in metrics.results_dict.items() if k in wanted}
+    ours = getattr(metrics, "protocol_metrics", None)  # only our own models are validated under a protocol
+    if ours is not None:
+        found = {"AP": ours.ap, "AP50": ours.ap50}
+        table = {f"{ours.protocol.name} {k}": v for k, v in found.items() if v is not None} | table
+    return table
 
 
 def _best_throughput(rows: Sequence[BenchmarkRow]) -> None:
