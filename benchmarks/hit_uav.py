@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -26,6 +25,7 @@ def train(model_name: str, args: argparse.Namespace) -> dict:
     """Train and validate one model; returns a row of the table and writes its curve."""
     from rsdet import RSDet
     from rsdet.deploy.hardware import describe
+    from rsdet.deploy.records import shown_command
 
     name, _, scale = model_name.partition(":")
     label = model_name.replace(".yaml", "").replace(":", "-")
@@ -70,7 +70,7 @@ def train(model_name: str, args: argparse.Namespace) -> dict:
         "seed": args.seed,
         "hardware": describe(args.device),
         "settings": {k: str(v) for k, v in vars(args).items() if k not in {"data", "work", "out", "only"}},
-        "command": shlex.join(["python", "benchmarks/hit_uav.py", *(a for a in sys.argv[1:] if "/" not in a)]),
+        "command": shown_command(sys.argv),
     }
     (args.out / f"hit-uav-{label}.json").write_text(json.dumps(row, indent=1))
     return row
@@ -85,7 +85,7 @@ def gather(args: argparse.Namespace) -> None:
 
     labels = [m.replace(".yaml", "").replace(":", "-") for m in args.models]
     rows = [json.loads((args.out / f"hit-uav-{label}.json").read_text()) for label in labels]
-    keys = ["model", "params_m", "gflops_legacy", "imgsz", "epochs", "train_hours", "coco_ap", "coco_ap50"]
+    keys = ["model", "params_m", "gflops_legacy", "imgsz", "epochs", "coco_ap", "coco_ap50"]
     lines = ["| " + " | ".join(keys) + " |", "|" + " --- |" * len(keys)]
     lines += ["| " + " | ".join(_cell(r[k]) for k in keys) + " |" for r in rows]
     (args.out / "hit-uav-table.md").write_text("\n".join(lines) + "\n")
