@@ -80,7 +80,7 @@ def test_what_names_something_is_text(key, text):
 
 @given(st.text(max_size=40))
 def test_no_value_breaks_the_parser(text):
-    cli.parse_value(text)
+    assert isinstance(cli.parse_value(text), (bool, int, float, str, list, dict, type(None)))
 
 
 def test_leading_dashes_and_equals_signs():
