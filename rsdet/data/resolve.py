@@ -8,6 +8,7 @@ from pathlib import Path
 from rsdet.paths import datasets_dir
 
 DEMO_NAMES = {"demo", "demo.yaml"}
+DEMO_SAR_NAMES = {"demo-sar", "demo-sar.yaml"}
 
 
 def home() -> Path:
@@ -16,15 +17,19 @@ def home() -> Path:
 
 
 def resolve_data(data: str | Path) -> Path:
-    """Path of a data YAML that Ultralytics takes; the demo is rendered, a shipped dataset fetched if it can be.
+    """Path of a data YAML that Ultralytics takes; the demos are rendered, a shipped dataset fetched if it can be.
 
     Args:
-        data: ``"demo"``, a shipped dataset name, or the path of a data YAML.
+        data: ``"demo"``, ``"demo-sar"``, a shipped dataset name, or the path of a data YAML.
     """
     if str(data) in DEMO_NAMES:
         from rsdet.data.demo import make_demo
 
         return make_demo(home() / "demo", n_train=400, n_val=100)
+    if str(data) in DEMO_SAR_NAMES:
+        from rsdet.data.demo_sar import make_demo_sar
+
+        return make_demo_sar(home() / "demo-sar")
     from rsdet.data.download import check_dataset
 
     return Path(check_dataset(data, root=_datasets_root())["yaml_file"])
