@@ -7,6 +7,7 @@ line cannot have (arrays, functions) are left to the function.
 from __future__ import annotations
 
 import inspect
+import math
 import numbers
 import os
 import types
@@ -98,8 +99,15 @@ def _accepts(hint: Any, value: Any) -> bool:
     return isinstance(value, hint) if hint in _SAID else not isinstance(value, tuple(_SAID)) or hint is Any
 
 
+TRAIN_DEFAULTS: dict[str, Any] = {"iou_loss": None, "speckle": 0.0, "rot90": 0.0}
+"""Training arguments of ours that travel with Ultralytics' own: into args.yaml, checkpoints and child processes.
+
+``iou_loss``: box loss (:data:`rsdet.losses.boxes.BOX_LOSSES`), the model's own where None. ``speckle``: looks of the
+multiplicative noise put on training images, 0 for none. ``rot90``: probability of a rotation by 90, 180 or 270 degrees.
+"""
+
 _OURS = {
-    "train": {"data", "recipe", "model", "scale"},
+    "train": {"data", "recipe", "model", "scale", *TRAIN_DEFAULTS},
     "val": {"data", "protocol", "model"},
     "predict": {"source", "save_json", "save_coco", "model"},
 }
@@ -120,11 +128,11 @@ def check_keys(kwargs: Mapping[str, Any], mode: str) -> None:
 
     known = {*DEFAULT_CFG_DICT, "augmentations", "save_dir", "mode", "cfg", "half", *_OURS[mode]}
     for key in kwargs:
-        if key not in known or (key in {"recipe", "protocol"} and key not in _OURS[mode]):
+        if key not in known or (key in {"recipe", "protocol", *TRAIN_DEFAULTS} and key not in _OURS[mode]):
             hint = nearest(key, known - {key})
             raise ConfigError(f"unknown argument {key!r} of {mode}.{hint} See `rsdet --help`.")
     with user_errors():
-        check_cfg(dict(kwargs))
+        check_cfg({k: v for k, v in kwargs.items() if k not in TRAIN_DEFAULTS})
     sizes = kwargs.get("imgsz", 640)
     each = list(sizes) if isinstance(sizes, (list, tuple)) else [sizes]
     if not 1 <= len(each) <= 2 or not all(_accepts(int, n) and n > 0 for n in each):
@@ -139,5 +147,23 @@ def check_keys(kwargs: Mapping[str, Any], mode: str) -> None:
         each = value if isinstance(value, (list, tuple)) else [value]
         if value is not None and not all(_accepts(int, n) and n >= 0 for n in each):
             raise ConfigError(f"{key}={value!r} must be {what}, counted from 0; e.g. {key}=0,2.")
+    check_train_values(kwargs)
     if isinstance(kwargs.get("augmentations"), (str, int, float)):
         raise ConfigError("augmentations= takes a list of Albumentations transforms, in Python only; leave it out.")
+
+
+def check_train_values(kwargs: Mapping[str, Any]) -> None:
+    """Check the values of :data:`TRAIN_DEFAULTS`.
+
+    Raises:
+        ConfigError: A value out of its range.
+    """
+    from rsdet.losses.boxes import check_box_loss
+
+    if kwargs.get("iou_loss") is not None:
+        check_box_loss(kwargs["iou_loss"])
+    speckle, rot90 = kwargs.get("speckle", 0.0), kwargs.get("rot90", 0.0)
+    if not _accepts(float, speckle) or not 0 <= speckle < math.inf:
+        raise ConfigError(f"speckle={speckle!r} must be a number of looks, 0 for no speckle; e.g. speckle=8.")
+    if not _accepts(float, rot90) or not 0 <= rot90 <= 1:
+        raise ConfigError(f"rot90={rot90!r} must be a probability from 0 to 1; e.g. rot90=0.5.")

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from rsdet.errors import CheckpointError, nearest
+from rsdet.errors import CheckpointError, MissingDependencyError, nearest
 
 PLAIN_FORMAT = "rsdet-plain-1"
 
@@ -47,6 +47,35 @@ def allow_ours() -> None:
         if _SafeLoad._registry is None:
             _SafeLoad._registry = _SafeLoad._build()
         _SafeLoad._registry.update(_our_classes())
+
+
+def allow_needed(path: str | Path) -> None:
+    """Add the layers of timm that a checkpoint holds, which are imported only now: importing timm takes seconds.
+
+    Raises:
+        MissingDependencyError: There are some and timm is not installed.
+    """
+    import importlib
+
+    from ultralytics.nn.tasks import _SafeLoad
+
+    try:
+        needed = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except (RuntimeError, ValueError, pickle.UnpicklingError, EOFError, KeyError, IndexError):
+        return  # whoever loads it says what is wrong with it
+    for name in needed:
+        module, _, attribute = name.rpartition(".")
+        if module.startswith("timm.layers."):
+            try:
+                found = getattr(importlib.import_module(module), attribute, None)
+            except ModuleNotFoundError as e:
+                raise MissingDependencyError(
+                    f"{path} holds layers of timm, which is not installed; pip install rsdet[attention]."
+                ) from e
+            if isinstance(found, type) and issubclass(found, nn.Module):
+                with _SafeLoad._lock:
+                    _SafeLoad._registry = _SafeLoad._build() if _SafeLoad._registry is None else _SafeLoad._registry
+                    _SafeLoad._registry[name] = found
 
 
 def check(path: str | Path) -> Path:

@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rsdet._version import __version__
@@ -23,6 +24,7 @@ HELP = f"""rsdet {__version__}: remote sensing on top of Ultralytics
 usage: rsdet MODE key=value ... [--debug]
 
   train      rsdet train model=vmc-detr.yaml data=visdrone.yaml epochs=150
+             rsdet train model=sar-ship.yaml data=hrsid.yaml
   val        rsdet val model=best.pt data=visdrone.yaml protocol=visdrone
   predict    rsdet predict model=best.pt source=images/ save_coco=True
   export     rsdet export model=best.pt format=onnx
@@ -35,8 +37,13 @@ usage: rsdet MODE key=value ... [--debug]
 keys of Ultralytics (epochs, imgsz, batch, device, conf, ...) work as they do there. Ours:
 
   model=     model YAML (shipped name or path), .pt or .safetensors weights, or an exported file
-  data=      dataset YAML (shipped name or path), or demo: scenes rendered on the spot
+  data=      dataset YAML (shipped name or path); demo and demo-sar are scenes rendered on the spot
   scale=     size of a model YAML: n, s, m, l or x
+  attention= put ShuffleAttention, SE, CBAM, ECA, CoordAttention or SimAM behind the deepest level of a model YAML
+  head=      SSCDetect (context-decoupled) or Detect (simple decoupled) as head of a YOLO model YAML
+  iou_loss=  box loss of a training: ciou, diou, giou, iou, nwd, siou, wiou-v1, wiou-v2 or wiou-v3
+  speckle=   looks of the multiplicative noise put on training images, 0 for none
+  rot90=     probability of a turn by 90, 180 or 270 degrees in training
   nq=        number of queries of an RT-DETR family model: the most objects one image can yield
   recipe=    named training settings: paper, none, or a file in cfg/recipes
   protocol=  how val counts: ultralytics, coco, aitod or visdrone
@@ -98,7 +105,7 @@ def parse_words(words: list[str]) -> dict[str, Any]:
 
 def _model(args: dict[str, Any], mode: str) -> Any:
     from rsdet.model import RSDet
-    from rsdet.modelyaml import YAML_SUFFIXES, find_model_yaml, read_yaml, variable_names
+    from rsdet.modelyaml import YAML_SUFFIXES, find_model_yaml, read_model_yaml, variable_names
 
     name = args.pop("model", None)
     if not isinstance(name, str):
@@ -106,9 +113,9 @@ def _model(args: dict[str, Any], mode: str) -> Any:
     model_vars: dict[str, Any] = {}
     # `scale` is also an augmentation of Ultralytics (a number); a letter is the size of the model.
     scale = args.pop("scale") if isinstance(args.get("scale"), str) else None
-    path = find_model_yaml(name)
-    if path is not None and path.suffix in YAML_SUFFIXES:
-        names = variable_names(read_yaml(path))
+    path = find_model_yaml(name) or Path(name)  # else one of Ultralytics'
+    if path.suffix in YAML_SUFFIXES:
+        names = {*variable_names(read_model_yaml(name)), "attention", "head"}
         model_vars = {k: args.pop(k) for k in list(args) if k in names}
     elif "nq" in args:
         model_vars["nq"] = args.pop("nq")

@@ -17,7 +17,8 @@ import yaml
 from rsdet.errors import ConfigError, nearest
 from rsdet.paths import cfg_dir
 
-FAMILIES = ("rtdetr", "yolo")
+FAMILIES = ("rtdetr", "yolo", "cfar")
+LAYERLESS = ("cfar",)  # families whose models are settings (``vars``) and no rows
 YAML_SUFFIXES = (".yaml", ".yml")
 
 
@@ -97,13 +98,16 @@ def resolve(d: dict[str, Any], scale: str | None = None, overrides: dict[str, An
     for key, value in (overrides or {}).items():
         if key not in names:
             raise ConfigError(f"{key!r} is not a variable of this model; it has {sorted(names)}.{nearest(key, names)}")
-        _check_like(key, value, names[key])
+        if family not in LAYERLESS:  # those check their settings themselves
+            _check_like(key, value, names[key])
         names[key] = value
     d["scale"] = chosen or ""
     # A variable may stand for another one (neck: w3), hence twice; `nc` stays a name until the data is known.
     names = {k: _substitute(v, names) for k, v in names.items() if k != "nc"}
     for part in ("backbone", "head"):
         d[part] = _substitute(d.get(part, []), names)
+    if family in LAYERLESS:
+        d["vars"] = names
     return d
 
 
@@ -144,8 +148,36 @@ def not_buildable(name: str | Path, e: Exception) -> ConfigError:
     return ConfigError(f"{name}:{row} no layer can be built from this ({why}); mend the row or the variables in it.")
 
 
+def read_model_yaml(name: str | Path) -> dict[str, Any]:
+    """Content of a model YAML of ours, of the user's or of Ultralytics; what it is based on is filled in.
+
+    A YAML with ``base:`` (the name of another one) takes everything that it does not state itself from there.
+
+    Raises:
+        ConfigError: No such model, or a chain of bases that leads back to itself.
+    """
+    d, seen, at = {}, [], name
+    while at is not None:
+        path = find_model_yaml(at)
+        own = {**read_yaml(path), "yaml_file": path.name} if path else _load_stock(at)
+        seen.append(str(at))
+        base = own.pop("base", None)
+        if base is None and "family" not in own and path and path.parent == Path(".") and not own.get("backbone"):
+            raise ConfigError(f"{path} has no backbone rows; it does not describe a model.")
+        d = {**own, **d, "vars": {**(own.get("vars") or {}), **(d.get("vars") or {})}}
+        if base is not None and str(base) in seen:
+            raise ConfigError(f"{name}: base: {base} leads back to itself; name another model.")
+        at = base
+    if not d["vars"]:
+        d.pop("vars")
+    return d
+
+
 def load_model_yaml(
-    name: str | Path, scale: str | None = None, overrides: dict[str, Any] | None = None
+    name: str | Path,
+    scale: str | None = None,
+    overrides: dict[str, Any] | None = None,
+    parts: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Read a model YAML of ours, of the user's or of Ultralytics, ready to be built.
 
@@ -153,6 +185,7 @@ def load_model_yaml(
         name: Path or shipped name.
         scale: See :func:`resolve`.
         overrides: See :func:`resolve`.
+        parts: ``attention`` and ``head`` to use instead of the model's own, see :func:`rsdet.parts.add_parts`.
 
     Returns:
         The resolved dictionary with ``family`` and ``task`` filled in.
@@ -160,19 +193,21 @@ def load_model_yaml(
     Raises:
         ConfigError: No such model; the nearest names are suggested.
     """
-    path = find_model_yaml(name)
-    if path is None:
-        d = _load_stock(name)
-    else:
-        d = read_yaml(path)
-        d["yaml_file"] = path.name
-        if "family" not in d and path.parent == Path(".") and not d.get("backbone"):
-            raise ConfigError(f"{path} has no backbone rows; it does not describe a model.")
+    d = read_model_yaml(name)
     d = resolve(d, scale, overrides)
     import rsdet.nn  # noqa: F401  registers every layer
     from rsdet.registry import check_rows
 
+    parts = {**(d.pop("parts", None) or {}), **(parts or {})}
+    if d.get("family") in LAYERLESS:
+        if parts:
+            raise ConfigError(f"{', '.join(parts)}: only a network takes this, {name} has no layers; leave it out.")
+        return d
     check_rows(d, str(name))
+    if parts:
+        from rsdet.parts import add_parts
+
+        d = add_parts(d, **parts)
     head = d["head"][-1][2] if d.get("head") else ""
     d.setdefault("family", "rtdetr" if head.startswith("RTDETR") else "yolo")
     d.setdefault("nc", 80)

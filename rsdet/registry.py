@@ -12,7 +12,7 @@ import ast
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import Any, TypeVar
 
@@ -41,6 +41,7 @@ class Row:
         width: Width multiple of the scale.
         max_channels: Upper bound on channels before the width multiple.
         nc: Number of classes.
+        options: Entries of the YAML beside its rows, such as ``reg_max`` and ``end2end``.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Row:
     width: float = 1.0
     max_channels: float = float("inf")
     nc: int = 80
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 ChannelRule = Callable[[Row], "tuple[list[Any], int]"]
@@ -234,6 +236,7 @@ def parse_model(d: dict[str, Any], ch: int, verbose: bool = True) -> tuple[nn.Se
             width=width,
             max_channels=cap,
             nc=d["nc"],
+            options={k: v for k, v in d.items() if k not in ("backbone", "head", "scales")},
         )
         try:
             ctor, c2 = entry.rule(row)

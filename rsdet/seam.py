@@ -6,6 +6,8 @@ Two things happen: ``YOLO(...)`` hands models of ours over to :class:`rsdet.RSDe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,18 @@ def connect() -> None:
         return {**stock_build(), **_our_classes()}
 
     tasks._SafeLoad._build = classmethod(build)
+
+    stock_loading = tasks._SafeLoad.loading.__func__
+
+    @contextmanager
+    def loading(cls: type, weight: Any) -> Iterator[None]:
+        from rsdet.checkpoint import allow_needed
+
+        allow_needed(weight)
+        with stock_loading(cls, weight):
+            yield
+
+    tasks._SafeLoad.loading = classmethod(loading)
     if tasks.SAFE_LOAD is False and not _user_wants_unsafe():
         tasks.SAFE_LOAD = True  # Ultralytics was imported before rsdet could set its switch
 

@@ -6,6 +6,7 @@ that a checkpoint names a class that knows how to rebuild itself.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ from torch import nn
 from ultralytics.nn.tasks import DetectionModel, RTDETRDetectionModel
 
 import rsdet.nn  # noqa: F401  registers every layer
+from rsdet.losses.boxes import BoxLoss, check_box_loss, needs_mean
+from rsdet.losses.criteria import RTDETRBoxCriterion, yolo_criterion
+from rsdet.losses.running_mean import RunningMean
 from rsdet.modelyaml import load_model_yaml
+from rsdet.nn.context_head import SSCDetect
 from rsdet.registry import building
 
 
@@ -26,11 +31,28 @@ class _Ours:
     """What both families share."""
 
     yaml: dict[str, Any]
+    model: nn.Sequential
 
     @property
     def family(self) -> str:
         """``"rtdetr"`` or ``"yolo"``, as the YAML says."""
         return self.yaml["family"]
+
+    @property
+    def iou_mean(self) -> RunningMean | None:
+        """Running mean of ``1 - IoU`` that Wise-IoU v2 and v3 keep, on the head; ``None`` for other losses."""
+        return getattr(self.model[-1], "iou_mean", None)
+
+    def _prepare_box_loss(self) -> None:
+        """Give the head what the loss named in the YAML must remember."""
+        name = self.yaml.get("iou_loss")
+        if name is not None and needs_mean(check_box_loss(name)):
+            self.model[-1].iou_mean = RunningMean()
+
+    def _box_loss(self) -> BoxLoss | None:
+        """The loss named in the YAML; ``None`` for Ultralytics' own."""
+        name = self.yaml.get("iou_loss")
+        return None if name is None else BoxLoss(name, self.iou_mean)
 
     def fuse(self, verbose: bool = True, imgsz: int = 640) -> nn.Module:
         """Fold batch norms as Ultralytics does, and let our layers fold what they can."""
@@ -60,6 +82,19 @@ class RTDETRModel(_Ours, RTDETRDetectionModel):
         with building():
             super().__init__(_resolved(cfg), ch=ch, nc=nc, verbose=verbose)
         self.nc = self.yaml["nc"]  # the loss needs it; Ultralytics sets it only in the trainer
+        self._prepare_box_loss()
+
+    def init_criterion(self) -> Any:
+        """Ultralytics' criterion, with the box loss that the YAML names in the place of GIoU."""
+        loss = self._box_loss()
+        return super().init_criterion() if loss is None else RTDETRBoxCriterion(loss, nc=self.nc, use_vfl=True)
+
+    def loss(self, batch: dict[str, Any], preds: Any = None) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Loss of a batch; the criterion is told the size of the images, which the relative boxes lack."""
+        if getattr(self, "criterion", None) is None:
+            self.criterion = self.init_criterion()
+        self.criterion.size_hw = tuple(batch["img"].shape[2:])
+        return super().loss(batch, preds)
 
     def _apply(self, fn: Any, recurse: bool = True) -> nn.Module:
         # The decoder keeps its anchors between calls and converts them with the weights. A checkpoint is stored in
@@ -86,6 +121,49 @@ class YOLOModel(_Ours, DetectionModel):
     ):
         with building():
             super().__init__(_resolved(cfg), ch=ch, nc=nc, verbose=verbose)
+        self._prepare_box_loss()
+
+    def init_criterion(self) -> Any:
+        """Ultralytics' criterion, with the box loss that the YAML names in the place of CIoU."""
+        loss = self._box_loss()
+        return super().init_criterion() if loss is None else yolo_criterion(self, loss)
+
+    def load(self, weights: Any, verbose: bool = True) -> None:
+        """Take over weights; between heads of different kinds only what has the same name and shape.
+
+        Ultralytics rebuilds the class towers of a head at the width of the source, and would put those of a plain head
+        into a context head.
+        """
+        source = (weights.get("ema") or weights["model"]) if isinstance(weights, dict) else weights
+        theirs = getattr(source, "model", [None])[-1]
+        if isinstance(self.model[-1], SSCDetect) == isinstance(theirs, SSCDetect):
+            super().load(weights, verbose)
+        else:
+            transfer(self, source)
+
+    def _remap_cls_by_names(self, csd: dict[str, torch.Tensor], src_model: nn.Module, verbose: bool = True) -> int:
+        """Class rows by name, as Ultralytics does; a context head has four rows per class, which it cannot see."""
+        done = super()._remap_cls_by_names(csd, src_model, verbose)
+        known, wanted = getattr(src_model, "names", None), getattr(self, "names", None)
+        if not (isinstance(self.model[-1], SSCDetect) and isinstance(known, dict) and isinstance(wanted, dict)):
+            return done
+        rows = {str(v).strip().lower(): k for k, v in known.items()}
+        pairs = [(i, rows[n]) for i, v in wanted.items() if (n := str(v).strip().lower()) in rows]
+        placeholder = any(all(str(k) == str(v) for k, v in n.items()) for n in (known, wanted))
+        if placeholder or not pairs or (len(known) == len(wanted) and all(i == j for i, j in pairs)):
+            return done
+        mine = self.state_dict()
+        last = len(self.model) - 1
+        for key in [
+            k for k in csd if k in mine and re.fullmatch(rf"model\.{last}\.(one2one_)?cv3\.\d+\.2\.(weight|bias)", k)
+        ]:
+            theirs, ours = csd[key], mine[key]
+            if theirs.shape[1:] == ours.shape[1:]:
+                csd.pop(key)
+                for i, j in pairs:
+                    ours[4 * i : 4 * i + 4] = theirs[4 * j : 4 * j + 4].to(ours.dtype)
+                done += 1
+        return done
 
 
 MODELS: dict[str, type[nn.Module]] = {"rtdetr": RTDETRModel, "yolo": YOLOModel}

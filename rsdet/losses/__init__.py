@@ -1,0 +1,1 @@
+"""Losses, one idea per file; they know nothing of tasks."""
