@@ -24,7 +24,12 @@ LABEL = {
     "voc": "Annotations/a.xml",
     "coco": "annotations/a.json",
     "hit-uav": "annotations/a.json",
+    "hrsid": "annotations/train2017.json",
+    "masks": "masks/a.png",
+    "sar-ship-dataset": "images/a.txt",
+    "ssdd": "Annotations/a1.xml",
 }
+IMAGE = {"sar-ship-dataset": "images/a.jpg", "ssdd": "JPEGImages/a1.png"}
 quick = settings(max_examples=60, deadline=None)
 
 numberlike = ["0", "1", "-3.5", "nan", "inf", "-inf", "1e309", "1_0", "0x1", "٣"]
@@ -87,6 +92,9 @@ FUEL = {
     "voc": st.one_of(label_text, xml_text, whole_xml),
     "coco": st.one_of(label_text, coco_text, bad_annotations),
     "hit-uav": st.one_of(label_text, coco_text, bad_annotations),
+    "hrsid": st.one_of(label_text, coco_text, bad_annotations),
+    "masks": st.one_of(label_text, st.binary().map(lambda tail: b"\x89PNG\r\n\x1a\n" + tail)),
+    "ssdd": st.one_of(label_text, xml_text, whole_xml),
 }
 
 
@@ -94,7 +102,7 @@ FUEL = {
 def test_any_bytes_are_answered_or_reported(format):
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        picture(root / "images/a.png")
+        picture(root / IMAGE.get(format, "images/a.png"))
 
         @quick
         @given(FUEL.get(format, label_text))
@@ -102,7 +110,7 @@ def test_any_bytes_are_answered_or_reported(format):
             text(root / LABEL[format], content)
             problem = None
             try:
-                names = ["x", "ship"] if format == "yolo" else None
+                names = {"yolo": ["x", "ship"], "masks": ["ship"]}.get(format)
                 data, log = read_dataset(root, format, ImportOptions(names=names))
             except RSDetError as e:
                 problem = str(e)

@@ -275,7 +275,7 @@ def test_missing_pycocotools_is_explained(monkeypatch):
         evaluate([truth()], [])
 
 
-# --- ignored regions, crowds, caps, tags ------------------------------------------------------------------------------
+# --- ignored regions, crowds, caps, groups ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -366,15 +366,15 @@ def test_aitod_areas(side, area):
     assert {a for a, v in m.ap_by_area.items() if v is not None} == {"all", area}
 
 
-def test_tags_are_measured_separately(golden):
-    images = [replace(t, tags={"odd"} if t.image_id % 2 else {"even", "calm"}) for t in golden[0]]
-    m = evaluate(images, golden[1], by_tag=True)
-    assert list(m.by_tag) == ["calm", "even", "odd"]
+def test_groups_are_measured_apart(golden):
+    images = [replace(t, groups={"odd"} if t.image_id % 2 else {"even", "calm"}) for t in golden[0]]
+    m = evaluate(images, golden[1], by_group=True)
+    assert list(m.groups) == ["calm", "even", "odd"]
     odd = [t for t in images if t.image_id % 2]
     alone = evaluate(odd, [d for d in golden[1] if d.image_id % 2])
-    assert m.by_tag["odd"].to_dict() == alone.to_dict()
-    assert evaluate(images, golden[1]).by_tag == {}
-    assert {r["tag"] for r in m.table()} == {"", "calm", "even", "odd"}
+    assert m.groups["odd"].to_dict() == alone.to_dict()
+    assert evaluate(images, golden[1]).groups == {}
+    assert {r["group"] for r in m.table()} == {"", "calm", "even", "odd"}
 
 
 @pytest.mark.parametrize(("n_queries", "want"), [(1, 2 / 4), (2, 3 / 4), (3, 1.0), (1500, 1.0)])
@@ -389,7 +389,7 @@ def test_recall_ceiling(n_queries, want):
 
 def test_coco_reader_splits_ignored_categories():
     data = {
-        "images": [{"id": "x", "height": 10, "width": 20, "tags": ["inshore"]}],
+        "images": [{"id": "x", "height": 10, "width": 20, "groups": ["inshore"]}],
         "categories": [{"id": 0, "name": "ignored regions"}, {"id": 4, "name": "car"}],
         "annotations": [
             {"image_id": "x", "category_id": 0, "bbox": [1, 2, 3, 4]},
@@ -401,15 +401,15 @@ def test_coco_reader_splits_ignored_categories():
     assert t.names == {4: "car"}
     assert image.ignore_xyxy.tolist() == [[1, 2, 4, 6]]
     assert image.boxes_xyxy.tolist() == [[5, 6, 12, 14]]
-    assert (image.size_hw, image.tags, image.crowd.tolist()) == ((10, 20), {"inshore"}, [True])
+    assert (image.size_hw, image.groups, image.crowd.tolist()) == ((10, 20), {"inshore"}, [True])
 
 
 def test_reports_carry_the_protocol(golden, tmp_path):
     from rich.console import Console
 
-    images = [replace(t, tags={"[odd]"} if t.image_id % 2 else ()) for t in golden[0]]
+    images = [replace(t, groups={"[odd]"} if t.image_id % 2 else ()) for t in golden[0]]
     m = evaluate(
-        images, golden[1], protocol="aitod", by_tag=True, max_det=50, names={1: "[bold]car", 2: "船", 5: "ship"}
+        images, golden[1], protocol="aitod", by_group=True, max_det=50, names={1: "[bold]car", 2: "船", 5: "ship"}
     )
 
     out = io.StringIO()
@@ -421,13 +421,13 @@ def test_reports_carry_the_protocol(golden, tmp_path):
     with m.to_csv(tmp_path / "new" / "m.csv").open(encoding="utf-8", newline="") as f:
         rows = list(csv.DictReader(f))
     assert {r["protocol"] for r in rows} == {"aitod@50"}
-    first = next(r for r in rows if r["metric"] == "AP" and not r["tag"] and not r["class"])
+    first = next(r for r in rows if r["metric"] == "AP" and not r["group"] and not r["class"])
     assert float(first["value"]) == m.ap
 
     loaded = json.loads(m.to_json(tmp_path / "m.json").read_text(encoding="utf-8"))
     assert loaded["ap"] == m.ap
     assert loaded["protocol"]["name"] == "aitod@50"
-    assert loaded["by_tag"]["[odd]"]["n_images"] == 15
+    assert loaded["groups"]["[odd]"]["n_images"] == 15
 
 
 def test_real_labels_against_themselves(shared_data):

@@ -47,6 +47,7 @@ class ImageRecord:
         objects: The objects in the order of the source.
         ignored_xyxy_px: Regions in which nothing is to be judged.
         has_label_file: False for an image that the source says nothing about: background.
+        groups: Groups that the image is measured in, besides the whole (inshore, offshore).
     """
 
     name: str
@@ -56,6 +57,7 @@ class ImageRecord:
     objects: list[Annotation] = field(default_factory=list)
     ignored_xyxy_px: list[Box] = field(default_factory=list)
     has_label_file: bool = True
+    groups: tuple[str, ...] = ()
 
     @property
     def stem(self) -> str:

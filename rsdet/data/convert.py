@@ -14,10 +14,12 @@ from typing import TypeVar
 from rsdet.data.annotations import Dataset, ImageRecord, ImportLog
 from rsdet.data.export import ignore_labels, write_coco, yolo_labels
 from rsdet.data.files import disk_errors, place_image, write_if_changed
+from rsdet.data.groups import write_groups
 from rsdet.data.importers import IMPORTERS, ImportOptions, read_dataset
 from rsdet.data.importers._labels import read_lines, read_text
 from rsdet.data.importers._layout import Source
 from rsdet.data.report import REPORT_NAME, ConvertReport, SplitReport
+from rsdet.data.splitting import Splitter
 from rsdet.errors import ConfigError, DataError, nearest
 
 __all__ = ["ConvertReport", "convert", "write_coco"]
@@ -46,22 +48,29 @@ def convert(
     obb: bool = False,
     difficult: str = "object",
     others: str = "ignore",
+    min_area_px: int = 4,
+    val_fraction: float | None = None,
+    split_seed: int = 0,
+    val_prefixes: Sequence[str] | str | None = None,
     extra: dict | None = None,
 ) -> ConvertReport:
     """Convert a dataset.
 
     Writes ``out/images/<split>/``, ``out/labels/<split>/*.txt``, ``out/ignore/<split>/*.txt`` (ignored regions, one
-    ``xc yc w h`` a line, never among the labels), ``out/<folder name>.yaml`` and ``out/convert-report.json``; or, for
+    ``xc yc w h`` a line, never among the labels), ``out/groups/*.txt`` where the source says which images are measured
+    apart (inshore, offshore), ``out/<folder name>.yaml`` and ``out/convert-report.json``; or, for
     ``to="coco"``, ``out/images/<split>/`` and ``out/annotations/<split>.json``. Splits that an earlier call put into
     ``out`` from another source stay.
 
     Args:
         source: Dataset folder as its owner lays it out, one of its splits, or a single label file.
-        format: ``coco``, ``dota``, ``hit-uav``, ``visdrone``, ``voc`` or ``yolo``.
+        format: ``coco``, ``dota``, ``hit-uav``, ``hrsid``, ``masks``, ``sar-ship-dataset``, ``ssdd``, ``visdrone``,
+            ``voc`` or ``yolo``.
         out: Folder to write; not inside ``source``.
         split: The only split to read, where the source has several; else the name to file everything under.
         names: Class names in the wanted order, others are dropped: a list, ``"car,truck"`` or a file with one name a
-            line (or a YAML with ``names:``). None takes the classes of the source.
+            line (or a YAML with ``names:``). None takes the classes of the source. Masks need one name, or a colour for
+            each: ``ship=#00ff00,land=#0000ff``.
         to: ``yolo`` or ``coco``.
         link: ``copy`` the images, or ``symlink`` or ``hardlink`` them. Ultralytics repairs damaged JPEG files in
             place; only copies keep the originals safe from that.
@@ -69,6 +78,13 @@ def convert(
         obb: Write oriented boxes (``class`` and four corners) where the source has them.
         difficult: ``object`` keeps objects marked difficult (DOTA, VOC), ``ignore`` makes them ignored regions.
         others: VisDrone's category 11: ``ignore`` makes it an ignored region, ``drop`` leaves it out.
+        min_area_px: Regions of a mask with fewer pixels are dropped.
+        val_fraction: For a source without splits: the part of its images that becomes ``val``, such as 0.2. Drawn from
+            the file names by ``split_seed``, the same everywhere, and written to ``out/splits/train.txt`` and
+            ``val.txt``; lists that lie there already are checked and used.
+        split_seed: Another number draws another split.
+        val_prefixes: For a source without splits: images whose names begin so become ``val``, such as the scenes that
+            overlapping tiles were cut from.
         extra: More keys for the data YAML, such as ``{"protocol": "visdrone"}``.
 
     Returns:
@@ -89,7 +105,12 @@ def convert(
     source, out = Path(source).expanduser(), Path(out).expanduser()
     _check_places(source, out)
     before = ConvertReport.load(out)
-    options = ImportOptions(split, class_names(names), obb, difficult, others, _tracker(progress))
+    splitter = Splitter.of(out, val_fraction, split_seed, val_prefixes)
+    if splitter and split is not None:
+        raise ConfigError("split= names one split for all images, val_fraction= and val_prefixes= make two; give one")
+    options = ImportOptions(
+        split, class_names(names), obb, difficult, others, min_area_px, splitter=splitter, track=_tracker(progress)
+    )
     dataset, log = read_dataset(source, format, options)
     _leave_out_missing(dataset, log, to)
     _check_not_empty(dataset, log, source, format)
@@ -108,7 +129,11 @@ def convert(
         _marked(before or report, report).save()
         _remove_stale(before, report)
         _write(dataset, report, to, link, obb, options)
+        if splitter:
+            splitter.save()
+        groups = write_groups(report, before)
         if to == "yolo":
+            extra = (extra or {}) | ({"groups": groups} if groups else {})
             write_if_changed(report.data_yaml, data_yaml_text(report, format, obb, extra))
         report.complete = True
         report.save()

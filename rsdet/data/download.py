@@ -24,7 +24,8 @@ from rsdet.paths import datasets_dir
 __all__ = ["check_dataset", "dataset_yaml", "fetch", "find_yaml", "list_datasets", "load_yaml"]
 
 _OWN_KEYS = ("fetch", "instruction", "source_format")  # one of these makes a YAML one of ours
-_IMPORT_OPTIONS = {"obb", "difficult", "others"}
+_IMPORT_OPTIONS = {"obb", "difficult", "others", "min_area_px", "val_fraction", "split_seed", "val_prefixes"}
+_KEPT = ("protocol", "licence", "homepage", "sar")  # what the plain data YAML says too
 
 
 def list_datasets() -> list[str]:
@@ -45,7 +46,8 @@ def check_dataset(data: str | Path, root: str | Path | None = None, progress: bo
     Returns:
         The content of a plain data YAML for Ultralytics, with ``yaml_file`` (its path, to hand to Ultralytics) and
         ``path`` (the dataset's folder, absolute) added; from a dataset YAML of ours with ``protocol``, ``licence``,
-        ``homepage``, ``citation`` as well.
+        ``homepage``, ``citation``, ``sar`` as well, and with ``groups`` where the files say which images are measured
+        apart.
 
     Raises:
         ConfigError: No such dataset, or a YAML that is none.
@@ -68,7 +70,7 @@ def check_dataset(data: str | Path, root: str | Path | None = None, progress: bo
         _bring(content, path, original, progress)
         report = _convert_sources(content, original, ready, progress)
         _warn_of_gaps(content, report)
-    facts = {k: content[k] for k in ("protocol", "licence", "homepage", "citation") if k in content}
+    facts = {k: content[k] for k in (*_KEPT, "citation") if k in content}
     return _plain(report.data_yaml, {**load_yaml(report.data_yaml), **facts})
 
 
@@ -203,7 +205,7 @@ def _convert_sources(content: dict, original: Path, ready: Path, progress: bool)
         raise ConfigError(f"{content.get('name')}: sources must map splits to files, options may hold {known}")
     names = content.get("names")
     names = [names[key] for key in sorted(names)] if isinstance(names, dict) else names
-    extra = {key: content[key] for key in ("protocol", "licence", "homepage") if key in content}
+    extra = {key: content[key] for key in _KEPT if key in content}
     for place in sources.values():
         if not (original / str(place)).exists():
             raise DataError(f"{content.get('name')}: {original / str(place)} is missing; {_instruction(content)}")
@@ -222,12 +224,23 @@ def _convert_sources(content: dict, original: Path, ready: Path, progress: bool)
 
 
 def _warn_of_gaps(content: dict, report: ConvertReport) -> None:
-    """Say so when a split has other numbers of images than its owner states."""
+    """Say so when a split has other numbers of images than its owner states, or when no file says what is in a group.
+
+    ``images`` of a split may be a list: one number for each release in ``releases`` (total of images to its name).
+    """
+    say, name, where = logging.getLogger("rsdet"), content.get("name"), report.out / "convert-report.json"
+    total = sum(counts["images"] for counts in report.counts.values())
+    if release := (content.get("releases") or {}).get(total):
+        say.info("%s: %d images, which is %s", name, total, release)
     for split, facts in (content.get("splits") or {}).items():
         stated = facts.get("images") if isinstance(facts, dict) else None
         found = report.counts.get(split, {}).get("images", 0)
-        if stated and found != stated:
-            logging.getLogger("rsdet").warning(
-                "%s: %s has %d images, its owner states %d; see %s",
-                content.get("name"), split, found, stated, report.out / "convert-report.json",
-            )  # fmt: skip
+        if stated and found not in (stated if isinstance(stated, list) else [stated]):
+            text = " or ".join(map(str, stated)) if isinstance(stated, list) else stated
+            say.warning("%s: %s has %d images, its owner states %s; see %s", name, split, found, text, where)
+    have = {group for part in report.splits.values() for group in part.groups}
+    if missing := [group for group in content.get("groups") or {} if group not in have]:
+        say.warning(
+            "%s: the files do not say which images are %s, so val reports the whole only; %s",
+            name, " or ".join(missing), _instruction(content),
+        )  # fmt: skip

@@ -63,7 +63,7 @@ def coco_dict(names: Sequence[str], records: Sequence[ImageRecord]) -> dict:
     All ids count from 1: pycocotools takes an annotation with id 0 for unmatched, and Ultralytics writes predictions
     with category ids from 1. An ignored region is written once for every category, with ``iscrowd: 1`` and
     ``ignore: 1``: COCO matches crowds within their category only, so this is what makes a region count for all.
-    Objects marked difficult carry ``difficult: 1``.
+    Objects marked difficult carry ``difficult: 1``, images of a group ``groups``.
     """
     images, annotations = [], []
 
@@ -81,7 +81,8 @@ def coco_dict(names: Sequence[str], records: Sequence[ImageRecord]) -> dict:
         annotations.append(entry | flags)
 
     for image, record in enumerate(records, 1):
-        images.append({"id": image, "file_name": record.name, "width": record.width, "height": record.height})
+        entry = {"id": image, "file_name": record.name, "width": record.width, "height": record.height}
+        images.append(entry | ({"groups": list(record.groups)} if record.groups else {}))
         for item in record.objects:
             hard = {"difficult": 1} if item.difficult else {}
             add(image, item.cls + 1, item.xyxy_px, item.polygon_px, **hard)

@@ -29,6 +29,7 @@ class SplitReport:
         dropped: Everything left out.
         notes: Remarks about what was kept.
         files: Name of each written image to the file it came from, relative to the source.
+        groups: Group of images that is measured apart to the names of its images.
     """
 
     source: str = ""
@@ -39,12 +40,15 @@ class SplitReport:
     dropped: list[Dropped] = field(default_factory=list)
     notes: list[Dropped] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, list[str]] = field(default_factory=dict)
 
     def count(self, records: list[ImageRecord], log: SplitLog, names: list[str]) -> None:
         """Fill in the numbers."""
         by_class = Counter(item.cls for record in records for item in record.objects)
         self.boxes_by_class = {name: by_class[i] for i, name in enumerate(names)}
         self.dropped, self.notes = list(log.dropped), list(log.notes)
+        in_group = sorted({group for record in records for group in record.groups})
+        self.groups = {g: [printable(r.name) for r in records if g in r.groups] for g in in_group}
         self.counts = {
             "images": len(records),
             "boxes": by_class.total(),

@@ -179,7 +179,7 @@ def evaluate(
     protocol: str | Protocol = "coco",
     max_det: int | None = None,
     class_agnostic: bool = False,
-    by_tag: bool = False,
+    by_group: bool = False,
     names: Mapping[int, str] | None = None,
 ) -> DetectionMetrics:
     """Measure detections against the truth under one protocol.
@@ -192,7 +192,7 @@ def evaluate(
         protocol: A name of `PROTOCOLS` or an own `Protocol`.
         max_det: Another largest cap; the protocol's name then shows it.
         class_agnostic: Treat every class as one.
-        by_tag: Measure the images of each tag separately too.
+        by_group: Measure the images of each group apart too.
         names: Class number -> name; default: those of `truth`.
 
     Returns:
@@ -225,8 +225,8 @@ def evaluate(
         ]
         names = {0: "any class"}
     metrics = _measure(pairs, rule, names)
-    tags = sorted({tag for t in images for tag in t.tags}) if by_tag else []
-    return replace(metrics, by_tag={g: _measure([p for p in pairs if g in p[0].tags], rule, names) for g in tags})
+    groups = sorted({g for t in images for g in t.groups}) if by_group else []
+    return replace(metrics, groups={g: _measure([p for p in pairs if g in p[0].groups], rule, names) for g in groups})
 
 
 def recall_ceiling(truth: Truth | Iterable[ImageTruth], n_queries: int) -> float | None:

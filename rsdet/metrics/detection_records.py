@@ -46,7 +46,7 @@ class ImageTruth:
         boxes_xyxy: (N, 4) boxes in px of the original image; stored as float64.
         classes: (N,) class numbers.
         ignore_xyxy: (M, 4) ignored regions, without a class.
-        tags: Words to report separately, such as ``{"inshore"}``.
+        groups: Names of the groups it belongs to, measured apart, such as ``{"inshore"}``.
         crowd: (N,) true where a box is a COCO crowd: detections of its class inside it count neither way.
     """
 
@@ -55,7 +55,7 @@ class ImageTruth:
     boxes_xyxy: np.ndarray
     classes: np.ndarray
     ignore_xyxy: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
-    tags: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
     crowd: np.ndarray | None = None
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class ImageTruth:
         put(self, "classes", _column(self.classes, n, np.int64, "classes", self.image_id))
         crowd = np.zeros(n) if self.crowd is None else self.crowd
         put(self, "crowd", _column(crowd, n, np.bool_, "crowd flags", self.image_id))
-        put(self, "tags", frozenset([self.tags] if isinstance(self.tags, str) else self.tags))
+        put(self, "groups", frozenset([self.groups] if isinstance(self.groups, str) else self.groups))
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def truth_from_coco(source: Mapping | str | Path, *, ignore_classes: Collection[
 
     Args:
         source: ``{"images": [{id, height, width}], "annotations": [{image_id, category_id, bbox xywh, iscrowd}],
-            "categories": [{id, name}]}``; an image may carry ``"tags": ["inshore"]``.
+            "categories": [{id, name}]}``; an image may carry ``"groups": ["inshore"]``.
         ignore_classes: Ids or names of categories whose boxes are regions to ignore, e.g. ``("ignored regions",)``.
 
     Raises:
@@ -142,7 +142,7 @@ def truth_from_coco(source: Mapping | str | Path, *, ignore_classes: Collection[
                     boxes_xyxy=[r[:4] for r in boxes],
                     classes=[r[4] for r in boxes],
                     ignore_xyxy=[r[:4] for r in found[image["id"]] if r[4] in ignored],
-                    tags=frozenset(image.get("tags", ())),
+                    groups=frozenset(image.get("groups", ())),
                     crowd=[r[5] for r in boxes],
                 )
             )

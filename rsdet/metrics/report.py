@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rsdet.metrics.detection_areas import Protocol
 
 MISSING = "n/a"
-COLUMNS = ("protocol", "tag", "class", "metric", "iou", "area", "max_det", "value", "n_boxes")
+COLUMNS = ("protocol", "group", "class", "metric", "iou", "area", "max_det", "value", "n_boxes")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class DetectionMetrics:
         n_ignored_detections: Of these, dropped in ignored regions.
         n_ignored_boxes: True boxes dropped in ignored regions.
         recall_ceilings: Number of model outputs per image -> largest recall they allow.
-        by_tag: Tag -> the metrics of the images that carry it.
+        groups: Group of images -> the metrics of its images alone.
     """
 
     protocol: Protocol
@@ -74,7 +74,7 @@ class DetectionMetrics:
     n_ignored_detections: int
     n_ignored_boxes: int
     recall_ceilings: Mapping[int, float | None]
-    by_tag: Mapping[str, DetectionMetrics] = field(default_factory=dict)
+    groups: Mapping[str, DetectionMetrics] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
         """Return plain Python data, ready for JSON: numbers unrounded, None where nothing could be measured."""
@@ -83,11 +83,11 @@ class DetectionMetrics:
     def table(self) -> list[dict[str, object]]:
         """Return one row per number, with the columns of `COLUMNS`; value None where nothing could be measured.
 
-        Rows of one class and of one tag carry the class name or the tag; the rows of the whole have empty strings.
+        Rows of one class and of one group carry its name; the rows of the whole have empty strings.
         """
         rows = self._rows()
-        for tag, metrics in self.by_tag.items():
-            rows += [{**row, "tag": tag} for row in metrics._rows()]
+        for group, metrics in self.groups.items():
+            rows += [{**row, "group": group} for row in metrics._rows()]
         return rows
 
     def _rows(self) -> list[dict[str, object]]:
@@ -141,7 +141,8 @@ class DetectionMetrics:
         return path
 
     def print(self, console: Console | None = None) -> None:
-        """Print the numbers in percent under the protocol's description, then one line per class and per tag."""
+        """Print the numbers in percent under the protocol's description, then one line per class and per group."""
+        from rich.box import SIMPLE_HEAD
         from rich.console import Console
         from rich.markup import escape
         from rich.table import Table
@@ -166,12 +167,17 @@ class DetectionMetrics:
             classes.add_row(escape(c.name), str(c.n_boxes), *map(_percent, (c.ap, c.ap50, c.ap75, c.ar)))
         console.print(classes)
 
-        if self.by_tag:
-            tags = grid("per tag", "tag", "images", "true boxes", "AP", "AP50", "AP75", f"AR@{self.max_det}")
-            for tag, m in self.by_tag.items():
-                numbers = (m.ap, m.ap50, m.ap75, m.ar[m.max_det])
-                tags.add_row(escape(tag), str(m.n_images), str(m.n_boxes), *map(_percent, numbers))
-            console.print(tags)
+        if self.groups:
+            areas = [a for a in self.ap_by_area if a != "all"]
+            heads = ("group", "images", "true\nboxes", "AP", "AP50", "AP75", *(f"AP\n{a}" for a in areas))
+            groups = grid("per group of images", *heads, f"AR\n@{self.max_det}")
+            # Ten columns and more: without lines between them they fit into 80 characters.
+            groups.box, groups.padding, groups.pad_edge = SIMPLE_HEAD, (0, 1, 0, 0), False
+            groups.columns[0].no_wrap = True
+            for name, m in {"(all)": self, **self.groups}.items():
+                numbers = (m.ap, m.ap50, m.ap75, *(m.ap_by_area[a] for a in areas), m.ar[m.max_det])
+                groups.add_row(escape(name), str(m.n_images), str(m.n_boxes), *map(_percent, numbers))
+            console.print(groups)
 
         ceilings = ", ".join(f"{q}: {_percent(v)}" for q, v in self.recall_ceilings.items())
         lines = [

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rsdet.data.annotations import Dataset, ImportLog
-from rsdet.data.importers import coco, dota, hit_uav, visdrone, voc, yolo
+from rsdet.data.importers import coco, dota, hit_uav, hrsid, masks, sar_ship, ssdd, visdrone, voc, yolo
 from rsdet.data.importers._labels import ImportOptions
 from rsdet.errors import ConfigError, nearest
 
@@ -19,6 +19,10 @@ IMPORTERS: dict[str, Importer] = {
     "coco": coco.read,
     "dota": dota.read,
     "hit-uav": hit_uav.read,
+    "hrsid": hrsid.read,
+    "masks": masks.read,
+    "sar-ship-dataset": sar_ship.read,
+    "ssdd": ssdd.read,
     "visdrone": visdrone.read,
     "voc": voc.read,
     "yolo": yolo.read,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rsdet.data.annotations import MIN_SIDE_PX, Annotation, Box, Dataset, ImageRecord, ImportLog
+from rsdet.data.splitting import Splitter
 from rsdet.errors import DataError
 
 T = TypeVar("T")
@@ -37,6 +38,8 @@ class ImportOptions:
         obb: Oriented boxes are wanted: read the oriented variant where a source has both.
         difficult: ``object`` keeps objects marked difficult as objects, ``ignore`` turns them into ignored regions.
         others: VisDrone's category 11: ``ignore`` makes it an ignored region, ``drop`` leaves it out.
+        min_area_px: Regions of a mask with fewer pixels are dropped.
+        splitter: Divides the images of a source that has no splits.
         track: Wraps the loop over the images to show progress.
     """
 
@@ -45,6 +48,8 @@ class ImportOptions:
     obb: bool = False
     difficult: str = "object"
     others: str = "ignore"
+    min_area_px: int = 4
+    splitter: Splitter | None = None
     track: Callable[[Iterable[T], str], Iterable[T]] = _untracked
 
 

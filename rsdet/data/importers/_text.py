@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rsdet.data.annotations import Dataset, ImportLog
+from rsdet.data.groups import image_key
 from rsdet.data.importers._images import calm_pillow
 from rsdet.data.importers._labels import Collector, ImportOptions
 from rsdet.data.importers._layout import Pair, Source, file_under, finish, image_record, pair
+from rsdet.data.splitting import Splitter
+from rsdet.errors import DataError
 
 ReadLabels = Callable[[Path, Collector], None]
 
@@ -36,6 +39,8 @@ def read_pairs(
     pairs = pair(source, labels, log)
     if assign is not None:
         pairs = assign(pairs)
+    if options.splitter is not None:
+        divide(pairs, options.splitter)
     pairs = _without_unlabelled_splits(pairs, options, log)
     goes_to = file_under((p.split for p in pairs), options)
     dataset = Dataset([])
@@ -58,6 +63,22 @@ def read_pairs(
     for split in [s for s in log if s in goes_to and goes_to[s] != s]:  # follow the images to where they went
         _move_log(log, split, goes_to[split])
     return finish(dataset, source, log)
+
+
+def divide(pairs: list[Pair], splitter: Splitter) -> None:
+    """Give images without splits the ones that were asked for.
+
+    Raises:
+        DataError: The source has splits of its own.
+    """
+    if own := sorted({p.split for p in pairs if p.split}):
+        raise DataError(
+            f"the source has the splits {', '.join(own)}; val_fraction= and val_prefixes= are for one that has none; "
+            "leave them out, or give one split of it as source"
+        )
+    split_of = splitter.divide(p.image.name for p in pairs)
+    for item in pairs:
+        item.split = split_of[image_key(item.image.name)]
 
 
 def _without_unlabelled_splits(pairs: list[Pair], options: ImportOptions, log: ImportLog) -> list[Pair]:

@@ -28,7 +28,7 @@ from rsdet.data.importers._labels import (
     whole,
 )
 from rsdet.data.importers._layout import Source, file_under, finish, image_record, split_of
-from rsdet.errors import DataError
+from rsdet.errors import ConfigError, DataError
 
 _FOLDERS = ("", "images", "JPEGImages", "imgs")
 
@@ -238,6 +238,13 @@ def _record(item: dict, document: _Document, finder: _Finder, split: str, log: I
     return None
 
 
+def _groups(item: dict) -> tuple[str, ...]:
+    """``groups`` of an image entry, as our exporter writes them: plain names, for each becomes a file."""
+    names = item.get("groups")
+    names = [g for g in names if isinstance(g, str)] if isinstance(names, list) else []
+    return tuple(sorted({g for g in names if g and PurePosixPath(g).name == g and "\\" not in g and g[0] != "."}))
+
+
 def printable_name(name: str) -> str:
     """A file name short enough for a report."""
     return name if len(name) <= 120 else name[:119] + "…"
@@ -249,8 +256,14 @@ def read_documents(
     """Read the JSON files among ``candidates`` that hold boxes into one dataset.
 
     Raises:
+        ConfigError: The images were to be divided.
         DataError: A file is not JSON, or none of them holds boxes.
     """
+    if options.splitter is not None:
+        raise ConfigError(
+            "val_fraction= and val_prefixes= divide sources with one label file per image; a COCO file is a split by "
+            "itself; leave them out"
+        )
     documents = list(_documents(files, candidates, dialect, log))
     if not documents:
         raise DataError(
@@ -306,6 +319,7 @@ def _read_document(
             by_image[image_id] = None
             continue
         seen.add(key)
+        record.groups = _groups(item)
         records.append(record)
         by_image[image_id] = Collector(record, log, split, file, options.difficult)
     lost = 0

@@ -3,8 +3,8 @@
 Any of the usual layouts: ``images/train`` with ``labels/train``, ``train/images`` with ``train/labels``, image and
 label side by side, splits listed in ``train.txt``. Class names come from ``names=``, from a data YAML (``names:``), a
 ``*.names`` file or a ``classes.txt``; a class with a name like DontCare is an ignored region, unless asked for. Ignored
-regions are read from the folder that the data YAML calls ``ignore:``, so
-that what :func:`rsdet.data.convert.convert` wrote comes back whole.
+regions are read from the folder that the data YAML calls ``ignore:``, groups of images from the lists it calls
+``groups:``, so that what :func:`rsdet.data.convert.convert` wrote comes back whole.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rsdet.data.annotations import Dataset, ImportLog
+from rsdet.data.groups import read_groups
 from rsdet.data.importers._labels import (
     ClassTable,
     Collector,
@@ -125,12 +126,14 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     classes = ClassTable(options.names or [name for name in names if not regions.ignores(name)])
     ignore_dir = files.root / str(data["ignore"]) if data.get("ignore") else None
     ignored: dict[tuple[str, ...], Path] = {}
+    groups = read_groups(data, files.root)
+    group_files = {files.root / str(place) for place in (data.get("groups") or {}).values()}
     labels, lists = [], []
     stems = {image.stem for image in files.images}
     for path in files.with_suffix(".txt"):
         if ignore_dir is not None and path.is_relative_to(ignore_dir):
             ignored[files.key(files.root / path.relative_to(ignore_dir))] = path
-        elif path.name.lower() in _NAME_FILES or path.name.lower().startswith("readme"):
+        elif path in group_files or path.name.lower() in _NAME_FILES or path.name.lower().startswith("readme"):
             continue
         elif path.stem not in stems and split_lists([path]) and names_images(path):
             lists.append(path)
@@ -140,7 +143,8 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     def read_one(path: Path, into: Collector) -> None:
         read_labels(path, into, names, classes)
 
-    def read_regions(into: Collector) -> None:
+    def read_more(into: Collector) -> None:
+        into.record.groups = tuple(g for g in sorted(groups) if into.record.stem in groups[g])
         region = ignored.get(files.key(into.record.path)) if ignored else None
         if region is not None:
             into.file = files.rel(region)
@@ -150,6 +154,6 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
         found = split_lists(lists)
         return assign_listed(pairs, found, {f: files.root for f in found}, files, log) if found else pairs
 
-    dataset = read_pairs(files, labels, read_one, options, log, assign, after=read_regions)
+    dataset = read_pairs(files, labels, read_one, options, log, assign, after=read_more)
     classes.settle(dataset)
     return dataset
