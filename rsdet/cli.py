@@ -124,6 +124,8 @@ def _model(args: dict[str, Any], mode: str) -> Any:
 
 def _train(args: dict[str, Any]) -> None:
     model = _model(args, "train")
+    if args.get("recipe", "") is None:  # recipe=none asks for no recipe, and not for that of the model
+        args["recipe"] = "none"
     model.train(**args)
     print(f"Results saved to {model.trainer.save_dir}")
 

@@ -13,7 +13,15 @@ from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 from rsdet import checkpoint
 from rsdet.arguments import check_keys, fit
 from rsdet.errors import CheckpointError, ConfigError, RSDetError, nearest
-from rsdet.modelyaml import load_model_yaml, not_buildable
+from rsdet.modelyaml import (
+    LAYERLESS,
+    find_model_yaml,
+    load_model_yaml,
+    not_buildable,
+    read_model_yaml,
+    read_yaml,
+    variable_names,
+)
 from rsdet.quiet import silent_opencv
 from rsdet.recipes import recipe_settings
 from rsdet.tasks import detect
@@ -30,6 +38,9 @@ class RSDet(Model):
         model: Model YAML (shipped name or path), ``.pt`` or ``.safetensors`` weights, or an exported artifact.
         task: Task; normally read from the file.
         scale: Scale of a YAML instead of the one it states.
+        attention: For a YAML, an attention behind the deepest level, such as ``"ShuffleAttention"``; see
+            :func:`rsdet.parts.add_parts`.
+        head: For a YAML of the YOLO family, ``"SSCDetect"`` or ``"Detect"`` instead of its own head.
         verbose: Print the layer table.
         **model_vars: Values for the variables of a YAML, such as ``nq=500`` or ``kernels=[7, 9, 11, 13]``. On weights
             of the RT-DETR family ``nq`` is accepted too.
@@ -53,18 +64,25 @@ class RSDet(Model):
         verbose: bool = False,
         *,
         scale: str | None = None,
+        attention: str | None = None,
+        head: str | None = None,
         **model_vars: Any,
     ):
         if not isinstance(model, (str, Path, Model)) or not str(model).strip():
             raise ConfigError(f"model={model!r} must be the name or path of a model YAML, weights or an exported file.")
         self._scale, self._model_vars = scale, model_vars
+        self._artifact: dict[str, Any] = {}  # what an exported file says about itself
+        self._parts = {k: v for k, v in (("attention", attention), ("head", head)) if v is not None}
         self.family = "rtdetr"
         self.skipped: list[str] = []
+        if not isinstance(model, Model) and Path(model).suffix == "" and find_model_yaml(model) is not None:
+            model = f"{model}.yaml"  # the bare name of a shipped model, such as cfar
         super().__init__(model=model, task=task, verbose=verbose)
         if isinstance(model, Model):
-            self._scale, self._model_vars = scale, model_vars
+            self._scale, self._model_vars, self._parts = scale, model_vars, {}
             self.family = getattr(self.model, "family", "rtdetr")
             self.skipped = []
+            self._artifact = {}
 
     @property
     def task_map(self) -> dict[str, dict[str, Any]]:
@@ -73,13 +91,22 @@ class RSDet(Model):
 
     @property
     def _channels(self) -> int | None:
-        """Channels of the images, where the network is at hand to say so."""
-        return self.model.yaml.get("channels", 3) if isinstance(getattr(self.model, "yaml", None), dict) else None
+        """Channels of the images, where the network or the artifact says so."""
+        native = getattr(self.model, "yaml", None)
+        return native.get("channels", 3) if isinstance(native, dict) else self._artifact.get("channels")
+
+    @property
+    def sar(self) -> dict[str, Any] | None:
+        """How SAR files become pictures, as measured in training (``sar:`` of a data YAML); ``None`` without it."""
+        native = getattr(self.model, "yaml", None)
+        return native.get("sar") if isinstance(native, dict) else self._artifact.get("sar")
 
     # -- making a model -------------------------------------------------------------------------------------------
 
     def _new(self, cfg: str, task: str | None = None, verbose: bool = False) -> None:
-        d = load_model_yaml(cfg, self._scale, self._model_vars)
+        own = variable_names(read_model_yaml(cfg))  # a YAML that has a variable of that name knows better
+        values = {**self._model_vars, **{k: v for k, v in self._parts.items() if k in own}}
+        d = load_model_yaml(cfg, self._scale, values, {k: v for k, v in self._parts.items() if k not in own})
         self.family = d["family"]
         self.task = task or d.get("task") or "detect"
         if self.task not in TASKS:
@@ -89,14 +116,15 @@ class RSDet(Model):
             self.model = self._smart_load("model")(d, ch=d.get("channels", 3), verbose=verbose)
         except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
             raise not_buildable(cfg, e) from e
-        _check_head(self.model.model[-1], self.family, cfg)
+        if self.family not in LAYERLESS:
+            _check_head(self.model.model[-1], self.family, cfg)
         self.overrides.update(model=self.cfg, task=self.task)
         self.model.args = {**DEFAULT_CFG_DICT, **self.overrides}
         self.model.task = self.task
         self.model_name = cfg
 
     def _load(self, weights: str, task: str | None = None) -> None:
-        unknown = set(self._model_vars) - {"nq"}
+        unknown = {*self._model_vars, *self._parts} - {"nq"}
         if unknown or self._scale:
             words = sorted(unknown) + (["scale"] if self._scale else [])
             raise ConfigError(f"{', '.join(words)}: only a model YAML takes this, {weights} has a fixed architecture.")
@@ -136,6 +164,7 @@ class RSDet(Model):
         meta = read_metadata(weights)
         self.family = meta.get("family", "rtdetr" if "RTDETR" in str(meta.get("head", "")) else "yolo")
         super()._load(weights, task=task or meta.get("task") or "detect")
+        self._artifact = meta
         if "imgsz" in meta:
             self.overrides["imgsz"] = meta["imgsz"]
 
@@ -166,10 +195,12 @@ class RSDet(Model):
 
         Args:
             trainer: A trainer class instead of the task's own.
-            data: Shipped dataset name (``"visdrone.yaml"``, ``"demo"``) or path of a data YAML.
+            data: Shipped dataset name (``"visdrone.yaml"``, ``"demo"``, ``"demo-sar"``) or path of a data YAML.
             recipe: Named settings of the model, such as ``"paper"``; the YAML's own where not given, ``"none"`` for
                 Ultralytics' defaults. Explicit arguments win over a recipe.
-            **kwargs: Any training argument of Ultralytics.
+            **kwargs: Any training argument of Ultralytics, and ours: ``iou_loss`` (box loss, one of
+                :data:`rsdet.losses.boxes.BOX_LOSSES`), ``speckle`` and ``rot90`` (see
+                :data:`rsdet.arguments.TRAIN_DEFAULTS`).
 
         Returns:
             Ultralytics' metrics of the best checkpoint.
@@ -177,6 +208,8 @@ class RSDet(Model):
         Raises:
             RSDetError: Bad input; also after Ctrl-C, with the command that resumes.
         """
+        if self.family in LAYERLESS:
+            self._check_is_pytorch_model()
         check_keys(kwargs, "train")
         self._check_task(kwargs)
         resume = kwargs.get("resume")
@@ -198,6 +231,8 @@ class RSDet(Model):
                 checkpoint.check(kwargs["pretrained"])
         if data is not None:  # last of all checks: a dataset may have to be rendered or downloaded
             kwargs["data"] = _resolve_data(data)
+            if not resume:
+                kwargs = {**_sar_settings(kwargs), **kwargs}
         try:
             with silent_opencv():
                 return super().train(trainer=trainer, **(kwargs if resume else _placed(kwargs, self.task)))
@@ -207,6 +242,15 @@ class RSDet(Model):
             if self.trainer is None:
                 raise
             raise RSDetError(f"interrupted; nothing is lost: {resume_line(self.trainer.save_dir)}") from e
+
+    def _check_is_pytorch_model(self) -> None:
+        """Ultralytics asks this before everything that needs a network (save, load, fuse, export, ...)."""
+        super()._check_is_pytorch_model()
+        if self.family in LAYERLESS:
+            raise ConfigError(
+                f"{self.model_name}: {self.family} learns nothing and has no layers and no weights, so that there is "
+                "nothing to train, export, benchmark or save; use predict, val or info."
+            )
 
     def _check_task(self, kwargs: dict[str, Any]) -> None:
         if kwargs.get("task") not in (None, self.task):
@@ -234,7 +278,8 @@ class RSDet(Model):
             **kwargs: Any validation argument of Ultralytics.
 
         Returns:
-            Ultralytics' metrics, with ``protocol_metrics`` and ``recall_ceiling`` added.
+            Ultralytics' metrics, with ``protocol_metrics``, ``group_metrics`` (group of the data YAML's ``groups:`` to
+            its numbers under the protocol) and ``recall_ceiling`` added.
         """
         from rsdet.metrics.detection_areas import PROTOCOLS
 
@@ -252,12 +297,13 @@ class RSDet(Model):
 
         def make(**kw: Any) -> Any:
             kept.append(chosen(**kw, protocol=protocol) if validator is None else chosen(**kw))
-            kept[-1].channels = self._channels
+            kept[-1].channels, kept[-1].sar = self._channels, self.sar
             return kept[-1]
 
         with silent_opencv():
             metrics = super().val(validator=make, **_placed(kwargs, self.task))
         metrics.protocol_metrics = getattr(kept[-1], "protocol_metrics", None)
+        metrics.group_metrics = dict(getattr(metrics.protocol_metrics, "groups", {}))
         metrics.recall_ceiling = getattr(kept[-1], "ceiling", None)
         _save_val(kept[-1], protocol)
         return metrics
@@ -287,14 +333,23 @@ class RSDet(Model):
     def _predictions(
         self, source: Any, predictor: type | None, save_json: bool = False, save_coco: bool = False, **kwargs: Any
     ) -> Iterator[Any]:
+        from rsdet.data.sar import SarReader
         from rsdet.tasks.detect.outputs import Outputs
         from rsdet.tasks.detect.source import usable_source
 
         outputs, read = Outputs(save_json=save_json, save_coco=save_coco), set()
-        with user_errors(), usable_source(source, self._channels or 3) as usable:
+        reader = getattr(self.model, "reader", None) or SarReader.of(self.sar, self._channels or 3)
+        with user_errors(), usable_source(source, self._channels or 3, reader) as usable:
             self.skipped = usable.skipped
+            results = super().predict(usable.source, stream=True, predictor=predictor, **kwargs)
+            if reader is not None and not hasattr(self.predictor, "reader"):
+                raise ConfigError(
+                    f"predictor={type(self.predictor).__name__} does not read SAR files as the model was trained on "
+                    "them; derive it from the predictor of rsdet.tasks.detect.predict."
+                )
+            self.predictor.reader = reader
             try:
-                for result in super().predict(usable.source, stream=True, predictor=predictor, **kwargs):
+                for result in results:
                     if isinstance(result, Results):  # not so when embed= asks for features
                         read.add(str(result.path))
                         outputs.add(result)
@@ -303,13 +358,15 @@ class RSDet(Model):
                 if outputs.plain:
                     outputs.write(Path(self.predictor.save_dir))
             if read or not kwargs.get("embed"):
-                usable.check_read(read)
+                usable.check_read(read, getattr(self.predictor, "unread", None))
 
     @user_errors()
     def export(self, **kwargs: Any) -> Any:
         """Export, then check that the artifact finds the same boxes; see :func:`rsdet.deploy.export.export`."""
         from rsdet.deploy.export import export
 
+        if self.family in LAYERLESS:
+            self._check_is_pytorch_model()
         return export(self, **fit(export, kwargs, "export", also=["model"]))
 
     @user_errors()
@@ -317,6 +374,8 @@ class RSDet(Model):
         """Measure speed and accuracy of the same artifacts; see :func:`rsdet.deploy.benchmark.benchmark`."""
         from rsdet.deploy.benchmark import benchmark
 
+        if self.family in LAYERLESS:
+            self._check_is_pytorch_model()
         return benchmark(self, **fit(benchmark, kwargs, "benchmark", also=["model"]))
 
     @user_errors()
@@ -329,10 +388,15 @@ class RSDet(Model):
             imgsz: Input size in pixels, one number or (height, width).
 
         Returns:
-            ``params``, ``gflops_legacy``, ``gflops_true`` and, when detailed, ``layers``.
+            ``params``, ``gflops_legacy``, ``gflops_true`` and, when detailed, ``layers``. For a method without layers
+            the operations are None: they depend on the image.
         """
         from rsdet.deploy.complexity import complexity
 
+        if self.family in LAYERLESS:
+            if verbose:
+                LOGGER.info(self.model.describe())
+            return {"params": 0, "gflops_legacy": None, "gflops_true": None}  # operations depend on the image
         self._check_is_pytorch_model()
         ch = self.model.yaml.get("channels", 3)
         found = complexity(self.model, imgsz=imgsz, ch=ch)
@@ -354,6 +418,18 @@ def _resolve_data(data: str | Path) -> str:
     if not isinstance(data, (str, Path)) or not str(data).strip():
         raise ConfigError(f"data={data!r} must be the name of a shipped dataset or the path of a data YAML.")
     return str(resolve_data(data))
+
+
+def _sar_settings(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Augmentation for data with a ``sar:`` section, as far as neither the user nor the recipe says otherwise."""
+    if not read_yaml(Path(kwargs["data"])).get("sar"):
+        return {}
+    from rsdet.data.sar.augment import SAR_TRAINING_DEFAULTS
+
+    settings = {k: v for k, v in SAR_TRAINING_DEFAULTS.items() if k not in kwargs}
+    if settings:
+        LOGGER.info("SAR data: " + ", ".join(f"{k}={v}" for k, v in settings.items()))
+    return settings
 
 
 def _max_det(protocol: str, nq: int = 0) -> int:

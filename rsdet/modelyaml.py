@@ -151,12 +151,15 @@ def not_buildable(name: str | Path, e: Exception) -> ConfigError:
 def read_model_yaml(name: str | Path) -> dict[str, Any]:
     """Content of a model YAML of ours, of the user's or of Ultralytics; what it is based on is filled in.
 
-    A YAML with ``base:`` (the name of another one) takes everything that it does not state itself from there.
+    A YAML with ``base:`` (the name of another one, shipped or beside it) takes everything that it does not state itself
+    from there; of ``vars``, each by itself.
 
     Raises:
         ConfigError: No such model, or a chain of bases that leads back to itself.
     """
-    d, seen, at = {}, [], name
+    d: dict[str, Any] = {}
+    seen: list[str] = []
+    at: str | Path | None = name
     while at is not None:
         path = find_model_yaml(at)
         own = {**read_yaml(path), "yaml_file": path.name} if path else _load_stock(at)
@@ -164,12 +167,17 @@ def read_model_yaml(name: str | Path) -> dict[str, Any]:
         base = own.pop("base", None)
         if base is None and "family" not in own and path and path.parent == Path(".") and not own.get("backbone"):
             raise ConfigError(f"{path} has no backbone rows; it does not describe a model.")
-        d = {**own, **d, "vars": {**(own.get("vars") or {}), **(d.get("vars") or {})}}
-        if base is not None and str(base) in seen:
+        given = [v for v in (own.get("vars"), d.get("vars")) if v is not None]
+        d = {**own, **d}
+        if len(given) == 2 and all(isinstance(v, dict) for v in given):
+            d["vars"] = {**given[0], **given[1]}
+        if base is not None and not isinstance(base, str):
+            raise ConfigError(f"{at}: base: must be the name of a model YAML, received {base!r}; mend the file.")
+        if base is not None and path and (path.parent / base).is_file():
+            base = str(path.parent / base)
+        if base in seen:
             raise ConfigError(f"{name}: base: {base} leads back to itself; name another model.")
         at = base
-    if not d["vars"]:
-        d.pop("vars")
     return d
 
 
@@ -198,7 +206,10 @@ def load_model_yaml(
     import rsdet.nn  # noqa: F401  registers every layer
     from rsdet.registry import check_rows
 
-    parts = {**(d.pop("parts", None) or {}), **(parts or {})}
+    own = d.pop("parts", None) or {}
+    if not isinstance(own, dict) or set(own) - {"attention", "head"}:
+        raise ConfigError(f"{name}: parts: must be a mapping of attention and head, received {own!r}; mend the file.")
+    parts = {**own, **(parts or {})}
     if d.get("family") in LAYERLESS:
         if parts:
             raise ConfigError(f"{', '.join(parts)}: only a network takes this, {name} has no layers; leave it out.")

@@ -10,10 +10,12 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 _ASKED_OFFLINE = "YOLO_OFFLINE" in os.environ
+_opencv_lock, _opencv_levels = threading.Lock(), []
 
 
 def before_ultralytics() -> None:
@@ -65,12 +67,17 @@ def silent_opencv() -> Iterator[None]:
     from cv2.utils import logging as log
 
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    before = log.getLogLevel()
-    log.setLogLevel(log.LOG_LEVEL_SILENT)
+    # The level is one for the process: the first thread that comes in sets it, the last that leaves restores it.
+    with _opencv_lock:
+        _opencv_levels.append(log.getLogLevel())
+        log.setLogLevel(log.LOG_LEVEL_SILENT)
     try:
         yield
     finally:
-        log.setLogLevel(before)
+        with _opencv_lock:
+            before = _opencv_levels.pop()
+            if not _opencv_levels:
+                log.setLogLevel(before)
 
 
 def _plain_pillow() -> None:

@@ -62,7 +62,9 @@ def user_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (RSDetError, BrokenPipeError):  # a closed pipe (rsdet list | head) is nobody's mistake
+    except (RSDetError, BrokenPipeError) as e:  # a closed pipe (rsdet list | head) is nobody's mistake
+        if str(e).startswith("Caught ") and "Original Traceback" in str(e):  # from a worker process, as text only
+            raise type(e)(str(e).strip().splitlines()[-1].partition(": ")[2]) from e
         raise
     except Exception as e:
         found = _of_memory(e) or _of_package(e) or _of_ultralytics(e) or _of_system(e)

@@ -164,12 +164,28 @@ class TestBase:
         assert d["vars"] == {"attention": "ShuffleAttention", "cls_width": 64}
         assert len(d["head"]) == 18
 
-    @pytest.mark.parametrize("base", ["missing.yaml", "a.yaml"])
-    def test_wrong_bases(self, tmp_path, monkeypatch, base):
+    def test_beside_it(self, tmp_path):
+        (tmp_path / "a.yaml").write_text("base: b.yaml\nfamily: yolo\nscale: s\n")
+        (tmp_path / "b.yaml").write_text("base: sar-ship.yaml\nfamily: yolo\niou_loss: nwd\n")
+        d = load_model_yaml(tmp_path / "a.yaml")
+        assert (d["scale"], d["iou_loss"]) == ("s", "nwd")
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("base: missing.yaml", "not found"),
+            ("base: a.yaml", "leads back"),
+            ("base: 5", "must be the name"),
+            ("base: sar-ship.yaml\nparts: SSCDetect", "must be a mapping"),
+            ("base: sar-ship.yaml\nparts: {neck: x}", "must be a mapping"),
+            ("base: sar-ship.yaml\niou_loss: iuo", "must be one of"),
+        ],
+    )
+    def test_wrong_yamls(self, tmp_path, monkeypatch, text, message):
         monkeypatch.chdir(tmp_path)
-        (tmp_path / "a.yaml").write_text(f"base: {base}\nfamily: yolo\n")
-        with pytest.raises(ConfigError):
-            load_model_yaml("a.yaml")
+        (tmp_path / "a.yaml").write_text(f"{text}\nfamily: yolo\n")
+        with pytest.raises(ConfigError, match=message):
+            RSDet("a.yaml")
 
 
 @pytest.mark.parametrize("name", SHIPPED)

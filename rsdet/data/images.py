@@ -73,7 +73,11 @@ def read_header(path: str | Path) -> Header:
     except Image.DecompressionBombError:
         return Header(path, problem="has more pixels than Pillow opens; cut it into tiles")
     except UnidentifiedImageError:
-        remedy = "save it as 8-bit gray or RGB" if path.suffix.lower()[:4] == ".tif" else "copy it again or take it out"
+        remedy = (
+            "save it as 8-bit gray or RGB, or train with a sar: section in the data YAML"
+            if path.suffix.lower()[:4] == ".tif"
+            else "copy it again or take it out"
+        )
         return Header(path, problem=f"is not a readable image; {remedy}")
     except (OSError, ValueError, SyntaxError, EOFError, OverflowError, MemoryError, struct.error) as e:
         why = " ".join(str(e).split())[:80] or type(e).__name__
@@ -95,6 +99,9 @@ def header_of(image: Any) -> Header | None:
         if image.ndim not in (2, 3) or not image.size:
             return Header(Path("the array"), problem=f"has the shape {image.shape}; it must be (H, W) or (H, W, C)")
         h, w, c = (*image.shape, 1)[:3]
+        if image.ndim == 3 and h <= 4 < c:
+            turned = "channels first; pass (H, W) or (H, W, C), e.g. image.transpose(1, 2, 0)"
+            return Header(Path("the array"), problem=f"has the shape {image.shape}, {turned}")
         return Header(Path("the array"), w, h, c, str(image.dtype), image.dtype != np.uint8)
     return None
 
@@ -120,7 +127,7 @@ def problem_of(header: Header, channels: int = 3) -> str:
     if header.deep:
         return (
             "does not have 8 bits per sample and would be cut to 8 silently; stretch it to 0..255 (uint8) first, with "
-            "one fixed range for the whole dataset"
+            "one fixed range for the whole dataset, or train with a sar: section in the data YAML, which does it"
         )
     if channels == 3 and header.mode == "CMYK":
         return "holds printing colours (CMYK) and the model takes RGB; save it as RGB"

@@ -27,6 +27,7 @@ def describe(model: Any, module: Any, family: str, format: str) -> dict[str, Any
         format: Kind of artifact.
     """
     names = getattr(module, "names", None) or {}
+    sar = (getattr(module, "yaml", None) or {}).get("sar")
     return {
         "family": family,
         "task": getattr(model, "task", None) or getattr(module, "task", None) or "detect",
@@ -38,6 +39,7 @@ def describe(model: Any, module: Any, family: str, format: str) -> dict[str, Any
         "torch": version("torch"),
         "git_commit": git_commit(),
         "weights_sha256": weights_sha256(module),
+        **({} if sar is None else {"sar": sar}),  # how files become pictures: part of the model
     }
 
 

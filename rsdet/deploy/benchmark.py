@@ -108,6 +108,8 @@ def benchmark(
         with tempfile.TemporaryDirectory(prefix="rsdet-benchmark-") as folder:
             setup = _Setup(device, half, threads, memory, check, Path(folder))
             pictures = _picture_files(images, setup.folder)
+            for source in [] if images else sources:
+                source.sar = None  # rendered scenes have 8 bits already
             timing = {"rounds": rounds, "min_s": min_s, "max_s": max_s, "warmup_s": warmup_s, "rest_s": REST_S}
             for b in batches:
                 entrants = [e for s in sources for e in _prepare(s, formats, (b, s.channels, *size), setup, pictures)]
@@ -160,11 +162,13 @@ class _Source:
         if self.path is None:
             module = as_module(self.model)
             self.family = getattr(self.model, "family", None) or artifacts.family_of(module)
-            self.channels = int((getattr(module, "yaml", None) or {}).get("channels", 3))
+            spec = getattr(module, "yaml", None) or {}
+            self.channels, self.sar = int(spec.get("channels", 3)), spec.get("sar")
             self.cost = complexity(module, size, self.channels)
         else:
             said = artifacts.read_metadata(self.path)
             self.family, self.channels = said.get("family", "rtdetr"), int(said.get("channels", 3))
+            self.sar = said.get("sar")
 
 
 class _Entrant:
@@ -203,9 +207,10 @@ def _prepare(
             elif fmt != "pytorch":
                 if fmt == "openvino" and setup.device != "cpu":
                     raise MissingDependencyError(f"OpenVINO runs on the CPU, not on {setup.device}; pass device=cpu")
+                checked_on = _read(pictures, 0, min(4, len(pictures)), source)
                 made = export(
                     source.model, fmt, imgsz=source.size, batch=shape[0], half=setup.half, verbose=False,
-                    out=setup.folder / f"{source.name}-b{shape[0]}", images=list(pictures[:4]),
+                    out=setup.folder / f"{source.name}-b{shape[0]}", images=checked_on,
                     device=setup.device if fmt == "torchscript" else None,
                     **({} if setup.check else {"box_tol_px": float("inf"), "score_tol": float("inf")}),
                 )  # fmt: skip
@@ -236,14 +241,9 @@ def _race(
     """Time all entrants in turns, first the networks alone, then file to boxes."""
     if not entrants:
         raise ConfigError("no backend could be loaded; expected at least one; pass formats=pytorch")
-    inputs = {
-        (s.family, s.channels): preprocess(_read(pictures, 0, batch, s.channels), s.family, size)
-        for s in (e.source for e in entrants)
-    }
+    inputs = {_kind(s): preprocess(_read(pictures, 0, batch, s), s.family, size) for s in (e.source for e in entrants)}
     settings = {**timing, "sync": lambda: [e.runner.synchronize() for e in entrants]}
-    network = time_interleaved(
-        {e.name: _network(e, inputs[e.source.family, e.source.channels]) for e in entrants}, **settings
-    )
+    network = time_interleaved({e.name: _network(e, inputs[_kind(e.source)]) for e in entrants}, **settings)
     whole = time_interleaved({e.name: _end_to_end(e, pictures, batch, size) for e in entrants}, **settings)
     return [
         BenchmarkRow(
@@ -274,15 +274,20 @@ def _end_to_end(entrant: _Entrant, pictures: Sequence[Path], batch: int, size: t
     turn = iter(range(sys.maxsize))
 
     def run() -> Any:
-        images = _read(pictures, next(turn) * batch, batch, entrant.source.channels)
+        images = _read(pictures, next(turn) * batch, batch, entrant.source)
         raw = entrant.runner(preprocess(images, entrant.source.family, size))
         return detections_from_raw(raw, entrant.source.family, size, [im.shape[:2] for im in images], conf=CONF)
 
     return run
 
 
-def _read(pictures: Sequence[Path], start: int, n: int, channels: int) -> list[np.ndarray]:
-    return [read_image(pictures[(start + i) % len(pictures)], channels) for i in range(n)]
+def _kind(source: _Source) -> tuple[str, int, str]:
+    """Models of one kind take the same input."""
+    return source.family, source.channels, str(source.sar)
+
+
+def _read(pictures: Sequence[Path], start: int, n: int, source: _Source) -> list[np.ndarray]:
+    return [read_image(pictures[(start + i) % len(pictures)], source.channels, source.sar) for i in range(n)]
 
 
 def _picture_files(images: Sequence[str | Path] | None, folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from rsdet.data.sar import Stretch
 from rsdet.errors import ConfigError
 
 FAMILIES = ("rtdetr", "yolo")
@@ -21,6 +22,18 @@ PREPROCESS_RULE = {
     "rtdetr": "BGR to RGB, stretch to imgsz (bilinear, aspect not kept), divide by 255, CHW float",
     "yolo": "BGR to RGB, letterbox to imgsz (bilinear, centred, pad 114), divide by 255, CHW float",
 }
+
+
+def preprocess_rule(family: str, sar: dict[str, Any] | None = None) -> str:
+    """How a file becomes an input of a model, in words.
+
+    Args:
+        family: ``"rtdetr"`` or ``"yolo"``.
+        sar: How the model's SAR files become pictures, where it was trained on such.
+    """
+    if sar is None:
+        return PREPROCESS_RULE[family]
+    return f"SAR {Stretch.from_dict(sar).describe()}, no data 0, gray in all channels; {PREPROCESS_RULE[family]}"
 
 
 def preprocess(images: Sequence[np.ndarray], family: str, imgsz: tuple[int, int]) -> np.ndarray:

@@ -22,7 +22,7 @@ import numpy as np
 
 from rsdet.deploy import artifact as artifacts
 from rsdet.deploy.complexity import as_module
-from rsdet.deploy.decode import PREPROCESS_RULE
+from rsdet.deploy.decode import preprocess_rule
 from rsdet.deploy.hardware import torch_device
 from rsdet.deploy.parity import ParityReport, RawReport
 from rsdet.deploy.verify import parity_images, verify
@@ -147,7 +147,7 @@ def export(
         meta = artifacts.describe(model, module, family, format)
         meta.update(
             imgsz=list(size), batch=batch, dynamic=dynamic, half=half, opset=opset if format == "onnx" else None,
-            preprocess=PREPROCESS_RULE[family],
+            preprocess=preprocess_rule(family, meta.get("sar")),
         )  # fmt: skip
         artifacts.write_metadata(made, format, meta)
         tolerance = (2.0, 0.02) if half else (0.5, 0.005)
@@ -286,7 +286,8 @@ def _quiet(verbose: bool) -> Iterator[None]:
     with nullcontext() if verbose else hushed(logging.ERROR), warnings.catch_warnings():
         for category in (torch.jit.TracerWarning, FutureWarning, DeprecationWarning):
             warnings.simplefilter("ignore", category)
-        warnings.filterwarnings("ignore", message="Exporting aten::index operator", category=UserWarning)
+        for known in ("Exporting aten::index operator", "ONNX export mode is set to TrainingMode.EVAL, but operator"):
+            warnings.filterwarnings("ignore", message=known, category=UserWarning)  # instance norm knows no other mode
         yield
 
 

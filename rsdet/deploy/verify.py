@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rsdet.data.sar import SarReader, Stretch
 from rsdet.deploy.decode import detections_from_raw, preprocess
 from rsdet.deploy.parity import ParityReport, RawReport, compare, compare_raw
 from rsdet.deploy.runners import TorchRunner, open_runner
@@ -150,21 +151,29 @@ def parity_images(
     Raises:
         DataError: An image given cannot be read.
     """
-    channels = int((getattr(getattr(model, "model", None), "yaml", None) or {}).get("channels", 3))
+    spec = getattr(getattr(model, "model", None), "yaml", None) or {}
+    channels, sar = int(spec.get("channels", 3)), spec.get("sar")
     if images is not None and len(images):
-        return [im if isinstance(im, np.ndarray) else read_image(im, channels) for im in images]
+        return [im if isinstance(im, np.ndarray) else read_image(im, channels, sar) for im in images]
     found = _validation_images(model)
     if found:
-        return [read_image(p, channels) for p in found[:: max(1, len(found) // n)][:n]]
+        return [read_image(p, channels, sar) for p in found[:: max(1, len(found) // n)][:n]]
     return _rendered(n, channels)
 
 
-def read_image(path: str | Path, channels: int = 3) -> np.ndarray:
+def read_image(path: str | Path, channels: int = 3, sar: dict[str, Any] | None = None) -> np.ndarray:
     """Read an image as ``(H, W, C)`` uint8, BGR for three channels, grey for one.
+
+    Args:
+        path: Image file.
+        channels: Channels that the model takes.
+        sar: How the model's SAR files become pictures, where it was trained on such.
 
     Raises:
         DataError: The file is missing or no image.
     """
+    if sar is not None:
+        return SarReader(Stretch.from_dict(sar), channels)(path)
     import cv2
 
     flag = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR}.get(channels, cv2.IMREAD_UNCHANGED)

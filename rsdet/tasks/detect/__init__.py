@@ -6,7 +6,11 @@ from typing import Any
 
 
 def task_map(family: str) -> dict[str, Any]:
-    """Model, trainer, validator and predictor of a family (``"rtdetr"`` or ``"yolo"``), imported on use."""
+    """Model, trainer, validator and predictor of a family (``"rtdetr"``, ``"yolo"``, ``"cfar"``), imported on use."""
+    if family == "cfar":
+        from rsdet.tasks.detect.cfar import CFARModel, CFARPredict, CFARVal
+
+        return {"model": CFARModel, "validator": CFARVal, "predictor": CFARPredict}
     from rsdet.tasks.detect.model import MODELS
     from rsdet.tasks.detect.predict import RTDETRPredict, YOLOPredict
     from rsdet.tasks.detect.train import RTDETRTrain, YOLOTrain

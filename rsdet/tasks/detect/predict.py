@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from ultralytics.data.loaders import LoadImagesAndVideos
 from ultralytics.engine.results import Results
 from ultralytics.models.rtdetr.predict import RTDETRPredictor
 from ultralytics.models.yolo.detect.predict import DetectionPredictor
 
 from rsdet import quiet
+from rsdet.data.sar import SarReader
+from rsdet.errors import RSDetError
 
 
 class DetectResults(Results):
@@ -57,16 +60,63 @@ class DetectResults(Results):
         ]
 
 
+class SarImages(LoadImagesAndVideos):
+    """Ultralytics' source of image files, read by our reader, one file at a time.
+
+    Attributes:
+        reader: Path -> (H, W, C) uint8.
+        unread: Path -> why a file could not be read; such files are passed over.
+    """
+
+    reader: SarReader
+    unread: dict[str, str]
+
+    def __next__(self) -> tuple[list[str], list[np.ndarray], list[str]]:
+        """Return paths, pictures and log texts of the next batch."""
+        paths, pictures, texts = [], [], []
+        while len(pictures) < self.bs and self.count < self.nf:
+            path = self.files[self.count]
+            self.count += 1
+            try:
+                picture = self.reader(path)
+            except RSDetError as e:
+                self.unread[path] = str(e)
+                continue
+            self._append_image(paths, pictures, texts, path, picture, self.count)
+        if not pictures:
+            raise StopIteration
+        return paths, pictures, texts
+
+
 class _OurPredictor:
+    """What both families share.
+
+    Attributes:
+        reader: Reads the files of a model that was trained with a ``sar:`` section; ``None`` for Ultralytics' reader.
+        unread: Path -> why the last run could not read a file.
+    """
+
     def __init__(self, *args: Any, **kwargs: Any):
         quiet.no_font_download()
+        self.reader: SarReader | None = None
+        self.unread: dict[str, str] = {}
         super().__init__(*args, **kwargs)
+
+    def setup_source(self, *args: Any, **kwargs: Any) -> None:
+        """Open the source as Ultralytics does, with our reader behind its files."""
+        super().setup_source(*args, **kwargs)
+        self.unread = {}
+        if self.reader is not None and isinstance(self.dataset, LoadImagesAndVideos):
+            self.dataset.__class__ = SarImages  # the same list of files; only the reading differs
+            self.dataset.reader, self.dataset.unread = self.reader, self.unread
 
     def postprocess(self, *args: Any, **kwargs: Any) -> list[Results]:
         """Boxes in original pixels, as our result type."""
         results = super().postprocess(*args, **kwargs)
         for r in results:
             r.__class__ = DetectResults  # same data; only the drawing differs
+            if self.reader is not None and not r.orig_img.any():
+                r.update(boxes=r.boxes.data[:0])  # nothing but nodata: whatever the network says is not about a scene
         return results
 
 

@@ -6,16 +6,19 @@ import contextlib
 import glob
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from ultralytics.data.utils import IMG_FORMATS, VID_FORMATS
 from ultralytics.utils import LOGGER
 
 from rsdet.data.images import SUFFIXES, header_of, no_pixel_limit, problem_of, read_header
+from rsdet.data.sar import SarReader, read_sar_header, sar_problem
 from rsdet.errors import DataError, nearest
 from rsdet.quiet import silent_opencv
 
@@ -36,17 +39,19 @@ class Usable:
     files: list[Path] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
-    def check_read(self, read: set[str]) -> None:
+    def check_read(self, read: set[str], reasons: Mapping[str, str] | None = None) -> None:
         """Add the images whose pixels could not be decoded to ``skipped``.
 
         Args:
             read: Paths of the images that were.
+            reasons: Path -> one line that says why not, where it is known.
 
         Raises:
             DataError: There was none at all.
         """
         lost = [p for p in self.files if str(p.absolute()) not in read]
-        lines = [f"{p} cannot be decoded (damaged or cut short); copy it again" for p in lost]
+        unknown = "cannot be decoded (damaged or cut short); copy it again"
+        lines = [(reasons or {}).get(str(p.absolute()), f"{p} {unknown}").rstrip(".") for p in lost]
         self.skipped += lines
         if lost and len(lost) == len(self.files):
             raise DataError(_first_of(lines))
@@ -79,13 +84,31 @@ def _files(source: str | Path) -> list[Path] | None:
     raise DataError(f"source {text!r} does not exist.{nearest(path.name, beside)} Pass an image, a folder or a glob.")
 
 
-def _problem(path: Path, channels: int) -> str:
+def _problem(path: Path, channels: int, reader: SarReader | None) -> str:
     if path.suffix.lower() in _OTHER_SUFFIXES:
         return "is a video or needs an extra package; pass it by itself"
     name = str(path.absolute())
     if len(name.splitlines()) > 1 or name != name.strip() or any(c == "*" or "\ud800" <= c <= "\udfff" for c in name):
         return "has a name that cannot be listed (a line break, a star or no UTF-8); rename it"
+    if reader is not None:
+        return sar_problem(read_sar_header(path), reader.stretch)
     return problem_of(read_header(path), channels)
+
+
+def _sar_pictures(sources: Sequence[Any], reader: SarReader) -> list[Any]:
+    """Arrays, Pillow images and files of SAR values as the pictures that the model takes; tensors as they are."""
+    pictures = []
+    for i, source in enumerate(sources):
+        name = "the array" + (f" {i}" if len(sources) > 1 else "")
+        if isinstance(source, (str, Path)):
+            pictures.append(reader(source))
+        elif isinstance(source, (np.ndarray, Image.Image)):
+            if (header := header_of(source)) is not None and header.problem:
+                raise DataError(f"{name} {header.problem}.")
+            pictures.append(reader.array(np.asarray(source), name))
+        else:
+            pictures.append(source)
+    return pictures
 
 
 def _check_pictures(sources: Any, channels: int) -> None:
@@ -99,12 +122,14 @@ def _check_pictures(sources: Any, channels: int) -> None:
 
 
 @contextlib.contextmanager
-def usable_source(source: Any, channels: int = 3) -> Iterator[Usable]:
+def usable_source(source: Any, channels: int = 3, reader: SarReader | None = None) -> Iterator[Usable]:
     """Yield a source that Ultralytics can read; it exists as long as the context is open.
 
     Args:
         source: Path, glob, several of them in a list or with commas between them, array, PIL image, URL, ...
         channels: Channels that the model takes.
+        reader: What will read the files, for a model that was trained with a ``sar:`` section; arrays are then values
+            of such files.
 
     Raises:
         DataError: There is no source, it does not exist, or none of its images can be used.
@@ -113,7 +138,11 @@ def usable_source(source: Any, channels: int = 3) -> Iterator[Usable]:
         raise DataError("predict needs source=; pass an image, a folder, a glob, a video or a list of them.")
     listed = isinstance(source, (list, tuple)) and all(isinstance(s, (str, Path)) for s in source)
     if not isinstance(source, (str, Path)) and not listed:
-        _check_pictures(source if isinstance(source, (list, tuple)) else [source], channels)
+        several = isinstance(source, (list, tuple))
+        if reader is not None and not isinstance(source, torch.Tensor):
+            source, several = _sar_pictures(source if several else [source], reader), True
+        unseen = [s for s in (source if several else [source]) if reader is None or isinstance(s, torch.Tensor)]
+        _check_pictures(unseen, channels)
         with silent_opencv():
             yield Usable(source)
         return
@@ -121,6 +150,8 @@ def usable_source(source: Any, channels: int = 3) -> Iterator[Usable]:
     if any(g is None for g in groups):
         if listed and len(source) > 1:
             raise DataError("source lists must hold images only; pass videos and streams one at a time.")
+        if reader is not None:
+            raise DataError(f"source {str(source)!r} is no image file, and the model takes SAR files; pass those.")
         only = str(source[0]) if listed else str(source)
         if os.path.isfile(only) and Path(only).suffix.lower() not in {*_OTHER_SUFFIXES, ".txt", ".csv"}:
             raise DataError(f"source {only!r} is no image and no video; images end in {', '.join(SUFFIXES)}.")
@@ -134,7 +165,7 @@ def usable_source(source: Any, channels: int = 3) -> Iterator[Usable]:
             "itself (a glob such as folder/**/*.jpg looks below it)."
         )
     with no_pixel_limit():
-        problems = {p: _problem(p, channels) for p in files}
+        problems = {p: _problem(p, channels, reader) for p in files}
     skipped = [f"{p} {why}" for p, why in problems.items() if why]
     good = [p for p, why in problems.items() if not why]
     if not good:

@@ -11,7 +11,7 @@ from ultralytics.models.yolo.detect.val import DetectionValidator
 from ultralytics.utils import LOGGER, ops
 
 from rsdet import quiet
-from rsdet.data.images import check_images
+from rsdet.data.groups import image_key, read_groups
 from rsdet.errors import DataError
 from rsdet.metrics.detection_areas import (
     DetectionMetrics,
@@ -20,6 +20,7 @@ from rsdet.metrics.detection_areas import (
     evaluate,
     recall_ceiling,
 )
+from rsdet.tasks.detect.dataset import check_pictures, check_section, our_datasets, val_section
 
 
 def ignore_file(image: Path, folder: str) -> Path | None:
@@ -107,7 +108,9 @@ class _OurVal:
     Attributes:
         protocol: Name of the protocol, or ``None`` for Ultralytics' own numbers only.
         channels: Channels that the model takes, where whoever starts the run knows them.
-        protocol_metrics: Result of the last run under the protocol.
+        sar: How the model's SAR files become pictures, where whoever starts the run knows it.
+        protocol_metrics: Result of the last run under the protocol; ``groups`` of it are those of the data YAML.
+        groups: Groups of images that the data YAML wants measured apart: name to the keys of its images.
         truth: Labels of the last run, in original pixels.
         detections: Detections of the last run, in original pixels.
     """
@@ -120,15 +123,21 @@ class _OurVal:
         self.protocol_metrics: DetectionMetrics | None = None
         self.ceiling: float | None = None
         self.channels: int | None = None
+        self.sar: dict[str, Any] | None = None
         self.num_queries: int | None = None
+        self.groups: dict[str, frozenset[str]] = {}
 
     def build_dataset(self, img_path: str, mode: str = "val", batch: int | None = None) -> Any:
         """Build the stock dataset of a validation by itself, once its classes and its images are known to fit."""
         if not self.args.single_cls:
             check_classes(self.names, self.data["names"])
         check_channels(self.data, self.channels)
-        dataset = super().build_dataset(img_path, mode, batch)
-        check_images(dataset.im_files, channels=self.data["channels"])
+        check_section(self.data)
+        self.groups = read_groups(self.data)
+        self.data["sar"] = val_section(self.sar, self.data)
+        with our_datasets():
+            dataset = super().build_dataset(img_path, mode, batch)
+        check_pictures(dataset, self.data)
         warn_of_left_out(dataset)
         return dataset
 
@@ -164,6 +173,7 @@ class _OurVal:
                 boxes_xyxy=boxes.double().cpu().numpy().reshape(-1, 4),
                 classes=pbatch["cls"].cpu().numpy().astype(int).reshape(-1),
                 ignore_xyxy=ignore,
+                groups=frozenset(g for g, keys in self.groups.items() if image_key(image.name) in keys),
             )
         )
         scaled = self.scale_preds(pred, pbatch)
@@ -183,7 +193,12 @@ class _OurVal:
             return
         if self.protocol != "ultralytics":
             self.protocol_metrics = evaluate(
-                self.truth, self.detections, protocol=self.protocol, max_det=self.max_det_eval, names=self.names
+                self.truth,
+                self.detections,
+                protocol=self.protocol,
+                max_det=self.max_det_eval,
+                by_group=True,
+                names=self.names,
             )
         if self.num_queries:
             self.ceiling = recall_ceiling(self.truth, self.num_queries)
@@ -201,6 +216,22 @@ class _OurVal:
             )
         if self.protocol_metrics is not None:
             self.protocol_metrics.print()
+        if self.groups:
+            self._say_of_groups()
+
+    def _say_of_groups(self) -> None:
+        """Say what the table of the groups does not show: images in none of them, and groups without images."""
+        names = ", ".join(self.groups)
+        if self.protocol_metrics is None:
+            LOGGER.info(f"groups ({names}) are measured under a protocol of rsdet only; give protocol=coco, for one.")
+            return
+        if without := sum(not t.groups for t in self.truth):
+            LOGGER.info(f"{without} of {len(self.truth)} images are in no group and count in the whole only.")
+        for name in [g for g in self.groups if g not in self.protocol_metrics.groups]:
+            LOGGER.warning(
+                f"group {name!r} names none of the {len(self.truth)} images of this split; check its list "
+                f"{self.data['groups'][name]} (one image name a line), or validate the split it is about with split=."
+            )
 
 
 class RTDETRVal(_OurVal, RTDETRValidator):

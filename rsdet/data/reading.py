@@ -1,0 +1,83 @@
+"""The one seam by which Ultralytics gets pixels from us.
+
+Ultralytics reads every training picture with one function, ``imread`` in ``ultralytics.data.base``, which shifts
+16-bit values to 8 bits, and looks at every file with ``check_image`` in ``ultralytics.data.utils``, which takes what
+Pillow cannot name for damaged. Both names are replaced once by functions that ask who is reading: inside
+``with reading(reader):`` it is the reader, for this thread only; everybody else gets the stock functions.
+``tests/test_sar_training.py`` fails by name when a release moves them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import numpy as np
+import ultralytics.data.base
+import ultralytics.data.utils
+
+from rsdet.data.sar.header import read_sar_header
+from rsdet.data.sar.picture import SarReader
+
+_SMALLEST_PX = 10  # Ultralytics leaves smaller images out
+_here = threading.local()
+
+
+@contextmanager
+def reading(reader: SarReader | None) -> Iterator[None]:
+    """Let this thread's reads inside Ultralytics go to ``reader``; ``None`` stands for Ultralytics' own.
+
+    Args:
+        reader: Path -> (H, W, C) uint8.
+    """
+    before = getattr(_here, "reader", None)
+    _here.reader = reader
+    try:
+        yield
+    finally:
+        _here.reader = before
+
+
+def _imread(stock: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(stock)
+    def imread(filename: Any, *args: Any, **kwargs: Any) -> np.ndarray | None:
+        reader = getattr(_here, "reader", None)
+        return stock(filename, *args, **kwargs) if reader is None else reader(filename)
+
+    imread._rsdet = True
+    return imread
+
+
+def _check_image(stock: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(stock)
+    def check_image(im_file: str) -> tuple[str, tuple[int, int]]:
+        reader = getattr(_here, "reader", None)
+        if reader is None:
+            return stock(im_file)
+        header = read_sar_header(im_file)
+        # The caller counts what is raised here as a damaged image and goes on; files that are whole but do not fit the
+        # stretch are left to our own check, which stops.
+        if header.problem:
+            raise ValueError(header.problem)
+        if min(header.height, header.width) < _SMALLEST_PX:
+            raise ValueError(f"image size {(header.height, header.width)} <{_SMALLEST_PX} pixels")
+        return "", (header.height, header.width)
+
+    check_image._rsdet = True
+    return check_image
+
+
+def install() -> None:
+    """Put the asking functions in place of the stock ones; safe to call twice."""
+    for module, name, ours in (
+        (ultralytics.data.base, "imread", _imread),
+        (ultralytics.data.utils, "check_image", _check_image),
+    ):
+        if not getattr(getattr(module, name), "_rsdet", False):
+            setattr(module, name, ours(getattr(module, name)))
+
+
+install()  # a worker process that unpickles one of our datasets has imported this module by then

@@ -1,0 +1,159 @@
+"""What the header of a SAR file says: size, sample type, bands, nodata value. Nothing is decoded.
+
+Pillow names the pixels of most files, but not of the TIFFs that SAR comes in (complex, 64-bit, BigTIFF), so the tags
+of a TIFF are read by themselves.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rsdet.data.images import no_pixel_limit, read_header
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_KINDS = {1: "uint", 2: "int", 3: "float", 4: "uint", 5: "complex_int", 6: "complex"}  # tag 339: SampleFormat
+_MODES = {"I": "int32", "F": "float32"}  # of Pillow; all else has 8 or 16 bits
+_MOST_PAGES = 64
+_DAMAGED = (
+    OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError, MemoryError,
+    struct.error,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SarHeader:
+    """What the header of a SAR file says.
+
+    Attributes:
+        path: The file.
+        width: Pixels; 0 where the file cannot be read.
+        height: Pixels; 0 where the file cannot be read.
+        bands: Samples per pixel.
+        dtype: NumPy's name of the sample type, such as ``uint16`` or ``complex64``; ``complex_int16`` for pairs of
+            16-bit integers.
+        nodata: Value of the GDAL_NODATA tag (42113), or ``None``.
+        masked: A page of the file says which pixels are valid.
+        planar: Bands lie one after the other, which OpenCV takes for interleaved.
+        problem: Why the file cannot be read, or an empty string.
+    """
+
+    path: Path
+    width: int = 0
+    height: int = 0
+    bands: int = 1
+    dtype: str = ""
+    nodata: float | None = None
+    masked: bool = False
+    planar: bool = False
+    problem: str = ""
+
+    @property
+    def is_complex(self) -> bool:
+        """Samples are complex (single look complex data)."""
+        return self.dtype.startswith("complex")
+
+
+def read_sar_header(path: str | Path) -> SarHeader:
+    """Read the header of one file; a file that cannot be read is described, not raised."""
+    path = Path(path)
+    try:
+        with open(path, "rb") as f:
+            magic = f.read(4)
+        if magic in _TIFF:
+            return _read_tiff(path)
+    except _DAMAGED as e:
+        if path.is_file():
+            why = f"tag {e} is missing" if isinstance(e, KeyError) else " ".join(str(e).split())[:80] or "damaged"
+            return SarHeader(path, problem=f"is not a readable TIFF ({why}); copy it again or take it out")
+    with no_pixel_limit():
+        h = read_header(path)
+    if h.problem:
+        return SarHeader(path, problem=h.problem)
+    dtype = _MODES.get(h.mode, "uint16" if h.deep else "uint8")
+    problem = "is turned by an EXIF orientation; save it upright" if _is_turned(path) else ""
+    return SarHeader(path, h.width, h.height, h.channels, dtype, problem=problem)
+
+
+def _read_tiff(path: Path) -> SarHeader:
+    pages, masked = [], False
+    for tags in _directories(path):
+        kind = int(tags.get(254, 0))  # NewSubfileType: bit 0 an overview, bit 2 a mask
+        masked = masked or bool(kind & 4 and not kind & 1)
+        if not kind & 5:
+            pages.append(tags)
+    if not pages:
+        return SarHeader(path, problem="is a TIFF without a picture; copy it again or take it out")
+    tags = pages[0]
+    bits, kinds = _many(tags.get(258, 1)), _many(tags.get(339, 1))
+    width, height, bands = int(tags[256]), int(tags[257]), int(tags.get(277, len(bits)))
+    planar = bands > 1 and int(tags.get(284, 1)) == 2
+    found = dict(path=path, width=width, height=height, bands=bands, masked=masked, planar=planar)
+    if len(pages) > 1:
+        return SarHeader(**found, problem=f"has {len(pages)} pages; save each as a file of its own")
+    if width < 1 or height < 1:
+        return SarHeader(**found, problem=f"has no pixels ({width}x{height}); copy it again")
+    if len({*bits}) > 1 or len({*kinds}) > 1 or kinds[0] not in _KINDS:
+        return SarHeader(**found, problem="has bands of different types; save one band per file")
+    if tags.get(262) == 0:  # PhotometricInterpretation
+        return SarHeader(**found, problem="says that white is zero; save it with black as zero")
+    if tags.get(262) == 3:
+        return SarHeader(**found, problem="holds the colours of a palette; save it in gray")
+    if int(tags.get(274, 1)) != 1:
+        return SarHeader(**found, problem="is turned by an orientation tag; save it upright")
+    if _is_cut(tags, path.stat().st_size):
+        return SarHeader(**found, problem="is cut short (rows beyond the end of the file); copy it again")
+    nodata = tags.get(42113)
+    try:
+        nodata = None if nodata is None else float(str(nodata).strip("\0 "))
+    except ValueError:
+        return SarHeader(**found, problem=f"has a nodata tag that is no number ({nodata!r}); mend it with gdal_edit")
+    return SarHeader(**found, dtype=_name(_KINDS[kinds[0]], bits[0]), nodata=nodata)
+
+
+def _directories(path: Path) -> list[Any]:
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    found, seen = [], set()
+    with open(path, "rb") as f:
+        head = f.read(8)
+        head += f.read(8) if head[2] == 43 or head[3] == 43 else b""  # BigTIFF
+        directory = ImageFileDirectory_v2(head)
+        place = directory.next
+        while place and place not in seen and len(found) < _MOST_PAGES:
+            seen.add(place)
+            f.seek(place)
+            directory = ImageFileDirectory_v2(head)
+            directory.load(f)
+            found.append(directory)
+            place = directory.next
+    return found
+
+
+def _many(value: Any) -> tuple[int, ...]:
+    return tuple(int(v) for v in value) if isinstance(value, tuple) else (int(value),)
+
+
+def _name(kind: str, bits: int) -> str:
+    if kind == "complex_int":
+        return f"complex_int{bits // 2}"
+    if kind == "uint" and bits not in (8, 16, 32, 64):  # decoders widen what is packed
+        return "uint8" if bits < 8 else "uint16"
+    return f"{kind}{bits}"
+
+
+def _is_cut(tags: Any, size: int) -> bool:
+    for offsets, lengths in ((273, 279), (324, 325)):  # strips, tiles
+        if offsets in tags and lengths in tags:
+            starts, counts = _many(tags[offsets]), _many(tags[lengths])
+            return len(starts) != len(counts) or any(a + b > size for a, b in zip(starts, counts, strict=True))
+    return False
+
+
+def _is_turned(path: Path) -> bool:
+    from PIL import Image
+
+    with no_pixel_limit(), Image.open(path) as im:  # others would have to be decoded to know
+        return im.format in ("JPEG", "MPO") and im.getexif().get(274, 1) not in (0, 1)

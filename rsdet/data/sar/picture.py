@@ -1,0 +1,85 @@
+"""From a SAR file, or an array of its values, to the 8-bit picture that a network and a person see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsdet.data.sar.check import sar_problem, type_problem
+from rsdet.data.sar.header import read_sar_header
+from rsdet.data.sar.reader import MAX_PIXELS, SarImage, read_sar, to_image
+from rsdet.data.sar.stretch import Stretch
+from rsdet.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class SarReader:
+    """Reads pictures with one stretch. It holds no state, so it can be sent to workers.
+
+    Attributes:
+        stretch: The rule.
+        channels: 3 to repeat the gray picture three times, 1 to leave it.
+
+    Raises:
+        ConfigError: Another number of channels.
+    """
+
+    stretch: Stretch
+    channels: int = 3
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise ConfigError(
+                f"channels: {self.channels}, and a SAR picture has one; say channels: 1, or leave it out for 3 equal."
+            )
+
+    @classmethod
+    def of(cls, section: dict[str, Any] | None, channels: int = 3) -> SarReader | None:
+        """Return the reader of a ``sar:`` section; None where there is none."""
+        return None if section is None else cls(Stretch.from_dict(section), channels)
+
+    def __call__(self, path: str | Path) -> np.ndarray:
+        """Read one file.
+
+        Returns:
+            (H, W, C) uint8 with ``channels`` equal channels.
+
+        Raises:
+            DataError: The file cannot be read, or does not fit the stretch.
+        """
+        if problem := sar_problem(read_sar_header(path), self.stretch):
+            raise DataError(f"{path} {problem}.")
+        return self._picture(read_sar(path, self.stretch.quantity, self.stretch.nodata), str(path))
+
+    def array(self, values: np.ndarray, name: str = "the array") -> np.ndarray:
+        """Turn the values of a file, held in memory, into its picture.
+
+        Args:
+            values: (H, W), (H, W, 1) or (H, W, C) with equal bands, in the units and the sample type of the files.
+            name: Who it is, for messages.
+
+        Returns:
+            (H, W, C) uint8 with ``channels`` equal channels.
+
+        Raises:
+            DataError: The array does not fit the stretch.
+        """
+        if problem := self.array_problem(values):
+            raise DataError(f"{name} {problem}.")
+        image = to_image(values, str(values.dtype), [self.stretch.nodata], name=name)
+        return self._picture(image, name)
+
+    def array_problem(self, values: np.ndarray) -> str:
+        """Say in a few words why an array cannot be taken; an empty string where it can."""
+        if values.ndim not in (2, 3) or not values.size:
+            return f"has the shape {values.shape}; it must be (H, W) or (H, W, C)"
+        if values.shape[0] * values.shape[1] > MAX_PIXELS:
+            return f"has {values.shape[1]}x{values.shape[0]} pixels, more than {MAX_PIXELS}; cut it into tiles"
+        return type_problem(str(values.dtype), self.stretch)
+
+    def _picture(self, image: SarImage, name: str) -> np.ndarray:
+        gray = self.stretch.apply(image.values, image.valid, name)[..., None]
+        return gray if self.channels == 1 else np.repeat(gray, 3, axis=2)

@@ -1,0 +1,97 @@
+"""The ``sar:`` section of a data YAML: its keys and their types. What the values mean is said in ``stretch``.
+
+```yaml
+sar:
+  quantity: amplitude      # amplitude | intensity | complex (its magnitude is taken)
+  scale: linear            # linear | db: what the numbers in the files are
+  nodata: 0                # value that means "no data", besides NaN and the nodata tag of a file
+  stretch:                 # or `stretch: none`: 8-bit values are taken as they are
+    domain: db             # db | linear: where low and high are cut
+    method: percentile     # percentile | sigma | range
+    low: 1.0               # percentile; standard deviations below the mean; or the value itself
+    high: 99.5
+    per_image: false
+```
+
+Training adds ``stretch: range: [low, high]`` and ``dtype:``, what it measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from rsdet.errors import ConfigError, nearest
+
+TOP = ("quantity", "scale", "nodata", "stretch", "dtype")
+INNER = ("domain", "method", "low", "high", "per_image", "range")
+_CUTS = {"percentile": (1.0, 99.5), "sigma": (2.0, 4.0)}  # where nothing is said; range has no default
+
+
+def read_section(section: Any, where: str) -> dict[str, Any]:
+    """Return the arguments of :class:`rsdet.data.sar.stretch.Stretch` that a section stands for.
+
+    Args:
+        section: What stands in the YAML.
+        where: Where it stands, for messages.
+
+    Raises:
+        ConfigError: No mapping, an unknown key, or a value of a wrong type.
+    """
+    top = _mapping(section, where, TOP)
+    inner = top.get("stretch", {})
+    common = {
+        "quantity": _text(top, "quantity", "amplitude", where),
+        "scale": _text(top, "scale", "linear", where),
+        "nodata": _number(top, "nodata", None, where),
+        "dtype": _text(top, "dtype", None, where),
+    }
+    if inner is None or (isinstance(inner, str) and inner.lower() == "none"):
+        return {**common, "method": "none"}
+    where = f"{where} stretch:"
+    inner = _mapping(inner, where, INNER)
+    method = _text(inner, "method", "percentile", where)
+    low, high = _CUTS.get(method, (None, None))
+    low, high = _number(inner, "low", low, where), _number(inner, "high", high, where)
+    if method == "range" and (low is None or high is None):
+        raise ConfigError(f"{where} method range needs low: and high:, the values that become black and white.")
+    per_image = inner.get("per_image", False)
+    if not isinstance(per_image, bool):
+        raise ConfigError(f"{where} per_image: {per_image!r} must be true or false.")
+    limits = inner.get("range")
+    if limits is not None:
+        if not isinstance(limits, (list, tuple)) or len(limits) != 2:
+            raise ConfigError(f"{where} range: {limits!r} must be [low, high]; leave it out, it is measured.")
+        limits = tuple(_number({"range": v}, "range", None, where) for v in limits)
+    found = {"domain": _text(inner, "domain", "db", where), "method": method, "per_image": per_image, "range": limits}
+    return {**common, **found, **{k: v for k, v in (("low", low), ("high", high)) if v is not None}}
+
+
+def _mapping(value: Any, where: str, known: tuple[str, ...]) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where} must be a mapping with {', '.join(known)}, received {value!r}.")
+    for key in value:
+        if key not in known:
+            raise ConfigError(f"{where} does not know {key!r}.{nearest(str(key), known)} It takes {', '.join(known)}.")
+    return value
+
+
+def _text(section: Mapping[str, Any], key: str, default: str | None, where: str) -> Any:
+    value = section.get(key, default)
+    if value is not default and not isinstance(value, str):
+        raise ConfigError(f"{where} {key}: {value!r} must be text, such as {default or 'uint16'}.")
+    return value
+
+
+def _number(section: Mapping[str, Any], key: str, default: float | None, where: str) -> float | None:
+    value = section.get(key, default)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigError(f"{where} {key}: {value!r} must be a number.")
+    if key == "nodata":
+        return None if math.isnan(value) else float(value)  # NaN is no data anyway
+    if not math.isfinite(value):
+        raise ConfigError(f"{where} {key}: {value!r} must be finite.")
+    return float(value)

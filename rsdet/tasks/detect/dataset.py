@@ -1,0 +1,211 @@
+"""Ultralytics' datasets with our reader behind them, for data with a ``sar:`` section, and our augmentations for any.
+
+Nothing of Ultralytics is copied: its builders make the dataset, and find our classes under the names of theirs while
+they do (as the model parser does in ``rsdet.registry``). Without a ``sar:`` section, ``speckle`` and ``rot90`` our
+classes do exactly what theirs do.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import ultralytics.data.build
+import ultralytics.models.rtdetr.train
+import ultralytics.models.rtdetr.val
+from ultralytics.data.base import BaseDataset
+from ultralytics.data.dataset import YOLODataset
+from ultralytics.data.utils import get_split_fraction
+from ultralytics.models.rtdetr.val import RTDETRDataset
+from ultralytics.utils import LOGGER, RANK
+
+from rsdet.data.images import check_images
+from rsdet.data.reading import reading
+from rsdet.data.sar import SarReader, Stretch, check_sar_images, measure
+from rsdet.data.sar.augment import with_sar_transforms
+from rsdet.data.sar.check import same_type
+from rsdet.errors import DataError, RSDetError
+
+_swap = threading.RLock()
+
+
+class _OurDataset:
+    """What both families share.
+
+    Attributes:
+        reader: Reads the pictures of data with a ``sar:`` section, else ``None``.
+    """
+
+    def __init__(self, *args: Any, data: dict[str, Any], **kwargs: Any):
+        self.reader = SarReader.of(data.get("sar"), data.get("channels", 3))
+        super().__init__(*args, data=data, **kwargs)
+
+    @property
+    def npy_files(self) -> list[Path]:
+        """Files of ``cache='disk'``. Ultralytics also reads those that an earlier run left behind."""
+        return self._npy_files
+
+    @npy_files.setter
+    def npy_files(self, files: list[Path]) -> None:
+        # A picture made with another stretch, or with none, is another picture: its cache has another name.
+        key = f".sar-{self.reader.stretch.key}.npy" if self.reader else ".npy"
+        self._npy_files = [f.with_name(f.stem + key) for f in files]
+
+    def get_cache_hash(self) -> str:
+        """Ultralytics' hash of the label cache; what another reader found unreadable must be looked at again."""
+        return super().get_cache_hash() + ("-sar" if self.reader else "")
+
+    def verify_args(self) -> tuple[Any, Any]:
+        """Ultralytics' check of one image and its labels, with our reader in charge of the image."""
+        verify, each = super().verify_args()
+
+        def ours(args: Any) -> Any:
+            with reading(self.reader):
+                return verify(args)
+
+        return ours, each
+
+    def load_image(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
+        """Ultralytics' loading, resizing and caching of one picture, read by our reader."""
+        with reading(self.reader):
+            return super().load_image(*args, **kwargs)
+
+    def cache_images_to_disk(self, i: int) -> None:
+        """Write the picture that our reader makes."""
+        with reading(self.reader):
+            super().cache_images_to_disk(i)
+
+    def check_cache_disk(self, *args: Any, **kwargs: Any) -> bool:
+        """Measure the pictures that our reader makes."""
+        with reading(self.reader):
+            return super().check_cache_disk(*args, **kwargs)
+
+    def build_transforms(self, hyp: Any) -> Any:
+        """Ultralytics' augmentations, with what ``speckle`` and ``rot90`` ask for."""
+        if self.augment:
+            hyp = with_sar_transforms(hyp, self.reader.stretch if self.reader else None, rect=self.rect)
+        return super().build_transforms(hyp)
+
+
+class OurYOLODataset(_OurDataset, YOLODataset):
+    """Dataset of the YOLO family."""
+
+
+class OurRTDETRDataset(_OurDataset, RTDETRDataset):
+    """Dataset of the RT-DETR family."""
+
+
+@contextmanager
+def our_datasets() -> Iterator[None]:
+    """Let Ultralytics' builders make our datasets; the names are process-wide, so one thread builds at a time."""
+    rtdetr = ultralytics.models.rtdetr
+    places = [
+        (ultralytics.data.build, "YOLODataset", OurYOLODataset),
+        (rtdetr.val, "RTDETRDataset", OurRTDETRDataset),
+        (rtdetr.train, "RTDETRDataset", OurRTDETRDataset),
+    ]
+    with _swap:
+        before = [getattr(module, name) for module, name, _ in places]
+        for module, name, ours in places:
+            setattr(module, name, ours)
+        try:
+            yield
+        finally:
+            for (module, name, _), stock in zip(places, before, strict=True):
+                setattr(module, name, stock)
+
+
+def check_pictures(dataset: Any, data: dict[str, Any]) -> None:
+    """Look at the header of every image of a dataset once.
+
+    Raises:
+        DataError: At least one cannot be used.
+        RSDetError: Data with a ``sar:`` section and a dataset that does not read it.
+    """
+    if data.get("sar") is None:
+        check_images(dataset.im_files, channels=data["channels"])
+        return
+    if not isinstance(dataset, _OurDataset):
+        raise RSDetError(
+            f"{type(dataset).__name__} does not read SAR data, this release of Ultralytics builds it in a new way; "
+            "install the release that rsdet asks for."
+        )
+    check_sar_images(dataset.im_files, dataset.reader.stretch)
+
+
+def check_section(data: dict[str, Any]) -> None:
+    """Make sure that the ``sar:`` section of a data YAML, where there is one, can be worked with.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    SarReader.of(data.get("sar"), data.get("channels", 3))
+
+
+def train_section(data: dict[str, Any], fraction: float | int = 1.0) -> dict[str, Any] | None:
+    """Return the ``sar:`` section that a training works with, its stretch measured on the training images.
+
+    Args:
+        data: Checked data YAML.
+        fraction: Share of the training images that is used, as Ultralytics takes it.
+
+    Raises:
+        ConfigError: The section is wrong.
+        DataError: The images do not fit it, or each other.
+    """
+    if data.get("sar") is None:
+        return None
+    wanted = Stretch.from_dict(data["sar"])
+    listing = SimpleNamespace(prefix="", fraction=get_split_fraction(fraction, "train"))
+    found = measure(BaseDataset.get_img_files(listing, data["train"]), wanted)
+    if RANK in {-1, 0}:
+        what = f", measured on {found.pixels} pixels of {found.images} training images" if found.images else ""
+        LOGGER.info(f"SAR input: {found.stretch.describe()}{what}.")
+    return found.stretch.to_dict()
+
+
+def val_section(stored: dict[str, Any] | None, data: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the ``sar:`` section to validate weights with, or to resume their training: theirs.
+
+    Args:
+        stored: Section of the weights.
+        data: Checked data YAML.
+
+    Raises:
+        DataError: The data says otherwise, or needs a stretch that the weights do not have.
+    """
+    if stored is not None:
+        check_same(stored, data.get("sar"))
+        return stored
+    if data.get("sar") is None:
+        return None
+    wanted = Stretch.from_dict(data["sar"])
+    if not wanted.as_is:
+        raise DataError(
+            "the data has a sar: section with a stretch and the weights have none (they were trained on 8-bit "
+            "pictures); train on this data first."
+        )
+    return wanted.to_dict()
+
+
+def check_same(stored: dict[str, Any], section: Any) -> None:
+    """Make sure that the ``sar:`` section of data says what the weights were trained on.
+
+    Raises:
+        DataError: Another quantity, scale or sample type.
+    """
+    if section is None:
+        return
+    ours, theirs = Stretch.from_dict(stored), Stretch.from_dict(section)
+    for key in ("quantity", "scale", "dtype"):
+        a, b = getattr(ours, key), getattr(theirs, key)
+        if b is not None and not same_type(a, b):
+            raise DataError(
+                f"the data has sar: {key}: {b}, the weights were trained on {key}: {a}; mend the data YAML, or train "
+                "on this data first."
+            )
