@@ -27,6 +27,7 @@ usage: rsdet MODE key=value ... [--debug]
              rsdet train model=sar-ship.yaml data=hrsid.yaml
   val        rsdet val model=best.pt data=visdrone.yaml protocol=visdrone
   predict    rsdet predict model=best.pt source=images/ save_coco=True
+             rsdet predict model=cfar source=sar/
   export     rsdet export model=best.pt format=onnx
   benchmark  rsdet benchmark model=best.pt formats=pytorch,onnx data=visdrone.yaml
   info       rsdet info model=vmc-detr.yaml scale=n detailed=True

@@ -39,7 +39,7 @@ class ShuffleAttention(nn.Module):
             raise ValueError(f"ShuffleAttention takes an even number of channels and groups >= 1, got {c1}, {groups}")
         while c1 % (2 * groups):
             groups //= 2
-        self.groups, d = groups, c1 // (2 * groups)
+        self.c, self.groups, d = c1, groups, c1 // (2 * groups)
         self.channel_weight = nn.Parameter(torch.zeros(d))  # w1; zeros and ones at the start, as SA-Net's
         self.channel_bias = nn.Parameter(torch.ones(d))  # b1
         self.spatial_weight = nn.Parameter(torch.zeros(d))  # w2
@@ -50,8 +50,8 @@ class ShuffleAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scale and shuffle (B, C, H, W)."""
-        b, c, h, w = x.shape
-        halves = x.view(b, self.groups, 2, -1, h, w)
+        (b, _, h, w), c, d = x.shape, self.c, len(self.channel_weight)  # numbers of the layer stay known in a free graph
+        halves = x.view(b, self.groups, 2, d, h, w)
         a, s = (halves[:, :, i].reshape(b, c // 2, h, w) for i in (0, 1))
 
         def each(p: torch.Tensor) -> torch.Tensor:
@@ -60,7 +60,7 @@ class ShuffleAttention(nn.Module):
         a = a * torch.sigmoid(each(self.channel_weight) * a.mean((2, 3), keepdim=True) + each(self.channel_bias))
         norm = self._norm(s, each(self.norm_weight), each(self.norm_bias))
         s = s * torch.sigmoid(each(self.spatial_weight) * norm + each(self.spatial_bias))
-        halves = torch.stack([t.view(b, self.groups, -1, h, w) for t in (a, s)], 2).reshape(b, 2, c // 2, h, w)
+        halves = torch.stack([t.view(b, self.groups, d, h, w) for t in (a, s)], 2).reshape(b, 2, c // 2, h, w)
         return halves.transpose(1, 2).reshape(b, c, h, w)
 
     def _norm(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
