@@ -1,11 +1,13 @@
-"""What a benchmark hands back and writes: a row per artifact, a table, a CSV and a JSON with every sample."""
+"""What a benchmark hands back and writes: a row per artifact, tables, a CSV, a JSON with every sample and a page."""
 
 from __future__ import annotations
 
 import csv
 import json
+import math
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
@@ -13,6 +15,9 @@ from typing import Any
 from rsdet.deploy.complexity import Complexity
 from rsdet.deploy.memory import UNKNOWN
 from rsdet.deploy.timing import Timings
+from rsdet.errors import DataError
+
+PASSES = {"network": "network alone", "end_to_end": "image files to boxes"}
 
 
 @dataclass
@@ -36,6 +41,7 @@ class BenchmarkRow:
         accuracy: Metric to value, measured with this artifact; the key begins with the protocol.
         best_images_per_s: Highest rate over all batch sizes, network alone.
         best_batch: Batch size of that rate.
+        energy: See :meth:`rsdet.deploy.energy.Energy.as_dict`; None when it was not tried.
     """
 
     model: str
@@ -54,6 +60,7 @@ class BenchmarkRow:
     accuracy: dict[str, float] | None = None
     best_images_per_s: float = 0.0
     best_batch: int = 1
+    energy: dict[str, Any] | None = None
 
     @property
     def images_per_s(self) -> float:
@@ -73,8 +80,9 @@ class BenchmarkRow:
             "gflops_true": round(cost.gflops_true, 2) if cost else UNKNOWN,
         }
         for name, t in (("network", self.network), ("end_to_end", self.end_to_end)):
-            for key in ("median_ms", "p95_ms", "p99_ms", "n"):
+            for key in ("median_ms", "p90_ms", "p95_ms", "p99_ms", "n", "warmup_runs"):
                 row[f"{name}_{key}"] = round(t.to_dict(raw=False)[key], 3)
+            row[f"{name}_warmup_settled"] = t.warmup_stable
         return {
             **row,
             "ratio_network": round(self.ratio_network, 4),
@@ -86,7 +94,7 @@ class BenchmarkRow:
             "size_mb": UNKNOWN if self.size_mb is None else round(self.size_mb, 2),
             "host_memory_mib": self.memory["host_mib"],
             "device_memory_mib": self.memory["device_mib"],
-            "energy_mj_per_image": UNKNOWN,
+            "energy_mj_per_image": (self.energy or {}).get("mj_per_image", UNKNOWN),
             **{k: round(v, 5) for k, v in (self.accuracy or {}).items()},
             "parity": self.parity,
         }
@@ -101,19 +109,32 @@ class BenchmarkResult:
         hardware: See :func:`rsdet.deploy.hardware.describe`.
         command: The command line, folders left out.
         notes: What could not be measured, and why.
+        settings: How it was measured, such as ``precision``, ``rest_before_run_s``, ``rest_between_passes_s``,
+            ``warmup_s``, ``rounds``, ``data``.
+        watch: Pass (``"network"``, ``"end_to_end"``) to the summary of :class:`rsdet.deploy.watch.Watcher`.
+        layers: Model to its rows with ``index``, ``type``, ``median_ms``, ``share``, ``gflops``; slowest first.
+        pictures: Sample detections for the page: caption to an image file or an array in BGR. Not in the JSON.
         csv: The summary on disk; None when nothing was written.
         json: The raw samples on disk; None when nothing was written.
+        html: The page on disk; None when nothing was written.
     """
 
     rows: list[BenchmarkRow]
     hardware: dict[str, Any]
     command: str
     notes: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    watch: dict[str, dict[str, Any]] = field(default_factory=dict)
+    layers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    pictures: dict[str, Any] = field(default_factory=dict)
     csv: Path | None = None
     json: Path | None = None
+    html: Path | None = None
 
     def save(self, folder: str | Path, stem: str) -> None:
-        """Write ``<stem>.csv`` and ``<stem>.json`` into a folder; an earlier run's files are replaced."""
+        """Write ``<stem>.csv``, ``.json`` and ``.html`` into a folder; an earlier run's files are replaced."""
+        from rsdet.deploy.report_html import write_html
+
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.csv, self.json = folder / f"{stem}.csv", folder / f"{stem}.json"
@@ -123,46 +144,61 @@ class BenchmarkResult:
             writer = csv.DictWriter(f, columns, restval="")
             writer.writeheader()
             writer.writerows(summaries)
-        record = {
+        record = self.record()
+        self.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        self.html = write_html(record, folder / f"{stem}.html", pictures=self.pictures)
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as plain values: what the JSON holds."""
+        return {
             "command": self.command,
             "hardware": self.hardware,
             "percentiles": "nearest rank; all samples kept",
+            "settings": self.settings,
             "notes": self.notes,
+            "watch": self.watch,
+            "layers": self.layers,
             "rows": [
                 {
-                    **s,
+                    **r.summary(),
                     "memory": r.memory,
+                    "energy": r.energy,
+                    "accuracy": r.accuracy,
                     "network": r.network.to_dict(),
                     "end_to_end": r.end_to_end.to_dict(),
                 }
-                for r, s in zip(self.rows, summaries, strict=True)
+                for r in self.rows
             ],
         }
-        self.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
 
     def tables(self) -> list[Any]:
-        """Return ``rich`` tables that fit a terminal: speed, cost, and accuracy where it was measured."""
+        """Return ``rich`` tables that fit a terminal: speed of each pass, cost, and accuracy where it was measured."""
         from rich.table import Table
 
         hw = self.hardware
         where = hw["gpu"] or f"{hw['cpu']}, {hw['threads']} threads"
-        heads = ("ms per run: median / p95 / p99", "ratio", "file to boxes", "ratio", "img/s")
-        speed = _grid(Table, f"speed on {where}, ratios to {self.rows[0].reference}", "artifact", *heads)
-        cost = _grid(Table, "cost", "artifact", "M params", "GFLOPs legacy / true", "MB", "peak MiB")
+        heads = ("median", "p90", "p95", "p99", f"ratio to {self.rows[0].reference}", "img/s")
+        speeds = [_grid(Table, f"{title}: ms per run on {where}", "artifact", *heads) for title in PASSES.values()]
+        cost = _grid(Table, "cost", "artifact", "M params", "GFLOPs legacy / true", "MB", "peak MiB", "mJ / image")
         for r in self.rows:
             name, s = f"{r.model} {r.format}" + (f" b{r.batch}" if r.batch > 1 else ""), r.summary()
-            speed.add_row(
-                name,
-                _times(r.network),
-                f"{r.ratio_network:.2f}",
-                _times(r.end_to_end),
-                f"{r.ratio_end_to_end:.2f}",
-                f"{r.images_per_s:.1f}",
-            )
+            for table, t, ratio in zip(
+                speeds, (r.network, r.end_to_end), (r.ratio_network, r.ratio_end_to_end), strict=True
+            ):
+                times = (f"{ms:.1f}" for ms in (t.median_ms, t.p90, t.p95, t.p99))
+                table.add_row(name, *times, f"{ratio:.2f}", f"{1e3 * r.batch / t.median_ms:.1f}")
             flops = f"{r.cost.gflops_legacy:.3g} / {r.cost.gflops_true:.3g}" if r.cost else UNKNOWN
             memory = r.memory["device_mib"] if hw["gpu"] else r.memory["host_mib"]
-            cost.add_row(name, str(s["params_m"]), flops, "-" if r.size_mb is None else f"{r.size_mb:.1f}", str(memory))
-        tables = [speed, cost]
+            energy = s["energy_mj_per_image"]
+            cost.add_row(
+                name,
+                str(s["params_m"]),
+                flops,
+                "-" if r.size_mb is None else f"{r.size_mb:.1f}",
+                str(memory),
+                "-" if energy == UNKNOWN else f"{energy:.1f}",
+            )
+        tables = [*speeds, cost]
         metrics = list(dict.fromkeys(k for r in self.rows for k in r.accuracy or {}))
         if metrics:
             accuracy = _grid(Table, "accuracy of the artifacts that were timed", "artifact", *metrics)
@@ -182,9 +218,14 @@ class BenchmarkResult:
             console.print(table)
         for note in self.notes:
             console.print(note, markup=False)
-        console.print(f"energy per image: {UNKNOWN}", markup=False)
+        for line in self.how():
+            console.print(line, markup=False)
         if self.csv:
-            console.print(f"results: {self.csv} and {self.json}", markup=False)
+            console.print(f"results: {self.csv}, {self.json.name} and {self.html.name}", markup=False)
+
+    def how(self) -> list[str]:
+        """Say in a few lines how it was measured: warm-up, rests, clocks, energy."""
+        return how_measured(self.record())
 
 
 def _grid(kind: Any, title: str, first: str, *heads: str) -> Any:
@@ -193,10 +234,6 @@ def _grid(kind: Any, title: str, first: str, *heads: str) -> Any:
     for head in heads:
         table.add_column(head, justify="right")
     return table
-
-
-def _times(t: Timings) -> str:
-    return f"{t.median_ms:.1f} / {t.p95:.1f} / {t.p99:.1f}"
 
 
 def shown_command(argv: Sequence[str]) -> str:
@@ -208,3 +245,72 @@ def shown_command(argv: Sequence[str]) -> str:
 
     first, *rest = argv or [""]
     return shlex.join([PurePath(first).name, *map(bare, rest)])
+
+
+def how_measured(record: Mapping[str, Any]) -> list[str]:
+    """Say in a few lines how a record was measured: warm-up and rests, clocks and throttling, energy.
+
+    Args:
+        record: What :meth:`BenchmarkResult.record` returns or a JSON file holds.
+    """
+    from rsdet.deploy.watch import watch_line
+
+    settings, lines = record.get("settings") or {}, []
+    timings = [r[k] for r in record["rows"] for k in PASSES]
+    runs = [t.get("warmup_runs", 0) for t in timings]
+    settled = sum(bool(t.get("warmup_stable")) for t in timings)
+    rests = [f"{settings[key]:g} s {words}" for key, words in _RESTS.items() if settings.get(key) is not None]
+    lines.append(
+        f"warm-up: {min(runs)} to {max(runs)} runs each, durations had settled in {settled} of {len(timings)} cases"
+        + (f"; rest: {', '.join(rests)}" if rests else "")
+    )
+    for name, summary in (record.get("watch") or {}).items():
+        lines.append(f"{PASSES.get(name, name)}: {watch_line(summary)}")
+    energies = [e for r in record["rows"] if (e := r.get("energy"))]
+    meters = dict.fromkeys(e["meter"] for e in energies if e["mj_per_image"] != UNKNOWN)
+    reasons = dict.fromkeys(e["why_not"] for e in energies if e["mj_per_image"] == UNKNOWN and e["why_not"])
+    lines += [f"energy per image: by {meter}, idle power included" for meter in meters]
+    lines += [f"energy per image: {UNKNOWN} ({why})" for why in reasons]
+    if not meters and not reasons:
+        lines.append(f"energy per image: {UNKNOWN}")
+    return lines
+
+
+_RESTS = {"rest_before_run_s": "before each run", "rest_between_passes_s": "between passes"}
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Read the JSON of a benchmark.
+
+    Returns:
+        The record; every row has its name and the raw samples of both passes.
+
+    Raises:
+        DataError: The file is missing or is none that a benchmark wrote.
+    """
+    path = Path(path)
+    wanted = "expected the JSON that `rsdet benchmark ... out=FOLDER` writes; pass that file"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise DataError(f"{path} cannot be read ({e.strerror or e}); {wanted}.") from e
+    except (UnicodeDecodeError, json.JSONDecodeError) as e:
+        raise DataError(f"{path} is not JSON ({e}); {wanted}.") from e
+    rows = record.get("rows") if isinstance(record, dict) else None
+    if not isinstance(rows, list) or not rows or not isinstance(record.get("hardware"), dict):
+        raise DataError(f"{path} holds no rows and hardware of a benchmark; {wanted}.")
+    for i, row in enumerate(rows):
+        missing = [
+            k for k in ("model", "format", "imgsz", "batch", *PASSES) if not isinstance(row, dict) or k not in row
+        ]
+        if missing:
+            raise DataError(f"{path}: row {i} has no {missing[0]}; {wanted}.")
+        for name in PASSES:
+            samples = row[name].get("samples_ms") if isinstance(row[name], dict) else None
+            numbers = isinstance(samples, list) and all(type(s) in (int, float) for s in samples)
+            if not numbers or not samples or not all(0 < s < math.inf for s in samples):
+                raise DataError(f"{path}: {name} of row {i} has no list of positive samples_ms; {wanted}.")
+        if "accuracy" not in row:  # written before it had a place of its own: "coco AP" beside the other columns
+            metrics = {k: v for k, v in row.items() if re.fullmatch(r"\w+ AP\S*", k) and isinstance(v, (int, float))}
+            row["accuracy"] = metrics or None
+    return record

@@ -39,7 +39,7 @@ class ShuffleAttention(nn.Module):
             raise ValueError(f"ShuffleAttention takes an even number of channels and groups >= 1, got {c1}, {groups}")
         while c1 % (2 * groups):
             groups //= 2
-        self.c, self.groups, d = c1, groups, c1 // (2 * groups)
+        self.groups, d = groups, c1 // (2 * groups)
         self.channel_weight = nn.Parameter(torch.zeros(d))  # w1; zeros and ones at the start, as SA-Net's
         self.channel_bias = nn.Parameter(torch.ones(d))  # b1
         self.spatial_weight = nn.Parameter(torch.zeros(d))  # w2
@@ -50,7 +50,9 @@ class ShuffleAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scale and shuffle (B, C, H, W)."""
-        (b, _, h, w), c, d = x.shape, self.c, len(self.channel_weight)  # numbers of the layer stay known in a free graph
+        b, _, h, w = x.shape
+        d = len(self.channel_weight)
+        c = 2 * d * self.groups  # a number, not a size of the map: the channels stay known in a graph of free size
         halves = x.view(b, self.groups, 2, d, h, w)
         a, s = (halves[:, :, i].reshape(b, c // 2, h, w) for i in (0, 1))
 
