@@ -29,7 +29,9 @@ usage: rsdet MODE key=value ... [--debug]
   predict    rsdet predict model=best.pt source=images/ save_coco=True
              rsdet predict model=cfar source=sar/
   export     rsdet export model=best.pt format=onnx
-  benchmark  rsdet benchmark model=best.pt formats=pytorch,onnx data=visdrone.yaml
+  benchmark  rsdet benchmark model=best.pt formats=pytorch,onnx data=visdrone.yaml out=speed
+             rsdet benchmark suite=speed          (also paper-vmc, paper-sar)
+  compare    rsdet compare a.json b.json          (two benchmark runs, with the spread)
   info       rsdet info model=vmc-detr.yaml scale=n detailed=True
   convert    rsdet convert source=VisDrone2019/ format=visdrone out=visdrone-yolo
   demo       rsdet demo
@@ -56,7 +58,7 @@ keys of Ultralytics (epochs, imgsz, batch, device, conf, ...) work as they do th
 """
 
 _WORDS = {"true": True, "false": False, "none": None, "null": None}
-_TEXT = {"model", "data", "source", "project", "name", "out"}  # never numbers: name=007, name=2024_01, project=1e5
+_TEXT = {"model", "data", "source", "project", "name", "out", "a", "b", "weights"}  # never numbers: name=007, name=2024_01, project=1e5
 
 
 def parse_value(text: str, key: str = "") -> Any:
@@ -139,7 +141,17 @@ def _val(args: dict[str, Any]) -> None:
 
 def _predict(args: dict[str, Any]) -> None:
     from rsdet.errors import DataError
+    from rsdet.runtime.cli import predict as predict_exported
 
+    done = predict_exported(args)  # without PyTorch and Ultralytics, where an exported file shall look at images
+    images, objects, save_dir, skipped = _predict_fully(args) if done is None else done
+    print(f"{objects} objects in {images} images. Results saved to {save_dir}")
+    if skipped:
+        more = f"; and {len(skipped) - 3} more, named above" if len(skipped) > 3 else ""
+        raise DataError(f"{len(skipped)} left out, all others are done: {'; '.join(skipped[:3])}{more}.")
+
+
+def _predict_fully(args: dict[str, Any]) -> tuple[int, int, Path, list[str]]:
     model = _model(args, "predict")
     args.setdefault("save", True)
     for key in {"stream", "embed", "predictor"} & set(args):
@@ -147,10 +159,7 @@ def _predict(args: dict[str, Any]) -> None:
     images = objects = 0
     for result in model.predict(**args, stream=True):
         images, objects = images + 1, objects + len(result)
-    print(f"{objects} objects in {images} images. Results saved to {model.predictor.save_dir}")
-    if model.skipped:
-        more = f"; and {len(model.skipped) - 3} more, named above" if len(model.skipped) > 3 else ""
-        raise DataError(f"{len(model.skipped)} left out, all others are done: {'; '.join(model.skipped[:3])}{more}.")
+    return images, objects, model.predictor.save_dir, model.skipped
 
 
 def _export(args: dict[str, Any]) -> None:
@@ -159,7 +168,20 @@ def _export(args: dict[str, Any]) -> None:
 
 
 def _benchmark(args: dict[str, Any]) -> None:
+    if "suite" in args:
+        if "model" in args:
+            raise ConfigError("suite= brings its own models; leave model= out.")
+        from rsdet.deploy.suites import run_suite
+
+        run_suite(**fit(run_suite, args, "benchmark"))
+        return
     _model(args, "benchmark").benchmark(**args)
+
+
+def _compare(args: dict[str, Any]) -> None:
+    from rsdet.deploy.compare import compare
+
+    compare(**fit(compare, args, "compare"))
 
 
 def _info(args: dict[str, Any]) -> None:
@@ -192,6 +214,7 @@ MODES: dict[str, Callable[[dict[str, Any]], None]] = {
     "predict": _predict,
     "export": _export,
     "benchmark": _benchmark,
+    "compare": _compare,
     "info": _info,
     "convert": _convert,
     "demo": _demo,
@@ -217,6 +240,11 @@ def run(argv: list[str]) -> int:
             raise ConfigError(f"unknown mode {mode!r}.{nearest(mode, MODES)} Modes: {', '.join(MODES)}.")
         if mode == "list" and rest and "=" not in rest[0]:
             rest = [f"what={rest[0]}", *rest[1:]]
+        if mode == "compare":
+            files = [w for w in rest if "=" not in w]
+            if len(files) > 2:
+                raise ConfigError(f"compare takes two files, received {len(files)}: rsdet compare a.json b.json.")
+            rest = [*(f"{k}={w}" for k, w in zip("ab", files, strict=False)), *(w for w in rest if "=" in w)]
         with user_errors():
             MODES[mode](parse_words(rest))
     except RSDetError as e:

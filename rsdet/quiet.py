@@ -61,6 +61,14 @@ def hushed(level: int = logging.WARNING) -> Iterator[None]:
         logger.setLevel(before)
 
 
+def say(text: str, level: int = logging.INFO) -> None:
+    """Write a line to the log of Ultralytics, or to the standard output where nobody has loaded Ultralytics."""
+    if "ultralytics.utils" in sys.modules:
+        logging.getLogger("ultralytics").log(level, text)
+    else:
+        print(text if level < logging.WARNING else f"WARNING {text}")
+
+
 @contextlib.contextmanager
 def silent_opencv() -> Iterator[None]:
     """Keep OpenCV's many lines about an unreadable picture, video or camera back; rsdet reports each in one."""

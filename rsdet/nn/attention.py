@@ -124,7 +124,8 @@ class SimAM(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scale (B, C, H, W)."""
         wide = x.float()  # squares of half precision overflow
-        n = max(x.shape[2] * x.shape[3] - 1, 1)
+        n = x.shape[2] * x.shape[3] - 1
+        n = n if torch.jit.is_tracing() else max(n, 1)  # max() would make a number of it in a graph of free size
         squared = (wide - wide.mean((2, 3), keepdim=True)).square()
         inverse_energy = squared / (4 * (squared.sum((2, 3), keepdim=True) / n + self.lam)) + 0.5
         return x * torch.sigmoid(inverse_energy).to(x.dtype)

@@ -8,9 +8,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ultralytics.utils import LOGGER
+import numpy as np
 
 from rsdet.data.files import write_if_changed
+from rsdet.quiet import say
 
 
 class Outputs:
@@ -35,7 +36,7 @@ class Outputs:
         self.names = result.names
         self._seen[str(result.path)] += 1
         self.plain.append({**_plain(result), "frame": self._seen[str(result.path)]})
-        self.rows.append(result.to_coco(len(self.rows) + 1))
+        self.rows.append(coco_rows(result, len(self.rows) + 1))
 
     def write(self, folder: Path) -> list[Path]:
         """Write what was asked for into the folder of the run, made if need be; each file whole or not at all."""
@@ -69,6 +70,21 @@ class Outputs:
         ]
 
 
+def coco_rows(result: Any, image_id: int | str) -> list[dict[str, Any]]:
+    """Rows of a COCO results file: ``bbox`` is x, y, w, h in pixels of the original image, ids start at 1."""
+    boxes = result.boxes.cpu().numpy()
+    xywh = np.concatenate([boxes.xyxy[:, :2], boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]], 1)
+    return [
+        {
+            "image_id": image_id,
+            "category_id": int(c) + 1,
+            "bbox": [round(float(v), 3) for v in b],
+            "score": round(float(s), 5),
+        }
+        for b, s, c in zip(xywh, boxes.conf, boxes.cls, strict=True)
+    ]
+
+
 def _plain(result: Any) -> dict[str, Any]:
     boxes = result.boxes.cpu().numpy()
     height, width = result.orig_shape
@@ -90,5 +106,5 @@ def _plain(result: Any) -> dict[str, Any]:
 
 def _write(path: Path, content: Any) -> Path:
     write_if_changed(path, json.dumps(content, indent=1))
-    LOGGER.info(f"Detections saved to {path}")
+    say(f"Detections saved to {path}")
     return path

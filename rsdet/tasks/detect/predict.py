@@ -13,6 +13,7 @@ from ultralytics.models.yolo.detect.predict import DetectionPredictor
 from rsdet import quiet
 from rsdet.data.sar import SarReader
 from rsdet.errors import RSDetError
+from rsdet.tasks.detect.outputs import coco_rows
 
 
 class DetectResults(Results):
@@ -47,17 +48,7 @@ class DetectResults(Results):
 
     def to_coco(self, image_id: int | str) -> list[dict[str, Any]]:
         """Rows of a COCO results file: ``bbox`` is x, y, w, h in pixels of the original image, ids start at 1."""
-        boxes = self.boxes.cpu().numpy()
-        xywh = np.concatenate([boxes.xyxy[:, :2], boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]], 1)
-        return [
-            {
-                "image_id": image_id,
-                "category_id": int(c) + 1,
-                "bbox": [round(float(v), 3) for v in b],
-                "score": round(float(s), 5),
-            }
-            for b, s, c in zip(xywh, boxes.conf, boxes.cls, strict=True)
-        ]
+        return coco_rows(self, image_id)
 
 
 class SarImages(LoadImagesAndVideos):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,17 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
-from ultralytics.data.utils import IMG_FORMATS, VID_FORMATS
-from ultralytics.utils import LOGGER
 
 from rsdet.data.images import SUFFIXES, header_of, no_pixel_limit, problem_of, read_header
 from rsdet.data.sar import SarReader, read_sar_header, sar_problem
 from rsdet.errors import DataError, nearest
-from rsdet.quiet import silent_opencv
+from rsdet.quiet import say, silent_opencv
 
-_OTHER_SUFFIXES = {f".{s}" for s in IMG_FORMATS | VID_FORMATS} - set(SUFFIXES)
+# What Ultralytics opens besides: videos, and images that need one more package. Its own lists would bring PyTorch.
+_OTHER_SUFFIXES = {
+    ".asf", ".avi", ".dng", ".gif", ".heic", ".heif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm",
+    ".wmv",
+}  # fmt: skip
 
 
 @dataclass
@@ -56,12 +59,17 @@ class Usable:
         if lost and len(lost) == len(self.files):
             raise DataError(_first_of(lines))
         for line in lines:
-            LOGGER.warning(f"left out: {line}")
+            say(f"left out: {line}", logging.WARNING)
 
 
 def _first_of(skipped: list[str]) -> str:
     more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
     return f"{skipped[0]}{more}."
+
+
+def _is_tensor(value: Any) -> bool:
+    torch = sys.modules.get("torch")  # whoever has a tensor has imported it
+    return torch is not None and isinstance(value, torch.Tensor)
 
 
 def _files(source: str | Path) -> list[Path] | None:
@@ -117,7 +125,7 @@ def _check_pictures(sources: Any, channels: int) -> None:
         header = read_header(picture) if isinstance(picture, (str, Path)) else header_of(picture)
         if header is not None and (why := problem_of(header, channels)):
             raise DataError(f"{header.path}{f' {i}' if len(sources) > 1 else ''} {why}.")
-        if isinstance(picture, torch.Tensor) and picture.ndim == 4 and picture.shape[1] != channels:
+        if _is_tensor(picture) and picture.ndim == 4 and picture.shape[1] != channels:
             raise DataError(f"the tensor has {picture.shape[1]} channels, not {channels}; pass (B, {channels}, H, W).")
 
 
@@ -139,9 +147,9 @@ def usable_source(source: Any, channels: int = 3, reader: SarReader | None = Non
     listed = isinstance(source, (list, tuple)) and all(isinstance(s, (str, Path)) for s in source)
     if not isinstance(source, (str, Path)) and not listed:
         several = isinstance(source, (list, tuple))
-        if reader is not None and not isinstance(source, torch.Tensor):
+        if reader is not None and not _is_tensor(source):
             source, several = _sar_pictures(source if several else [source], reader), True
-        unseen = [s for s in (source if several else [source]) if reader is None or isinstance(s, torch.Tensor)]
+        unseen = [s for s in (source if several else [source]) if reader is None or _is_tensor(s)]
         _check_pictures(unseen, channels)
         with silent_opencv():
             yield Usable(source)
@@ -171,7 +179,7 @@ def usable_source(source: Any, channels: int = 3, reader: SarReader | None = Non
     if not good:
         raise DataError(_first_of(skipped))
     for line in skipped:
-        LOGGER.warning(f"left out: {line}")
+        say(f"left out: {line}", logging.WARNING)
     # A list would make Ultralytics hold every picture in memory; a text file of paths is read one by one.
     with silent_opencv(), tempfile.TemporaryDirectory() as folder:
         listing = Path(folder) / "images.txt"

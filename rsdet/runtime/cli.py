@@ -1,0 +1,235 @@
+"""``rsdet predict`` of an exported file, as long as it asks for nothing beyond images and boxes.
+
+Same words, same lines on the screen, same files as the full path, which is Ultralytics' predictor; whatever this one
+does not do (videos, streams, crops, other devices, other tasks) is left to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rsdet.data.files import disk_errors
+from rsdet.errors import ConfigError, RSDetError
+from rsdet.runtime.backends import is_deployable
+from rsdet.runtime.detector import Detections, Detector
+from rsdet.runtime.pictures import read_picture
+from rsdet.runtime.postprocess import Rules
+
+
+class Summary(NamedTuple):
+    """Outcome of :func:`predict`.
+
+    Attributes:
+        images: Images looked at.
+        objects: Objects found.
+        save_dir: Folder of the run.
+        skipped: One line for each file that was left out.
+    """
+
+    images: int
+    objects: int
+    save_dir: Path
+    skipped: list[str]
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _whole(least: int) -> Callable[[Any], bool]:
+    return lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= least
+
+
+def _share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _path(value: Any) -> bool:
+    return value is None or isinstance(value, (str, Path))
+
+
+# What is understood, and which values. All else, and that is every mistake too, is for the full path and its messages.
+_TAKES: dict[str, Callable[[Any], bool]] = {
+    "model": is_deployable,
+    "source": lambda v: isinstance(v, (str, Path)) or (isinstance(v, list) and all(isinstance(s, str) for s in v)),
+    "task": lambda v: v in (None, "detect"),
+    "device": lambda v: v in (None, "cpu"),
+    "conf": lambda v: v is None or _share(v),
+    "iou": _share,
+    "max_det": _whole(1),
+    "classes": lambda v: v is None or (bool(v := v if isinstance(v, list) else [v]) and all(map(_whole(0), v))),
+    "agnostic_nms": _flag,
+    "imgsz": lambda v: all(map(_whole(1), v)) and len(v) in (1, 2) if isinstance(v, list) else _whole(1)(v),
+    "batch": _whole(1),
+    "save": _flag,
+    "save_json": _flag,
+    "save_coco": _flag,
+    "project": _path,
+    "name": _path,
+    "exist_ok": _flag,
+    "line_width": lambda v: v is None or _whole(1)(v),
+    "show_labels": _flag,
+    "show_boxes": _flag,
+    "verbose": _flag,
+}
+
+
+def takes(args: Mapping[str, Any]) -> bool:
+    """Whether the small runtime does all that these arguments of ``rsdet predict`` ask for."""
+    return {"model", "source"} <= set(args) and all(k in _TAKES and _TAKES[k](v) for k, v in args.items())
+
+
+def predict(args: Mapping[str, Any]) -> Summary | None:
+    """Detect objects in images with an exported file.
+
+    Args:
+        args: Arguments of ``rsdet predict``, ``model`` and ``source`` among them. They are left as they are.
+
+    Returns:
+        What was done, or None for what only the full path does; nothing has happened then.
+
+    Raises:
+        RSDetError: Bad input, or no image of the source can be used.
+    """
+    if not takes(args):
+        return None
+    from rsdet.tasks.detect.outputs import Outputs
+    from rsdet.tasks.detect.source import usable_source
+
+    try:
+        detector = Detector(args["model"])
+    except ConfigError:
+        return None  # another task, or channels for which there is no reader here
+    size = detector.size(args.get("imgsz"))
+    outputs = Outputs(save_json=args.get("save_json", False), save_coco=args.get("save_coco", False))
+    folder = _run_folder(args)
+    with usable_source(args["source"], detector.channels, detector.reader) as usable:
+        if not usable.files:
+            return None  # a video, a stream, a list of files
+        if args.get("verbose", True):
+            print(f"Using {detector.backend} on the CPU\n")
+        run = _Run(args, detector, size, folder)
+        try:
+            for path, found in run.over(sorted(usable.files, key=lambda p: str(p.absolute()))):
+                outputs.add(_Result(path, found))
+        finally:  # what was found before an interruption is kept
+            if outputs.plain:
+                outputs.write(folder)
+        usable.check_read(run.read, run.unread)
+    return Summary(len(run.read), run.objects, folder, usable.skipped)
+
+
+class _Run:
+    """Reads, detects, tells and draws, batch by batch."""
+
+    def __init__(self, args: Mapping[str, Any], detector: Detector, size: tuple[int, int], folder: Path):
+        self.detector, self.size, self.folder = detector, size, folder
+        conf, classes = args.get("conf"), args.get("classes")
+        self.rules = Rules(
+            0.25 if conf is None else conf,
+            args.get("iou", 0.7),
+            args.get("max_det", 300),
+            (classes,) if isinstance(classes, int) else None if classes is None else tuple(classes),
+            args.get("agnostic_nms", False),
+        )
+        self.batch, self.save, self.tell = args.get("batch", 1), args.get("save", True), args.get("verbose", True)
+        self.style = {k: args.get(k) for k in ("line_width", "show_labels", "show_boxes")}
+        self.read: set[str] = set()
+        self.unread: dict[str, str] = {}
+        self.objects = 0
+        self._spent: dict[str, float] = {}
+        self._stems: set[str] = set()
+
+    def over(self, paths: Sequence[Path]) -> Iterator[tuple[str, Detections]]:
+        found: list[Detections] = []
+        for group in self._groups(paths):
+            found = self.detector.detect([picture for _, _, picture in group], self.rules, self.size)
+            lines = []
+            for (i, path, picture), d in zip(group, found, strict=True):
+                lines.append(f"image {i}/{len(paths)} {path}: {_said(d)}")
+                self._spent = {k: self._spent.get(k, 0.0) + ms for k, ms in d.speed_ms.items()}
+                self.objects += len(d)
+                self.read.add(path)
+                if self.save:
+                    self._draw(path, picture, d)
+            if self.tell:
+                print("\n".join(lines))
+            for (_, path, _), d in zip(group, found, strict=True):
+                yield path, d
+        if found and self.tell:
+            n = len(self.read)
+            speed = ", ".join(f"{ms / n:.1f}ms {k}" for k, ms in self._spent.items())
+            shape = (min(self.batch, n), self.detector.channels, *found[-1].input_hw)
+            print(f"Speed: {speed} per image at shape {shape}")
+
+    def _groups(self, paths: Sequence[Path]) -> Iterator[list[tuple[int, str, np.ndarray]]]:
+        group: list[tuple[int, str, np.ndarray]] = []
+        for i, path in enumerate(paths, 1):
+            whole = str(path.absolute())  # as Ultralytics names it
+            try:
+                group.append((i, whole, read_picture(path, self.detector.channels, self.detector.reader)))
+            except RSDetError as e:
+                self.unread[whole] = str(e)
+            if len(group) == self.batch:
+                yield group
+                group = []
+        if group:
+            yield group
+
+    def _draw(self, path: str, picture: np.ndarray, d: Detections) -> None:
+        import cv2
+
+        from rsdet.tasks.detect.visual import draw
+
+        if self.style["show_boxes"] is not False:
+            labels = "none" if self.style["show_labels"] is False else "auto"
+            line = self.style["line_width"]
+            picture = draw(picture, d.boxes_xyxy, d.scores, d.classes, d.names, line=line, labels=labels)
+        stem, k = Path(path).stem, 1
+        while stem in self._stems:  # a.png and a.jpg do not overwrite each other
+            k += 1
+            stem = f"{Path(path).stem}-{k}"
+        self._stems.add(stem)
+        with disk_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            cv2.imencode(".jpg", picture)[1].tofile(self.folder / f"{stem}.jpg")
+
+
+class _Result:
+    """What :class:`rsdet.tasks.detect.outputs.Outputs` reads of Ultralytics' ``Results``."""
+
+    def __init__(self, path: str, found: Detections):
+        self.path, self.names, self.orig_shape = path, found.names, found.size_hw
+        self.xyxy, self.conf, self.cls = found.boxes_xyxy, found.scores, found.classes
+
+    @property
+    def boxes(self) -> _Result:
+        return self
+
+    def cpu(self) -> _Result:
+        return self
+
+    def numpy(self) -> _Result:
+        return self
+
+
+def _said(d: Detections) -> str:
+    """What Ultralytics writes behind the path of an image."""
+    counts = zip(*np.unique(d.classes, return_counts=True), strict=True)
+    what = "".join(f"{n} {d.names.get(int(c), c)}{'s' if n > 1 else ''}, " for c, n in counts) or "(no detections), "
+    return f"{d.input_hw[0]}x{d.input_hw[1]} {what}{d.speed_ms['inference']:.1f}ms"
+
+
+def _run_folder(args: Mapping[str, Any]) -> Path:
+    """Folder of the run, numbered where there is one already, below the folder that the command is run in."""
+    project = Path(args.get("project") or Path("runs") / "detect").expanduser().absolute()
+    wanted = folder = project / (args.get("name") or "predict")
+    k = 1
+    while folder.exists() and not args.get("exist_ok", False):
+        k += 1
+        folder = wanted.with_name(f"{wanted.name}-{k}")
+    return folder.resolve()

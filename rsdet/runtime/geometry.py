@@ -1,0 +1,106 @@
+"""How a picture is laid into the network's input, and boxes back: the geometry of Ultralytics' predictors.
+
+The ``rtdetr`` family stretches the picture to the input. The ``yolo`` family letterboxes it: scaled by
+r = min(H/h, W/w), each side rounded to whole pixels, centred, the rest filled with 114.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+PAD = 114
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a picture lies in an input.
+
+    Attributes:
+        size_hw: Height and width of the picture in pixels.
+        input_hw: Height and width of the input in pixels.
+        resized_hw: Height and width of the picture in the input.
+        top_left: First row and column that it covers.
+    """
+
+    size_hw: tuple[int, int]
+    input_hw: tuple[int, int]
+    resized_hw: tuple[int, int]
+    top_left: tuple[int, int]
+
+    @property
+    def _scale(self) -> np.ndarray:
+        # The sides are rounded each by itself, so x and y have scales of their own.
+        y, x = (r / s for r, s in zip(self.resized_hw, self.size_hw, strict=True))
+        return np.array([x, y, x, y])
+
+    @property
+    def _offset(self) -> np.ndarray:
+        return np.array([*self.top_left[::-1]] * 2, dtype=np.float64)
+
+    def to_input(self, boxes_xyxy: np.ndarray) -> np.ndarray:
+        """Boxes of the picture, (N, 4) in its pixels, in pixels of the input; float64."""
+        return np.asarray(boxes_xyxy, np.float64) * self._scale + self._offset
+
+    def to_picture(self, boxes_xyxy: np.ndarray) -> np.ndarray:
+        """Boxes of the input, (N, 4) in its pixels, in pixels of the picture and cut off at its rim; float64."""
+        boxes = (np.asarray(boxes_xyxy, np.float64) - self._offset) / self._scale
+        height, width = self.size_hw
+        return boxes.clip(0, [width, height, width, height])
+
+
+def stretched(size_hw: tuple[int, int], input_hw: tuple[int, int]) -> Placement:
+    """The picture fills the input; its aspect is not kept."""
+    return Placement(size_hw, input_hw, input_hw, (0, 0))
+
+
+def letterboxed(size_hw: tuple[int, int], input_hw: tuple[int, int], stride: int | None = None) -> Placement:
+    """The picture keeps its aspect and lies in the middle.
+
+    Args:
+        size_hw: Height and width of the picture in pixels.
+        input_hw: Height and width of the input in pixels.
+        stride: Cut the padding of the input down to what makes its sides multiples of the stride, as Ultralytics does
+            for graphs of free size; keep the input as it is when None.
+    """
+    ratio = min(i / s for i, s in zip(input_hw, size_hw, strict=True))
+    resized = tuple(max(round(s * ratio), 1) for s in size_hw)  # a thin picture keeps a pixel
+    if stride:
+        input_hw = tuple(r + (i - r) % stride for r, i in zip(resized, input_hw, strict=True))
+    # An odd pixel of padding goes below and to the right.
+    top_left = tuple((i - r) // 2 for r, i in zip(resized, input_hw, strict=True))
+    return Placement(size_hw, input_hw, resized, top_left)
+
+
+def lay(picture: np.ndarray, placement: Placement) -> np.ndarray:
+    """Resize a picture (bilinear) and pad it.
+
+    Args:
+        picture: (H, W, C) uint8.
+        placement: Where it shall lie.
+
+    Returns:
+        (H', W', C) uint8 of the size of the input.
+    """
+    height, width = placement.resized_hw
+    if picture.shape[:2] != (height, width):
+        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR).reshape(height, width, -1)
+    if (height, width) == placement.input_hw:
+        return picture
+    out = np.full((*placement.input_hw, picture.shape[2]), PAD, dtype=np.uint8)
+    top, left = placement.top_left
+    out[top : top + height, left : left + width] = picture
+    return out
+
+
+def to_input(laid: Sequence[np.ndarray]) -> np.ndarray:
+    """Stack pictures of the input's size, (H, W, C) uint8 and BGR, to (B, C, H, W) float32 in [0, 1] and RGB."""
+    stack = np.stack(laid)
+    if stack.shape[-1] == 3:
+        stack = stack[..., ::-1]
+    x = np.ascontiguousarray(stack.transpose(0, 3, 1, 2), dtype=np.float32)
+    x /= 255.0
+    return x

@@ -1,0 +1,114 @@
+"""From what a detector puts out to boxes in pixels of the picture, by the rules of Ultralytics' predictors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rsdet.errors import CheckpointError
+from rsdet.runtime.geometry import Placement
+from rsdet.runtime.metadata import Facts
+from rsdet.runtime.nms import class_aware_nms
+
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # (N, 4) boxes, (N,) scores, (N,) classes
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is kept.
+
+    Attributes:
+        conf: Lowest score, itself left out.
+        iou: Largest overlap of two boxes of a class; only where the network leaves suppression to us.
+        max_det: Most boxes of an image.
+        classes: Class numbers to keep; all when None.
+        agnostic: Suppress across classes.
+    """
+
+    conf: float = 0.25
+    iou: float = 0.7
+    max_det: int = 300
+    classes: tuple[int, ...] | None = None
+    agnostic: bool = False
+
+
+def check_output(out: np.ndarray, batch: int, facts: Facts) -> None:
+    """Make sure that an output can be what the metadata say.
+
+    Args:
+        out: First output of the network.
+        batch: Images that went in.
+        facts: What the file says about itself.
+
+    Raises:
+        CheckpointError: Another shape, or values that are not numbers.
+    """
+    raw = (batch, 4 + len(facts.names))
+    fits = out.ndim == 3 and out.shape[0] == batch
+    if fits and not (_is_final(out, facts) and out.shape[2] == 6):
+        fits = facts.family == "yolo" and not facts.end2end and out.shape[:2] == raw
+    if not fits:
+        final = "(B, N, 6)"
+        expected = final if facts.family == "rtdetr" or facts.end2end else f"(B, {raw[1]}, N) or {final}"
+        raise CheckpointError(
+            f"{facts.file} puts out {out.shape}; expected {expected} of a {facts.family} detector with "
+            f"{len(facts.names)} classes; export it again."
+        )
+    if np.isnan(out).any():
+        raise CheckpointError(
+            f"{facts.file} puts out values that are not numbers (NaN); a graph that overflows, most often in FP16; "
+            "export it again with half=False."
+        )
+
+
+def _is_final(out: np.ndarray, facts: Facts) -> bool:
+    return facts.family == "rtdetr" or facts.end2end or out.shape[-1] == 6
+
+
+def rows(out: np.ndarray, facts: Facts, placement: Placement, rules: Rules) -> Rows:
+    """Boxes of one image.
+
+    Args:
+        out: ``rtdetr``: (Q, 6) of cx, cy, w, h in [0, 1] of the input, score, class. ``yolo``: (4 + nc, N) of cx, cy,
+            w, h in pixels of the input and a score for each class, or final rows (N, 6) of x1, y1, x2, y2 in pixels
+            of the input, score, class.
+        facts: What the file says about itself.
+        placement: Where the picture lies in the input.
+        rules: What is kept.
+
+    Returns:
+        (N, 4) float32 x1, y1, x2, y2 in pixels of the picture, (N,) float32 scores, (N,) int64 classes.
+    """
+    if not _is_final(out, facts):
+        boxes, scores, classes = _suppressed(out, rules)
+    else:
+        keep = np.flatnonzero((out[:, 4] > rules.conf) & _among(out[:, 5], rules.classes))[: rules.max_det]
+        boxes, scores, classes = out[keep, :4], out[keep, 4], out[keep, 5]
+    if facts.family == "rtdetr":
+        height, width = placement.size_hw
+        boxes = _corners(boxes) * np.array([width, height, width, height], np.float32)  # not cut off at the rim
+    else:
+        boxes = placement.to_picture(boxes)
+    return boxes.astype(np.float32), scores.astype(np.float32), classes.astype(np.int64)
+
+
+def _suppressed(out: np.ndarray, rules: Rules) -> Rows:
+    scores = out[4:].max(0)
+    near = np.flatnonzero(scores > rules.conf)  # first of all: nearly everything goes here
+    classes, scores = out[4:, near].argmax(0), scores[near]
+    wanted = _among(classes, rules.classes)
+    near, classes, scores = near[wanted], classes[wanted], scores[wanted]
+    boxes = _corners(out[:4, near].T)
+    keep = class_aware_nms(boxes, scores, classes, rules.iou, rules.max_det, rules.agnostic)
+    return boxes[keep], scores[keep], classes[keep]
+
+
+def _corners(boxes_cxcywh: np.ndarray) -> np.ndarray:
+    centre, half = boxes_cxcywh[:, :2], boxes_cxcywh[:, 2:4] / 2
+    return np.concatenate([centre - half, centre + half], axis=1)
+
+
+def _among(classes: np.ndarray, wanted: Sequence[int] | None) -> np.ndarray:
+    return np.ones(len(classes), bool) if wanted is None else np.isin(classes, wanted)
