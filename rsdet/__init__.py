@@ -35,9 +35,16 @@ def _connect() -> None:
     connect()
 
 
+def _connect_openvino() -> None:
+    from rsdet.deploy.fullprecision import connect
+
+    connect()
+
+
 quiet.before_ultralytics()
 when_imported("ultralytics.utils", quiet.after_ultralytics)
 when_imported("ultralytics.models.yolo.model", _connect)
+when_imported("ultralytics.nn.backends.openvino", _connect_openvino)
 
 
 def __getattr__(name: str) -> Any:

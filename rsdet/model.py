@@ -376,7 +376,8 @@ class RSDet(Model):
 
         if self.family in LAYERLESS:
             self._check_is_pytorch_model()
-        return benchmark(self, **fit(benchmark, kwargs, "benchmark", also=["model"]))
+        model = self.model if isinstance(self.model, (str, Path)) else self  # an exported file is measured as it is
+        return benchmark(model, **fit(benchmark, kwargs, "benchmark", also=["model"]))
 
     @user_errors()
     def info(self, detailed: bool = False, verbose: bool = True, imgsz: int | tuple[int, int] = 640) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,16 +22,20 @@ import numpy as np
 from rsdet.deploy import artifact as artifacts
 from rsdet.deploy.complexity import Complexity, as_module, complexity
 from rsdet.deploy.decode import detections_from_raw, preprocess
+from rsdet.deploy.energy import Meter, find_meter, measure_energy
 from rsdet.deploy.export import FORMATS, export
 from rsdet.deploy.hardware import describe, slug, torch_device
 from rsdet.deploy.memory import Memory, runner_memory
 from rsdet.deploy.records import BenchmarkResult, BenchmarkRow, shown_command
+from rsdet.deploy.rowtimes import row_times
 from rsdet.deploy.runners import Runner, TorchRunner, open_runner
 from rsdet.deploy.timing import time_interleaved
 from rsdet.deploy.verify import parity_images, read_image
+from rsdet.deploy.watch import Watcher
 from rsdet.errors import ConfigError, MissingDependencyError
 
 REST_S = 0.005  # pause before each run, so that one backend's spinning threads are not in another one's time
+PASS_REST_S = 2.0  # pause before each pass, for what the last one has heated up
 CONF = 0.25  # score threshold of the end-to-end run: what a user predicts with
 
 
@@ -51,6 +57,7 @@ def benchmark(
     warmup_s: float = 1.0,
     accuracy_fn: Callable[[Any], Mapping[str, float]] | None = None,
     memory: bool = True,
+    details: bool = True,
     check: bool = True,
     verbose: bool = True,
 ) -> BenchmarkResult:
@@ -68,14 +75,15 @@ def benchmark(
         device: ``"cpu"`` or a CUDA GPU. OpenVINO runs on the CPU only.
         half: FP16.
         threads: Threads of every backend; PyTorch's setting when None.
-        out: Folder for ``<hardware>.csv`` (a row per artifact) and ``<hardware>.json`` (raw samples, hardware,
-            command). Nothing is written when None.
+        out: Folder for ``<hardware>.csv`` (a row per artifact), ``<hardware>.json`` (raw samples, hardware, command)
+            and ``<hardware>.html`` (one page that needs nothing else). Nothing is written when None.
         rounds: Fewest samples of each kind.
         min_s: Shortest time to sample each artifact for, in seconds.
         max_s: Longest time for one comparison of all artifacts, in seconds.
         warmup_s: Shortest warm-up of each artifact and kind, in seconds.
         accuracy_fn: What to call with the loaded model or with the path of an artifact instead of ``val``.
         memory: Measure peak memory, each artifact in a process of its own; some seconds each.
+        details: Per-layer times of the PyTorch models and sample detections for the page that is written to ``out``.
         check: Refuse artifacts that disagree with their model. Only for weights that were never trained, whose
             near-equal scores leave the choice of queries to rounding, is there reason to switch it off.
         verbose: Print the tables and where the files lie.
@@ -101,6 +109,9 @@ def benchmark(
             "of 1 or more; correct the list"
         )
     before, threads = torch.get_num_threads(), threads or torch.get_num_threads()
+    hardware = describe(device, threads)  # now: afterwards its load would be that of the measurement
+    meter, no_meter = find_meter(device)
+    instruments = _Instruments(device, meter, no_meter)
     sources = [_Source(name, m, size) for name, m in _named_models(model).items()]
     rows: list[BenchmarkRow] = []
     torch.set_num_threads(threads)
@@ -113,14 +124,24 @@ def benchmark(
             timing = {"rounds": rounds, "min_s": min_s, "max_s": max_s, "warmup_s": warmup_s, "rest_s": REST_S}
             for b in batches:
                 entrants = [e for s in sources for e in _prepare(s, formats, (b, s.channels, *size), setup, pictures)]
-                rows += _race(entrants, b, size, pictures, timing)
+                rows += _race(entrants, b, size, pictures, timing, instruments)
                 if b == batches[0] and (data is not None or accuracy_fn is not None):
                     for entrant, row in zip(entrants, rows, strict=True):
                         row.accuracy = _accuracy(entrant, data, size, device, accuracy_fn)
+            layers, shown = _details(sources, size, pictures) if details and out is not None else ({}, {})
     finally:
         torch.set_num_threads(before)
+        if meter is not None:
+            meter.close()
     _best_throughput(rows)
-    result = BenchmarkResult(rows, describe(device, threads), shown_command(sys.argv), setup.notes)
+    settings = {
+        "precision": "fp16" if half else "fp32", "device": device, "data": Path(str(data)).name if data else None,
+        "rest_before_run_s": REST_S, "rest_between_passes_s": PASS_REST_S, "warmup_s": warmup_s, "rounds": rounds,
+        "min_s": min_s,
+    }  # fmt: skip
+    result = BenchmarkResult(
+        rows, hardware, shown_command(sys.argv), setup.notes, settings, instruments.watched, layers, shown
+    )
     if out is not None:
         result.save(out, slug(device, "fp16" if half else "fp32", threads))
     if verbose:
@@ -142,6 +163,24 @@ class _Setup:
     check: bool
     folder: Path
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Instruments:
+    """What looks on while a pass is timed."""
+
+    device: str
+    meter: Meter | None
+    no_meter: str
+    watched: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def watch(self, name: str, timed: Callable[[], Any]) -> Any:
+        """Rest, then run a pass with clocks, temperature and throttling watched from a thread of its own."""
+        time.sleep(PASS_REST_S)
+        with Watcher(self.device) as watcher:
+            result = timed()
+        self.watched[name] = watcher.summary
+        return result
 
 
 class _Source:
@@ -237,14 +276,24 @@ def _race(
     size: tuple[int, int],
     pictures: Sequence[Path],
     timing: Mapping[str, Any],
+    instruments: _Instruments,
 ) -> list[BenchmarkRow]:
-    """Time all entrants in turns, first the networks alone, then file to boxes."""
+    """Time all entrants in turns, first the networks alone, then file to boxes; energy last, one by one."""
     if not entrants:
         raise ConfigError("no backend could be loaded; expected at least one; pass formats=pytorch")
     inputs = {_kind(s): preprocess(_read(pictures, 0, batch, s), s.family, size) for s in (e.source for e in entrants)}
     settings = {**timing, "sync": lambda: [e.runner.synchronize() for e in entrants]}
-    network = time_interleaved({e.name: _network(e, inputs[_kind(e.source)]) for e in entrants}, **settings)
-    whole = time_interleaved({e.name: _end_to_end(e, pictures, batch, size) for e in entrants}, **settings)
+    networks = {e.name: _network(e, inputs[_kind(e.source)]) for e in entrants}
+    wholes = {e.name: _end_to_end(e, pictures, batch, size) for e in entrants}
+    of_batch = "" if "network" not in instruments.watched else f" b{batch}"
+    network = instruments.watch(f"network{of_batch}", lambda: time_interleaved(networks, **settings))
+    whole = instruments.watch(f"end_to_end{of_batch}", lambda: time_interleaved(wholes, **settings))
+    energy = {
+        e.name: measure_energy(
+            networks[e.name], batch, instruments.meter, why_not=instruments.no_meter, sync=e.runner.synchronize
+        )
+        for e in entrants
+    }
     return [
         BenchmarkRow(
             model=e.source.name,
@@ -260,6 +309,7 @@ def _race(
             size_mb=e.size_mb,
             memory=e.memory,
             parity=e.parity,
+            energy=energy[e.name].as_dict(),
         )
         for e in entrants
     ]
@@ -323,6 +373,23 @@ def _accuracy(
         found = {"AP": ours.ap, "AP50": ours.ap50}
         table = {f"{ours.protocol.name} {k}": v for k, v in found.items() if v is not None} | table
     return table
+
+
+def _details(
+    sources: Sequence[_Source], size: tuple[int, int], pictures: Sequence[Path]
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:
+    """Per-layer times and a picture with detections of each model that is at hand in PyTorch."""
+    layers, shown = {}, {}
+    for source in sources:
+        if source.model is None:
+            continue
+        if size[0] == size[1]:
+            fused = deepcopy(as_module(source.model)).eval().fuse(verbose=False)
+            layers[source.name] = [vars(r) for r in row_times(fused, size[0])]
+        if hasattr(source.model, "predict"):
+            (result,) = source.model.predict(pictures[0], imgsz=list(size), conf=CONF, save=False, verbose=False)
+            shown[f"{source.name}, {pictures[0].name}"] = result.plot()
+    return layers, shown
 
 
 def _best_throughput(rows: Sequence[BenchmarkRow]) -> None:

@@ -177,7 +177,8 @@ class BenchmarkResult:
 
         hw = self.hardware
         where = hw["gpu"] or f"{hw['cpu']}, {hw['threads']} threads"
-        heads = ("median", "p90", "p95", "p99", f"ratio to {self.rows[0].reference}", "img/s")
+        where += f"; ratios to {self.rows[0].reference}"
+        heads = ("median", "p90", "p95", "p99", "ratio", "img/s")
         speeds = [_grid(Table, f"{title}: ms per run on {where}", "artifact", *heads) for title in PASSES.values()]
         cost = _grid(Table, "cost", "artifact", "M params", "GFLOPs legacy / true", "MB", "peak MiB", "mJ / image")
         for r in self.rows:
