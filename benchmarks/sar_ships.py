@@ -172,7 +172,7 @@ def gather(args: argparse.Namespace) -> None:
 def pictures(args: argparse.Namespace) -> None:
     """Detections of the full model of the first seed on test chips, at native resolution.
 
-    The chips are dark; for the eye their decibels are stretched between two percentiles. The model saw them as they are.
+    The chips are dark; for the eye their decibels are stretched between two percentiles. The model saw them as is.
     """
     from rsdet import RSDet
     from rsdet.tasks.detect.visual import draw

@@ -277,7 +277,8 @@ def test_class_outputs_of_pretrained_weights_follow_their_names(tiny_weights, na
 
     source = RSDet(tiny_weights).model
     trainer = object.__new__(RTDETRTrain)
-    trainer.data, trainer.args = {"nc": len(names), "names": names}, SimpleNamespace(cls_remap=True, iou_loss=None, fraction=1.0)
+    trainer.data = {"nc": len(names), "names": names}
+    trainer.args = SimpleNamespace(cls_remap=True, iou_loss=None, fraction=1.0)
     trainer.resume = False
     model = trainer.get_model(cfg=source.yaml, weights=source, verbose=False)
     at = {n: i for i, n in source.names.items()}
