@@ -50,6 +50,9 @@ keys of Ultralytics (epochs, imgsz, batch, device, conf, ...) work as they do th
   nq=        number of queries of an RT-DETR family model: the most objects one image can yield
   recipe=    named training settings: paper, none, or a file in cfg/recipes
   protocol=  how val counts: ultralytics, coco, aitod or visdrone
+  format=    of an export: onnx, openvino, torchscript or engine; half=True, int8=True (needs data=),
+             dynamic=True or batch, nms=True (suppression inside), debug=layers (where a graph departs)
+  max_drop=  points of AP that an export with data= may cost: 0.1, with int8 1, unless given
   source=    image, folder, glob, several of them with commas between, video, stream or camera number
   save_json= save_coco=   predict writes its detections as JSON, as COCO
   any name under vars: in the model YAML, such as kernels=[7,9,11,13]
@@ -58,7 +61,8 @@ keys of Ultralytics (epochs, imgsz, batch, device, conf, ...) work as they do th
 """
 
 _WORDS = {"true": True, "false": False, "none": None, "null": None}
-_TEXT = {"model", "data", "source", "project", "name", "out", "a", "b", "weights"}  # never numbers: name=007, name=2024_01, project=1e5
+# Never numbers: name=007, name=2024_01, project=1e5.
+_TEXT = {"model", "data", "source", "project", "name", "out", "a", "b", "weights"}
 
 
 def parse_value(text: str, key: str = "") -> Any:

@@ -159,14 +159,20 @@ class RSDet(Model):
             raise ConfigError(
                 f"model={weights!r} is no model; pass a model YAML, .pt or {PLAIN_SUFFIX} weights, or an exported file."
             )
-        from rsdet.deploy.artifact import read_metadata
+        from rsdet.deploy.artifact import check_foreign, read_metadata
 
         meta = read_metadata(weights)
+        check_foreign(meta, weights, TASKS)
         self.family = meta.get("family", "rtdetr" if "RTDETR" in str(meta.get("head", "")) else "yolo")
         super()._load(weights, task=task or meta.get("task") or "detect")
         self._artifact = meta
         if "imgsz" in meta:
             self.overrides["imgsz"] = meta["imgsz"]
+
+    @property
+    def _queries(self) -> int:
+        """Queries of weights of the RT-DETR family, 0 for all else."""
+        return getattr(getattr(self.model, "model", [None])[-1], "num_queries", 0)
 
     def _set_queries(self, nq: int) -> None:
         head = getattr(self.model, "model", [None])[-1]
@@ -275,7 +281,8 @@ class RSDet(Model):
             validator: A validator class instead of the task's own.
             data: Shipped dataset name or path of a data YAML; that of the training where not given.
             protocol: ``"ultralytics"``, ``"coco"``, ``"aitod"`` or ``"visdrone"``. The name stands beside the numbers.
-            **kwargs: Any validation argument of Ultralytics.
+            **kwargs: Any validation argument of Ultralytics. ``rect`` is off unless asked for: weights get the square
+                input that exported files get.
 
         Returns:
             Ultralytics' metrics, with ``protocol_metrics``, ``group_metrics`` (group of the data YAML's ``groups:`` to
@@ -290,8 +297,8 @@ class RSDet(Model):
             raise ConfigError(f"protocol must be one of {known}, received {protocol!r}.{nearest(protocol, known)}")
         if data is not None:
             kwargs["data"] = _resolve_data(data)
-        head = getattr(self.model, "model", [None])[-1]
-        kwargs.setdefault("max_det", _max_det(protocol, getattr(head, "num_queries", 0)))
+        kwargs.setdefault("max_det", _max_det(protocol, self._queries))
+        kwargs.setdefault("rect", False)  # exported files have one size: weights are measured at the same
         chosen = validator or self._smart_load("validator")
         kept: list[Any] = []
 
@@ -317,7 +324,9 @@ class RSDet(Model):
             stream: Return a generator, which holds one picture at a time.
             predictor: A predictor class instead of the task's own.
             **kwargs: Any prediction argument of Ultralytics; ``save_json=True`` and ``save_coco=True`` write
-                ``predictions.json`` and ``predictions-coco.json`` beside the pictures.
+                ``predictions.json`` and ``predictions-coco.json`` beside the pictures. ``conf``, ``iou`` and
+                ``max_det`` are those that an exported file holds unless given here; ``rect`` is off unless asked for,
+                so that weights and exported files see the same.
 
         Returns:
             One result per image.
@@ -325,8 +334,12 @@ class RSDet(Model):
         Raises:
             RSDetError: Bad input, or no image of the source can be used.
         """
+        from rsdet.deploy.thresholds import predict_settings
+
         check_keys(kwargs, "predict")
         self._check_task(kwargs)
+        # Whatever the picture's form, weights see it as an exported file does: letterboxed to the full input size.
+        kwargs = {"rect": False, **predict_settings(self._artifact, kwargs, self._queries)}
         results = self._predictions(source, predictor, **_placed(kwargs, self.task))
         return results if stream else list(results)
 

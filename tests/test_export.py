@@ -10,7 +10,6 @@ import pytest
 import torch
 import yaml
 
-from rsdet.deploy import export as exporting
 from rsdet.deploy import verify as verifying
 from rsdet.deploy.artifact import weights_sha256
 from rsdet.deploy.export import export, read_metadata
@@ -178,8 +177,14 @@ REFUSED = [
     ({"format": "onx"}, ConfigError, "format='onx'.*Did you mean 'onnx'"),
     ({"opset": 16}, ConfigError, "opset=16; expected 17"),
     ({"imgsz": 100}, ConfigError, "imgsz=100; expected multiples of 32; use 96"),
-    ({"nms": True}, ConfigError, "nms"),
-    ({"int8": True}, ConfigError, "INT8"),
+    ({"nms": True}, ConfigError, "no suppression.*leave nms= out"),
+    ({"int8": True}, ConfigError, "INT8 with format=onnx.*use format=openvino"),
+    ({"quantize": 8}, ConfigError, "INT8 with format=onnx.*use format=openvino"),
+    ({"quantize": 4}, ConfigError, "quantize=4"),
+    ({"dynamic": "height"}, ConfigError, "dynamic='height'.*dynamic=batch"),
+    ({"debug": "layer"}, ConfigError, "debug='layer'.*debug=layers"),
+    ({"max_drop": 1.0}, ConfigError, "max_drop= needs data="),
+    ({"conf": 1.5}, ConfigError, "conf=1.5"),
     ({"simplfy": True}, ConfigError, "simplfy.*simplify"),
     ({"device": "cuda:99"}, ConfigError, "device"),
     ({"images": ["no/such/picture.jpg"]}, DataError, "picture.jpg"),
@@ -205,7 +210,7 @@ def test_what_cannot_work_is_refused_before_any_work(arguments, error, message, 
 )
 def test_a_missing_package_is_named_with_what_to_install(format, package, remedy, model, monkeypatch):
     real = importlib.util.find_spec
-    monkeypatch.setattr(exporting.importlib.util, "find_spec", lambda n, *a: None if n == package else real(n, *a))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n, *a: None if n == package else real(n, *a))
     with pytest.raises(MissingDependencyError, match=f"{package}.*{remedy}"):
         export(model, format, imgsz=64)
 
@@ -231,8 +236,11 @@ def test_images_are_those_of_the_validation_set_where_it_is_at_hand(tmp_path, mo
 def test_a_file_of_no_known_kind_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
         open_runner(tmp_path / "none.onnx")
+    (tmp_path / "model.mnn").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"model\.mnn"):
+        open_runner(tmp_path / "model.mnn")
     (tmp_path / "model.engine").write_bytes(b"")
-    with pytest.raises(ConfigError, match=r"model\.engine"):
+    with pytest.raises(ExportError, match=r"model\.engine has no header"):
         open_runner(tmp_path / "model.engine")
     (tmp_path / "torn.onnx").write_bytes(b"not a graph")
     with pytest.raises(ExportError, match=r"torn\.onnx"):

@@ -13,6 +13,8 @@ from typing import Any
 
 from rsdet._version import __version__
 from rsdet.deploy.hardware import git_commit, version
+from rsdet.deploy.workplace import replacing
+from rsdet.errors import CheckpointError, ConfigError
 
 KEY = "rsdet"
 
@@ -66,7 +68,12 @@ def family_of(module: Any) -> str:
 
 
 def write_metadata(path: Path, format: str, meta: dict[str, Any]) -> None:
-    """Write ``meta`` into an artifact, replacing what was there under our key."""
+    """Write ``meta`` into an artifact, replacing what was there under our key; the file is whole at any time.
+
+    Raises:
+        ExportError: It could not be written; the file is as it was.
+    """
+    path = Path(path)
     text = json.dumps(meta, sort_keys=True)
     if format == "onnx":
         import onnx
@@ -76,20 +83,30 @@ def write_metadata(path: Path, format: str, meta: dict[str, Any]) -> None:
         del graph.metadata_props[:]
         for key, value in [*kept, (KEY, text)]:
             graph.metadata_props.add(key=key, value=value)
-        onnx.save(graph, str(path))
+        with replacing(path) as new:
+            onnx.save(graph, str(new))
     elif format == "openvino":
         import yaml
 
         sidecar = path / "metadata.yaml"
         known = yaml.safe_load(sidecar.read_text(encoding="utf-8")) if sidecar.exists() else {}
-        sidecar.write_text(yaml.safe_dump({**known, KEY: meta}, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        with replacing(sidecar) as new:
+            new.write_text(yaml.safe_dump({**known, KEY: meta}, sort_keys=False, allow_unicode=True), encoding="utf-8")
     elif format == "torchscript":
         import torch
 
         extra = {"config.txt": ""}
         module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
         extra = {k: v.decode() if isinstance(v, bytes) else v for k, v in extra.items()}
-        module.save(str(path), _extra_files={**extra, "rsdet.json": text})
+        # Through memory: where the disk is full, PyTorch's own writer ends the process.
+        content = module.save_to_buffer(_extra_files={**extra, "rsdet.json": text})
+        with replacing(path) as new:
+            new.write_bytes(content)
+    elif format == "engine":
+        from rsdet.deploy.trt.engine_file import read_engine, write_engine
+
+        known, engine = read_engine(path)
+        write_engine(path, engine, {**known, KEY: {**(known.get(KEY) or {}), **meta}})
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -101,20 +118,53 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     Returns:
         Ultralytics' entries overlaid with ours (``family``, ``task``, ``names`` with integer keys, ``imgsz``, …);
         empty for a file that says nothing about itself.
+
+    Raises:
+        CheckpointError: Metadata that cannot be understood.
     """
     import ast
 
     from ultralytics.nn.backends.base import BaseBackend
 
     found = dict(BaseBackend.read_metadata(path) or {})
-    for key in ("imgsz", "names", "args", "stride", "batch", "channels", "end2end"):
-        if isinstance(found.get(key), str):
-            found[key] = ast.literal_eval(found[key])
-    ours = found.pop(KEY, None) or _torchscript_extra(Path(path))
-    ours = json.loads(ours) if isinstance(ours, str) else dict(ours or {})
-    if "names" in ours:
-        ours["names"] = {int(k): v for k, v in ours["names"].items()}
+    try:
+        for key in ("imgsz", "names", "args", "stride", "batch", "channels", "end2end"):
+            if isinstance(found.get(key), str):
+                found[key] = ast.literal_eval(found[key])
+        ours = found.pop(KEY, None) or _torchscript_extra(Path(path))
+        ours = json.loads(ours) if isinstance(ours, str) else dict(ours or {})
+        if "names" in ours:
+            ours["names"] = {int(k): v for k, v in ours["names"].items()}
+    except (ValueError, SyntaxError, TypeError, AttributeError) as e:
+        why = " ".join(str(e).split())[:80]
+        raise CheckpointError(
+            f"the metadata of {Path(path).name} cannot be read ({why}); expected those that rsdet or Ultralytics "
+            "writes; copy or export it again."
+        ) from e
     return {**found, **ours}
+
+
+def check_foreign(meta: dict[str, Any], path: str | Path, tasks: tuple[str, ...]) -> None:
+    """Refuse a file that does not say what it is, or is for another task: whatever it puts out would be misread.
+
+    Args:
+        meta: What :func:`read_metadata` found.
+        path: The file, for messages.
+        tasks: Tasks that can be run.
+
+    Raises:
+        CheckpointError: There is no ``task`` or no ``names`` in it.
+        ConfigError: It is a model for another task.
+    """
+    name = Path(path).name
+    missing = " and ".join(f"{k}:" for k in ("task", "names") if not meta.get(k))
+    if missing:
+        raise CheckpointError(
+            f"{name} does not say what it is (no {missing} in its metadata, or the file is damaged); expected a model "
+            "exported by rsdet or Ultralytics; export it again."
+        )
+    if meta["task"] not in tasks:
+        raise ConfigError(f"{name} is a model for task={meta['task']!r}; expected {' or '.join(tasks)}.")
 
 
 def _torchscript_extra(path: Path) -> str | None:

@@ -138,7 +138,7 @@ class OnnxRunner(Runner):
                 f"device={device!r} was asked for and this ONNX Runtime runs on the CPU only; expected a build with "
                 "CUDA; pip install onnxruntime-gpu in place of onnxruntime"
             )
-        self.errors = _ort_errors()
+        self.errors = ort_errors()
         try:
             self.session = ort.InferenceSession(str(path), options, providers=[*wanted, "CPUExecutionProvider"])
         except self.errors as e:
@@ -185,7 +185,7 @@ def open_runner(artifact: str | Path, device: str = "cpu", threads: int | None =
     """Load an exported file into the backend that it is made for.
 
     Args:
-        artifact: ``.onnx`` or ``.torchscript`` file, or OpenVINO folder.
+        artifact: ``.onnx``, ``.torchscript`` or ``.engine`` file, or OpenVINO folder.
         device: ``"cpu"`` or a CUDA device.
         threads: Threads for one operator; the backend's own choice when None.
 
@@ -198,9 +198,14 @@ def open_runner(artifact: str | Path, device: str = "cpu", threads: int | None =
     if not path.exists():
         raise ConfigError(f"{path} does not exist; expected an exported model; export it first")
     kind = OpenVinoRunner if path.is_dir() else _BY_SUFFIX.get(path.suffix)
+    if path.suffix == ".engine":
+        from rsdet.deploy.trt.runner import EngineRunner  # made of this file's parts
+
+        return EngineRunner(path, device=device, threads=threads)
     if kind is None:
         raise ConfigError(
-            f"{path.name} is of no kind that can be run; expected {', '.join(_BY_SUFFIX)} or an OpenVINO folder"
+            f"{path.name} is of no kind that can be run; expected {', '.join(_BY_SUFFIX)}, .engine or an OpenVINO "
+            "folder"
         )
     try:
         return kind(path, device=device, threads=threads)
@@ -215,7 +220,7 @@ def _first_line(e: BaseException) -> str:
     return (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
 
 
-def _ort_errors() -> tuple[type[Exception], ...]:
+def ort_errors() -> tuple[type[Exception], ...]:
     """ONNX Runtime's exceptions, which have no common base class of their own."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 

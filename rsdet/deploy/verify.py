@@ -36,7 +36,9 @@ def verify(
     box_tol_px: float = 0.5,
     score_tol: float = 0.005,
     end2end: bool = False,
+    suppression: dict[str, Any] | None = None,
     device: str = "cpu",
+    artifact_device: str | None = None,
 ) -> ParityReport | RawReport:
     """Compare a network with an artifact made from it.
 
@@ -55,13 +57,16 @@ def verify(
         box_tol_px: Largest accepted difference of a coordinate in original pixels.
         score_tol: Largest accepted difference of a score.
         end2end: The artifact has the NMS-free head of a YOLO network that has both.
-        device: Where both run.
+        suppression: ``conf``, ``iou`` and ``max_det`` of a graph with NMS in it. The network's rows are then suppressed
+            with the same, and ``conf`` above is not used.
+        device: Where the network runs.
+        artifact_device: Where the artifact runs, when elsewhere.
     """
     reference = deepcopy(module)
     if hasattr(reference, "end2end"):
         reference.end2end = end2end
     torch_runner = TorchRunner(reference, device, fuse=False)
-    runner = open_runner(artifact, device)
+    runner = open_runner(artifact, artifact_device or device)
     runs: list[_Run] = []
     for size in sizes:
         for chunk in _chunks(images, batch):
@@ -75,6 +80,8 @@ def verify(
                     "PyTorch gives; export again with other settings"
                 ) from e
             runs.append(_Run(torch_runner(x), got, size, [im.shape[:2] for im in chunk]))
+    if suppression is not None:
+        return _compare_suppressed(runs, suppression, box_tol_px, score_tol)
     unsound = [r for r in runs if not (np.isfinite(r.expected).all() and np.isfinite(r.got).all())]
     if unsound or task != "detect":
         return _worst_raw(unsound or runs, 2e-3)
@@ -101,8 +108,26 @@ class _Run:
     size: tuple[int, int]
     shapes: list[tuple[int, int]]
 
-    def boxes(self, raw: np.ndarray, family: str, conf: float) -> list[np.ndarray]:
-        return detections_from_raw(raw, family, self.size, self.shapes, conf, max_det=_MOST)
+    def boxes(
+        self, raw: np.ndarray, family: str, conf: float, max_det: int = _MOST, iou: float = 0.7
+    ) -> list[np.ndarray]:
+        return detections_from_raw(raw, family, self.size, self.shapes, conf, max_det=max_det, iou=iou)
+
+
+def _compare_suppressed(
+    runs: Sequence[_Run], suppression: dict[str, Any], box_tol_px: float, score_tol: float
+) -> ParityReport:
+    """Compare the rows of a graph with NMS in it, (B, max_det, 6), with those of a network, suppressed as there."""
+    conf, iou, most = (suppression[k] for k in ("conf", "iou", "max_det"))
+    expected, found = [], []
+    for r in runs:
+        wanted = (len(r.shapes), most, 6)
+        if r.got.shape != wanted:
+            raise ExportError(f"the graph puts out {r.got.shape}; expected {wanted}; export it again without nms=True")
+        # What lies just below the threshold may still be the counterpart of something just above it.
+        expected += r.boxes(r.expected, "yolo", max(0.0, conf - score_tol), most, iou)
+        found += [b[~(b[:, 4] <= 0)] for b in r.boxes(r.got, "yolo", 0.0, most)]  # the rest is filled up with zeros
+    return compare(expected, found, box_tol_px=box_tol_px, score_tol=score_tol, conf=conf)
 
 
 def _worst_raw(runs: Sequence[_Run], tol: float) -> RawReport:

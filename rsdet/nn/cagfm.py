@@ -42,9 +42,17 @@ class ESE(nn.Module):
 
     def gate(self, x: torch.Tensor) -> torch.Tensor:
         """Equations (5) and (6): map (B, C, H, W) to a gate (B, C, 1, 1) in (0, 1)."""
+        return self.gate_of(self.pool(x))
+
+    @staticmethod
+    def pool(x: torch.Tensor) -> torch.Tensor:
+        """Equation (5): map (B, C, H, W) to its means (B, C, 1, 1)."""
         # The mean is taken in float32 under autocast and half: a sum over a large map overflows or loses digits.
-        pooled = x.mean((2, 3), keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
-        return torch.sigmoid(self.fc(pooled.to(x.dtype)))
+        return x.mean((2, 3), keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32)).to(x.dtype)
+
+    def gate_of(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Equation (6): means (B, C, 1, 1) to a gate of the same shape."""
+        return torch.sigmoid(self.fc(pooled))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Equation (7): map (B, C, H, W) to (B, C, H, W)."""
@@ -92,12 +100,25 @@ class CAGFM(nn.Module):
         Raises:
             ConfigError: The maps differ in height or width.
         """
-        if not torch.jit.is_tracing() and any(m.shape[2:] != x[0].shape[2:] for m in x):
-            sizes = ", ".join(f"{m.shape[2]}x{m.shape[3]}" for m in x)
-            raise ConfigError(
-                f"CAGFM received maps of {sizes}; must be of one size; use an imgsz that is a multiple of 32."
-            )
+        if not torch.jit.is_tracing():
+            check_sizes([tuple(m.shape[2:]) for m in x])
         maps = [align(m) for align, m in zip(self.align, x, strict=True)]
         gates = self.ese.gate(torch.cat(maps, 1)).chunk(len(maps), 1)
         others = [sum(maps[:i] + maps[i + 1 :]) for i in range(len(maps))]
         return torch.cat([a * m + rest for a, m, rest in zip(gates, maps, others, strict=True)], 1)
+
+
+def check_sizes(sizes_hw: Sequence[tuple[int, ...]]) -> None:
+    """Refuse maps of different sizes.
+
+    Args:
+        sizes_hw: Height and width of each map.
+
+    Raises:
+        ConfigError: They differ.
+    """
+    if any(size != sizes_hw[0] for size in sizes_hw):
+        listed = ", ".join(f"{h}x{w}" for h, w in sizes_hw)
+        raise ConfigError(
+            f"CAGFM received maps of {listed}; must be of one size; use an imgsz that is a multiple of 32."
+        )

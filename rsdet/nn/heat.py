@@ -121,6 +121,11 @@ def heat_conduct(u: torch.Tensor, decay: torch.Tensor, d_h: torch.Tensor, d_w: t
     return torch.matmul(d_h.t(), torch.matmul(d_w.t(), s).flatten(2)).reshape(shape)
 
 
+def _as_grid(x: torch.Tensor, h: int, w: int) -> torch.Tensor:
+    """One vector per pixel (B, H * W, C) to (B, H, W, C); unlike ``unflatten``, it keeps traced sizes free."""
+    return x.reshape(-1, h, w, x.shape[2])
+
+
 def _full_precision(device: torch.device) -> contextlib.AbstractContextManager:
     if not torch.amp.is_autocast_available(device.type):  # such as "meta"
         return contextlib.nullcontext()
@@ -166,13 +171,26 @@ class HCO(nn.Module):
         Returns:
             Maps (B, C, H, W), dtype of ``x``.
         """
-        u, z = self.in_proj(self.dwconv(x).permute(0, 2, 3, 1)).chunk(2, -1)
+        return _as_grid(self.tokens(x, fve), *x.shape[2:]).permute(0, 3, 1, 2)
+
+    def tokens(self, x: torch.Tensor, fve: torch.Tensor) -> torch.Tensor:
+        """As :meth:`forward`, with one vector per pixel, (B, H * W, C): the form that linear layers work in."""
+        h, w = x.shape[2:]
+        u, z = self._split(self.dwconv(x).permute(0, 2, 3, 1).flatten(1, 2))
         with _full_precision(x.device):
             wide = torch.promote_types(x.dtype, torch.float32)
-            u = heat_conduct(u.to(wide), *self._operator(fve, u.shape[1], u.shape[2], wide))
+            decay, d_h, d_w = self._operator(fve, h, w, wide)
+            u = heat_conduct(_as_grid(u.to(wide), h, w), decay, d_h, d_w).flatten(1, 2)
             y = self.norm(u.to(self.norm.weight.dtype)).to(wide) * F.silu(z.to(wide))
             y = self.out_proj(y.to(self.out_proj.weight.dtype))
-        return y.to(x.dtype).permute(0, 3, 1, 2)
+        return y.to(x.dtype)
+
+    def _split(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Map and gate. In a graph two smaller products are cheaper than a larger one whose result is cut."""
+        if not torch.jit.is_tracing():
+            return self.in_proj(x).chunk(2, -1)
+        halves = zip(self.in_proj.weight.chunk(2), self.in_proj.bias.chunk(2), strict=True)
+        return tuple(F.linear(x, w, b) for w, b in halves)
 
     def decay(self, fve: torch.Tensor, h: int, w: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """Gain per frequency and channel, ``exp(-lambda K)``, shape (h, w, C), values in (0, 1].
@@ -226,11 +244,12 @@ class HeatBlock(nn.Module):
 
     def forward(self, x: torch.Tensor, fve: torch.Tensor) -> torch.Tensor:
         """Map (B, C, H, W) to (B, C, H, W); ``fve`` as in :meth:`HCO.forward`."""
-        y = self.hco(x, fve).permute(0, 2, 3, 1)
-        x = x.permute(0, 2, 3, 1)  # a view: linear layers and LayerNorm act on the last axis
+        # One vector per pixel throughout: as maps with channels last, OpenVINO reorders them at every other step.
+        (h, w), y = x.shape[2:], self.hco.tokens(x, fve)
+        x = x.permute(0, 2, 3, 1).flatten(1, 2)
         x = x + self.norm1(y).to(x.dtype)
         x = x + self.norm2(self.mlp(x)).to(x.dtype)
-        return x.permute(0, 3, 1, 2)
+        return _as_grid(x, h, w).permute(0, 3, 1, 2)
 
 
 @register("VHeatC2f", like="C2f")

@@ -186,9 +186,7 @@ class Detector:
     def _places(self, sizes: list[tuple[int, int]], input_hw: tuple[int, int]) -> list[Placement]:
         if self._facts.family == "rtdetr":
             return [stretched(s, input_hw) for s in sizes]
-        # As Ultralytics: graphs of free size get as little padding as images of one size allow.
-        stride = self._facts.stride if self.free_size and len(set(sizes)) == 1 else None
-        return [letterboxed(s, input_hw, stride) for s in sizes]
+        return [letterboxed(s, input_hw) for s in sizes]  # to the full input, graphs of free size too, as RSDet does
 
     def _run(self, x: np.ndarray) -> np.ndarray:
         """Run any number of images through a graph that may take a fixed number at a time."""

@@ -20,6 +20,7 @@ from rsdet.losses.criteria import RTDETRBoxCriterion, yolo_criterion
 from rsdet.losses.running_mean import RunningMean
 from rsdet.modelyaml import load_model_yaml
 from rsdet.nn.context_head import SSCDetect
+from rsdet.nn.folding import fold_rows
 from rsdet.registry import building
 
 
@@ -59,7 +60,9 @@ class _Ours:
         for m in self.modules():
             if type(m).__module__.startswith("rsdet.nn") and hasattr(m, "fuse"):
                 m.fuse()
-        return super().fuse(verbose=verbose, imgsz=imgsz)
+        super().fuse(verbose=verbose, imgsz=imgsz)
+        fold_rows(self.model)
+        return self
 
 
 class RTDETRModel(_Ours, RTDETRDetectionModel):

@@ -1,0 +1,129 @@
+"""Ultralytics' exporter, run on a copy of the network, with pictures of ours where it calibrates.
+
+Two of its habits are changed here. It quantises on a dataset read and resized in its own way; ours get the pictures
+that the network will get. And OpenVINO and NNCF, which it calls, report their use to a server unless told that they
+run in a test.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from rsdet.deploy.calibration import Calibration
+from rsdet.deploy.workplace import not_written
+from rsdet.errors import ExportError
+from rsdet.quiet import hushed
+
+_SUFFIX = ".rsdet-export"  # stands for .pt; Ultralytics replaces it wherever it occurs in the path, so it is unique
+_one_at_a_time = threading.RLock()  # tracing changes state of PyTorch's that all threads share
+_FAILURES = (RuntimeError, ValueError, AssertionError, TypeError, KeyError, NotImplementedError)
+
+
+def run_exporter(
+    model: Any,
+    module: Any,
+    settings: dict[str, Any],
+    place: Path,
+    stem: str,
+    *,
+    calibration: Calibration | None = None,
+) -> Path:
+    """Make an artifact of a network that stays as it is.
+
+    Args:
+        model: Wrapper; its callbacks and its settings are used.
+        module: The network; a copy of it is traced.
+        settings: Export arguments of Ultralytics, with ``format``.
+        place: Folder to write to.
+        stem: Name of the artifact without its suffix.
+        calibration: Pictures for INT8.
+
+    Returns:
+        The artifact.
+
+    Raises:
+        ExportError: The exporter failed, or the disk is full.
+    """
+    from ultralytics.engine.exporter import Exporter
+
+    class Ours(Exporter):
+        """Ultralytics' exporter with our pictures for calibration."""
+
+        def get_int8_calibration_dataloader(self, prefix: str = "") -> Any:
+            return calibration if calibration is not None else super().get_int8_calibration_dataloader(prefix)
+
+    copy = deepcopy(module)
+    copy.pt_path = str(place / f"{stem}{_SUFFIX}")
+    if settings.get("dynamic"):
+        for m in copy.modules():
+            if hasattr(m, "dynamic"):
+                m.dynamic = True  # layers that must be traced differently for free sizes
+    base = {k: v for k, v in model.overrides.items() if k not in ("data", "device", "batch", "imgsz", "verbose")}
+    arguments = {"verbose": False, "data": None, **base, **settings, "mode": "export"}
+    try:
+        with _one_at_a_time, no_reports_home():
+            if calibration is not None:
+                import nncf  # of OpenVINO, the only format that is calibrated here
+
+                nncf.set_log_level(logging.ERROR)
+            return Path(Ours(overrides=arguments, _callbacks=model.callbacks)(model=copy))
+    except OSError as e:
+        raise not_written(place.parent, e) from e
+    except _FAILURES as e:
+        raise ExportError(
+            f"{settings['format']} export of {stem} failed ({first_line(e)}); expected a graph that the format can "
+            "hold; try another opset, dynamic=False or half=False"
+        ) from e
+
+
+@contextmanager
+def no_reports_home() -> Iterator[None]:
+    """Keep OpenVINO's converter and NNCF from reporting their use, which they do unless they take it for a test."""
+    before = {k: os.environ.get(k) for k in ("CI", "NNCF_CI")}
+    os.environ.update(CI="true", NNCF_CI="true")
+    try:
+        yield
+    finally:
+        for k, v in before.items():
+            os.environ.pop(k) if v is None else os.environ.update({k: v})
+
+
+@contextmanager
+def quiet(verbose: bool) -> Iterator[None]:
+    """Keep out what no user can act on: the tracer's guesses, which the parity check settles, and deprecations."""
+    import torch
+
+    with nullcontext() if verbose else hushed(logging.ERROR), warnings.catch_warnings():
+        for category in (torch.jit.TracerWarning, FutureWarning, DeprecationWarning):
+            warnings.simplefilter("ignore", category)
+        for known in ("Exporting aten::index operator", "ONNX export mode is set to TrainingMode.EVAL, but operator"):
+            warnings.filterwarnings("ignore", message=known, category=UserWarning)  # instance norm knows no other mode
+        yield
+
+
+def private_copy(model: Any) -> Any:
+    """A wrapper around a copy of the network: what is done to it (fusing, freezing) is not done to the user's.
+
+    Args:
+        model: Loaded ``RSDet``, ``RTDETR`` or ``YOLO``.
+    """
+    twin = object.__new__(type(model))
+    twin.__dict__.update(model.__dict__)
+    for key in ("_modules", "overrides"):  # a shallow copy would share these
+        twin.__dict__[key] = dict(model.__dict__[key])
+    twin.model = deepcopy(model.model)
+    twin.predictor = twin.trainer = twin.metrics = None
+    return twin
+
+
+def first_line(e: BaseException) -> str:
+    """The first line of what an error says, or its type."""
+    return (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
