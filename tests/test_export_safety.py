@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_written_is_named(model, photos, tmp_path):
 
 def test_a_file_where_a_folder_is_needed(model, photos, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ExportError, match="nothing could be written"):
+    with pytest.raises(ExportError, match="cannot be read or written"):
         make(model, photos, tmp_path / "file" / "folder")
 
 

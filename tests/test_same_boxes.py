@@ -151,12 +151,14 @@ def test_openvino_stays_in_fp32_where_the_processor_offers_less(artifact, photos
     path = artifact("yolo", "openvino")
     import openvino as ov
 
-    stock = ov.Core.compile_model
+    stock = ov.Core
 
-    def coarse(self, model, device_name, config):  # what OpenVINO does by itself on processors with AMX
-        return stock(self, model, device_name, {"INFERENCE_PRECISION_HINT": "bf16", **config})
+    def coarse():  # what OpenVINO does by itself on processors with fast BF16
+        core = stock()
+        core.set_property("CPU", {"INFERENCE_PRECISION_HINT": ov.Type.bf16})
+        return core
 
-    monkeypatch.setattr(ov.Core, "compile_model", coarse)
+    monkeypatch.setattr(ov, "Core", coarse)
     model = RSDet(path)
     model.predict(str(photos[-1]), verbose=False)
     compiled = model.predictor.model.backend.ov_compiled_model
@@ -240,3 +242,12 @@ def test_metadata_hold_all_that_a_deployment_needs(artifact):
     said = json.loads(next(p.value for p in graph.metadata_props if p.key == KEY))
     assert {"family", "task", "names", "channels", "imgsz", "preprocess", "thresholds", "git_commit", "weights_sha256",
             "half", "int8", "nms", "dynamic", "batch", "opset", "version"} <= set(said)  # fmt: skip
+
+
+def test_the_small_runtime_uses_the_thresholds_in_the_file(artifact, photos):
+    file = artifact("yolo", "onnx", conf=0.4, iou=0.5, max_det=7)
+    found, full = Detector(file).predict(photos[0]), RSDet(file).predict(photos[0], save=False, verbose=False)[0]
+    assert len(found) == len(full.boxes)
+    assert len(found) <= 7
+    assert (found.scores >= 0.4).all()
+    assert len(Detector(file).predict(photos[0], conf=0.01, max_det=300)) > len(found)  # the user's word counts

@@ -94,10 +94,14 @@ def not_written(folder: Path, e: BaseException) -> ExportError:
     """The one line for a system error while something is written."""
     number = getattr(e, "errno", None)
     why = getattr(e, "strerror", None) or (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
-    remedy = "free some space there" if number in _FULL else "check its permissions"
+    if number not in _FULL:  # in the words that all modes use
+        return ExportError(
+            f"{folder} cannot be read or written ({why}); check its permissions, or choose another folder with project= "
+            "or out="
+        )
     return ExportError(
-        f"nothing could be written to {folder} ({why}); expected a folder with room; {remedy}, or choose another one "
-        "with out="
+        f"nothing could be written to {folder} ({why}); expected a folder with room; free some space there, or choose "
+        "another one with out="
     )
 
 

@@ -17,7 +17,6 @@ from rsdet.errors import ConfigError, RSDetError
 from rsdet.runtime.backends import is_deployable
 from rsdet.runtime.detector import Detections, Detector
 from rsdet.runtime.pictures import read_picture
-from rsdet.runtime.postprocess import Rules
 
 
 class Summary(NamedTuple):
@@ -128,11 +127,11 @@ class _Run:
 
     def __init__(self, args: Mapping[str, Any], detector: Detector, size: tuple[int, int], folder: Path):
         self.detector, self.size, self.folder = detector, size, folder
-        conf, classes = args.get("conf"), args.get("classes")
-        self.rules = Rules(
-            0.25 if conf is None else conf,
-            args.get("iou", 0.7),
-            args.get("max_det", 300),
+        classes = args.get("classes")
+        self.rules = detector.rules(
+            args.get("conf"),
+            args.get("iou"),
+            args.get("max_det"),
             (classes,) if isinstance(classes, int) else None if classes is None else tuple(classes),
             args.get("agnostic_nms", False),
         )

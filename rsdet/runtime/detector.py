@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rsdet.data.sar import SarReader
+from rsdet.deploy.thresholds import CONF, IOU, MAX_DET, predict_settings
 from rsdet.errors import CheckpointError, ConfigError
 from rsdet.quiet import silent_opencv
 from rsdet.runtime.backends import open_network
@@ -93,9 +94,9 @@ class Detector:
     def predict(
         self,
         image: Any,
-        conf: float = 0.25,
-        iou: float = 0.7,
-        max_det: int = 300,
+        conf: float | None = None,
+        iou: float | None = None,
+        max_det: int | None = None,
         *,
         classes: Sequence[int] | None = None,
         agnostic: bool = False,
@@ -106,10 +107,10 @@ class Detector:
         Args:
             image: Path, (H, W, C) uint8 array in BGR order, or Pillow image. For a SAR model: path, or values as they
                 stand in files.
-            conf: Lowest score.
-            iou: Largest overlap of two boxes of a class that are both kept; of no effect on networks without
+            conf: Lowest score; as for the next two, what the file holds when None, else 0.25.
+            iou: Largest overlap of two boxes of a class that are both kept, else 0.7; of no effect on networks without
                 suppression.
-            max_det: Most boxes of the image.
+            max_det: Most boxes of the image, else 300.
             classes: Class numbers to keep; all when None.
             agnostic: Suppress across classes.
             imgsz: Input size in pixels of a graph of free size, one number or (height, width).
@@ -120,16 +121,31 @@ class Detector:
         """
         with silent_opencv():
             pictures = [to_picture(image, self.channels, self.reader)]
-        return self.detect(pictures, Rules(conf, iou, max_det, _some(classes), agnostic), imgsz)[0]
+        return self.detect(pictures, self.rules(conf, iou, max_det, _some(classes), agnostic), imgsz)[0]
 
     def predict_batch(
-        self, images: Sequence[Any], conf: float = 0.25, iou: float = 0.7, max_det: int = 300, **kwargs: Any
+        self,
+        images: Sequence[Any],
+        conf: float | None = None,
+        iou: float | None = None,
+        max_det: int | None = None,
+        **kwargs: Any,
     ) -> list[Detections]:
         """Detect objects in several images in one run of the network; arguments as in :meth:`predict`."""
         with silent_opencv():
             pictures = [to_picture(image, self.channels, self.reader) for image in images]
         imgsz, classes = kwargs.pop("imgsz", None), _some(kwargs.pop("classes", None))
-        return self.detect(pictures, Rules(conf, iou, max_det, classes, **kwargs), imgsz)
+        return self.detect(pictures, self.rules(conf, iou, max_det, classes, **kwargs), imgsz)
+
+    def rules(self, conf: float | None, iou: float | None, max_det: int | None, *args: Any, **kwargs: Any) -> Rules:
+        """Thresholds completed by those in the file; the other arguments are those of :class:`Rules`.
+
+        Raises:
+            ConfigError: A wish that suppression inside the graph cannot fulfil.
+        """
+        given = {k: v for k, v in (("conf", conf), ("iou", iou), ("max_det", max_det)) if v is not None}
+        found = {"conf": CONF, "iou": IOU, "max_det": MAX_DET} | predict_settings(self._facts.stored, given)
+        return Rules(found["conf"], found["iou"], found["max_det"], *args, **kwargs)
 
     def detect(
         self, pictures: Sequence[np.ndarray], rules: Rules, imgsz: int | Sequence[int] | None = None

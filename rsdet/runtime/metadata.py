@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rsdet.errors import CheckpointError, ConfigError
@@ -32,6 +32,8 @@ class Facts:
         stride: What heights and widths of the input are multiples of.
         end2end: Rows come out final, without suppression.
         sar: How SAR files become pictures; None for a model of ordinary pictures.
+        stored: What :func:`rsdet.deploy.thresholds.predict_settings` reads: the thresholds in the file, and whether
+            suppression is in its graph.
     """
 
     file: str
@@ -42,6 +44,7 @@ class Facts:
     stride: int = 32
     end2end: bool = False
     sar: dict[str, Any] | None = None
+    stored: dict[str, Any] = field(default_factory=dict)
 
 
 def read_facts(raw: Mapping[str, Any], file: str) -> Facts:
@@ -80,6 +83,7 @@ def read_facts(raw: Mapping[str, Any], file: str) -> Facts:
             stride=int(known.get("stride", 32)),
             end2end=bool(known.get("end2end", False)) or nms_inside,
             sar=known.get("sar"),
+            stored={k: known[k] for k in ("thresholds", "nms") if k in known},
         )
     except (TypeError, ValueError, AttributeError) as e:
         raise _unreadable(file, e) from e
