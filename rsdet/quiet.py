@@ -16,6 +16,7 @@ from pathlib import Path
 
 _ASKED_OFFLINE = "YOLO_OFFLINE" in os.environ
 _opencv_lock, _opencv_levels = threading.Lock(), []
+_log_lock, _log_levels = threading.Lock(), []
 
 
 def before_ultralytics() -> None:
@@ -53,12 +54,17 @@ def after_ultralytics() -> None:
 def hushed(level: int = logging.WARNING) -> Iterator[None]:
     """Let Ultralytics' log say only what matters; its progress bars stay."""
     logger = logging.getLogger("ultralytics")
-    before = logger.level
-    logger.setLevel(level)
+    # One level for the process, as with OpenCV below: restored by the last that leaves, whichever came first.
+    with _log_lock:
+        _log_levels.append(logger.level)
+        logger.setLevel(max(level, logger.level))
     try:
         yield
     finally:
-        logger.setLevel(before)
+        with _log_lock:
+            before = _log_levels.pop()
+            if not _log_levels:
+                logger.setLevel(before)
 
 
 def say(text: str, level: int = logging.INFO) -> None:

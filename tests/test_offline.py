@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 
@@ -70,3 +71,17 @@ def test_telemetry_updates_and_run_time_pip_are_off():
     for first in ("", "import ultralytics.utils.events; "):
         done = subprocess.run([sys.executable, "-c", first + code], capture_output=True, text=True, timeout=120)
         assert done.stdout.split()[-5:] == ["False"] * 5, done.stdout + done.stderr[-1000:]
+
+
+def test_the_log_is_back_after_two_that_hushed_it_cross():
+    from rsdet.quiet import hushed
+
+    logger = logging.getLogger("ultralytics")
+    before = logger.level
+    first, second = hushed(), hushed(logging.ERROR)
+    first.__enter__()
+    second.__enter__()
+    assert logger.level == logging.ERROR
+    first.__exit__(None, None, None)  # as two exports in threads may end
+    second.__exit__(None, None, None)
+    assert logger.level == before

@@ -96,8 +96,8 @@ def not_written(folder: Path, e: BaseException) -> ExportError:
     why = getattr(e, "strerror", None) or (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
     if number not in _FULL:  # in the words that all modes use
         return ExportError(
-            f"{folder} cannot be read or written ({why}); check its permissions, or choose another folder with project= "
-            "or out="
+            f"{folder} cannot be read or written ({why}); check its permissions, or choose another folder with "
+            "project= or out="
         )
     return ExportError(
         f"nothing could be written to {folder} ({why}); expected a folder with room; free some space there, or choose "
