@@ -15,8 +15,8 @@ from types import ModuleType
 
 
 class _Loader(Loader):
-    def __init__(self, inner: Loader, then: Callable[[], None]):
-        self._inner, self._then = inner, then
+    def __init__(self, inner: Loader, then: Callable[[], None], before: Callable[[], None] | None):
+        self._inner, self._then, self._before = inner, then, before
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._inner.create_module(spec)
@@ -24,34 +24,36 @@ class _Loader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__.loader = self._inner  # leave no trace: inspect, pickle and reload see the real loader
         module.__loader__ = self._inner
+        if self._before is not None:
+            self._before()
         self._inner.exec_module(module)
         self._then()
 
 
 class _Finder(MetaPathFinder):
     def __init__(self) -> None:
-        self.waiting: dict[str, Callable[[], None]] = {}
+        self.waiting: dict[str, tuple[Callable[[], None], Callable[[], None] | None]] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        then = self.waiting.pop(fullname, None)
-        if then is None:
+        calls = self.waiting.pop(fullname, None)
+        if calls is None:
             return None
         spec = importlib.util.find_spec(fullname)  # our entry is gone, so the ordinary finders answer
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, then)
+            spec.loader = _Loader(spec.loader, *calls)
         return spec
 
 
 _finder = _Finder()
 
 
-def when_imported(name: str, then: Callable[[], None]) -> None:
-    """Call ``then`` once ``name`` has been imported; at once if it already is."""
+def when_imported(name: str, then: Callable[[], None], before: Callable[[], None] | None = None) -> None:
+    """Call ``then`` once ``name`` has been imported, at once if it already is; ``before`` just before its import."""
     if name in sys.modules:
         then()
         return
-    _finder.waiting[name] = then
+    _finder.waiting[name] = then, before
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)

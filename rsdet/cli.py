@@ -48,6 +48,7 @@ keys of Ultralytics (epochs, imgsz, batch, device, conf, ...) work as they do th
   speckle=   looks of the multiplicative noise put on training images, 0 for none
   rot90=     probability of a turn by 90, 180 or 270 degrees in training
   nq=        number of queries of an RT-DETR family model: the most objects one image can yield
+  decoder_layers=  of weights of that family: run fewer at inference; faster, less exact
   recipe=    named training settings: paper, none, or a file in cfg/recipes
   protocol=  how val counts: ultralytics, coco, aitod or visdrone
   format=    of an export: onnx, openvino, torchscript or engine; half=True, int8=True (needs data=),
@@ -124,8 +125,8 @@ def _model(args: dict[str, Any], mode: str) -> Any:
     if path.suffix in YAML_SUFFIXES:
         names = {*variable_names(read_model_yaml(name)), "attention", "head"}
         model_vars = {k: args.pop(k) for k in list(args) if k in names}
-    elif "nq" in args:
-        model_vars["nq"] = args.pop("nq")
+    else:
+        model_vars = {k: args.pop(k) for k in ("nq", "decoder_layers") if k in args}
     return RSDet(name, scale=scale, **model_vars)
 
 

@@ -22,6 +22,7 @@ from rsdet.modelyaml import (
     read_yaml,
     variable_names,
 )
+from rsdet.nn.folded_decoder import use_decoder_layers
 from rsdet.quiet import silent_opencv
 from rsdet.recipes import recipe_settings
 from rsdet.tasks import detect
@@ -42,8 +43,9 @@ class RSDet(Model):
             :func:`rsdet.parts.add_parts`.
         head: For a YAML of the YOLO family, ``"SSCDetect"`` or ``"Detect"`` instead of its own head.
         verbose: Print the layer table.
-        **model_vars: Values for the variables of a YAML, such as ``nq=500`` or ``kernels=[7, 9, 11, 13]``. On weights
-            of the RT-DETR family ``nq`` is accepted too.
+        **model_vars: Values for the variables of a YAML, such as ``nq=500`` or ``kernels=[7, 9, 11, 13]``. Weights
+            of the RT-DETR family take two: ``nq``, and ``decoder_layers``, the number of decoder layers to run at
+            inference (see :func:`rsdet.nn.folded_decoder.use_decoder_layers`; measure what it costs).
 
     Attributes:
         family: ``"rtdetr"`` or ``"yolo"``.
@@ -124,7 +126,7 @@ class RSDet(Model):
         self.model_name = cfg
 
     def _load(self, weights: str, task: str | None = None) -> None:
-        unknown = {*self._model_vars, *self._parts} - {"nq"}
+        unknown = {*self._model_vars, *self._parts} - {"nq", "decoder_layers"}
         if unknown or self._scale:
             words = sorted(unknown) + (["scale"] if self._scale else [])
             raise ConfigError(f"{', '.join(words)}: only a model YAML takes this, {weights} has a fixed architecture.")
@@ -144,6 +146,8 @@ class RSDet(Model):
             self._adopt_artifact(weights, task)
         if "nq" in self._model_vars:
             self._set_queries(self._model_vars["nq"])
+        if "decoder_layers" in self._model_vars:
+            self._set_decoder_layers(self._model_vars["decoder_layers"])
 
     def _adopt_plain(self, weights: str) -> None:
         self.model, header = checkpoint.load_plain(weights)
@@ -181,6 +185,12 @@ class RSDet(Model):
         if not isinstance(nq, int) or nq < 1:
             raise ConfigError(f"nq={nq!r} must be a whole number of 1 or more, such as 300.")
         head.num_queries = nq
+
+    def _set_decoder_layers(self, layers: int) -> None:
+        head = getattr(self.model, "model", [None])[-1]
+        if not hasattr(getattr(head, "decoder", None), "eval_idx"):
+            raise ConfigError("decoder_layers= is for PyTorch weights of the RT-DETR family; leave it out.")
+        use_decoder_layers(head, layers)
 
     @user_errors()
     def save_plain(self, path: str | Path) -> Path:
@@ -314,6 +324,11 @@ class RSDet(Model):
         metrics.recall_ceiling = getattr(kept[-1], "ceiling", None)
         _save_val(kept[-1], protocol)
         return metrics
+
+    @user_errors()
+    def track(self, *args: Any, **kwargs: Any) -> Any:
+        """Follow objects through a video, as Ultralytics does; its trackers need the package ``lap``."""
+        return super().track(*args, **kwargs)
 
     @user_errors()
     def predict(self, source: Any = None, stream: bool = False, predictor: type | None = None, **kwargs: Any) -> Any:

@@ -1,7 +1,7 @@
 """What Ultralytics would do on the network without being asked: switched off in our processes.
 
 Cheap to import (no torch): ``rsdet/__init__.py`` calls :func:`before_ultralytics` first thing, and
-:func:`after_ultralytics` runs as soon as ``ultralytics.utils`` has been imported.
+:func:`import_offline` and :func:`after_ultralytics` run right before and after the import of ``ultralytics.utils``.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ _log_lock, _log_levels = threading.Lock(), []
 
 
 def before_ultralytics() -> None:
-    """Set the switches that Ultralytics reads while it is being imported.
-
-    Run-time pip and unrestricted unpickling are off unless the user has set the variables. The look-up of a name
-    server that decides whether telemetry may be sent is skipped by declaring the import, and only it, offline.
-    """
+    """Switch off run-time pip and unrestricted unpickling, unless the user has set the variables."""
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("ULTRALYTICS_SAFE_LOAD", "true")
-    if not _ASKED_OFFLINE and "ultralytics.utils" not in sys.modules:
+
+
+def import_offline() -> None:
+    """Declare the import, and only it, offline: Ultralytics looks a name server up to see whether it may report.
+
+    Called right before the import, so that no process started in between takes the user for offline.
+    """
+    if not _ASKED_OFFLINE:
         os.environ["YOLO_OFFLINE"] = "true"
 
 

@@ -11,6 +11,7 @@ from ultralytics.nn.modules import C2f, RepC3, RTDETRDecoder
 
 import rsdet.tasks.detect.model as detect
 from rsdet.errors import ConfigError
+from rsdet.model import RSDet
 from rsdet.modelyaml import load_model_yaml
 from rsdet.nn import CAGFM, VHeatC2f
 from rsdet.nn.folded_decoder import FoldedDecoder, use_decoder_layers
@@ -172,6 +173,20 @@ def test_unsplit(block):
     x = torch.randn(2, 8, 5, 7)
     with torch.inference_mode():
         assert (UnsplitC2f(block)(x) - block(x)).abs().max() < 1e-5
+
+
+def test_weights_can_be_loaded_with_fewer_decoder_layers(tiny_weights, tmp_path):
+    whole, short = RSDet(tiny_weights), RSDet(tiny_weights, decoder_layers=1)
+    x = torch.rand(1, 3, 96, 96)
+    with torch.inference_mode():
+        a, b = (m.model.eval()(x)[0] for m in (whole, short))
+    assert a.shape == b.shape
+    assert not torch.equal(a, b)
+    loose = dict(box_tol_px=1e9, score_tol=1.0, imgsz=96, verbose=False)  # it has seen two batches
+    sizes = [m.export(format="onnx", out=tmp_path / n, **loose).size_mb for m, n in ((whole, "w"), (short, "s"))]
+    assert sizes[1] < sizes[0]
+    with pytest.raises(ConfigError, match="decoder_layers"):
+        RSDet(tmp_path / "s" / "last.onnx", decoder_layers=1)
 
 
 @pytest.mark.parametrize("layers", [0, 4, 1.0, True])

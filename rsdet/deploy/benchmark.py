@@ -265,7 +265,8 @@ def _prepare(
                 runner = open_runner(where, setup.device, setup.threads)
             found.append(_Entrant(source, runner, where, size_mb, memory.as_dict(), parity))
         except MissingDependencyError as e:
-            note = f"{source.name} {fmt}: not measurable here: {e}"
+            why = str(e).partition("; or take ")[0]  # what lies in this folder is gone afterwards
+            note = f"{source.name} {fmt}: not measurable here: {why}"
             setup.notes.extend([note] if note not in setup.notes else [])
     return found
 

@@ -231,7 +231,7 @@ class BenchmarkResult:
 
 def _grid(kind: Any, title: str, first: str, *heads: str) -> Any:
     table = kind(title=title, title_justify="left")
-    table.add_column(first)
+    table.add_column(first, overflow="fold")  # a name cut short could be that of two models
     for head in heads:
         table.add_column(head, justify="right")
     return table

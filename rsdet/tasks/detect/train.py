@@ -96,6 +96,8 @@ class _OurTrainer:
         self.data["sar"] = getattr(unwrap_model(self.model), "yaml", {}).get("sar")
         with our_datasets():
             dataset = super().build_dataset(img_path, mode, batch)
+        if mode == "val" and not self.args.rect:
+            dataset.rect = False  # what val and every exported file get: one size of input, and one set of numbers
         if RANK in {-1, 0}:
             check_pictures(dataset, self.data)
             warn_of_left_out(dataset)
