@@ -99,26 +99,54 @@ def _accepts(hint: Any, value: Any) -> bool:
     return isinstance(value, hint) if hint in _SAID else not isinstance(value, tuple(_SAID)) or hint is Any
 
 
-TRAIN_DEFAULTS: dict[str, Any] = {"iou_loss": None, "speckle": 0.0, "rot90": 0.0}
+TRAIN_DEFAULTS: dict[str, Any] = {
+    "iou_loss": None, "speckle": 0.0, "rot90": 0.0, "enhance": None, "freeze_enhancer": False,
+}  # fmt: skip
 """Training arguments of ours that travel with Ultralytics' own: into args.yaml, checkpoints and child processes.
 
 ``iou_loss``: box loss (:data:`rsdet.losses.boxes.BOX_LOSSES`), the model's own where None. ``speckle``: looks of the
 multiplicative noise put on training images, 0 for none. ``rot90``: probability of a rotation by 90, 180 or 270 degrees.
+``enhance``: networks of the task ``restore`` to put before the detector and to train with it; ``freeze_enhancer``:
+leave them as they are.
+"""
+
+RESTORE_DEFAULTS: dict[str, Any] = {"patch": None, "repeats": 1, "val_period": 1, "loss": None}
+"""The same for the task ``restore``.
+
+``patch``: side of the training patches in pixels of the input, 128 where None. ``repeats``: patches of each picture in
+an epoch. ``val_period``: epochs from one validation to the next. ``loss``: terms and weights instead of the model's.
 """
 
 _OURS = {
     "train": {"data", "recipe", "model", "scale", *TRAIN_DEFAULTS},
-    "val": {"data", "protocol", "model"},
-    "predict": {"source", "save_json", "save_coco", "model"},
+    "val": {"data", "protocol", "model", "enhance", "tile", "overlap"},
+    "predict": {"source", "save_json", "save_coco", "model", "enhance", "tile", "overlap", "save_enhanced"},
 }
 
+_OURS_RESTORE = {
+    "train": {"data", "recipe", "model", *RESTORE_DEFAULTS},
+    "val": {"data", "model", "metrics", "niqe", "tile", "overlap"},
+    "predict": {"source", "model", "tile", "overlap", "bands", "value_range", "save_routes"},
+}
+# Keys of Ultralytics that mean nothing to a model that restores pictures; accepted in silence, they would mislead.
+_DETECTORS_ONLY = {
+    "agnostic_nms", "augment", "augmentations", "auto_augment", "bgr", "box", "classes", "close_mosaic", "cls",
+    "cls_pw", "conf", "copy_paste", "copy_paste_mode", "cutmix", "degrees", "dfl", "dropout", "embed", "end2end",
+    "enhance", "erasing", "fliplr", "flipud", "freeze_enhancer", "hsv_h", "hsv_s", "hsv_v", "imgsz", "iou",
+    "iou_loss", "kobj", "line_width", "max_det", "mixup", "mosaic", "multi_scale", "nms", "overlap_mask",
+    "perspective", "pose", "protocol", "rect", "retina_masks", "rot90", "save_coco", "save_conf", "save_crop",
+    "save_enhanced", "save_json", "save_txt", "scale", "shear", "show_boxes", "show_conf", "show_labels",
+    "single_cls", "speckle", "tracker", "translate", "visualize",
+}  # fmt: skip
 
-def check_keys(kwargs: Mapping[str, Any], mode: str) -> None:
+
+def check_keys(kwargs: Mapping[str, Any], mode: str, task: str = "detect") -> None:
     """Check what is handed on to Ultralytics, before anything is loaded or written.
 
     Args:
         kwargs: Arguments of Ultralytics.
         mode: ``train``, ``val`` or ``predict``.
+        task: ``detect`` or ``restore``.
 
     Raises:
         ConfigError: A key that neither Ultralytics nor rsdet knows, or a value out of its range.
@@ -126,13 +154,18 @@ def check_keys(kwargs: Mapping[str, Any], mode: str) -> None:
     from ultralytics.cfg import check_cfg
     from ultralytics.utils import DEFAULT_CFG_DICT
 
-    known = {*DEFAULT_CFG_DICT, "augmentations", "save_dir", "mode", "cfg", "half", *_OURS[mode]}
+    ours = (_OURS_RESTORE if task == "restore" else _OURS)[mode]
+    known = {*DEFAULT_CFG_DICT, "augmentations", "save_dir", "mode", "cfg", "half", *ours}
+    special = {"recipe", "protocol", *TRAIN_DEFAULTS, *RESTORE_DEFAULTS}
     for key in kwargs:
-        if key not in known or (key in {"recipe", "protocol", *TRAIN_DEFAULTS} and key not in _OURS[mode]):
+        if task == "restore" and key in _DETECTORS_ONLY:
+            remedy = "leave it out" if key != "imgsz" else f"use {'patch' if mode == 'train' else 'tile'}="
+            raise ConfigError(f"{key}= is for detectors, and this model restores pictures; {remedy}.")
+        if key not in known or (key in special and key not in ours):
             hint = nearest(key, known - {key})
             raise ConfigError(f"unknown argument {key!r} of {mode}.{hint} See `rsdet --help`.")
     with user_errors():
-        check_cfg({k: v for k, v in kwargs.items() if k not in TRAIN_DEFAULTS})
+        check_cfg({k: v for k, v in kwargs.items() if k not in {*TRAIN_DEFAULTS, *RESTORE_DEFAULTS}})
     sizes = kwargs.get("imgsz", 640)
     each = list(sizes) if isinstance(sizes, (list, tuple)) else [sizes]
     if not 1 <= len(each) <= 2 or not all(_accepts(int, n) and n > 0 for n in each):
@@ -148,6 +181,7 @@ def check_keys(kwargs: Mapping[str, Any], mode: str) -> None:
         if value is not None and not all(_accepts(int, n) and n >= 0 for n in each):
             raise ConfigError(f"{key}={value!r} must be {what}, counted from 0; e.g. {key}=0,2.")
     check_train_values(kwargs)
+    check_restore_values(kwargs)
     if isinstance(kwargs.get("augmentations"), (str, int, float)):
         raise ConfigError("augmentations= takes a list of Albumentations transforms, in Python only; leave it out.")
 
@@ -162,8 +196,40 @@ def check_train_values(kwargs: Mapping[str, Any]) -> None:
 
     if kwargs.get("iou_loss") is not None:
         check_box_loss(kwargs["iou_loss"])
+    if not isinstance(kwargs.get("freeze_enhancer", False), bool):
+        raise ConfigError(f"freeze_enhancer={kwargs['freeze_enhancer']!r} must be True or False.")
     speckle, rot90 = kwargs.get("speckle", 0.0), kwargs.get("rot90", 0.0)
     if not _accepts(float, speckle) or not 0 <= speckle < math.inf:
         raise ConfigError(f"speckle={speckle!r} must be a number of looks, 0 for no speckle; e.g. speckle=8.")
     if not _accepts(float, rot90) or not 0 <= rot90 <= 1:
         raise ConfigError(f"rot90={rot90!r} must be a probability from 0 to 1; e.g. rot90=0.5.")
+
+
+def check_restore_values(kwargs: Mapping[str, Any]) -> None:
+    """Check the values of :data:`RESTORE_DEFAULTS`.
+
+    Raises:
+        ConfigError: A value out of its range.
+    """
+    for key, example in (("patch", 128), ("repeats", 8), ("val_period", 5)):
+        value = kwargs.get(key, 1)
+        if not (_accepts(int, value) and value > 0) and not (key == "patch" and value is None):
+            raise ConfigError(f"{key}={value!r} must be a whole number of 1 or more; e.g. {key}={example}.")
+
+
+def loss_terms(value: Any) -> dict[str, float] | None:
+    """Terms of a loss by name, from what a user may write: ``l1``, ``l1:1,fft:0.1`` or a mapping.
+
+    Raises:
+        ConfigError: Neither.
+    """
+    if value is None:
+        return None
+    terms: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {}
+    for part in [] if terms else value if isinstance(value, (list, tuple)) else str(value).split(","):
+        name, _, weight = str(part).partition(":")
+        terms[name.strip()] = weight.strip() or 1.0
+    try:
+        return {str(k): float(v) for k, v in terms.items()}
+    except (TypeError, ValueError) as e:
+        raise ConfigError(f"loss={value!r} must be terms with weights, such as loss=l1:1,fft:0.1.") from e

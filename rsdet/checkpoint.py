@@ -25,7 +25,9 @@ def _our_classes() -> dict[str, type[nn.Module]]:
     import sys
 
     import rsdet.nn
-    import rsdet.tasks.detect.model  # noqa: F401
+    import rsdet.tasks.detect.model
+    import rsdet.tasks.restore.model  # noqa: F401
+    from rsdet.nn.restoration import NETWORKS
     from rsdet.registry import registered_classes
 
     found: dict[str, type[nn.Module]] = {}
@@ -34,7 +36,7 @@ def _our_classes() -> dict[str, type[nn.Module]]:
             for obj in vars(module).values():
                 if isinstance(obj, type) and issubclass(obj, nn.Module) and obj.__module__.startswith("rsdet."):
                     found[f"{obj.__module__}.{obj.__qualname__}"] = obj
-    for cls in registered_classes().values():
+    for cls in (*registered_classes().values(), *NETWORKS.values()):
         found[f"{cls.__module__}.{cls.__qualname__}"] = cls
     return found
 
@@ -158,7 +160,7 @@ def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     """
     from safetensors import SafetensorError, safe_open
 
-    from rsdet.tasks.detect.model import build
+    from rsdet.tasks.table import build
 
     path = Path(path)
     if not path.is_file():
@@ -172,7 +174,7 @@ def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     if header.get("format") != PLAIN_FORMAT:
         raise CheckpointError(f"{path} holds no rsdet header; save it with RSDet.save_plain().")
     cfg = json.loads(header["yaml"])
-    model = build(cfg, ch=cfg.get("channels", 3))
+    model = build(cfg)
     try:
         model.load_state_dict(state)
     except RuntimeError as e:

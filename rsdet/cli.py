@@ -25,9 +25,13 @@ usage: rsdet MODE key=value ... [--debug]
 
   train      rsdet train model=vmc-detr.yaml data=visdrone.yaml epochs=150
              rsdet train model=sar-ship.yaml data=hrsid.yaml
+             rsdet train model=dwtma-net.yaml data=haze1k-thin patch=240
   val        rsdet val model=best.pt data=visdrone.yaml protocol=visdrone
   predict    rsdet predict model=best.pt source=images/ save_coco=True
              rsdet predict model=cfar source=sar/
+             rsdet predict model=best.pt enhance=dwtma-net.pt source=hazy/
+             rsdet predict model=dcp source=hazy/        (pictures restored, at the depth they have)
+             rsdet predict model=hac-moe source=ceres/ scale=4 time_limit=600
   export     rsdet export model=best.pt format=onnx
   benchmark  rsdet benchmark model=best.pt formats=pytorch,onnx data=visdrone.yaml out=speed
              rsdet benchmark suite=speed          (also paper-vmc, paper-sar)
@@ -40,8 +44,8 @@ usage: rsdet MODE key=value ... [--debug]
 keys of Ultralytics (epochs, imgsz, batch, device, conf, ...) work as they do there. Ours:
 
   model=     model YAML (shipped name or path), .pt or .safetensors weights, or an exported file
-  data=      dataset YAML (shipped name or path); demo and demo-sar are scenes rendered on the spot
-  scale=     size of a model YAML: n, s, m, l or x
+  data=      dataset YAML (shipped name or path); demo, demo-sar and demo-haze are scenes rendered on the spot
+  scale=     size of a model YAML: n, s, m, l or x; a number: how much a model of super-resolution enlarges
   attention= put ShuffleAttention, SE, CBAM, ECA, CoordAttention or SimAM behind the deepest level of a model YAML
   head=      SSCDetect (context-decoupled) or Detect (simple decoupled) as head of a YOLO model YAML
   iou_loss=  box loss of a training: ciou, diou, giou, iou, nwd, siou, wiou-v1, wiou-v2 or wiou-v3
@@ -56,6 +60,16 @@ keys of Ultralytics (epochs, imgsz, batch, device, conf, ...) work as they do th
   max_drop=  points of AP that an export with data= may cost: 0.1, with int8 1, unless given
   source=    image, folder, glob, several of them with commas between, video, stream or camera number
   save_json= save_coco=   predict writes its detections as JSON, as COCO
+  enhance=   models that restore pictures before a detector sees them, in order: a.pt, dcp.yaml or [a.pt,b.onnx].
+             predict: boxes stay in pixels of the source, save_enhanced=True writes what was seen; val: AP without
+             and with; benchmark: time part by part; export: a folder with chain.json, which predict model= runs;
+             train: networks learn from the detector's loss (freeze=detector or freeze=enhancer: the other only)
+  of models that restore pictures:
+  patch=     side of the training patches in pixels of the input; repeats= of each picture in an epoch
+  val_period= epochs from one validation to the next; loss=l1:1,fft:0.1 terms and weights
+  metrics=   psnr and ssim, and what else val measures: niqe (niqe=FILE.npz for its model), lpips
+  tile=      side of the tiles that large pictures are cut into, 0 for none; overlap= what neighbours share
+  bands=     bands of a file to take, counted from 1; value_range= file values that are black and white
   any name under vars: in the model YAML, such as kernels=[7,9,11,13]
 
 --debug shows the traceback of an error; --version, --help.
@@ -123,10 +137,13 @@ def _model(args: dict[str, Any], mode: str) -> Any:
     scale = args.pop("scale") if isinstance(args.get("scale"), str) else None
     path = find_model_yaml(name) or Path(name)  # else one of Ultralytics'
     if path.suffix in YAML_SUFFIXES:
-        names = {*variable_names(read_model_yaml(name)), "attention", "head"}
+        d = read_model_yaml(name)
+        if d.get("task") == "restore" and "scale" in args:
+            scale = args.pop("scale")  # a number: how much it enlarges
+        names = {*variable_names(d), "attention", "head"}
         model_vars = {k: args.pop(k) for k in list(args) if k in names}
     else:
-        model_vars = {k: args.pop(k) for k in ("nq", "decoder_layers") if k in args}
+        model_vars = {k: args.pop(k) for k in ("nq", "decoder_layers", "upscale") if k in args}
     return RSDet(name, scale=scale, **model_vars)
 
 
@@ -150,21 +167,24 @@ def _predict(args: dict[str, Any]) -> None:
 
     done = predict_exported(args)  # without PyTorch and Ultralytics, where an exported file shall look at images
     images, objects, save_dir, skipped = _predict_fully(args) if done is None else done
-    print(f"{objects} objects in {images} images. Results saved to {save_dir}")
+    pictures = f"{images} picture{'s' * (images != 1)} restored."
+    found = pictures if objects is None else f"{objects} objects in {images} images."
+    print(f"{found} Results saved to {save_dir}")
     if skipped:
         more = f"; and {len(skipped) - 3} more, named above" if len(skipped) > 3 else ""
         raise DataError(f"{len(skipped)} left out, all others are done: {'; '.join(skipped[:3])}{more}.")
 
 
-def _predict_fully(args: dict[str, Any]) -> tuple[int, int, Path, list[str]]:
+def _predict_fully(args: dict[str, Any]) -> tuple[int, int | None, Path, list[str]]:
     model = _model(args, "predict")
     args.setdefault("save", True)
     for key in {"stream", "embed", "predictor"} & set(args):
         raise ConfigError(f"{key}= is for Python (RSDet.predict); leave it out here.")
     images = objects = 0
+    restores = model.task == "restore"
     for result in model.predict(**args, stream=True):
-        images, objects = images + 1, objects + len(result)
-    return images, objects, model.predictor.save_dir, model.skipped
+        images, objects = images + 1, objects + (0 if restores else len(result))
+    return images, None if restores else objects, model.predictor.save_dir, model.skipped
 
 
 def _export(args: dict[str, Any]) -> None:
@@ -257,8 +277,8 @@ def run(argv: list[str]) -> int:
             raise
         print(f"rsdet: error: {' '.join(str(e).split())}", file=sys.stderr)
         return e.exit_code
-    except KeyboardInterrupt:
-        print("rsdet: interrupted.", file=sys.stderr)
+    except KeyboardInterrupt as e:
+        print(f"rsdet: interrupted{f': {e}' if str(e) else '.'}", file=sys.stderr)
         return 130  # what a shell expects after Ctrl-C
     return 0
 

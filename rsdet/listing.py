@@ -8,8 +8,10 @@ from rsdet.paths import datasets_dir
 
 def _models() -> list[str]:
     from rsdet.modelyaml import list_models
+    from rsdet.paths import cfg_dir
 
-    return list_models()
+    tasks = sorted(p.name for p in (cfg_dir() / "models").iterdir() if p.is_dir())
+    return [name if task == "detect" else f"{name} ({task})" for task in tasks for name in list_models(task=task)]
 
 
 def _datasets() -> list[str]:

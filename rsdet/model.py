@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch.nn import Module
 from ultralytics.engine.model import Model
 from ultralytics.engine.results import Results
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
 from rsdet import checkpoint
 from rsdet.arguments import check_keys, fit
+from rsdet.enhance.wiring import chain_detector, chain_for, is_chain_json, train_settings, use_chain, with_time
 from rsdet.errors import CheckpointError, ConfigError, RSDetError, nearest
+from rsdet.modelfiles import PLAIN_SUFFIX, check_head, family_of_head, is_artifact, is_official_asset, suggest
 from rsdet.modelyaml import (
     LAYERLESS,
+    ROWLESS,
     find_model_yaml,
     load_model_yaml,
     not_buildable,
     read_model_yaml,
-    read_yaml,
     variable_names,
 )
 from rsdet.nn.folded_decoder import use_decoder_layers
 from rsdet.quiet import silent_opencv
 from rsdet.recipes import recipe_settings
-from rsdet.tasks import detect
+from rsdet.tasks.detect.settings import max_det, resolve_data, sar_settings, save_val
+from rsdet.tasks.table import TASKS, task_map
 from rsdet.usererrors import user_errors
-
-PLAIN_SUFFIX = ".safetensors"
-TASKS = ("detect",)
 
 
 class RSDet(Model):
     """A model of any task, from a YAML, a checkpoint or an exported file.
 
     Args:
-        model: Model YAML (shipped name or path), ``.pt`` or ``.safetensors`` weights, or an exported artifact.
+        model: Model YAML (shipped name or path), ``.pt`` or ``.safetensors`` weights, an exported artifact, or a JSON
+            that ties a detector to enhancers (:mod:`rsdet.enhance.chain_json`).
         task: Task; normally read from the file.
-        scale: Scale of a YAML instead of the one it states.
+        scale: Size of a YAML instead of the one it states. A number is the enlargement of a model that restores
+            pictures, its variable ``upscale``.
         attention: For a YAML, an attention behind the deepest level, such as ``"ShuffleAttention"``; see
             :func:`rsdet.parts.add_parts`.
         head: For a YAML of the YOLO family, ``"SSCDetect"`` or ``"Detect"`` instead of its own head.
@@ -48,7 +51,7 @@ class RSDet(Model):
             inference (see :func:`rsdet.nn.folded_decoder.use_decoder_layers`; measure what it costs).
 
     Attributes:
-        family: ``"rtdetr"`` or ``"yolo"``.
+        family: ``"rtdetr"``, ``"yolo"``, ``"restore"``, or that of a method without layers.
         skipped: One line for each file that the last prediction left out.
 
     Examples:
@@ -65,17 +68,22 @@ class RSDet(Model):
         task: str | None = None,
         verbose: bool = False,
         *,
-        scale: str | None = None,
+        scale: str | int | None = None,
         attention: str | None = None,
         head: str | None = None,
         **model_vars: Any,
     ):
         if not isinstance(model, (str, Path, Model)) or not str(model).strip():
             raise ConfigError(f"model={model!r} must be the name or path of a model YAML, weights or an exported file.")
+        if isinstance(scale, int):
+            scale, model_vars = None, {**model_vars, "upscale": scale}
         self._scale, self._model_vars = scale, model_vars
         self._artifact: dict[str, Any] = {}  # what an exported file says about itself
         self._parts = {k: v for k, v in (("attention", attention), ("head", head)) if v is not None}
         self.family = "rtdetr"
+        self._chain: list[Any] | None = None  # what a chain JSON puts before its detector
+        if is_chain_json(model):
+            model, self._chain = chain_detector(model)
         self.skipped: list[str] = []
         if not isinstance(model, Model) and Path(model).suffix == "" and find_model_yaml(model) is not None:
             model = f"{model}.yaml"  # the bare name of a shipped model, such as cfar
@@ -89,7 +97,7 @@ class RSDet(Model):
     @property
     def task_map(self) -> dict[str, dict[str, Any]]:
         """Classes of each task for the family of this model."""
-        return {"detect": detect.task_map(self.family)}
+        return task_map(self.task, self.family)
 
     @property
     def _channels(self) -> int | None:
@@ -118,14 +126,15 @@ class RSDet(Model):
             self.model = self._smart_load("model")(d, ch=d.get("channels", 3), verbose=verbose)
         except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
             raise not_buildable(cfg, e) from e
-        if self.family not in LAYERLESS:
-            _check_head(self.model.model[-1], self.family, cfg)
+        if self.family not in ROWLESS:
+            check_head(self.model.model[-1], self.family, cfg)
         self.overrides.update(model=self.cfg, task=self.task)
         self.model.args = {**DEFAULT_CFG_DICT, **self.overrides}
         self.model.task = self.task
         self.model_name = cfg
 
     def _load(self, weights: str, task: str | None = None) -> None:
+        upscale = self._model_vars.pop("upscale", None)  # of weights it is known; to say it again is no mistake
         unknown = {*self._model_vars, *self._parts} - {"nq", "decoder_layers"}
         if unknown or self._scale:
             words = sorted(unknown) + (["scale"] if self._scale else [])
@@ -134,16 +143,21 @@ class RSDet(Model):
         if suffix == PLAIN_SUFFIX:
             self._adopt_plain(weights)
         elif suffix == ".pt":
-            if Path(weights).is_file() or not _is_official_asset(weights):
+            if Path(weights).is_file() or not is_official_asset(weights):
                 checkpoint.check(weights)
             super()._load(weights, task=task)
-            self.family = getattr(self.model, "family", None) or _family_of_head(self.model)
+            self.family = getattr(self.model, "family", None) or family_of_head(self.model)
+            if self.task not in TASKS:
+                raise ConfigError(f"{weights} is a model for task={self.task!r}; expected {' or '.join(TASKS)}.")
         elif suffix == "" and not Path(weights).exists():
             raise ConfigError(
-                f"model={weights!r} is neither a file nor a shipped model.{_suggest(weights)} `rsdet list` shows them."
+                f"model={weights!r} is neither a file nor a shipped model.{suggest(weights)} `rsdet list` shows them."
             )
         else:
             self._adopt_artifact(weights, task)
+        if upscale is not None and upscale != getattr(self.model, "scale", 1):
+            fixed = getattr(self.model, "scale", 1)
+            raise ConfigError(f"scale={upscale}: {weights} enlarges by {fixed}; leave it out, or train another model.")
         if "nq" in self._model_vars:
             self._set_queries(self._model_vars["nq"])
         if "decoder_layers" in self._model_vars:
@@ -158,8 +172,8 @@ class RSDet(Model):
 
     def _adopt_artifact(self, weights: str, task: str | None) -> None:
         if not Path(weights).exists():
-            raise ConfigError(f"model={weights!r} does not exist.{_suggest(weights)} Check the path.")
-        if not _is_artifact(weights):
+            raise ConfigError(f"model={weights!r} does not exist.{suggest(weights)} Check the path.")
+        if not is_artifact(weights):
             raise ConfigError(
                 f"model={weights!r} is no model; pass a model YAML, .pt or {PLAIN_SUFFIX} weights, or an exported file."
             )
@@ -216,7 +230,10 @@ class RSDet(Model):
                 Ultralytics' defaults. Explicit arguments win over a recipe.
             **kwargs: Any training argument of Ultralytics, and ours: ``iou_loss`` (box loss, one of
                 :data:`rsdet.losses.boxes.BOX_LOSSES`), ``speckle`` and ``rot90`` (see
-                :data:`rsdet.arguments.TRAIN_DEFAULTS`).
+                :data:`rsdet.arguments.TRAIN_DEFAULTS`); for a model that restores pictures, those of
+                :data:`rsdet.arguments.RESTORE_DEFAULTS`. ``enhance`` puts networks of the task ``restore`` before the
+                detector and trains both (:mod:`rsdet.enhance.joint`); ``freeze`` also takes ``"detector"`` and
+                ``"enhancer"``.
 
         Returns:
             Ultralytics' metrics of the best checkpoint.
@@ -226,8 +243,13 @@ class RSDet(Model):
         """
         if self.family in LAYERLESS:
             self._check_is_pytorch_model()
-        check_keys(kwargs, "train")
+        restores = self.task == "restore"
+        if not restores:
+            kwargs = train_settings(self, kwargs)
+        check_keys(kwargs, "train", self.task)
         self._check_task(kwargs)
+        if restores and isinstance(self.model, Module):
+            restore().check_trainable(self.model)
         resume = kwargs.get("resume")
         if resume:
             self._check_resume(resume)
@@ -245,15 +267,17 @@ class RSDet(Model):
                 kwargs.setdefault("pretrained", False)
             if isinstance(kwargs.get("pretrained"), (str, Path)):
                 checkpoint.check(kwargs["pretrained"])
+            if restores:
+                kwargs = restore().train_settings(kwargs)
         if data is not None:  # last of all checks: a dataset may have to be rendered or downloaded
-            kwargs["data"] = _resolve_data(data)
-            if not resume:
-                kwargs = {**_sar_settings(kwargs), **kwargs}
+            kwargs["data"] = restore().resolve_data(data) if restores else resolve_data(data)
+            if not resume and not restores:
+                kwargs = {**sar_settings(kwargs), **kwargs}
         try:
             with silent_opencv():
                 return super().train(trainer=trainer, **(kwargs if resume else _placed(kwargs, self.task)))
         except KeyboardInterrupt as e:
-            from rsdet.tasks.detect.train import resume_line
+            from rsdet.tasks.training import resume_line
 
             if self.trainer is None:
                 raise
@@ -263,8 +287,9 @@ class RSDet(Model):
         """Ultralytics asks this before everything that needs a network (save, load, fuse, export, ...)."""
         super()._check_is_pytorch_model()
         if self.family in LAYERLESS:
+            name = self.model.yaml.get("method", self.family)
             raise ConfigError(
-                f"{self.model_name}: {self.family} learns nothing and has no layers and no weights, so that there is "
+                f"{self.model_name}: {name} learns nothing and has no layers and no weights, so that there is "
                 "nothing to train, export, benchmark or save; use predict, val or info."
             )
 
@@ -292,29 +317,49 @@ class RSDet(Model):
             data: Shipped dataset name or path of a data YAML; that of the training where not given.
             protocol: ``"ultralytics"``, ``"coco"``, ``"aitod"`` or ``"visdrone"``. The name stands beside the numbers.
             **kwargs: Any validation argument of Ultralytics. ``rect`` is off unless asked for: weights get the square
-                input that exported files get.
+                input that exported files get. ``enhance`` (see :func:`rsdet.enhance.loading.load_chain`) with ``tile``
+                and ``overlap``: measure without and with it; ``without`` and ``enhance_gain`` are added to what is
+                returned.
 
         Returns:
             Ultralytics' metrics, with ``protocol_metrics``, ``group_metrics`` (group of the data YAML's ``groups:`` to
-            its numbers under the protocol) and ``recall_ceiling`` added.
+            its numbers under the protocol) and ``recall_ceiling`` added; for a model that restores pictures,
+            :class:`rsdet.tasks.restore.quality.RestoreMetrics`.
         """
         from rsdet.metrics.detection_areas import PROTOCOLS
 
+        if self.task == "restore":
+            check_keys({**kwargs, **({} if protocol == "coco" else {"protocol": protocol})}, "val", self.task)
+            self._check_task(kwargs)
+            return restore().val(self, validator, data, _placed(kwargs, self.task))
         check_keys(kwargs, "val")
         self._check_task(kwargs)
         if protocol != "ultralytics" and protocol not in PROTOCOLS:
             known = ["ultralytics", *PROTOCOLS]
             raise ConfigError(f"protocol must be one of {known}, received {protocol!r}.{nearest(protocol, known)}")
+        chain = chain_for(self, kwargs)
+        if chain is None:
+            return self._val(validator, data, protocol, None, kwargs)
+
+        def measure(chain: Any, folder: Path | None) -> Any:
+            return self._val(validator, data, protocol, chain, {**kwargs, **({"save_dir": folder} if folder else {})})
+
+        from rsdet.enhance.compare import val_both
+
+        return val_both(chain, measure, protocol)
+
+    def _val(self, validator: type | None, data: Any, protocol: str, chain: Any, kwargs: dict[str, Any]) -> Any:
+        kwargs = dict(kwargs)
         if data is not None:
-            kwargs["data"] = _resolve_data(data)
-        kwargs.setdefault("max_det", _max_det(protocol, self._queries))
+            kwargs["data"] = resolve_data(data)
+        kwargs.setdefault("max_det", max_det(protocol, self._queries))
         kwargs.setdefault("rect", False)  # exported files have one size: weights are measured at the same
         chosen = validator or self._smart_load("validator")
         kept: list[Any] = []
 
         def make(**kw: Any) -> Any:
             kept.append(chosen(**kw, protocol=protocol) if validator is None else chosen(**kw))
-            kept[-1].channels, kept[-1].sar = self._channels, self.sar
+            kept[-1].channels, kept[-1].sar, kept[-1].chain = self._channels, self.sar, chain
             return kept[-1]
 
         with silent_opencv():
@@ -322,7 +367,7 @@ class RSDet(Model):
         metrics.protocol_metrics = getattr(kept[-1], "protocol_metrics", None)
         metrics.group_metrics = dict(getattr(metrics.protocol_metrics, "groups", {}))
         metrics.recall_ceiling = getattr(kept[-1], "ceiling", None)
-        _save_val(kept[-1], protocol)
+        save_val(kept[-1], protocol)
         return metrics
 
     @user_errors()
@@ -341,7 +386,9 @@ class RSDet(Model):
             **kwargs: Any prediction argument of Ultralytics; ``save_json=True`` and ``save_coco=True`` write
                 ``predictions.json`` and ``predictions-coco.json`` beside the pictures. ``conf``, ``iou`` and
                 ``max_det`` are those that an exported file holds unless given here; ``rect`` is off unless asked for,
-                so that weights and exported files see the same.
+                so that weights and exported files see the same. ``enhance`` (see
+                :func:`rsdet.enhance.loading.load_chain`) with ``tile`` and ``overlap``: detect in enhanced pictures;
+                results keep the original ones, and boxes are in their pixels. ``save_enhanced=True`` writes the others.
 
         Returns:
             One result per image.
@@ -351,15 +398,25 @@ class RSDet(Model):
         """
         from rsdet.deploy.thresholds import predict_settings
 
-        check_keys(kwargs, "predict")
+        check_keys(kwargs, "predict", self.task)
         self._check_task(kwargs)
+        if self.task == "restore":
+            return restore().predict(self, source, stream, predictor, _placed(kwargs, self.task))
+        kwargs["chain"] = chain_for(self, kwargs)
         # Whatever the picture's form, weights see it as an exported file does: letterboxed to the full input size.
         kwargs = {"rect": False, **predict_settings(self._artifact, kwargs, self._queries)}
         results = self._predictions(source, predictor, **_placed(kwargs, self.task))
         return results if stream else list(results)
 
     def _predictions(
-        self, source: Any, predictor: type | None, save_json: bool = False, save_coco: bool = False, **kwargs: Any
+        self,
+        source: Any,
+        predictor: type | None,
+        save_json: bool = False,
+        save_coco: bool = False,
+        chain: Any = None,
+        save_enhanced: bool = False,
+        **kwargs: Any,
     ) -> Iterator[Any]:
         from rsdet.data.sar import SarReader
         from rsdet.tasks.detect.outputs import Outputs
@@ -376,13 +433,16 @@ class RSDet(Model):
                     "them; derive it from the predictor of rsdet.tasks.detect.predict."
                 )
             self.predictor.reader = reader
+            use_chain(self.predictor, chain, save_enhanced)
             try:
-                for result in results:
+                for result in map(with_time, results):
                     if isinstance(result, Results):  # not so when embed= asks for features
                         read.add(str(result.path))
                         outputs.add(result)
                     yield result
             finally:  # what was found before an interruption is kept
+                if chain is not None:
+                    self.predictor.say_time()
                 if outputs.plain:
                     outputs.write(Path(self.predictor.save_dir))
             if read or not kwargs.get("embed"):
@@ -390,31 +450,53 @@ class RSDet(Model):
 
     @user_errors()
     def export(self, **kwargs: Any) -> Any:
-        """Export, then check that the artifact finds the same boxes; see :func:`rsdet.deploy.export.export`."""
+        """Export, then check that the artifact finds the same boxes; see :func:`rsdet.deploy.export.export`.
+
+        With ``enhance=``, into a folder of several files; see :func:`rsdet.enhance.export.export_chain`.
+        """
+        kwargs = dict(kwargs)
+        if self.task == "detect" and (chain := chain_for(self, kwargs)) is not None:
+            from rsdet.enhance.export import export_chain
+
+            return export_chain(self, chain, kwargs)
+        return self._export(**kwargs)
+
+    def _export(self, **kwargs: Any) -> Any:
         from rsdet.deploy.export import export
 
         if self.family in LAYERLESS:
             self._check_is_pytorch_model()
+        if self.task == "restore":
+            return restore().export(self, kwargs)
         return export(self, **fit(export, kwargs, "export", also=["model"]))
 
     @user_errors()
     def benchmark(self, **kwargs: Any) -> Any:
-        """Measure speed and accuracy of the same artifacts; see :func:`rsdet.deploy.benchmark.benchmark`."""
+        """Measure speed and accuracy of the same artifacts; see :func:`rsdet.deploy.benchmark.benchmark`.
+
+        ``enhance``, ``tile`` and ``overlap`` put a chain before the detectors and time it part by part.
+        """
         from rsdet.deploy.benchmark import benchmark
 
         if self.family in LAYERLESS:
             self._check_is_pytorch_model()
+        if self.task == "restore":
+            return restore().benchmark(self, kwargs)
+        kwargs = dict(kwargs)
+        chain = chain_for(self, kwargs)
         model = self.model if isinstance(self.model, (str, Path)) else self  # an exported file is measured as it is
-        return benchmark(model, **fit(benchmark, kwargs, "benchmark", also=["model"]))
+        return benchmark(model, chain=chain, **fit(benchmark, kwargs, "benchmark", also=["model", "chain"]))
 
     @user_errors()
-    def info(self, detailed: bool = False, verbose: bool = True, imgsz: int | tuple[int, int] = 640) -> dict[str, Any]:
+    def info(
+        self, detailed: bool = False, verbose: bool = True, imgsz: int | Sequence[int] | None = None
+    ) -> dict[str, Any]:
         """Parameters and FLOPs by both conventions.
 
         Args:
             detailed: Also per layer.
             verbose: Print the table.
-            imgsz: Input size in pixels, one number or (height, width).
+            imgsz: Input size in pixels, one number or (height, width); 640 where None, 256 for restoring pictures.
 
         Returns:
             ``params``, ``gflops_legacy``, ``gflops_true`` and, when detailed, ``layers``. For a method without layers
@@ -422,91 +504,29 @@ class RSDet(Model):
         """
         from rsdet.deploy.complexity import complexity
 
+        if self.task == "restore" and (told := restore().info(self, verbose)) is not None:
+            return told
         if self.family in LAYERLESS:
             if verbose:
                 LOGGER.info(self.model.describe())
             return {"params": 0, "gflops_legacy": None, "gflops_true": None}  # operations depend on the image
         self._check_is_pytorch_model()
         ch = self.model.yaml.get("channels", 3)
-        found = complexity(self.model, imgsz=imgsz, ch=ch)
+        found = complexity(self.model, imgsz=imgsz or (256 if self.task == "restore" else 640), ch=ch)
         if verbose:
             LOGGER.info(found.table(detailed=detailed))
         out = {"params": found.params, "gflops_legacy": found.gflops_legacy, "gflops_true": found.gflops_true}
         return {**out, "layers": found.layers} if detailed else out
 
 
+def restore() -> Any:
+    """What the methods above do for a model that restores pictures; imported on use."""
+    from rsdet.tasks.restore import api
+
+    return api
+
+
 def _placed(kwargs: dict[str, Any], task: str) -> dict[str, Any]:
     """Results go below the folder the command is run in, wherever Ultralytics' settings point to."""
     project = Path(kwargs.get("project") or Path("runs") / task).expanduser()
     return {**kwargs, "project": str(project.absolute())}
-
-
-def _resolve_data(data: str | Path) -> str:
-    from rsdet.data.resolve import resolve_data
-
-    if not isinstance(data, (str, Path)) or not str(data).strip():
-        raise ConfigError(f"data={data!r} must be the name of a shipped dataset or the path of a data YAML.")
-    return str(resolve_data(data))
-
-
-def _sar_settings(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Augmentation for data with a ``sar:`` section, as far as neither the user nor the recipe says otherwise."""
-    if not read_yaml(Path(kwargs["data"])).get("sar"):
-        return {}
-    from rsdet.data.sar.augment import SAR_TRAINING_DEFAULTS
-
-    settings = {k: v for k, v in SAR_TRAINING_DEFAULTS.items() if k not in kwargs}
-    if settings:
-        LOGGER.info("SAR data: " + ", ".join(f"{k}={v}" for k, v in settings.items()))
-    return settings
-
-
-def _max_det(protocol: str, nq: int = 0) -> int:
-    # Keep enough for every reader of the detections: Ultralytics' own table, the queries, the protocol's largest cap.
-    from rsdet.metrics.detection_areas import PROTOCOLS
-
-    largest = max(PROTOCOLS[protocol].max_dets) if protocol in PROTOCOLS else 0
-    return max(DEFAULT_CFG_DICT["max_det"], largest, nq)
-
-
-def _save_val(validator: Any, protocol: str) -> None:
-    metrics = getattr(validator, "protocol_metrics", None)
-    if metrics is None:
-        return
-    folder = Path(validator.save_dir)
-    metrics.to_json(folder / f"metrics-{protocol}.json")
-    metrics.to_csv(folder / f"metrics-{protocol}.csv")
-    LOGGER.info(f"Protocol numbers saved to {folder / f'metrics-{protocol}.json'} and .csv")
-
-
-def _is_official_asset(name: str) -> bool:
-    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
-
-    return Path(name).parent == Path(".") and Path(name).name in GITHUB_ASSETS_NAMES
-
-
-def _check_head(head: Any, family: str, cfg: str) -> None:
-    from ultralytics.nn.modules import Detect, RTDETRDecoder
-
-    wrong = {"rtdetr": Detect, "yolo": RTDETRDecoder}[family]
-    if isinstance(head, wrong) or not hasattr(head, "nc"):
-        ends = {"rtdetr": "RTDETRDecoder", "yolo": "Detect"}[family]
-        raise ConfigError(f"{cfg}: the last row is {type(head).__name__}; family {family} must end in {ends} or alike.")
-
-
-def _is_artifact(name: str) -> bool:
-    from ultralytics.engine.exporter import export_formats
-
-    known = tuple(s for s in export_formats()["Suffix"] if s)
-    return Path(name).name.endswith((*known, ".xml"))
-
-
-def _family_of_head(model: Any) -> str:
-    return "rtdetr" if "RTDETR" in type(model.model[-1]).__name__ else "yolo"
-
-
-def _suggest(name: str) -> str:
-    from rsdet.modelyaml import list_models
-
-    here = [p.name for p in Path(name).parent.glob("*") if p.suffix in {".pt", ".onnx", PLAIN_SUFFIX}]
-    return nearest(Path(name).name, [*list_models(), *here])

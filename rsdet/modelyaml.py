@@ -3,6 +3,9 @@
 On top of what Ultralytics reads, a model YAML states ``task``, ``family`` (``rtdetr`` or ``yolo``) and ``scale``, and
 may hold ``vars``: named values that stand for themselves anywhere in the rows. A scale is either Ultralytics' list
 ``[depth, width, max_channels]`` or a mapping of such variables.
+
+A model that restores pictures has no rows. Of family ``restore``, it names a class of :mod:`rsdet.nn.restoration` under
+``network`` and its arguments under ``args``; of ``classical`` or ``per-image``, a method under ``method``.
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ import yaml
 from rsdet.errors import ConfigError, nearest
 from rsdet.paths import cfg_dir
 
-FAMILIES = ("rtdetr", "yolo", "cfar")
-LAYERLESS = ("cfar",)  # families whose models are settings (``vars``) and no rows
+FAMILIES = ("rtdetr", "yolo", "cfar", "restore", "classical", "per-image")
+LAYERLESS = ("cfar", "classical", "per-image")  # families whose models are settings (``vars``) and no rows
+ROWLESS = (*LAYERLESS, "restore")  # families whose models are not built from Ultralytics' rows
+KINDS = ("dehaze", "superres", "clouds")  # what a model of the task ``restore`` is for
 YAML_SUFFIXES = (".yaml", ".yml")
 
 
@@ -62,6 +67,8 @@ def find_model_yaml(name: str | Path) -> Path | None:
 def _substitute(value: Any, names: dict[str, Any]) -> Any:
     if isinstance(value, list):
         return [_substitute(v, names) for v in value]
+    if isinstance(value, dict):
+        return {k: _substitute(v, names) for k, v in value.items()}
     if isinstance(value, str) and value in names:
         return deepcopy(names[value])
     return value
@@ -104,8 +111,9 @@ def resolve(d: dict[str, Any], scale: str | None = None, overrides: dict[str, An
     d["scale"] = chosen or ""
     # A variable may stand for another one (neck: w3), hence twice; `nc` stays a name until the data is known.
     names = {k: _substitute(v, names) for k, v in names.items() if k != "nc"}
-    for part in ("backbone", "head"):
-        d[part] = _substitute(d.get(part, []), names)
+    for part in ("args", "loss") if family in ROWLESS else ("backbone", "head"):
+        if part in d or family not in ROWLESS:
+            d[part] = _substitute(d.get(part, []), names)
     if family in LAYERLESS:
         d["vars"] = names
     return d
@@ -117,7 +125,8 @@ def variable_names(d: dict[str, Any]) -> set[str]:
     Raises:
         ConfigError: A part of the dictionary is not of the kind it must be.
     """
-    for key, kind in (("vars", dict), ("scales", dict), ("backbone", list), ("head", list)):
+    kinds = {**dict.fromkeys(("vars", "scales", "args", "loss"), dict), "backbone": list, "head": list}
+    for key, kind in kinds.items():
         if d.get(key) is not None and not isinstance(d[key], kind):
             said = "a mapping" if kind is dict else "a list of rows"
             raise ConfigError(f"{key}: in the model YAML must be {said}, received {d[key]!r}; mend the file.")
@@ -165,6 +174,8 @@ def read_model_yaml(name: str | Path) -> dict[str, Any]:
         own = {**read_yaml(path), "yaml_file": path.name} if path else _load_stock(at)
         seen.append(str(at))
         base = own.pop("base", None)
+        if own.get("task") == "restore":
+            own.setdefault("family", "restore")
         if base is None and "family" not in own and path and path.parent == Path(".") and not own.get("backbone"):
             raise ConfigError(f"{path} has no backbone rows; it does not describe a model.")
         given = [v for v in (own.get("vars"), d.get("vars")) if v is not None]
@@ -210,10 +221,10 @@ def load_model_yaml(
     if not isinstance(own, dict) or set(own) - {"attention", "head"}:
         raise ConfigError(f"{name}: parts: must be a mapping of attention and head, received {own!r}; mend the file.")
     parts = {**own, **(parts or {})}
-    if d.get("family") in LAYERLESS:
+    if d.get("family") in ROWLESS:
         if parts:
-            raise ConfigError(f"{', '.join(parts)}: only a network takes this, {name} has no layers; leave it out.")
-        return d
+            raise ConfigError(f"{', '.join(parts)}: only a network made of rows takes this, {name} has none; drop it.")
+        return _restoration(d, str(name)) if d.get("task") == "restore" else d
     check_rows(d, str(name))
     if parts:
         from rsdet.parts import add_parts
@@ -222,6 +233,18 @@ def load_model_yaml(
     head = d["head"][-1][2] if d.get("head") else ""
     d.setdefault("family", "rtdetr" if head.startswith("RTDETR") else "yolo")
     d.setdefault("nc", 80)
+    return d
+
+
+def _restoration(d: dict[str, Any], name: str) -> dict[str, Any]:
+    """Check what the YAML of a model that restores pictures says of itself."""
+    key = "network" if d["family"] == "restore" else "method"
+    if not isinstance(d.get(key), str):
+        raise ConfigError(f"{name}: {key}: must be a name, received {d.get(key)!r}; mend the file.")
+    if d.get("kind") not in KINDS:
+        raise ConfigError(f"{name}: kind: must be one of {list(KINDS)}, received {d.get('kind')!r}; mend the file.")
+    if d["family"] == "restore":
+        d["channels"] = int((d.get("args") or {}).get("channels", 3))
     return d
 
 

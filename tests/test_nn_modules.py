@@ -56,6 +56,31 @@ class WithFVE(nn.Module):
         return self.layer(x, self.fve)
 
 
+class InWindows(nn.Module):
+    """Gives a layer that takes channel-last maps of whole windows any map: padded below and to the right, and cut."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        h, w = (int(n) for n in x.shape[2:])
+        m = self.layer.window
+        y = self.layer(nn.functional.pad(x, (0, -w % m, 0, -h % m)).permute(0, 2, 3, 1))
+        return y.permute(0, 3, 1, 2)[:, :, :h, :w]
+
+
+class GuidedByInput(nn.Module):
+    """Gives a layer that takes features and a guide the same map for both."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x, x)
+
+
 @dataclass
 class Case:
     """A layer, the channels and relative sizes of its inputs, and what it must put out."""
@@ -99,6 +124,7 @@ def learnt(layer: nn.Module) -> nn.Module:
     return layer
 
 
+NO_WEIGHTS = {"SimAM", "HaarDWT", "HaarIDWT"}
 LEVELS = {"ch": [24, 16, 8], "zoom": [0.5, 1.0, 2.0], "out": 16}
 CASES = [
     Case("HCO", lambda: WithFVE(layers.HCO(16), 16), [16], 16),
@@ -124,6 +150,23 @@ CASES = [
     Case("ECA", lambda: layers.ECA(16), [16], 16),
     Case("CoordAttention", lambda: layers.CoordAttention(16), [16], 16),
     Case("SimAM", lambda: layers.SimAM(16), [16], 16, elementwise=True),
+    Case("WindowAttention", lambda: InWindows(layers.WindowAttention(16, 8, 2)), [16], 16),
+    Case("WindowAttention-shifted", lambda: InWindows(layers.WindowAttention(16, 8, 2, 4)), [16], 16),
+    Case("OCAB", lambda: InWindows(layers.OCAB(16, 8, 2)), [16], 16),
+    Case("DRHMoE", lambda: GuidedByInput(layers.DRHMoE(8, 2, experts=(2, 2), gate="joint", k=2)), [8], 8,
+         shrink=lambda n: 2 * n),
+    Case("WDM", lambda: layers.WDM(8, 12), [8], 12, shrink=up),
+    Case("HaarDWT", lambda: layers.HaarDWT(), [8], 32, shrink=up, elementwise=True),
+    Case("HaarIDWT", lambda: layers.HaarIDWT(), [8], 2, shrink=lambda n: 2 * n, elementwise=True),
+    Case("FAM", lambda: layers.FAM(8), [8], 8),
+    Case("FAM-matrix", lambda: layers.FAM(8, "matrix"), [8], 8),
+    Case("SAOD", lambda: layers.SAOD(8), [8], 8),
+    Case("DilatedResidual", lambda: layers.DilatedResidual(8), [8], 8),
+    Case("DWB", lambda: layers.DWB(8), [8], 8),
+    Case("MAB", lambda: layers.MAB(16), [16], 16),
+    Case("StarBlock", lambda: layers.StarBlock(8), [8], 8),
+    Case("FFEB", lambda: layers.FFEB(16), [16], 16),
+    Case("SKFusion", lambda: Splat(layers.SKFusion(8)), [8, 8], 8, [1.0, 1.0]),
     Case("SCE", lambda: Splat(layers.SCE(8)), [8, 12], 20, [1.0, 0.5], shrink=up),
     Case("DPE", lambda: Splat(layers.DPE(6, 8, 12)), [6, 8, 12], 8, [2.0, 1.0, 0.5]),
     Case("SSCDetect-1", lambda: OnLevels(layers.SSCDetect(1, 16, ch=(6, 8, 12))), [6, 8, 12], 65, [2.0, 1.0, 0.5],
@@ -210,8 +253,8 @@ class TestEveryLayer:
 
     def test_work_is_counted(self, case):
         cost = complexity(case.make(), inputs=(case.inputs(EVEN, batch=1),))
-        assert (cost.params == 0) == (case.name == "SimAM")
-        assert (cost.gflops_legacy == 0) == (case.name == "SimAM")  # that convention counts nothing without weights
+        assert (cost.params == 0) == (case.name in NO_WEIGHTS)
+        assert (cost.gflops_legacy == 0) == (case.name in NO_WEIGHTS)  # that convention counts nothing without weights
         assert (cost.gflops_true == 0) == case.elementwise  # and the other no elementwise steps
 
 
@@ -220,7 +263,9 @@ def test_every_public_layer_has_a_case():
     assert {n for n in layers.__all__ if isinstance(getattr(layers, n), type)} == covered
 
 
-NOT_ROWS = {"HCO", "HeatBlock", "BasicBlock", "SCE", "DPE"}  # pieces of other layers
+# Pieces of other layers.
+NOT_ROWS = {"HCO", "HeatBlock", "BasicBlock", "SCE", "DPE", "WindowAttention", "OCAB", "DRHMoE", "HaarDWT", "HaarIDWT"}
+NOT_ROWS |= {"FAM", "SAOD", "DilatedResidual", "DWB", "MAB", "StarBlock", "FFEB", "SKFusion"}
 
 
 @pytest.mark.parametrize("name", [n for n in layers.__all__ if n not in NOT_ROWS])

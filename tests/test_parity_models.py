@@ -42,7 +42,7 @@ def build(name: str, folder) -> RSDet:
 
 
 def names():
-    for name in list_models():
+    for name in list_models(task="detect"):
         if read_model_yaml(name)["family"] not in LAYERLESS:
             yield pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow], id=name.removesuffix(".yaml"))
 

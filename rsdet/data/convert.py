@@ -64,8 +64,8 @@ def convert(
 
     Args:
         source: Dataset folder as its owner lays it out, one of its splits, or a single label file.
-        format: ``coco``, ``dota``, ``hit-uav``, ``hrsid``, ``masks``, ``sar-ship-dataset``, ``ssdd``, ``visdrone``,
-            ``voc`` or ``yolo``.
+        format: ``coco``, ``dota``, ``hazydet``, ``hit-uav``, ``hrsid``, ``masks``, ``sar-ship-dataset``, ``ssdd``,
+            ``visdrone``, ``voc`` or ``yolo``.
         out: Folder to write; not inside ``source``.
         split: The only split to read, where the source has several; else the name to file everything under.
         names: Class names in the wanted order, others are dropped: a list, ``"car,truck"`` or a file with one name a

@@ -55,6 +55,8 @@ def check_dataset(data: str | Path, root: str | Path | None = None, progress: bo
     """
     path = find_yaml(data)
     content = load_yaml(path)
+    if content.get("task") == "restore":
+        raise ConfigError(f"data={data} holds pairs for task restore and no boxes; give a data set for detection")
     if not any(key in content for key in _OWN_KEYS):
         return _plain(path, content)
     name = str(content.get("name") or path.stem)

@@ -3,7 +3,8 @@
 Ultralytics reads every training picture with one function, ``imread`` in ``ultralytics.data.base``, which shifts
 16-bit values to 8 bits, and looks at every file with ``check_image`` in ``ultralytics.data.utils``, which takes what
 Pillow cannot name for damaged. Both names are replaced once by functions that ask who is reading: inside
-``with reading(reader):`` it is the reader, for this thread only; everybody else gets the stock functions.
+``with reading(reader):`` it is the reader, for this thread only; everybody else gets the stock functions. What is
+done with a picture once it has been read (``then``) is asked for in the same way.
 ``tests/test_sar_training.py`` fails by name when a release moves them.
 """
 
@@ -25,27 +26,32 @@ from rsdet.data.sar.picture import SarReader
 _SMALLEST_PX = 10  # Ultralytics leaves smaller images out
 _here = threading.local()
 
+Then = Callable[[np.ndarray, str], np.ndarray]
+"""Picture (H, W, C) uint8 in BGR and the name of its file -> another picture of that kind, of any size."""
+
 
 @contextmanager
-def reading(reader: SarReader | None) -> Iterator[None]:
+def reading(reader: SarReader | None, then: Then | None = None) -> Iterator[None]:
     """Let this thread's reads inside Ultralytics go to ``reader``; ``None`` stands for Ultralytics' own.
 
     Args:
         reader: Path -> (H, W, C) uint8.
+        then: What to do with each picture that has been read, with whichever reader; ``None`` for nothing.
     """
-    before = getattr(_here, "reader", None)
-    _here.reader = reader
+    before = getattr(_here, "reader", None), getattr(_here, "then", None)
+    _here.reader, _here.then = reader, then
     try:
         yield
     finally:
-        _here.reader = before
+        _here.reader, _here.then = before
 
 
 def _imread(stock: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(stock)
     def imread(filename: Any, *args: Any, **kwargs: Any) -> np.ndarray | None:
-        reader = getattr(_here, "reader", None)
-        return stock(filename, *args, **kwargs) if reader is None else reader(filename)
+        reader, then = getattr(_here, "reader", None), getattr(_here, "then", None)
+        picture = stock(filename, *args, **kwargs) if reader is None else reader(filename)
+        return picture if then is None or picture is None else then(picture, str(filename))
 
     imread._rsdet = True
     return imread

@@ -32,6 +32,7 @@ from rsdet.deploy.runners import Runner, TorchRunner, open_runner
 from rsdet.deploy.timing import time_interleaved
 from rsdet.deploy.verify import parity_images, read_image
 from rsdet.deploy.watch import Watcher
+from rsdet.enhance.timing import time_parts
 from rsdet.errors import ConfigError, MissingDependencyError
 
 REST_S = 0.005  # pause before each run, so that one backend's spinning threads are not in another one's time
@@ -60,6 +61,7 @@ def benchmark(
     details: bool = True,
     check: bool = True,
     verbose: bool = True,
+    chain: Any = None,
 ) -> BenchmarkResult:
     """Measure latency, throughput, complexity, memory and, with ``data``, accuracy.
 
@@ -87,6 +89,8 @@ def benchmark(
         check: Refuse artifacts that disagree with their model. Only for weights that were never trained, whose
             near-equal scores leave the choice of queries to rounding, is there reason to switch it off.
         verbose: Print the tables and where the files lie.
+        chain: Enhancers before the detectors (:class:`rsdet.enhance.chain.EnhanceChain`): timed part by part, and part
+            of the time from image files to boxes.
 
     Returns:
         Rows, hardware and paths; ``result.tables()`` are what is printed.
@@ -118,16 +122,21 @@ def benchmark(
     try:
         with tempfile.TemporaryDirectory(prefix="rsdet-benchmark-") as folder:
             setup = _Setup(device, half, threads, memory, check, Path(folder))
+            parts: list[dict[str, Any]] = []
             pictures = _picture_files(images, setup.folder)
             for source in [] if images else sources:
                 source.sar = None  # rendered scenes have 8 bits already
             timing = {"rounds": rounds, "min_s": min_s, "max_s": max_s, "warmup_s": warmup_s, "rest_s": REST_S}
+            if chain is not None:
+                chain.check_fast("a benchmark")
+                seen = _read(pictures, 0, len(pictures), sources[0])
+                parts = instruments.watch("enhance", lambda: time_parts(chain.to(device), seen, timing))
             for b in batches:
                 entrants = [e for s in sources for e in _prepare(s, formats, (b, s.channels, *size), setup, pictures)]
-                rows += _race(entrants, b, size, pictures, timing, instruments)
+                rows += _race(entrants, b, size, pictures, timing, instruments, chain)
                 if b == batches[0] and (data is not None or accuracy_fn is not None):
                     for entrant, row in zip(entrants, rows, strict=True):
-                        row.accuracy = _accuracy(entrant, data, size, device, accuracy_fn)
+                        row.accuracy = _accuracy(entrant, data, size, device, accuracy_fn, chain)
             layers, shown = _details(sources, size, pictures) if details and out is not None else ({}, {})
     finally:
         torch.set_num_threads(before)
@@ -137,11 +146,12 @@ def benchmark(
     settings = {
         "precision": "fp16" if half else "fp32", "device": device, "data": Path(str(data)).name if data else None,
         "rest_before_run_s": REST_S, "rest_between_passes_s": PASS_REST_S, "warmup_s": warmup_s, "rounds": rounds,
-        "min_s": min_s,
+        "min_s": min_s, **({} if chain is None else {"enhance": chain.describe()}),
     }  # fmt: skip
     result = BenchmarkResult(
         rows, hardware, shown_command(sys.argv), setup.notes, settings, instruments.watched, layers, shown
     )
+    result.enhance = parts
     if out is not None:
         result.save(out, slug(device, "fp16" if half else "fp32", threads))
     if verbose:
@@ -278,6 +288,7 @@ def _race(
     pictures: Sequence[Path],
     timing: Mapping[str, Any],
     instruments: _Instruments,
+    chain: Any = None,
 ) -> list[BenchmarkRow]:
     """Time all entrants in turns, first the networks alone, then file to boxes; energy last, one by one."""
     if not entrants:
@@ -285,7 +296,7 @@ def _race(
     inputs = {_kind(s): preprocess(_read(pictures, 0, batch, s), s.family, size) for s in (e.source for e in entrants)}
     settings = {**timing, "sync": lambda: [e.runner.synchronize() for e in entrants]}
     networks = {e.name: _network(e, inputs[_kind(e.source)]) for e in entrants}
-    wholes = {e.name: _end_to_end(e, pictures, batch, size) for e in entrants}
+    wholes = {e.name: _end_to_end(e, pictures, batch, size, chain) for e in entrants}
     of_batch = "" if "network" not in instruments.watched else f" b{batch}"
     network = instruments.watch(f"network{of_batch}", lambda: time_interleaved(networks, **settings))
     whole = instruments.watch(f"end_to_end{of_batch}", lambda: time_interleaved(wholes, **settings))
@@ -320,12 +331,19 @@ def _network(entrant: _Entrant, x: np.ndarray) -> Callable[[], Any]:
     return lambda: entrant.runner(x)
 
 
-def _end_to_end(entrant: _Entrant, pictures: Sequence[Path], batch: int, size: tuple[int, int]) -> Callable[[], Any]:
-    """Decode files, preprocess, run, postprocess; each call takes the next files, the same ones for every entrant."""
+def _end_to_end(
+    entrant: _Entrant, pictures: Sequence[Path], batch: int, size: tuple[int, int], chain: Any = None
+) -> Callable[[], Any]:
+    """Decode files, enhance where there is a chain, preprocess, run, postprocess.
+
+    Each call takes the next files, the same ones for every entrant.
+    """
     turn = iter(range(sys.maxsize))
 
     def run() -> Any:
         images = _read(pictures, next(turn) * batch, batch, entrant.source)
+        if chain is not None:
+            images = [chain.apply_bgr(image) for image in images]
         raw = entrant.runner(preprocess(images, entrant.source.family, size))
         return detections_from_raw(raw, entrant.source.family, size, [im.shape[:2] for im in images], conf=CONF)
 
@@ -355,7 +373,12 @@ def _picture_files(images: Sequence[str | Path] | None, folder: Path) -> list[Pa
 
 
 def _accuracy(
-    entrant: _Entrant, data: Any, size: tuple[int, int], device: str, fn: Callable[[Any], Mapping[str, float]] | None
+    entrant: _Entrant,
+    data: Any,
+    size: tuple[int, int],
+    device: str,
+    fn: Callable[[Any], Mapping[str, float]] | None,
+    chain: Any = None,
 ) -> dict[str, float]:
     if fn is not None:
         return dict(fn(entrant.where))
@@ -366,7 +389,10 @@ def _accuracy(
         kind = RSDet if entrant.source.model is None else type(entrant.source.model)
         wrapper = kind(str(wrapper))
     square = size[0] if size[0] == size[1] else list(size)
-    metrics = wrapper.val(data=data, imgsz=square, batch=1, device=device.removeprefix("cuda:"), plots=False)
+    enhanced = {} if chain is None else {"enhance": chain}
+    metrics = wrapper.val(
+        data=data, imgsz=square, batch=1, device=device.removeprefix("cuda:"), plots=False, **enhanced
+    )
     wanted = {"metrics/mAP50-95(B)": "AP", "metrics/mAP50(B)": "AP50"}
     table = {f"ultralytics {wanted[k]}": float(v) for k, v in metrics.results_dict.items() if k in wanted}
     ours = getattr(metrics, "protocol_metrics", None)  # only our own models are validated under a protocol

@@ -241,6 +241,8 @@ class _Meter:
 def _rows(model: nn.Module) -> Iterator[tuple[int, str, nn.Module]]:
     """Yield (index, label, module): the YAML rows of an Ultralytics model, else the direct children."""
     listed = getattr(model, "model", None)
+    if isinstance(network := getattr(model, "network", None), nn.Module):  # a single row; its parts say more
+        model, listed = network, None
     if isinstance(listed, (nn.Sequential, nn.ModuleList)):
         for i, row in enumerate(listed):
             yield i, type(row).__name__, row

@@ -114,6 +114,7 @@ class BenchmarkResult:
         watch: Pass (``"network"``, ``"end_to_end"``) to the summary of :class:`rsdet.deploy.watch.Watcher`.
         layers: Model to its rows with ``index``, ``type``, ``median_ms``, ``share``, ``gflops``; slowest first.
         pictures: Sample detections for the page: caption to an image file or an array in BGR. Not in the JSON.
+        enhance: Time of the enhancers before the detectors, see :func:`rsdet.enhance.timing.time_parts`.
         csv: The summary on disk; None when nothing was written.
         json: The raw samples on disk; None when nothing was written.
         html: The page on disk; None when nothing was written.
@@ -127,6 +128,7 @@ class BenchmarkResult:
     watch: dict[str, dict[str, Any]] = field(default_factory=dict)
     layers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     pictures: dict[str, Any] = field(default_factory=dict)
+    enhance: list[dict[str, Any]] = field(default_factory=list)
     csv: Path | None = None
     json: Path | None = None
     html: Path | None = None
@@ -158,6 +160,7 @@ class BenchmarkResult:
             "notes": self.notes,
             "watch": self.watch,
             "layers": self.layers,
+            **({"enhance": self.enhance} if self.enhance else {}),
             "rows": [
                 {
                     **r.summary(),
@@ -200,6 +203,10 @@ class BenchmarkResult:
                 "-" if energy == UNKNOWN else f"{energy:.1f}",
             )
         tables = [*speeds, cost]
+        if self.enhance:
+            from rsdet.enhance.timing import parts_table
+
+            tables.append(parts_table(self.enhance))
         metrics = list(dict.fromkeys(k for r in self.rows for k in r.accuracy or {}))
         if metrics:
             accuracy = _grid(Table, "accuracy of the artifacts that were timed", "artifact", *metrics)

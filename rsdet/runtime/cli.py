@@ -15,6 +15,7 @@ import numpy as np
 from rsdet.data.files import disk_errors
 from rsdet.errors import ConfigError, RSDetError
 from rsdet.runtime.backends import is_deployable
+from rsdet.runtime.chained import is_deployable_chain, open_detector
 from rsdet.runtime.detector import Detections, Detector
 from rsdet.runtime.pictures import read_picture
 
@@ -53,7 +54,7 @@ def _path(value: Any) -> bool:
 
 # What is understood, and which values. All else, and that is every mistake too, is for the full path and its messages.
 _TAKES: dict[str, Callable[[Any], bool]] = {
-    "model": is_deployable,
+    "model": lambda v: is_deployable(v) or is_deployable_chain(v),
     "source": lambda v: isinstance(v, (str, Path)) or (isinstance(v, list) and all(isinstance(s, str) for s in v)),
     "task": lambda v: v in (None, "detect"),
     "device": lambda v: v in (None, "cpu"),
@@ -100,7 +101,7 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
     from rsdet.tasks.detect.source import usable_source
 
     try:
-        detector = Detector(args["model"])
+        detector = open_detector(args["model"])
     except ConfigError:
         return None  # another task, or channels for which there is no reader here
     size = detector.size(args.get("imgsz"))

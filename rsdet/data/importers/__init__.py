@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rsdet.data.annotations import Dataset, ImportLog
-from rsdet.data.importers import coco, dota, hit_uav, hrsid, masks, sar_ship, ssdd, visdrone, voc, yolo
+from rsdet.data.importers import coco, dota, hazydet, hit_uav, hrsid, masks, sar_ship, ssdd, visdrone, voc, yolo
 from rsdet.data.importers._labels import ImportOptions
 from rsdet.errors import ConfigError, nearest
 
@@ -18,6 +18,7 @@ Importer = Callable[[Path, ImportOptions, ImportLog], Dataset]
 IMPORTERS: dict[str, Importer] = {
     "coco": coco.read,
     "dota": dota.read,
+    "hazydet": hazydet.read,
     "hit-uav": hit_uav.read,
     "hrsid": hrsid.read,
     "masks": masks.read,

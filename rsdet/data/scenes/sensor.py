@@ -46,7 +46,7 @@ def _atmosphere(world: World, image: np.ndarray) -> np.ndarray:
     if rng.random() < 0.3:  # haze
         veil = np.array([196, 204, 212], np.float32) + np.float32(rng.normal(0, 6))
         amount = np.float32(rng.uniform(0.08, 0.38)) * (1 + 0.25 * noise(rng, h, w, max(h, w) / 2, 1))
-        amount = np.clip(amount, 0, 0.5)[..., None]
+        amount = np.clip(amount, 0, 0.0 if world.clear else 0.5)[..., None]  # drawn alike: all else stays as it is
         image = image * (1 - amount) + veil * amount
     elif rng.random() < 0.12:  # shadow of a cloud
         cloud = np.clip(noise(rng, h, w, max(h, w) / 2, 2) * 0.6 - 0.2, 0, 0.45)[..., None]

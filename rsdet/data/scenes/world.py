@@ -47,6 +47,7 @@ class World:
         canvas: What is drawn on.
         scale: Final pixels per metre.
         density: Multiplies how many objects are placed; 0 gives an empty scene.
+        clear: Without the haze that some scenes have.
         sun: `(2,)` shift of a shadow in metres per metre of height.
         shadow: Strength of shadows, 0 to 1.
     """
@@ -55,6 +56,7 @@ class World:
     canvas: Canvas
     scale: float
     density: float
+    clear: bool = field(default=False, kw_only=True)
     sun: np.ndarray = field(init=False)
     shadow: float = field(init=False)
     grounds: list[tuple[int, int, int]] = field(init=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +29,7 @@ from rsdet.data.reading import reading
 from rsdet.data.sar import SarReader, Stretch, check_sar_images, measure
 from rsdet.data.sar.augment import with_sar_transforms
 from rsdet.data.sar.check import same_type
+from rsdet.enhance.chain import EnhanceChain
 from rsdet.errors import DataError, RSDetError
 
 _swap = threading.RLock()
@@ -39,7 +40,10 @@ class _OurDataset:
 
     Attributes:
         reader: Reads the pictures of data with a ``sar:`` section, else ``None``.
+        chain: Enhances each picture once it has been read, else ``None``.
     """
+
+    chain: EnhanceChain | None = None
 
     def __init__(self, *args: Any, data: dict[str, Any], **kwargs: Any):
         self.reader = SarReader.of(data.get("sar"), data.get("channels", 3))
@@ -53,7 +57,8 @@ class _OurDataset:
     @npy_files.setter
     def npy_files(self, files: list[Path]) -> None:
         # A picture made with another stretch, or with none, is another picture: its cache has another name.
-        key = f".sar-{self.reader.stretch.key}.npy" if self.reader else ".npy"
+        key = f".sar-{self.reader.stretch.key}" if self.reader else ""
+        key += f".enhanced-{self.chain.key}.npy" if self.chain else ".npy"
         self._npy_files = [f.with_name(f.stem + key) for f in files]
 
     def get_cache_hash(self) -> str:
@@ -70,19 +75,22 @@ class _OurDataset:
 
         return ours, each
 
+    def _reading(self) -> AbstractContextManager[None]:
+        return reading(self.reader, None if self.chain is None else self.chain.apply_bgr)
+
     def load_image(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
-        """Ultralytics' loading, resizing and caching of one picture, read by our reader."""
-        with reading(self.reader):
+        """Ultralytics' loading, resizing and caching of one picture, read by our reader and enhanced."""
+        with self._reading():
             return super().load_image(*args, **kwargs)
 
     def cache_images_to_disk(self, i: int) -> None:
-        """Write the picture that our reader makes."""
-        with reading(self.reader):
+        """Write the picture that our reader and the enhancers make."""
+        with self._reading():
             super().cache_images_to_disk(i)
 
     def check_cache_disk(self, *args: Any, **kwargs: Any) -> bool:
-        """Measure the pictures that our reader makes."""
-        with reading(self.reader):
+        """Measure the pictures that our reader and the enhancers make."""
+        with self._reading():
             return super().check_cache_disk(*args, **kwargs)
 
     def build_transforms(self, hyp: Any) -> Any:
@@ -100,14 +108,23 @@ class OurRTDETRDataset(_OurDataset, RTDETRDataset):
     """Dataset of the RT-DETR family."""
 
 
+_DATASETS = (OurYOLODataset, OurRTDETRDataset)
+
+
 @contextmanager
-def our_datasets() -> Iterator[None]:
-    """Let Ultralytics' builders make our datasets; the names are process-wide, so one thread builds at a time."""
+def our_datasets(chain: EnhanceChain | None = None) -> Iterator[None]:
+    """Let Ultralytics' builders make our datasets; the names are process-wide, so one thread builds at a time.
+
+    Args:
+        chain: Enhances the pictures that the datasets hand out.
+    """
     rtdetr = ultralytics.models.rtdetr
+    # A class of its own, because the datasets look at their pictures while they are made.
+    yolo, detr = (c if chain is None else type(c.__name__, (c,), {"chain": chain}) for c in _DATASETS)
     places = [
-        (ultralytics.data.build, "YOLODataset", OurYOLODataset),
-        (rtdetr.val, "RTDETRDataset", OurRTDETRDataset),
-        (rtdetr.train, "RTDETRDataset", OurRTDETRDataset),
+        (ultralytics.data.build, "YOLODataset", yolo),
+        (rtdetr.val, "RTDETRDataset", detr),
+        (rtdetr.train, "RTDETRDataset", detr),
     ]
     with _swap:
         before = [getattr(module, name) for module, name, _ in places]

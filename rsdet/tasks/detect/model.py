@@ -15,6 +15,7 @@ from torch import nn
 from ultralytics.nn.tasks import DetectionModel, RTDETRDetectionModel
 
 import rsdet.nn  # noqa: F401  registers every layer
+from rsdet.enhance.joint import build_joint
 from rsdet.losses.boxes import BoxLoss, check_box_loss, needs_mean
 from rsdet.losses.criteria import RTDETRBoxCriterion, yolo_criterion
 from rsdet.losses.running_mean import RunningMean
@@ -22,6 +23,9 @@ from rsdet.modelyaml import load_model_yaml
 from rsdet.nn.context_head import SSCDetect
 from rsdet.nn.folding import fold_rows
 from rsdet.registry import building
+from rsdet.tasks.training import transfer
+
+__all__ = ["MODELS", "RTDETRModel", "YOLOModel", "build", "transfer"]
 
 
 def _resolved(cfg: str | Path | dict[str, Any]) -> dict[str, Any]:
@@ -43,6 +47,16 @@ class _Ours:
     def iou_mean(self) -> RunningMean | None:
         """Running mean of ``1 - IoU`` that Wise-IoU v2 and v3 keep, on the head; ``None`` for other losses."""
         return getattr(self.model[-1], "iou_mean", None)
+
+    def _prepare_enhancer(self) -> None:
+        """Build the networks that work before the detector, where the YAML names some."""
+        if self.yaml.get("enhance") is not None:
+            self.enhancer = build_joint(self.yaml["enhance"])
+
+    def predict(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Detect, in what the networks before the detector make of the pictures where it has some."""
+        enhancer = getattr(self, "enhancer", None)
+        return super().predict(x if enhancer is None else enhancer(x), *args, **kwargs)
 
     def _prepare_box_loss(self) -> None:
         """Give the head what the loss named in the YAML must remember."""
@@ -85,6 +99,7 @@ class RTDETRModel(_Ours, RTDETRDetectionModel):
         with building():
             super().__init__(_resolved(cfg), ch=ch, nc=nc, verbose=verbose)
         self.nc = self.yaml["nc"]  # the loss needs it; Ultralytics sets it only in the trainer
+        self._prepare_enhancer()
         self._prepare_box_loss()
 
     def init_criterion(self) -> Any:
@@ -124,6 +139,7 @@ class YOLOModel(_Ours, DetectionModel):
     ):
         with building():
             super().__init__(_resolved(cfg), ch=ch, nc=nc, verbose=verbose)
+        self._prepare_enhancer()
         self._prepare_box_loss()
 
     def init_criterion(self) -> Any:
@@ -183,26 +199,3 @@ def build(cfg: str | Path | dict[str, Any], ch: int = 3, nc: int | None = None, 
     """
     cfg = _resolved(cfg)
     return MODELS[cfg["family"]](cfg, ch=ch, nc=nc, verbose=verbose)
-
-
-def transfer(model: nn.Module, source: nn.Module | dict[str, torch.Tensor]) -> dict[str, list[str]]:
-    """Copy every weight whose name and shape agree, and say what was taken and what was not.
-
-    Args:
-        model: Model that receives; changed in place.
-        source: A model or a state dictionary.
-
-    Returns:
-        Names under ``taken``, ``shape`` (same name, other shape), ``missing`` (only in the model) and ``unused``
-        (only in the source).
-    """
-    theirs = source if isinstance(source, dict) else source.float().state_dict()
-    mine = model.state_dict()
-    taken = {k: v for k, v in theirs.items() if k in mine and mine[k].shape == v.shape}
-    model.load_state_dict(taken, strict=False)
-    return {
-        "taken": sorted(taken),
-        "shape": sorted(k for k in theirs if k in mine and mine[k].shape != theirs[k].shape),
-        "missing": sorted(k for k in mine if k not in theirs),
-        "unused": sorted(k for k in theirs if k not in mine),
-    }

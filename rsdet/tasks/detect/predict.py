@@ -13,6 +13,7 @@ from ultralytics.models.yolo.detect.predict import DetectionPredictor
 from rsdet import quiet
 from rsdet.data.sar import SarReader
 from rsdet.errors import RSDetError
+from rsdet.tasks.detect.enhanced import EnhancedPrediction
 from rsdet.tasks.detect.outputs import coco_rows
 
 
@@ -79,7 +80,7 @@ class SarImages(LoadImagesAndVideos):
         return paths, pictures, texts
 
 
-class _OurPredictor:
+class _OurPredictor(EnhancedPrediction):
     """What both families share.
 
     Attributes:

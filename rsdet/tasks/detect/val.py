@@ -21,6 +21,7 @@ from rsdet.metrics.detection_areas import (
     recall_ceiling,
 )
 from rsdet.tasks.detect.dataset import check_pictures, check_section, our_datasets, val_section
+from rsdet.tasks.detect.enhanced import EnhancedValidation
 
 
 def ignore_file(image: Path, folder: str) -> Path | None:
@@ -102,7 +103,7 @@ def warn_of_left_out(dataset: Any) -> None:
         )
 
 
-class _OurVal:
+class _OurVal(EnhancedValidation):
     """What both families share.
 
     Attributes:
@@ -135,8 +136,12 @@ class _OurVal:
         check_section(self.data)
         self.groups = read_groups(self.data)
         self.data["sar"] = val_section(self.sar, self.data)
-        with our_datasets():
+        if self.chain is not None:
+            self.chain.to(self.device)
+            self.args.workers = 0  # networks run here, on the device, and not in children of this process
+        with our_datasets(self.chain):
             dataset = super().build_dataset(img_path, mode, batch)
+        self.note_size(dataset)
         check_pictures(dataset, self.data)
         warn_of_left_out(dataset)
         return dataset

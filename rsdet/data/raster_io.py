@@ -1,0 +1,298 @@
+"""Reading and writing pictures for image-to-image work without losing anything on the way.
+
+Ultralytics reads every picture as 8-bit BGR: depth, alpha and place are gone. Here a picture of any depth becomes float
+RGB in [0, 1] beside a note of what the file was (:class:`ImageMeta`), and writing uses the note to give back the same
+kind of file: depth and range, alpha channel, pixels without data, and of a GeoTIFF its place on Earth.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsdet.data.files import _replace, disk_errors
+from rsdet.data.geotiff import geo_of, read_tiff, write_tiff
+from rsdet.data.images import MAX_PIXELS
+from rsdet.data.sar.header import SarHeader, read_sar_header
+from rsdet.errors import ConfigError, DataError
+from rsdet.quiet import silent_opencv
+
+WRITABLE = {
+    ".bmp": ("uint8",), ".jpg": ("uint8",), ".jpeg": ("uint8",), ".webp": ("uint8",), ".png": ("uint8", "uint16"),
+    ".tif": ("uint8", "uint16", "float32"), ".tiff": ("uint8", "uint16", "float32"),
+}  # fmt: skip
+_FULL = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0)}
+_ALPHA_TOO = (".png", ".tif", ".tiff", ".webp")
+_JPEG_TAIL = 1 << 16  # cameras append previews and padding after the end mark
+
+
+@dataclass(frozen=True)
+class ImageMeta:
+    """What a picture was in its file, as far as its pixels in [0, 1] do not say it.
+
+    Attributes:
+        path: The file, or None for a picture that comes from none.
+        dtype: Sample type of the file: ``uint8``, ``uint16``, ``int16``, ``float32``, ...
+        value_range: Values of the file that became 0 and 1.
+        alpha: (H, W) of the file's type, kept aside; None without one.
+        valid: (H, W) bool, False where the file says that there is no data; None where all is valid.
+        nodata: Value that the file uses for "no data".
+        geo: Place on Earth and layout of a GeoTIFF (see :mod:`rsdet.data.geotiff`); None for all else.
+        bands: Bands that were read, counted from 1; None for all.
+        channels: Channels of the file (of the bands taken), without alpha; None where it comes from no file.
+    """
+
+    path: Path | None = None
+    dtype: str = "uint8"
+    value_range: tuple[float, float] = (0.0, 255.0)
+    alpha: np.ndarray | None = None
+    valid: np.ndarray | None = None
+    nodata: float | None = None
+    geo: dict[str, Any] | None = None
+    bands: tuple[int, ...] | None = None
+    channels: int | None = None
+
+    @property
+    def bits(self) -> int | None:
+        """Bits per sample of integer files; None for floating point."""
+        return np.dtype(self.dtype).itemsize * 8 if np.dtype(self.dtype).kind in "iu" else None
+
+
+def read_image(
+    path: str | Path,
+    *,
+    channels: int | None = None,
+    bands: list[int] | None = None,
+    value_range: tuple[float, float] | None = None,
+) -> tuple[np.ndarray, ImageMeta]:
+    """Read a picture at its full depth.
+
+    8 bits become value / 255, 16 bits value / 65535; anything else needs ``value_range``, unless it is floating point
+    within [0, 1] already. EXIF orientation of JPEG is applied, as Ultralytics does.
+
+    Args:
+        path: PNG, JPEG, TIFF, GeoTIFF, BMP, WebP or JPEG 2000.
+        channels: 1 or 3 make gray of RGB (mean) and RGB of gray (repeated); other numbers must be what the file has.
+            None gives what the file has.
+        bands: Bands of the file to take, counted from 1, in this order.
+        value_range: File values that become 0 and 1, such as ``(0, 4095)`` for 12 bits stored in 16; what lies
+            outside is cut to the range.
+
+    Returns:
+        (H, W, C) float32 in [0, 1], contiguous, RGB order; and what :func:`write_image` needs to give back its kind.
+
+    Raises:
+        DataError: Not readable, cut short, complex, or values without a known range.
+        ConfigError: ``bands`` or ``value_range`` make no sense.
+        MissingDependencyError: A GeoTIFF, and rasterio is not installed.
+    """
+    path = Path(path)
+    header = check_header(path)
+    if value_range is not None and not (len(value_range) == 2 and value_range[0] < value_range[1]):
+        raise ConfigError(f"range={value_range} must be two numbers, the smaller first; such as range=[0,4095]")
+    if path.suffix.lower() in (".tif", ".tiff"):
+        raw, alpha, valid, nodata, geo = read_tiff(header)
+    else:
+        raw, alpha, valid, nodata, geo = *_by_opencv(header), None, None, None
+    if bands is not None:
+        raw = _take_bands(raw, bands, path)
+    low, high = _range_of(raw, valid, value_range, path)
+    x = raw.astype(np.float32)
+    if (low, high) != (0.0, 1.0):
+        x = (x - np.float32(low)) / np.float32(high - low)
+    if value_range is not None or valid is not None or raw.dtype.kind == "f":
+        x = np.clip(np.nan_to_num(x, copy=False), 0, 1)
+    if valid is not None:
+        x[~valid] = 0
+    taken = tuple(bands) if bands else None
+    meta = ImageMeta(path, str(raw.dtype), (low, high), alpha, valid, nodata, geo, taken, raw.shape[2])
+    return np.ascontiguousarray(to_channels(x, channels, str(path))), meta
+
+
+def check_header(path: str | Path) -> SarHeader:
+    """Header of a picture that :func:`read_image` can read.
+
+    Raises:
+        DataError: It cannot; the message says why.
+    """
+    header = read_sar_header(path)
+    problem = header.problem
+    if problem.startswith("holds the colours of a palette"):
+        header, problem = replace(header, problem="", bands=3), ""  # expanded by the reader
+    if problem.startswith("is turned by an EXIF orientation"):
+        header, problem = replace(header, problem=""), ""  # OpenCV turns it upright
+    if not problem and header.is_complex:
+        problem = "holds complex samples; make amplitudes of them first"
+    if not problem and header.width * header.height > MAX_PIXELS:
+        problem = f"has {header.width}x{header.height} pixels, more than are read at once; cut it into tiles"
+    if problem:
+        raise DataError(f"{path} {problem}.")
+    return header
+
+
+def to_channels(x: np.ndarray, channels: int | None, name: str = "the picture") -> np.ndarray:
+    """Make a picture (H, W, C) have so many channels: gray repeated to RGB, RGB averaged to gray, nothing else.
+
+    Raises:
+        DataError: Any other change would lose or invent a channel.
+    """
+    have = x.shape[2]
+    if channels is None or have == channels:
+        return x
+    if have == 1 and channels == 3:
+        return np.repeat(x, 3, axis=2)
+    if have == 3 and channels == 1:
+        return x.mean(axis=2, keepdims=True, dtype=np.float32)
+    raise DataError(f"{name} has {have} channels and {channels} are needed; choose them, such as bands=[1,2,3]")
+
+
+def write_image(path: str | Path, image: np.ndarray, meta: ImageMeta | None = None, scale: int = 1) -> Path:
+    """Write a picture as the kind of file that ``meta`` describes; the file appears whole or not at all.
+
+    Args:
+        path: Target; its suffix decides the format. JPEG takes 8 bits without alpha.
+        image: (H, W, C) or (H, W) float in [0, 1], RGB order; values outside are cut. RGB that was made of a gray
+            file (see ``meta``) becomes gray again.
+        meta: Of the picture it was made from; None writes 8 bits.
+        scale: Pixels of ``image`` per pixel of that picture: alpha and mask are enlarged, the ground size of a pixel
+            is divided by it, the corner stays where it is.
+
+    Returns:
+        The path.
+
+    Raises:
+        DataError: The format cannot hold the sample type, the array is no picture, or the disk refuses.
+    """
+    path, meta = Path(path), meta or ImageMeta()
+    image = np.asarray(image)
+    image = image[..., None] if image.ndim == 2 else image
+    if image.ndim != 3 or not image.size or not np.isfinite(image).all():
+        raise DataError(f"{path}: a picture (H, W, C) of finite numbers is needed, received the shape {image.shape}")
+    image = to_channels(image, 1) if (meta.channels, image.shape[2]) == (1, 3) else image
+    dtype = _dtype_for(path, meta)
+    low, high = meta.value_range
+    raw = np.clip(image, 0, 1).astype(np.float64 if dtype != "float32" else np.float32) * (high - low) + low
+    raw = np.rint(raw).astype(dtype) if np.dtype(dtype).kind in "iu" else raw.astype(dtype)
+    alpha = None if meta.alpha is None else _enlarged(meta.alpha, raw.shape[:2])
+    valid = None if meta.valid is None else _enlarged(meta.valid.astype(np.uint8), raw.shape[:2], smooth=False) > 0
+    if valid is not None:
+        raw[~valid] = meta.nodata or 0
+    if alpha is not None and path.suffix.lower() not in _ALPHA_TOO:
+        logging.getLogger("rsdet").warning("%s: alpha left out, %s files have none", path, path.suffix)
+        alpha = None
+    if meta.geo is not None and path.suffix.lower() not in (".tif", ".tiff"):
+        logging.getLogger("rsdet").warning("%s: place on Earth left out, only .tif files keep it", path)
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() in (".tif", ".tiff") and (meta.geo is not None or raw.shape[2] not in (1, 3)):
+            _replace(path, lambda part: write_tiff(part, raw, alpha, valid, meta.geo or geo_of(meta.nodata), scale))
+        else:
+            data = _encoded(path, raw, alpha)
+            _replace(path, lambda part: part.write_bytes(data))
+    return path
+
+
+def _dtype_for(path: Path, meta: ImageMeta) -> str:
+    kinds = WRITABLE.get(path.suffix.lower())
+    if kinds is None:
+        raise DataError(f"{path}: pictures are not written as {path.suffix!r}; choose one of {', '.join(WRITABLE)}")
+    if meta.geo is not None and path.suffix.lower() in (".tif", ".tiff"):
+        return meta.dtype
+    dtype = "float32" if np.dtype(meta.dtype).kind == "f" else meta.dtype
+    if dtype not in kinds:
+        raise DataError(f"{path}: {path.suffix} cannot hold {meta.dtype}, which the source has; write .tif instead")
+    return dtype
+
+
+def _take_bands(raw: np.ndarray, bands: list[int], path: Path) -> np.ndarray:
+    if not bands or not all(isinstance(b, int) and 1 <= b <= raw.shape[2] for b in bands):
+        raise ConfigError(f"bands={bands} must be numbers from 1 to {raw.shape[2]}, which {path} has; mend the list")
+    return raw[..., [b - 1 for b in bands]]
+
+
+def _range_of(
+    raw: np.ndarray, valid: np.ndarray | None, given: tuple[float, float] | None, path: Path
+) -> tuple[float, float]:
+    """File values of 0 and 1; never guessed from the content of one picture, which would differ from the next."""
+    if given is not None:
+        return float(given[0]), float(given[1])
+    if (full := _FULL.get(str(raw.dtype))) is not None:
+        return full
+    values = raw if valid is None else raw[valid]
+    values = values[np.isfinite(values)]
+    if raw.dtype.kind == "f" and (not values.size or (values.min() >= 0 and values.max() <= 1)):
+        return 0.0, 1.0
+    found = f"{values.min():g} to {values.max():g}" if values.size else "nothing"
+    raise DataError(
+        f"{path} holds {raw.dtype} from {found} and does not say what is black and what is white; say it for the whole "
+        "set, such as range=[0,10000]"
+    )
+
+
+def _by_opencv(header: SarHeader) -> tuple[np.ndarray, np.ndarray | None]:
+    """Samples in RGB order and alpha of all that is no TIFF."""
+    import cv2
+
+    path = Path(header.path)
+    data = np.fromfile(path, np.uint8)
+    jpeg = data[:2].tobytes() == b"\xff\xd8"  # whatever the suffix says; only these flags turn it upright
+    flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if jpeg else cv2.IMREAD_UNCHANGED
+    whole = not jpeg or _has_end_mark(data)
+    try:
+        with silent_opencv():
+            raw = cv2.imdecode(data, flags) if whole else None  # OpenCV fills what is missing with gray
+    except cv2.error:
+        raw = None
+    if raw is None:
+        raise DataError(f"{path} cannot be decoded; damaged or cut short, copy it again.")
+    return split_alpha(raw, header.bands, bgr=True)
+
+
+def split_alpha(raw: np.ndarray, bands: int, bgr: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Colours in RGB order, (H, W, C), and alpha (H, W) of what OpenCV decoded."""
+    raw = raw[..., None] if raw.ndim == 2 else raw
+    alpha = raw[..., 3] if raw.shape[2] == 4 else raw[..., 1] if raw.shape[2] == 2 else None
+    colour = raw[..., :1] if raw.shape[2] == 2 or bands <= 2 else raw[..., :3]
+    return colour[..., ::-1] if bgr and colour.shape[2] == 3 else colour, alpha
+
+
+def _has_end_mark(data: np.ndarray) -> bool:
+    tail = data[-_JPEG_TAIL:].tobytes()
+    return tail.endswith(b"\xff\xd9") or tail.rstrip(b"\x00").endswith(b"\xff\xd9") or b"\xff\xd9" in tail[-4096:]
+
+
+def _enlarged(plane: np.ndarray, shape: tuple[int, int], smooth: bool = True) -> np.ndarray:
+    import cv2
+
+    if plane.shape == shape:
+        return plane
+    how = cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST
+    return cv2.resize(plane, shape[::-1], interpolation=how)
+
+
+def _encoded(path: Path, raw: np.ndarray, alpha: np.ndarray | None) -> bytes:
+    import cv2
+
+    suffix = path.suffix.lower()
+    planes = raw[..., ::-1] if raw.shape[2] == 3 else raw
+    if alpha is not None:
+        planes = np.dstack([np.repeat(planes, 3, axis=2) if planes.shape[2] == 1 else planes, alpha])
+    if planes.shape[2] not in (1, 3, 4):
+        raise DataError(f"{path}: {suffix} holds 1 or 3 channels, received {planes.shape[2]}; write .tif instead")
+    options = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix in (".jpg", ".jpeg") else []
+    options = [cv2.IMWRITE_WEBP_QUALITY, 101] if suffix == ".webp" else options  # above 100: lossless
+    with silent_opencv():
+        ok, data = cv2.imencode(suffix, np.ascontiguousarray(planes), options)
+    if not ok:
+        raise DataError(f"{path}: OpenCV cannot encode {raw.shape} as {suffix}; write .png or .tif")
+    return data.tobytes()
+
+
+def same_file(a: str | Path, b: str | Path) -> bool:
+    """Whether two paths name one file, so that a result would overwrite its source."""
+    return os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b)

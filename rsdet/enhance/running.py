@@ -1,0 +1,92 @@
+"""One enhancer on one picture of any size: whole where the memory allows, else in tiles."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from rsdet.enhance.base import Enhancer, check_output
+from rsdet.enhance.tiler import Progress, tiled
+from rsdet.errors import ConfigError, DataError
+
+WHOLE_PX = 2**21  # pictures with more input pixels are cut into tiles unless told otherwise, or the network says less
+AUTO_TILE_PX, AUTO_OVERLAP_PX = 1024, 64
+
+
+def check_tiling(tile: object, overlap: object) -> None:
+    """Refuse tiles that cannot be.
+
+    Raises:
+        ConfigError: No whole numbers, or an overlap that is no smaller than the tile.
+    """
+    for key, value in (("tile", tile), ("overlap", overlap)):
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+            raise ConfigError(f"{key}={value!r} must be a whole number of pixels; e.g. tile=512 overlap=64.")
+    if tile and overlap is not None and overlap >= tile:  # type: ignore[operator]
+        raise ConfigError(f"overlap={overlap} must be smaller than tile={tile}; e.g. tile=512 overlap=64.")
+    if tile == 0 and overlap:
+        raise ConfigError("overlap= is for tiles, and tile=0 asks for none; leave overlap= out.")
+
+
+def enhance(
+    enhancer: Enhancer,
+    image: np.ndarray,
+    *,
+    tile: int | None = None,
+    overlap: int | None = None,
+    name: str = "the picture",
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Enhance one picture.
+
+    Pictures smaller than the enhancer takes are continued by their border and cut back.
+
+    Args:
+        enhancer: What to run.
+        image: (H, W, C) float32 in [0, 1].
+        tile: Side of the tiles in input pixels; 0 for the whole at once; None cuts only what is larger than 2 Mpx.
+        overlap: Pixels that neighbouring tiles share, blended; an eighth of the tile, 64 at most, where None.
+        name: Of the picture, for messages.
+        progress: Called with the number of tiles done and of all.
+
+    Returns:
+        (scale * H, scale * W, C) float32 in [0, 1].
+
+    Raises:
+        DataError: The channels do not fit, the memory does not suffice, or what comes back is no such picture.
+    """
+    height, width, channels = image.shape
+    if enhancer.channels is not None and channels != enhancer.channels:
+        raise DataError(
+            f"{name} has {channels} channels, {enhancer.name} takes {enhancer.channels}; choose another enhancer."
+        )
+    if tile is None:
+        whole_px = getattr(enhancer, "whole_px", WHOLE_PX)
+        side = min(AUTO_TILE_PX, int(whole_px**0.5) // 16 * 16)  # whole attention windows
+        tile = side if height * width > whole_px else 0
+    down, right = max(0, enhancer.min_px - height), max(0, enhancer.min_px - width)
+    x = np.pad(image, ((0, down), (0, right), (0, 0)), mode="symmetric") if down or right else image
+    own = getattr(enhancer, "tile_hw", None)  # a graph of one size: whatever is asked for, it runs in tiles of that
+    if own is not None:
+        whole, hw = x.shape[0] < own[0] or x.shape[1] < own[1], own  # it continues smaller pictures by itself
+    else:
+        side = max(tile, enhancer.min_px)
+        whole, hw = not tile or tile >= max(height, width), (side, side)
+    least = min(hw)
+    overlap = min(AUTO_OVERLAP_PX, least // 8) if overlap is None else min(overlap, least - 1)
+    with _memory(name):
+        y = enhancer(x) if whole else tiled(enhancer, x, hw, overlap, enhancer.scale, progress=progress)
+    y = y[: height * enhancer.scale, : width * enhancer.scale] if down or right else y
+    return check_output(y, image, enhancer)
+
+
+@contextlib.contextmanager
+def _memory(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as e:
+        if isinstance(e, MemoryError) or "memory" in str(e).lower():
+            raise DataError(f"{name} needs more memory than there is; use tiles, such as tile=512 overlap=64.") from e
+        raise

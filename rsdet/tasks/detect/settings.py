@@ -1,0 +1,59 @@
+"""Settings that :class:`rsdet.RSDet` fills in for detectors: where data lie, what is kept, where numbers go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
+
+from rsdet.errors import ConfigError
+from rsdet.modelyaml import read_yaml
+
+
+def resolve_data(data: str | Path) -> str:
+    """Path of the data YAML that ``data=`` stands for.
+
+    Raises:
+        ConfigError: No name, or data of another task.
+    """
+    from rsdet.data.download import find_yaml
+    from rsdet.data.resolve import resolve_data as resolved
+
+    if not isinstance(data, (str, Path)) or not str(data).strip():
+        raise ConfigError(f"data={data!r} must be the name of a shipped dataset or the path of a data YAML.")
+    if read_yaml(find_yaml(data)).get("task") == "restore":
+        raise ConfigError(f"{data} holds pairs of pictures (task: restore), the model detects; give data with boxes.")
+    return str(resolved(data))
+
+
+def sar_settings(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Augmentation for data with a ``sar:`` section, as far as neither the user nor the recipe says otherwise."""
+    if not read_yaml(Path(kwargs["data"])).get("sar"):
+        return {}
+    from rsdet.data.sar.augment import SAR_TRAINING_DEFAULTS
+
+    settings = {k: v for k, v in SAR_TRAINING_DEFAULTS.items() if k not in kwargs}
+    if settings:
+        LOGGER.info("SAR data: " + ", ".join(f"{k}={v}" for k, v in settings.items()))
+    return settings
+
+
+def max_det(protocol: str, nq: int = 0) -> int:
+    """Boxes per image that a validation keeps."""
+    # Keep enough for every reader of the detections: Ultralytics' own table, the queries, the protocol's largest cap.
+    from rsdet.metrics.detection_areas import PROTOCOLS
+
+    largest = max(PROTOCOLS[protocol].max_dets) if protocol in PROTOCOLS else 0
+    return max(DEFAULT_CFG_DICT["max_det"], largest, nq)
+
+
+def save_val(validator: Any, protocol: str) -> None:
+    """Write the numbers of a protocol into the folder of the run."""
+    metrics = getattr(validator, "protocol_metrics", None)
+    if metrics is None:
+        return
+    folder = Path(validator.save_dir)
+    metrics.to_json(folder / f"metrics-{protocol}.json")
+    metrics.to_csv(folder / f"metrics-{protocol}.csv")
+    LOGGER.info(f"Protocol numbers saved to {folder / f'metrics-{protocol}.json'} and .csv")

@@ -1,0 +1,143 @@
+"""From a data YAML of pairs to the loaders of a training or a validation."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.data import SequentialSampler
+from ultralytics.data.build import InfiniteDataLoader, seed_worker
+
+from rsdet.data.pairs import PairData, PairDataset, PairSampler, collate, read_pair_data
+from rsdet.errors import ConfigError, DataError
+from rsdet.quiet import say
+
+CACHES = {None: "none", False: "none", True: "ram", "ram": "ram", "disk": "disk", "none": "none"}
+
+
+def read_pairs(data: str | Path, model: Any, splits: tuple[str, ...]) -> PairData:
+    """Read a data set and make sure that a model can work on it.
+
+    Args:
+        data: Path of the data YAML.
+        model: Network or method with ``scale``, ``kind`` and ``channels`` (None for any number).
+        splits: Splits that are needed.
+
+    Raises:
+        DataError: A split is missing, the channels do not fit, or what :func:`read_pair_data` finds.
+        ConfigError: The YAML is none, or is for another task.
+    """
+    pairs = read_pair_data(data, scale=model.scale, splits=splits)
+    for split in splits:
+        pairs.split(split)
+    channels = channels_of(model)
+    if channels is not None and pairs.channels != channels:
+        raise DataError(
+            f"{pairs.path.name} has channels: {pairs.channels}, the model takes {channels}; build the model with "
+            f"channels={pairs.channels}, or change the data YAML."
+        )
+    if pairs.kind is not None and pairs.kind != model.kind:
+        say(f"{pairs.path.name} is for {pairs.kind}, the model is for {model.kind}.", logging.WARNING)
+    return pairs
+
+
+def channels_of(model: Any) -> int | None:
+    """Channels that a network, method or enhancer takes; None for any number."""
+    network = getattr(model, "network", model)
+    return getattr(network, "channels", None)
+
+
+def cache_of(cache: Any) -> str:
+    """How :class:`PairDataset` shall keep pictures, from what Ultralytics' ``cache=`` takes."""
+    if cache not in CACHES:
+        raise ConfigError(f"cache={cache!r} must be ram, disk or none.")
+    return CACHES[cache]
+
+
+def train_loader(
+    pairs: PairData, *, scale: int, patch: int, batch: int, repeats: int, seed: int, cache: str, workers: int,
+    rank: int = -1, world: int = 1, start_epoch: int = 0, fraction: float = 1.0, augment: bool = True,
+) -> InfiniteDataLoader:  # fmt: skip
+    """Random patches of the split ``train``.
+
+    Args:
+        pairs: The data set.
+        scale: Target pixels per input pixel.
+        patch: Side of the input patches in pixels.
+        batch: Patches per batch and process.
+        repeats: Patches of each picture in an epoch.
+        seed: Of order and patches.
+        cache: ``none``, ``ram`` or ``disk``.
+        workers: Worker processes.
+        rank: Of this process; -1 without others.
+        world: Number of processes.
+        start_epoch: Epoch that comes first, in a resumed training.
+        fraction: Part of the pictures to use.
+        augment: Turn and mirror at random.
+    """
+    chosen = pairs.split("train")
+    chosen = chosen[: max(1, round(len(chosen) * fraction))] if isinstance(fraction, float) else chosen[:fraction]
+    dataset = PairDataset(
+        chosen, scale=scale, patch_px=patch, augment=augment, degrade=pairs.degradation(scale), seed=seed, cache=cache,
+        **pairs.reading(),
+    )  # fmt: skip
+    sampler = _Sampler(
+        len(dataset), seed, rank=max(rank, 0), world=max(world, 1), start_epoch=start_epoch, repeats=repeats
+    )
+    batch = min(batch, len(sampler))
+    return InfiniteDataLoader(
+        dataset, batch_size=batch, sampler=sampler, drop_last=True, collate_fn=collate, num_workers=workers,
+        worker_init_fn=seed_worker, pin_memory=workers > 0,
+    )  # fmt: skip
+
+
+def val_dataset(pairs: PairData, split: str, *, scale: int, seed: int, cache: str) -> PairDataset:
+    """Whole pictures of a split; inputs made on the fly are the same in every run with the same seed."""
+    return PairDataset(
+        pairs.split(split), scale=scale, degrade=pairs.degradation(scale), seed=seed, cache=cache, **pairs.reading()
+    )
+
+
+def val_loader(dataset: PairDataset, *, rank: int = -1, world: int = 1, workers: int = 0) -> InfiniteDataLoader:
+    """Whole pictures one at a time; of several processes, each takes every so many."""
+    sampler = SequentialSampler(dataset) if rank < 0 else _Every(len(dataset), rank, world)
+    return InfiniteDataLoader(
+        dataset, batch_size=1, sampler=sampler, collate_fn=collate, num_workers=workers, pin_memory=workers > 0
+    )
+
+
+class _Sampler(PairSampler):
+    """Counts its passes itself, since workers that prefetch are ahead of the trainer, which would tell it."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Nothing to do; see the class."""
+
+
+class _Every:
+    """Indices ``rank``, ``rank + world``, …: no picture twice, or it would count twice."""
+
+    def __init__(self, n: int, rank: int, world: int):
+        self.indices = np.arange(rank, n, world).tolist()
+
+    def __iter__(self) -> Any:
+        return iter(self.indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def data_dict(path: Path | str, kind: str, channels: int) -> dict[str, Any]:
+    """What Ultralytics' trainer and its callbacks want to know about a data set."""
+    names = {0: kind}
+    return {
+        "train": "train", "val": "val", "test": "test", "names": names, "nc": 1, "channels": channels,
+        "yaml_file": str(path),
+    }  # fmt: skip
+
+
+def check_has_work(loader: InfiniteDataLoader, pairs: PairData) -> None:
+    """Refuse a training set without a single batch."""
+    if not len(loader):
+        raise DataError(f"{pairs.path.name}: train gives no batch; lower batch=, or raise repeats=.")

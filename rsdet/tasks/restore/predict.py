@@ -1,0 +1,212 @@
+"""Prediction of what restores pictures: files in, files of the same depth and place out.
+
+Ultralytics' predictor letterboxes 8-bit pictures, which would lose what restoration is about; of it, the settings, the
+folder of the run and the callbacks are kept, and the loop is our own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ultralytics.cfg import DEFAULT_CFG
+from ultralytics.engine.predictor import BasePredictor
+from ultralytics.utils import LOGGER
+from ultralytics.utils.torch_utils import select_device
+
+from rsdet import quiet
+from rsdet.data.raster_io import ImageMeta, same_file
+from rsdet.enhance.running import check_tiling
+from rsdet.errors import ConfigError, DataError
+from rsdet.quiet import say
+from rsdet.tasks.restore.results import RestoreResults, suffix_for
+from rsdet.tasks.restore.routes import check_flag, routed_network, write_routes
+from rsdet.tasks.restore.running import apply, runner_of
+from rsdet.tasks.restore.source import Source, find
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, once what there was has been written; the message says what that is."""
+
+
+class RestorePredict(BasePredictor):
+    """Predictor of the task ``restore``.
+
+    Args:
+        cfg: Ultralytics' defaults.
+        overrides: Its arguments.
+        _callbacks: Its callbacks.
+        tile: See :func:`rsdet.tasks.restore.running.apply`.
+        overlap: See there.
+        bands: Bands of the files to take, counted from 1.
+        value_range: File values that are black and white, where the files are not of 8 or 16 bits.
+        save_routes: Write beside each picture which expert took which pixel; for models that have experts.
+
+    Attributes:
+        skipped: One line for each file that was left out.
+    """
+
+    def __init__(
+        self,
+        cfg: Any = DEFAULT_CFG,
+        overrides: dict[str, Any] | None = None,
+        _callbacks: Any = None,
+        *,
+        tile: int | None = None,
+        overlap: int | None = None,
+        bands: list[int] | None = None,
+        value_range: tuple[float, float] | None = None,
+        save_routes: bool = False,
+    ):
+        quiet.no_font_download()
+        check_tiling(tile, overlap)
+        super().__init__(cfg, overrides, _callbacks)
+        self.tile, self.overlap, self.save_routes = tile, overlap, check_flag("save_routes", save_routes)
+        self.reading = {"bands": [bands] if isinstance(bands, int) else bands, "value_range": value_range}
+        self.skipped: list[str] = []
+        self._names: Counter[str] = Counter()
+
+    def setup_model(self, model: Any, verbose: bool = True) -> None:
+        """Take the model."""
+        self.device = select_device(self.args.device, verbose=False)
+        self.model = model
+        self.run = runner_of(model, self.device, half=self.args.quantize == 16)
+        self.per_image = hasattr(self.run, "solve")
+        if self.save_routes:
+            routed_network(self.run)
+        if self.per_image and (self.tile is not None or self.overlap is not None):
+            raise ConfigError("tile= and overlap= do not apply: this method has settings tile_px= and overlap_px=.")
+        if self.per_image and self.device.type != "cpu":
+            self.run.device = str(self.device)
+
+    def __call__(self, source: Any = None, model: Any = None, stream: bool = False, **kwargs: Any) -> Any:
+        """Restore; a generator with ``stream``, which holds one picture at a time."""
+        results = self._video(found.video) if (found := find(source)).video else self._all(found)
+        return results if stream else list(results)
+
+    def _all(self, source: Source) -> Iterator[RestoreResults]:
+        self.skipped = source.skipped
+        channels = self.run.channels if not self.reading["bands"] else None
+        self.run_callbacks("on_predict_start")
+        done = 0
+        for name, image, meta in source.pictures(channels=channels, **self.reading):
+            try:
+                result = self._one(name, image, meta, f"{done + 1}/{len(source)}")
+            except DataError as e:  # of this picture: too small, other channels
+                self.skipped.append(str(e).rstrip("."))
+                continue
+            done += 1
+            self.results = [result]
+            self.run_callbacks("on_predict_postprocess_end")
+            yield result
+            if result.stopped and result.extras.get("why") == "interrupted":
+                raise Interrupted(f"{result.save_path or name} is the best so far; {len(source) - done} not begun.")
+        self.run_callbacks("on_predict_end")
+        if not done:
+            more = f" (and {len(self.skipped) - 1} more)" if len(self.skipped) > 1 else ""
+            raise DataError(f"{self.skipped[0]}{more}.")
+        for line in self.skipped:
+            LOGGER.warning(f"left out: {line}")
+
+    def _one(self, name: str, image: np.ndarray, meta: ImageMeta, which: str) -> RestoreResults:
+        begin = time.perf_counter()
+        extras: dict[str, Any] = {}
+        solved = None
+        if self.per_image:
+            solved = self.run.solve(image, progress=_Line(f"image {which} {name}"), seed=self.args.seed)
+            output, extras = solved.image, {"kernel": solved.kernel, "losses": solved.losses, "why": solved.stopped}
+        else:
+            output = apply(self.run, image, tile=self.tile, overlap=self.overlap, name=name)
+        ms = (time.perf_counter() - begin) * 1e3
+        result = RestoreResults(
+            name, output, image, self.run.scale, meta, {"inference": ms}, extras=extras,
+            stopped=bool(solved is not None and solved.is_partial),
+        )  # fmt: skip
+        if self.args.save:
+            self._save(result, solved)
+        (h, w), (oh, ow) = image.shape[:2], output.shape[:2]
+        told = f", {solved.summary()}" if solved is not None else ""
+        if self.args.verbose:
+            LOGGER.info(f"image {which} {name}: {w}x{h} -> {ow}x{oh}, {ms:.0f} ms{told}")
+        return result
+
+    def _save(self, result: RestoreResults, solved: Any) -> None:
+        suffix = suffix_for(result.path, result.meta)
+        stem = self._free(Path(result.path).stem, suffix)
+        if same_file(self.save_dir / f"{stem}{suffix}", result.path):
+            raise ConfigError(f"{self.save_dir} is where the pictures come from; choose another project= or name=.")
+        if solved is not None:
+            result.save_path = solved.save(self.save_dir, stem, result.meta, suffix)[0]
+        else:
+            result.save(self.save_dir / f"{stem}{suffix}")
+        if self.save_routes:
+            write_routes(self.run, result.orig_image, self.save_dir / f"{stem}_routes.png")
+
+    def _free(self, stem: str, suffix: str) -> str:
+        """A name that no picture of this run has: files of one name may come from several folders."""
+        self._names[stem + suffix] += 1
+        n = self._names[stem + suffix]
+        return stem if n == 1 else f"{stem}-{n}"
+
+    def _video(self, path: Path) -> Iterator[RestoreResults]:
+        """Restore a video frame by frame; 8 bits, as videos have."""
+        if self.per_image:
+            raise ConfigError(f"{path.name} is a video, and this method takes minutes for each picture; pass images.")
+        import cv2
+
+        reader, writer, n = cv2.VideoCapture(str(path)), None, 0
+        total, fps = int(reader.get(cv2.CAP_PROP_FRAME_COUNT)), reader.get(cv2.CAP_PROP_FPS) or 25.0
+        target = self.save_dir / f"{path.stem}.mp4"
+        try:
+            while True:
+                ok, frame = reader.read()
+                if not ok:
+                    break
+                n += 1
+                image = frame[..., ::-1].astype(np.float32) / 255
+                image = image.mean(2, keepdims=True) if self.run.channels == 1 else image
+                begin = time.perf_counter()
+                output = apply(self.run, image, tile=self.tile, overlap=self.overlap, name=f"{path.name} frame {n}")
+                speed = {"inference": (time.perf_counter() - begin) * 1e3}
+                result = RestoreResults(str(path), output, image, self.run.scale, speed=speed)
+                if self.args.save:
+                    shown = np.rint(np.repeat(output, 3 // output.shape[2], 2)[..., ::-1] * 255).astype(np.uint8)
+                    if writer is None:
+                        self.save_dir.mkdir(parents=True, exist_ok=True)
+                        size = shown.shape[1], shown.shape[0]
+                        writer = cv2.VideoWriter(str(target), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
+                    writer.write(np.ascontiguousarray(shown))
+                    result.save_path = target
+                if self.args.verbose and (n % 25 == 1 or n == total):
+                    LOGGER.info(f"video {path.name}: frame {n}/{total}, {speed['inference']:.0f} ms")
+                yield result
+        finally:
+            reader.release()
+            if writer is not None:
+                writer.release()
+        if not n:
+            raise DataError(f"{path} holds no frame that can be decoded; copy it again.")
+
+
+class _Line:
+    """Progress of a long fit: one line that is written over on a terminal, one every half minute elsewhere."""
+
+    def __init__(self, head: str):
+        self.head, self.last = head, 0.0
+
+    def __call__(self, progress: Any) -> bool:
+        """Say how far it is."""
+        now, terminal = time.monotonic(), sys.stderr.isatty()
+        if now - self.last >= (0.5 if terminal else 30.0):
+            self.last = now
+            if terminal:
+                sys.stderr.write(f"\r{self.head}: {progress.line()}\x1b[K")
+                sys.stderr.flush()
+            else:
+                say(f"{self.head}: {progress.line()}")
+        return True

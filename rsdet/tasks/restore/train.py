@@ -1,0 +1,160 @@
+"""Training of restoration networks by Ultralytics' trainer: random patches of pairs, PSNR chooses the best weights."""
+
+from __future__ import annotations
+
+import math
+from copy import copy
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.utils import LOGGER, RANK
+from ultralytics.utils.torch_utils import unwrap_model
+
+from rsdet.arguments import RESTORE_DEFAULTS
+from rsdet.modelyaml import load_model_yaml
+from rsdet.tasks.restore.data import (
+    cache_of,
+    check_has_work,
+    data_dict,
+    read_pairs,
+    train_loader,
+    val_dataset,
+    val_loader,
+)
+from rsdet.tasks.restore.model import RestoreModel
+from rsdet.tasks.restore.val import RestoreVal
+from rsdet.tasks.restore.visual import side_by_side, write_jpeg
+from rsdet.tasks.training import SafeTrainer, transfer, transfer_line
+
+PATCH_PX = 128  # of the input, unless asked for otherwise
+_DRAWN = 8  # patches of a batch in a training picture
+
+# What is asked for where neither the user nor the recipe says otherwise: Ultralytics' own values are for detectors.
+USUAL: dict[str, Any] = {
+    "optimizer": "AdamW", "lr0": 3e-4, "lrf": 0.01, "cos_lr": True, "weight_decay": 0.0, "momentum": 0.9,
+    "warmup_epochs": 1.0, "warmup_bias_lr": 0.0, "close_mosaic": 0, "batch": 8, "cache": "ram", "patience": 0,
+}  # fmt: skip
+
+
+class RestoreTrain(SafeTrainer, BaseTrainer):
+    """Trainer of the task ``restore``.
+
+    Attributes:
+        pairs: The data set, a :class:`rsdet.data.pairs.PairData`.
+    """
+
+    own_defaults: ClassVar[dict[str, Any]] = RESTORE_DEFAULTS
+    bad_step_remedy: ClassVar[str] = "lower lr0, set amp=False, or look for pictures that are no pairs"
+
+    pairs: Any = None
+    _first_epoch = 0
+
+    # -- before it starts -----------------------------------------------------------------------------------------
+
+    def get_dataset(self) -> dict[str, Any]:
+        """Note where the data are; they are read once the network is there, whose scale and channels they must fit."""
+        return data_dict(self.args.data, "restored", 3)
+
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> torch.nn.Module:
+        """Build the network, take over what fits of the weights, and read the data."""
+        cfg = cfg if isinstance(cfg, dict) else load_model_yaml(cfg)
+        if self.args.loss is not None and not self.resume:
+            cfg = {**cfg, "loss": self.args.loss}
+        model = RestoreModel(cfg, verbose=verbose and RANK == -1)
+        model.init_criterion()  # refuses a wrong loss before anything is read
+        if weights is not None:
+            report = transfer(model, weights)
+            if RANK in {-1, 0}:
+                LOGGER.info(transfer_line(report, len(model.state_dict())))
+        self._read_data(model)
+        return model
+
+    def _read_data(self, model: RestoreModel) -> None:
+        self.pairs = read_pairs(self.args.data, model, ("train", self.args.split))
+        self.data = data_dict(self.args.data, model.kind, model.network.channels)
+
+    def setup_model(self) -> Any:
+        """Load or build the model; a resumed training goes on with the patches that would have come."""
+        ckpt = super().setup_model()
+        if self.pairs is None:  # a process of a multi-GPU training gets the network ready-made
+            self._read_data(self.model)
+        self._first_epoch = ckpt["epoch"] + 1 if self.resume and ckpt else 0
+        return ckpt
+
+    def set_model_attributes(self) -> None:
+        """What the checkpoint knows of the training."""
+        self.model.names, self.model.args = self.data["names"], self.args
+
+    def _setup_train(self) -> Any:
+        # Ultralytics prints imgsz= and judges batches by it; a network of this task takes any size.
+        self.args.imgsz = max(64, math.ceil(self.patch / 32) * 32)
+        self.args.multi_scale = 0.0
+        result = super()._setup_train()
+        unwrap_model(self.model).loss_share = 1 / max(self.world_size, 1)
+        return result
+
+    @property
+    def patch(self) -> int:
+        """Side of the training patches, in pixels of the input."""
+        return int(self.args.patch or PATCH_PX)
+
+    def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
+        """Patches to train on, or whole pictures to validate on."""
+        scale, world = unwrap_model(self.model).scale, max(self.world_size, 1)
+        cache, seed = cache_of(self.args.cache), self.args.seed
+        if mode != "train":
+            dataset = val_dataset(self.pairs, self.args.split, scale=scale, seed=seed, cache=cache)
+            return val_loader(dataset, rank=rank, world=world, workers=self.args.workers)
+        loader = train_loader(
+            self.pairs, scale=scale, patch=self.patch, batch=batch_size, repeats=int(self.args.repeats), seed=seed,
+            cache=cache, workers=self.args.workers, rank=rank, world=world, start_epoch=self._first_epoch,
+            fraction=self.args.fraction,
+        )  # fmt: skip
+        check_has_work(loader, self.pairs)
+        return loader
+
+    def get_validator(self) -> RestoreVal:
+        """Our validator."""
+        args = copy(self.args)
+        for key in RESTORE_DEFAULTS:  # a validator does not know them
+            delattr(args, key)
+        return RestoreVal(self.test_loader, save_dir=self.save_dir, args=args, _callbacks=self.callbacks)
+
+    # -- while it runs --------------------------------------------------------------------------------------------
+
+    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Move a batch to the device."""
+        move = {"device": self.device, "non_blocking": self.device.type == "cuda"}
+        return {**batch, "img": batch["img"].to(**move), "target": batch["target"].to(**move)}
+
+    def validate(self) -> tuple[Any, Any]:
+        """Validate every ``val_period`` epochs and after the last; between them nothing is known."""
+        for note in getattr(unwrap_model(self.model).network, "training_notes", list)():
+            LOGGER.warning(note)
+        due = (self.epoch + 1) % int(self.args.val_period) == 0
+        if due or self.epoch + 1 >= self.epochs or self.stop or self.stopper.possible_stop:
+            return super().validate()
+        return dict.fromkeys(self.metrics, math.nan), None
+
+    def progress_string(self) -> str:
+        """Head of the columns."""
+        names = ("Epoch", "GPU_mem", *self.loss_names, "Patches", "Size")
+        return ("\n" + "%11s" * len(names)) % names
+
+    def plot_training_samples(self, batch: dict[str, Any], ni: int) -> None:
+        """Draw patches as the network gets them, beside their targets."""
+        rows = []
+        for x, y, file in list(zip(batch["img"], batch["target"], batch["im_file"], strict=True))[:_DRAWN]:
+            pictures = [t.float().cpu().numpy().transpose(1, 2, 0) for t in (x, y)]
+            rows.append([(pictures[0], Path(file).name), (pictures[1], "truth")])
+        half = (len(rows) + 1) // 2
+        table = [a + (rows[half + i] if half + i < len(rows) else []) for i, a in enumerate(rows[:half])]
+        self.on_plot(write_jpeg(self.save_dir / f"train_batch{ni}.jpg", side_by_side(table)))
+
+    def plot_metrics(self) -> None:
+        """Draw the columns of ``results.csv``; one that was never measured has nothing to show."""
+        if self.csv.is_file() and np.isfinite(list(self.metrics.values())).all():
+            super().plot_metrics()

@@ -1,0 +1,142 @@
+"""What every trainer of ours adds to Ultralytics': nothing is lost when something goes wrong.
+
+Importing this module imports rsdet, so the child processes of multi-GPU training, which unpickle the trainer class,
+have every registration.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from ultralytics.cfg import DEFAULT_CFG
+
+from rsdet import quiet
+from rsdet.errors import RSDetError
+
+MAX_BAD_STEPS = 10  # consecutive optimizer steps with a loss that is not finite before training is given up
+
+
+class TrainingFailed(RSDetError):
+    """Training cannot go on; the message names the last good checkpoint."""
+
+
+class SafeTrainer:
+    """Mixed in before one of Ultralytics' trainers.
+
+    Attributes:
+        own_defaults: Training arguments of ours with their defaults. Ultralytics takes keys that are in the defaults,
+            so ours are put there; they then travel with its own.
+        bad_step_remedy: What to do about a loss that is not finite.
+    """
+
+    own_defaults: ClassVar[dict[str, Any]] = {}
+    bad_step_remedy: ClassVar[str] = "lower lr0, set amp=False, or look for broken labels"
+
+    def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None):
+        quiet.no_font_download()
+        self._bad_steps = 0
+        cfg = {**self.own_defaults, **(cfg if isinstance(cfg, dict) else vars(cfg))}
+        super().__init__(cfg, overrides, _callbacks)
+
+    def _setup_train(self) -> Any:
+        # Ultralytics would try AMP on a model that it downloads; bfloat16 needs no such trial and does not overflow.
+        if self.args.amp is True:
+            self.args.amp = "bf16" if self.device.type == "cuda" and torch.cuda.is_bf16_supported() else False
+        return super()._setup_train()
+
+    def optimizer_step(self) -> None:
+        """Step, unless the loss is not finite; give up after a few such steps in a row."""
+        if self.loss is not None and not torch.isfinite(self.loss):
+            self._bad_steps += 1
+            self.optimizer.zero_grad()
+            self.after_bad_step()
+            if self._bad_steps >= MAX_BAD_STEPS:
+                raise self._failed(f"for {MAX_BAD_STEPS} steps running")
+            return
+        self._bad_steps = 0
+        super().optimizer_step()
+        self.after_step()
+
+    def _handle_nan_recovery(self, epoch: int) -> bool:
+        """Go back to the last checkpoint as Ultralytics does, and give up in one line where it gives up."""
+        try:
+            return super()._handle_nan_recovery(epoch)
+        except RuntimeError as e:
+            raise self._failed("again after each of several returns to the last checkpoint") from e
+
+    def _failed(self, when: str) -> TrainingFailed:
+        kept = f"the last good checkpoint is {self.last}" if self.last.exists() else "no epoch was finished"
+        return TrainingFailed(
+            f"the loss was NaN or infinite {when} (epoch {self.epoch + 1}); {kept}; {self.bad_step_remedy}."
+        )
+
+    def after_step(self) -> None:
+        """Called after each step that was taken."""
+
+    def after_bad_step(self) -> None:
+        """Called after each step that was left out."""
+
+    def save_model(self) -> bool:
+        """Write the checkpoints beside their final place and rename them: an interruption leaves the old ones whole."""
+        last, best = self.last, self.best
+        parts = {last.with_name("last.pt.part"): last, best.with_name("best.pt.part"): best}
+        self.last, self.best = parts
+        try:
+            saved = super().save_model()
+            for part, final in parts.items():
+                if part.exists():
+                    os.replace(part, final)
+            return saved
+        except OSError as e:
+            raise TrainingFailed(
+                f"the checkpoint could not be written ({e.strerror or e}); {last} is still the one of an earlier epoch "
+                "if it exists; free some space or choose another project=, then resume."
+            ) from e
+        finally:
+            self.last, self.best = last, best
+            for part in parts:
+                part.unlink(missing_ok=True)
+
+
+def transfer(model: torch.nn.Module, source: torch.nn.Module | dict[str, torch.Tensor]) -> dict[str, list[str]]:
+    """Copy every weight whose name and shape agree, and say what was taken and what was not.
+
+    Args:
+        model: Model that receives; changed in place.
+        source: A model or a state dictionary.
+
+    Returns:
+        Names under ``taken``, ``shape`` (same name, other shape), ``missing`` (only in the model) and ``unused``
+        (only in the source).
+    """
+    theirs = source if isinstance(source, dict) else source.float().state_dict()
+    mine = model.state_dict()
+    taken = {k: v for k, v in theirs.items() if k in mine and mine[k].shape == v.shape}
+    model.load_state_dict(taken, strict=False)
+    return {
+        "taken": sorted(taken),
+        "shape": sorted(k for k in theirs if k in mine and mine[k].shape != theirs[k].shape),
+        "missing": sorted(k for k in mine if k not in theirs),
+        "unused": sorted(k for k in theirs if k not in mine),
+    }
+
+
+def transfer_line(report: dict[str, list[str]], total: int) -> str:
+    """What :func:`transfer` did, in one line."""
+    line = f"pretrained weights: {len(report['taken'])} of {total} tensors taken"
+    if report["shape"]:
+        line += f", {len(report['shape'])} of another shape left (e.g. {report['shape'][0]})"
+    if report["missing"]:
+        line += f", {len(report['missing'])} not in the file (e.g. {report['missing'][0]})"
+    return line + "."
+
+
+def resume_line(save_dir: str | Path) -> str:
+    """The command that continues an interrupted run, or a sentence that says why there is none."""
+    last = Path(save_dir) / "weights" / "last.pt"
+    if last.is_file():
+        return f"rsdet train resume=True model={last}"
+    return "no epoch was finished, so there is nothing to resume; start again"

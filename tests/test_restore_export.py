@@ -1,0 +1,118 @@
+"""Export of restoration networks: the artifact makes the same pictures, says what it is, and runs on any size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from restore_fakes import clear_picture, model_yaml
+
+from rsdet import RSDet
+from rsdet.errors import ConfigError, ExportError
+from rsdet.tasks.restore.parity import compare_pictures
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> RSDet:
+    torch.manual_seed(0)
+    model = RSDet(model_yaml(tmp_path_factory.mktemp("yaml"), kind="superres"), upscale=2)
+    torch.nn.init.normal_(model.model.network.b.weight, std=0.05)
+    return model
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino", "torchscript"])
+def test_the_artifact_predicts_the_same_picture_on_any_size(model, tmp_path, format):
+    if format != "torchscript":
+        pytest.importorskip({"onnx": "onnxruntime", "openvino": "openvino"}[format])
+    made = model.export(format=format, imgsz=64, out=tmp_path, verbose=False)
+    assert made.parity.ok
+    assert made.parity.psnr_db > 90
+    loaded = RSDet(made.path)
+    assert (loaded.task, loaded.family) == ("restore", "restore")
+    for size in ((64, 64), (96, 76), (20, 28)):  # the tile, several tiles, less than one
+        x = clear_picture(np.random.default_rng(0), 96)[: size[0], : size[1]]
+        a, b = (m.predict(x)[0].image[4:-4, 4:-4] for m in (loaded, model))  # borders: padding of the graph's size
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_the_metadata_say_what_a_deployment_must_know(model, tmp_path):
+    made = model.export(imgsz=(32, 48), out=tmp_path / "x.onnx", verbose=False)
+    from rsdet.deploy.artifact import read_metadata
+
+    meta = read_metadata(made.path)
+    told = {k: meta[k] for k in ("task", "kind", "scale", "channels", "imgsz", "local", "multiple", "network")}
+    assert told == {
+        "task": "restore", "kind": "superres", "scale": 2, "channels": 3, "imgsz": [32, 48], "local": True,
+        "multiple": 4, "network": "TinyRestore",
+    }  # fmt: skip
+    assert made.path.name == "x.onnx"
+
+
+def test_a_validated_artifact_has_the_numbers_of_its_network(model, tmp_path):
+    pytest.importorskip("onnxruntime")
+    import cv2
+
+    (tmp_path / "clear").mkdir()
+    for i in range(2):
+        cv2.imwrite(str(tmp_path / "clear" / f"{i}.png"), clear_picture(np.random.default_rng(i), 80))
+    data = tmp_path / "d.yaml"
+    data.write_text(f"task: restore\nkind: superres\npath: {tmp_path}\nval: clear\ndegrade: {{name: bicubic}}\n")
+    made = model.export(imgsz=40, out=tmp_path, verbose=False)
+    a, b = (m.val(data=data, project=str(tmp_path), plots=False) for m in (model, RSDet(made.path)))
+    assert a.psnr == pytest.approx(b.psnr, abs=1e-3)
+    assert "Y, border 2 px, 8 bits" in a.convention
+
+
+def test_an_artifact_that_differs_is_set_aside(model, tmp_path, monkeypatch):
+    from rsdet.tasks.restore import export as module
+
+    stock = module.open_artifact
+
+    class Wrong:
+        def __init__(self, *args):
+            self.inner = stock(*args)
+
+        def __call__(self, x):
+            return self.inner(x) + 0.02
+
+    monkeypatch.setattr(module, "open_artifact", Wrong)
+    with pytest.raises(ExportError, match=r"parity FAILED.*rejected.*min_psnr_db="):
+        model.export(imgsz=32, out=tmp_path, verbose=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["tiny-superres.onnx.rejected"]
+
+
+def test_parity_in_numbers():
+    x = [np.full((8, 8, 1), 0.5, np.float32), np.full((8, 8, 1), 0.25, np.float32)]
+    report = compare_pictures(lambda i: i, lambda i: i + np.float32(0.01) * (i < 0.3), x)
+    assert report.psnr_db == pytest.approx(40.0, abs=1e-3)  # -20 log10(0.01)
+    assert report.max_diff == pytest.approx(0.01, abs=1e-6)
+    assert report.worst == 1
+    assert not report.ok
+    assert compare_pictures(lambda i: i, lambda i: i, x).ok
+    assert compare_pictures(lambda i: i, lambda i: i * np.nan, x).has_nan
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"format": "engine"}, "trtexec"),
+        ({"format": "coreml"}, "expected one of"),
+        ({"imgsz": 50}, "expected multiples of 4"),
+        ({"imgsz": 4}, "8 or more; use 8"),
+        ({"dynamic": True}, "does not know dynamic="),
+        ({"batch": 0}, "batch"),
+        ({"int8": True}, "does not know int8="),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line(model, tmp_path, kwargs, message):
+    with pytest.raises(ConfigError, match=message) as e:
+        model.export(**{"out": tmp_path, "verbose": False, **kwargs})
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("name", ["dcp.yaml", "hac-moe.yaml"])
+def test_a_method_without_weights_has_nothing_to_export_or_save(name, tmp_path):
+    model = RSDet(name)
+    for call in (lambda: model.export(), lambda: model.save_plain(tmp_path / "x"), lambda: model.benchmark()):
+        with pytest.raises(ConfigError, match="nothing to train, export, benchmark or save"):
+            call()
