@@ -222,6 +222,28 @@ def gather(args: argparse.Namespace) -> None:
     quality = {f.stem: json.loads(f.read_text()) for f in args.work.glob("quality*.json")}
     (args.out / "haze-detection.json").write_text(json.dumps({"data": counts, "runs": rows, **quality}, indent=1))
     (args.out / "haze-detection-table.md").write_text("\n".join(table) + "\n")
+    picture(args)
+
+
+def picture(args: argparse.Namespace) -> None:
+    """What the detector of clear pictures finds in a dense haze, without and with the enhancer before it."""
+    from rsdet import RSDet
+    from rsdet.tasks.detect.visual import draw
+
+    seed = args.seeds[0]
+    model = RSDet(args.work / f"clear-seed{seed}" / "weights" / "last.pt")
+    file = sorted((args.data / "dense" / "images" / "test").iterdir())[0]
+    weights = args.work / "enhancer-dwtma" / "weights" / "last.pt"
+    shown = []
+    for chain in ({}, {"enhance": str(weights), "tile": 960}):
+        (found,) = model.predict(file, imgsz=960, conf=0.3, save=False, verbose=False, device=args.device, **chain)
+        boxes = found.boxes.cpu().numpy()
+        seen = found.orig_img
+        if chain:
+            seen = cv2.imread(str(args.data / "dense-dwtma" / "images" / "test" / file.name))
+        shown.append(draw(seen, boxes.xyxy, boxes.conf, boxes.cls.astype(int), found.names, labels="none"))
+        print(f"{file.name} {chain or 'as it is'}: {len(boxes)} vehicles")
+    cv2.imwrite(str(args.out / "haze-detection.jpg"), np.vstack(shown), [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 
 def main() -> None:

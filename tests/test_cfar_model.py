@@ -236,7 +236,7 @@ def test_what_needs_a_network_is_refused_in_one_line(command, tmp_path, monkeypa
         ("units=decibel", "scale"),
         ("nodata=none rank=2", "rank=2"),
         ("scale=n", "single size"),
-        ("head=SSCDetect", "no layers"),
+        ("head=SSCDetect", "has none"),
     ],
 )
 def test_wrong_settings_end_with_status_2_and_one_line(words, said, tmp_path, monkeypatch, capsys):

@@ -24,12 +24,13 @@ LABEL = {
     "voc": "Annotations/a.xml",
     "coco": "annotations/a.json",
     "hit-uav": "annotations/a.json",
+    "hazydet": "train/train_coco.json",
     "hrsid": "annotations/train2017.json",
     "masks": "masks/a.png",
     "sar-ship-dataset": "images/a.txt",
     "ssdd": "Annotations/a1.xml",
 }
-IMAGE = {"sar-ship-dataset": "images/a.jpg", "ssdd": "JPEGImages/a1.png"}
+IMAGE = {"hazydet": "train/hazy_images/a.png", "sar-ship-dataset": "images/a.jpg", "ssdd": "JPEGImages/a1.png"}
 quick = settings(max_examples=60, deadline=None)
 
 numberlike = ["0", "1", "-3.5", "nan", "inf", "-inf", "1e309", "1_0", "0x1", "٣"]
@@ -92,6 +93,7 @@ FUEL = {
     "voc": st.one_of(label_text, xml_text, whole_xml),
     "coco": st.one_of(label_text, coco_text, bad_annotations),
     "hit-uav": st.one_of(label_text, coco_text, bad_annotations),
+    "hazydet": st.one_of(label_text, coco_text, bad_annotations),
     "hrsid": st.one_of(label_text, coco_text, bad_annotations),
     "masks": st.one_of(label_text, st.binary().map(lambda tail: b"\x89PNG\r\n\x1a\n" + tail)),
     "ssdd": st.one_of(label_text, xml_text, whole_xml),

@@ -126,6 +126,18 @@ def test_the_page_holds_everything_and_asks_for_nothing(full, tmp_path):
         assert words in found.text, words
 
 
+def test_enhancers_are_timed_part_by_part(full, tmp_path):
+    _, without = read(write_html(full, tmp_path / "a.html"))
+    assert "Enhancing" not in without.text
+    full.enhance = [
+        {"part": name, "median_ms": ms, "p90_ms": ms, "p95_ms": ms, "p99_ms": 9.75, "share": ms / 40}
+        for name, ms in (("dwtma-net <1>", 31.5), ("chain", 40.0))
+    ]
+    _, found = read(write_html(full, tmp_path / "b.html"))
+    for words in ("Enhancing", "dwtma-net <1>", "31.5", "9.75", "0.7875"):
+        assert words in found.text, words
+
+
 def test_every_sample_is_drawn_and_outliers_too(tmp_path):
     slow = row(network=Timings((10.0,) * 30 + (500.0,), 10, True))
     text, _ = read(write_html(result(slow), tmp_path / "p.html"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
+from fake_tensorrt import Fake
 from restore_fakes import clear_picture, model_yaml
 
 from rsdet import RSDet
-from rsdet.errors import ConfigError, ExportError
+from rsdet.errors import ConfigError, ExportError, MissingDependencyError
 from rsdet.tasks.restore.parity import compare_pictures
 
 
@@ -95,7 +98,6 @@ def test_parity_in_numbers():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"format": "engine"}, "trtexec"),
         ({"format": "coreml"}, "expected one of"),
         ({"imgsz": 50}, "expected multiples of 4"),
         ({"imgsz": 4}, "8 or more; use 8"),
@@ -116,3 +118,47 @@ def test_a_method_without_weights_has_nothing_to_export_or_save(name, tmp_path):
     for call in (lambda: model.export(), lambda: model.save_plain(tmp_path / "x"), lambda: model.benchmark()):
         with pytest.raises(ConfigError, match="nothing to train, export, benchmark or save"):
             call()
+
+
+def test_without_tensorrt_graph_and_command_are_left(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(MissingDependencyError, match=r"JetPack 6.*superres\.onnx.*superres\.trtexec\.txt") as e:
+        model.export(format="engine", imgsz=32, half=True, out=tmp_path, verbose=False)
+    assert "\n" not in str(e.value)
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".onnx", ".txt"]
+    assert "--fp16" in next(tmp_path.glob("*.txt")).read_text()
+
+
+def test_an_engine_is_proved_and_runs_like_any_other_file(model, tmp_path, monkeypatch):
+    from rsdet.deploy.trt import build as building
+    from rsdet.tasks.restore import engine
+
+    monkeypatch.setitem(sys.modules, "tensorrt", Fake("10.3.0"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "Orin")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (8, 7))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (int(2e9), int(8e9)))
+    monkeypatch.setattr(building, "cuda_name", lambda _: "cpu")
+    wrong = 0.0
+
+    def stand_in(path, device):
+        def run(x):
+            with torch.inference_mode():
+                return model.model.network(torch.from_numpy(x)).numpy() + wrong
+
+        assert device == "cuda:0"
+        return run
+
+    monkeypatch.setattr(engine, "open_runner", stand_in)
+    made = model.export(format="engine", imgsz=32, out=tmp_path / "a", verbose=False)
+    assert made.path.suffix == ".engine"
+    assert made.parity.psnr_db > 90
+    assert made.metadata["kind"] == "superres"
+    assert made.metadata["engine"]["gpu"] == "Orin"
+    enhancer = engine.EngineEnhancer(made.path)
+    x = clear_picture(np.random.default_rng(0), 70).astype(np.float32) / 255
+    assert enhancer(x).shape == (140, 140, 3)
+    wrong = 0.1
+    with pytest.raises(ExportError, match=r"engine artifact disagrees.*rejected"):
+        model.export(format="engine", imgsz=32, out=tmp_path / "b", verbose=False)
+    assert not list((tmp_path / "b").glob("*.engine"))

@@ -81,6 +81,7 @@ def page(
         "</header>",
         _accuracy(rows, colours),
         *(_distribution(rows, name, colours) for name in PASSES),
+        _enhance(record.get("enhance") or []),
         _layers(layers),
         _pictures(pictures),
         _tables(rows),
@@ -190,6 +191,23 @@ def _distribution(rows: Sequence[Mapping[str, Any]], name: str, colours: Mapping
         f"<section aria-labelledby='{ident}'><h2 id='{ident}'>{title}</h2><figure class='card'>"
         f"{_scroll(plots.distributions(strips, told, f'plot-{ident}'), title)}"
         f"<figcaption>{caption}</figcaption></figure></section>"
+    )
+
+
+def _enhance(parts: Sequence[Mapping[str, Any]]) -> str:
+    """Time of the enhancers before the detectors, part by part."""
+    if not parts:
+        return ""
+    keys = ("median_ms", "p90_ms", "p95_ms", "p99_ms", "share")
+    heads = "".join(f"<th scope='col'>{h}</th>" for h in ("part", "median", "p90", "p95", "p99", "of the chain"))
+    body = "".join(
+        f"<tr><th scope='row'>{escape(str(r['part']))}</th>{''.join(_cell(r.get(k)) for k in keys)}</tr>" for r in parts
+    )
+    caption = "Enhancers before the detectors: milliseconds per picture"
+    table = f"<table><caption>{caption}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    return (
+        f"<section aria-labelledby='enhance'><h2 id='enhance'>Enhancing</h2><div class='card'>{_scroll(table, caption)}"
+        "</div></section>"
     )
 
 

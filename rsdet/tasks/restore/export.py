@@ -18,12 +18,13 @@ from rsdet.deploy.hardware import torch_device
 from rsdet.deploy.wishes import MIN_OPSET, _check_format, _check_packages
 from rsdet.deploy.workplace import put, size_mb, workplace
 from rsdet.errors import ConfigError, ExportError, RSDetError
+from rsdet.tasks.restore import engine
 from rsdet.tasks.restore.model import RestoreModel
 from rsdet.tasks.restore.parity import MAX_DIFF, MIN_PSNR_DB, PictureParity, compare_pictures, parity_pictures
 from rsdet.tasks.restore.running import runner_of
 from rsdet.tasks.restore.torchscript import open_artifact
 
-FORMATS = ("onnx", "openvino", "torchscript")
+FORMATS = ("onnx", "openvino", "torchscript", "engine")
 TILE_PX = 256
 _COPIES = 3
 
@@ -41,6 +42,7 @@ def export(
     images: Sequence[str | Path | np.ndarray] | None = None,
     min_psnr_db: float = MIN_PSNR_DB,
     max_diff: float | None = None,
+    workspace_mb: float = 1024.0,
     out: str | Path | None = None,
     verbose: bool = True,
 ) -> ExportResult:
@@ -48,7 +50,7 @@ def export(
 
     Args:
         model: Loaded ``RSDet`` with PyTorch weights; it is left as it is.
-        format: ``"onnx"``, ``"openvino"`` or ``"torchscript"``.
+        format: ``"onnx"``, ``"openvino"``, ``"torchscript"`` or ``"engine"`` (TensorRT, built where it will run).
         imgsz: Size of the tiles in input pixels, one number or (height, width); 256 where None. Pictures of any size
             run in tiles of it.
         half: FP16. ONNX: FP16 inside with FP32 input and output. OpenVINO: FP16 weights.
@@ -59,6 +61,7 @@ def export(
         images: Paths or arrays to check with; rendered scenes under haze where None.
         min_psnr_db: Smallest accepted PSNR between artifact and network.
         max_diff: Largest accepted difference of a pixel, full scale 1; 2/255, or 8/255 with ``half``.
+        workspace_mb: Limit for scratch memory while an engine is built, in MB.
         out: Path of the artifact or folder to put it in; beside the weights (or here for a YAML) when None.
         verbose: Print Ultralytics' log and the one-line summary.
 
@@ -70,31 +73,40 @@ def export(
     begin = time.perf_counter()
     module: RestoreModel = model.model
     size = _size(imgsz, module)
-    if format == "engine":
-        raise ConfigError("format=engine is not for this task yet; export onnx and build an engine of it with trtexec.")
+    graph = "onnx" if format == "engine" else format
     _check_format(format, opset)
     _check_packages(format, simplify, False)
     if not isinstance(batch, int) or batch < 1:
         raise ConfigError(f"batch={batch!r} must be a whole number of 1 or more; e.g. batch=1.")
     device = torch_device(device)
     pictures = parity_pictures(model, size, module.network.channels, images)
-    settings: dict[str, Any] = {"format": format, "imgsz": list(size), "batch": batch}
+    settings: dict[str, Any] = {"format": graph, "imgsz": list(size), "batch": batch}
     settings["device"] = device.removeprefix("cuda:")
-    if half:
+    if half and format != "engine":  # TensorRT lowers the precision itself
         settings["quantize"] = 16
-    if format == "onnx":
+    if graph == "onnx":
         settings.update(opset=opset, simplify=simplify)
     folder, stem, exact = _target(module, out)
     weights_mb = sum(p.numel() for p in module.parameters()) * 4 / 1e6
     with workplace(folder, stem, need_mb=_COPIES * weights_mb) as place, quiet(verbose):
         with _of_any_size():
             made = run_exporter(model, module, settings, place, stem)
-        meta = _describe(model, module, format, size, batch, half)
-        artifacts.write_metadata(made, format, meta)
-        target = exact or folder / made.name
+        meta = _describe(model, module, graph, size, batch, half and format != "engine")
+        artifacts.write_metadata(made, graph, meta)
+        target = exact or folder / (f"{stem}.engine" if format == "engine" else made.name)
         allowed = max_diff if max_diff is not None else (8 / 255 if half else MAX_DIFF)
-        parity, tensorrt = _prove(module, made, target, format, device, pictures, min_psnr_db, allowed, verbose)
-        made = put(made, target)
+        proof = (device, pictures, min_psnr_db, allowed)
+        here = target.with_suffix(".onnx") if format == "engine" else target
+        parity, tensorrt = _prove(module, made, here, graph, *proof, verbose)
+        made = put(made, here)
+        if format == "engine":
+            where = "cuda:0" if device == "cpu" else device
+            made = engine.build(
+                made, target, place, half=half, workspace_mb=workspace_mb, device=where, verbose=verbose
+            )
+            meta = artifacts.read_metadata(made)
+            parity, _ = _prove(module, made, target, format, *proof, verbose)
+            made = put(made, target)
     result = ExportResult(made, format, parity, size_mb(made), time.perf_counter() - begin, meta, tensorrt=tensorrt)
     if verbose:
         print(result.summary())
@@ -143,14 +155,13 @@ def _prove(
 ) -> tuple[PictureParity, tuple[str, ...]]:  # fmt: skip
     """Compare pictures; what fails is put beside its place, renamed."""
     try:
-        home = device if format == "torchscript" else "cpu"
+        home = device if format in ("torchscript", "engine") else "cpu"
         reference = runner_of(module, device)
         parity = compare_pictures(reference, open_artifact(made, home), pictures, min_psnr_db, max_diff)
         if not parity.ok:
             raise ExportError(f"{format} artifact disagrees with the network: {parity.summary()}")
     except RSDetError as e:
-        rejected = put(made, target.with_name(f"{target.name}.rejected"))
-        raise ExportError(f"{e} (the artifact was kept as {rejected}); use other settings, or min_psnr_db=") from e
+        raise engine.reject(made, target, e) from e
     if format != "onnx":
         return parity, ()
     from rsdet.deploy.trt.check import check_graph

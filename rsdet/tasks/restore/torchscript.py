@@ -55,9 +55,13 @@ def open_artifact(path: str | Path, device: torch.device | str = "cpu", threads:
 
     Args:
         path: The file, or the folder of OpenVINO.
-        device: Where TorchScript runs; the others run on the CPU.
+        device: Where TorchScript runs, or an engine (``"cpu"`` stands for the first GPU); the others run on the CPU.
         threads: Threads of ONNX Runtime and OpenVINO; their own choice when None.
     """
+    if Path(path).suffix == ".engine":
+        from rsdet.tasks.restore.engine import EngineEnhancer
+
+        return EngineEnhancer(path, "cuda:0" if str(device) == "cpu" else device)
     if Path(path).suffix == ".torchscript":
         return TorchScriptEnhancer(path, device)
     return ArtifactEnhancer(path, threads)
