@@ -8,8 +8,9 @@ tested on clear and hazy pictures of a sequence that nobody has seen, as they ar
     python benchmarks/haze_detection.py --arm clear --seeds 0 1 2      # and hazy, enhanced; one process each
     python benchmarks/haze_detection.py --gather
 
-``--pictures`` is a folder with ``DJI*.jpg``, ``MOS*.png`` and YOLO labels beside them (aerial-cars-dataset). All
-vehicles are one class. On a GPU: ``--device 0 --scale n --enhancer-epochs 300 --epochs 100``.
+``--pictures`` is a folder with pictures and YOLO labels beside them (aerial-cars-dataset as it is; others with
+``--test`` and ``--half``). All objects are one class. On a GPU: ``--device 0 --scale n --enhancer-epochs 300 --epochs
+100``.
 """
 
 from __future__ import annotations
@@ -28,14 +29,12 @@ import numpy as np
 import yaml
 
 CHIP, STEP = 320, 288  # px
-TEST = "DJI-00760"  # the sequence for testing; the others are for training
-HALF = "DJI"  # these are twice as large as they need be: vehicles of 55 px
 DENSITIES = ("light", "medium", "dense")
 ENHANCERS = {"dcp": "dcp.yaml", "aod": "aod-net.yaml", "dwtma": "dwtma-net.yaml"}
 ARMS = {"clear": "clear", "hazy": "mixed", "enhanced": "mixed-dwtma"}  # arm -> training pictures
 
 
-def read(folder: Path) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def read(folder: Path, halved: str) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Name, BGR picture and boxes (N, 4) xyxy in pixels of every labelled picture."""
     out = []
     for label in sorted(folder.glob("*.txt")):
@@ -43,7 +42,7 @@ def read(folder: Path) -> list[tuple[str, np.ndarray, np.ndarray]]:
         if image is None:
             continue
         picture = cv2.imread(str(image))
-        if label.name.startswith(HALF):
+        if halved and label.name.startswith(halved):
             picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         h, w = picture.shape[:2]
         rows = np.array([[float(v) for v in line.split()[1:5]] for line in label.read_text().splitlines()])
@@ -94,14 +93,14 @@ def hazed(picture: np.ndarray, density: str, rng: np.random.Generator) -> np.nda
 def prepare(args: argparse.Namespace) -> None:
     """Write clear, hazed and mixed pictures. Every picture has haze of its own, the same for all arms and seeds."""
     shutil.rmtree(args.data, ignore_errors=True)
-    counts = {"train chips": 0, "train vehicles": 0, "test pictures": 0, "test vehicles": 0}
-    for name, picture, boxes in read(args.pictures):
-        if name.startswith(TEST):
+    counts = {"train chips": 0, "train objects": 0, "test pictures": 0, "test objects": 0}
+    for name, picture, boxes in read(args.pictures, args.half):
+        if name.startswith(args.test):
             save(args.data / "clear", "test", name, picture, boxes)
             for density in DENSITIES:
                 save(args.data / density, "test", name, hazed(picture, density, rng_of(name)), boxes)
             counts["test pictures"] += 1
-            counts["test vehicles"] += len(boxes)
+            counts["test objects"] += len(boxes)
             continue
         for place, chip, inside in cut(picture, boxes):
             rng = rng_of(f"{name}_{place}")
@@ -112,7 +111,7 @@ def prepare(args: argparse.Namespace) -> None:
             seen = chip if density == "clear" else hazed(chip, density, rng)
             save(args.data / "mixed", "train", f"{name}_{place}", seen, inside)
             counts["train chips"] += 1
-            counts["train vehicles"] += len(inside)
+            counts["train objects"] += len(inside)
     (args.data / "counts.json").write_text(json.dumps(counts))
     print(counts)
 
@@ -188,7 +187,7 @@ def train(arm: str, seed: int, args: argparse.Namespace) -> None:
                 continue
             begin = time.time()
             found = model.val(
-                data=data_yaml(args, ARMS[arm], f"{folder}{way}"), imgsz=960, batch=1, device=args.device,
+                data=data_yaml(args, ARMS[arm], f"{folder}{way}"), imgsz=args.imgsz, batch=1, device=args.device,
                 protocol="coco", plots=False, project=str(args.work), name=f"{label}-test", exist_ok=True, workers=0,
             ).protocol_metrics  # fmt: skip
             row["ap"][f"{folder}{way}"], row["ap50"][f"{folder}{way}"] = found.ap, found.ap50
@@ -220,8 +219,8 @@ def gather(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     counts = json.loads((args.data / "counts.json").read_text())
     quality = {f.stem: json.loads(f.read_text()) for f in args.work.glob("quality*.json")}
-    (args.out / "haze-detection.json").write_text(json.dumps({"data": counts, "runs": rows, **quality}, indent=1))
-    (args.out / "haze-detection-table.md").write_text("\n".join(table) + "\n")
+    (args.out / f"{args.name}.json").write_text(json.dumps({"data": counts, "runs": rows, **quality}, indent=1))
+    (args.out / f"{args.name}-table.md").write_text("\n".join(table) + "\n")
     picture(args)
 
 
@@ -236,19 +235,27 @@ def picture(args: argparse.Namespace) -> None:
     weights = args.work / "enhancer-dwtma" / "weights" / "last.pt"
     shown = []
     for chain in ({}, {"enhance": str(weights), "tile": 960}):
-        (found,) = model.predict(file, imgsz=960, conf=0.3, save=False, verbose=False, device=args.device, **chain)
+        (found,) = model.predict(
+            file, imgsz=args.imgsz, conf=0.3, save=False, verbose=False, device=args.device, **chain
+        )
         boxes = found.boxes.cpu().numpy()
         seen = found.orig_img
         if chain:
             seen = cv2.imread(str(args.data / "dense-dwtma" / "images" / "test" / file.name))
         shown.append(draw(seen, boxes.xyxy, boxes.conf, boxes.cls.astype(int), found.names, labels="none"))
-        print(f"{file.name} {chain or 'as it is'}: {len(boxes)} vehicles")
-    cv2.imwrite(str(args.out / "haze-detection.jpg"), np.vstack(shown), [cv2.IMWRITE_JPEG_QUALITY, 80])
+        print(f"{file.name} {chain or 'as it is'}: {len(boxes)} objects")
+    cv2.imwrite(str(args.out / f"{args.name}.jpg"), np.vstack(shown), [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, help="folder with pictures and labels, for --prepare")
+    parser.add_argument("--test", default="DJI-00760", help="pictures so named are for testing: a sequence, not frames")
+    parser.add_argument(
+        "--half", default="DJI", help="pictures so named are halved first; vehicles of 55 px; '' for none"
+    )
+    parser.add_argument("--imgsz", type=int, default=960, help="side of the test pictures")
+    parser.add_argument("--name", default="haze-detection", help="stem of the results")
     parser.add_argument("--prepare", action="store_true", help="write the data set and stop")
     parser.add_argument("--enhancers", action="store_true", help="train the enhancers, write the enhanced pictures")
     parser.add_argument("--gather", action="store_true", help="make the table from the runs that are there")
