@@ -69,6 +69,13 @@ def test_any_size_and_scale(hw, scale):
     assert result.kernel.shape == (4 * scale + 3,) * 2
 
 
+def test_as_an_enhancer_it_works_where_gradients_are_off():
+    method = HACMoE(upscale=2, **{**SMALL, "iters": 1})
+    with torch.inference_mode():
+        inside = method(_lr())
+    np.testing.assert_array_equal(inside, method(_lr()))
+
+
 def test_colours_share_one_kernel():
     result = HACMoE(upscale=2, **{**SMALL, "iters": 1}).solve(_lr(channels=3))
     assert result.image.shape == (64, 64, 3)

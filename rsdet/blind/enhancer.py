@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from rsdet.blind.progress import EARLY, FINISHED, INTERRUPTED, Callback, Clock
 from rsdet.blind.result import BlindResult
@@ -49,7 +50,8 @@ class HACMoE:
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """(h, w, C) float32 in [0, 1] to (s * h, s * w, C); seed 0, no progress."""
-        return self.solve(image).image
+        with torch.inference_mode(False), torch.enable_grad():  # before a detector, whose prediction needs no gradients
+            return self.solve(image).image
 
     def solve(
         self,
