@@ -155,6 +155,11 @@ def test_an_engine_is_proved_and_runs_like_any_other_file(model, tmp_path, monke
     assert made.parity.psnr_db > 90
     assert made.metadata["kind"] == "superres"
     assert made.metadata["engine"]["gpu"] == "Orin"
+    from rsdet.enhance.loading import load_chain
+
+    (part,) = load_chain(made.path).parts
+    assert isinstance(part.enhancer, engine.EngineEnhancer)
+    assert part.enhancer.scale == 2
     enhancer = engine.EngineEnhancer(made.path)
     x = clear_picture(np.random.default_rng(0), 70).astype(np.float32) / 255
     assert enhancer(x).shape == (140, 140, 3)

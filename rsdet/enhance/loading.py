@@ -94,7 +94,7 @@ def _from_file(name: str, settings: dict[str, Any], folder: Path | None, untrain
     from rsdet.runtime.backends import is_deployable
 
     path = _located(name, folder)
-    if is_deployable(path) or (path.is_file() and path.suffix == ".torchscript"):
+    if is_deployable(path) or (path.is_file() and path.suffix in (".torchscript", ".engine")):
         if settings:
             raise ConfigError(
                 f"enhance={name}: {', '.join(settings)} cannot be set, the file is exported; leave it out."
@@ -111,10 +111,10 @@ def _from_file(name: str, settings: dict[str, Any], folder: Path | None, untrain
 
 
 def _open(path: Path) -> Any:
-    if path.suffix == ".torchscript":
-        from rsdet.tasks.restore.torchscript import TorchScriptEnhancer
+    if path.suffix in (".torchscript", ".engine"):
+        from rsdet.tasks.restore.torchscript import open_artifact
 
-        return TorchScriptEnhancer(path)
+        return open_artifact(path)
     from rsdet.enhance.artifact import ArtifactEnhancer
 
     return ArtifactEnhancer(path)
@@ -132,7 +132,7 @@ def _of_model(model: Any, name: str, source: str | None, settings: dict[str, Any
     shown = Path(name).stem
     if isinstance(native, (str, Path)):  # an exported file that only Ultralytics can load
         raise ConfigError(
-            f"enhance={name} is of no kind that enhances; pass .onnx, .torchscript or an OpenVINO folder."
+            f"enhance={name} is of no kind that enhances; pass .onnx, .torchscript, .engine or an OpenVINO folder."
         )
     if hasattr(native, "network"):
         weights = any(p.numel() for p in native.network.parameters())
