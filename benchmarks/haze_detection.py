@@ -200,8 +200,9 @@ def train(arm: str, seed: int, args: argparse.Namespace) -> None:
 
 
 def spread(values: list[float]) -> str:
-    """Mean, and the smallest and largest value."""
-    return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+    """Mean and, of several, the smallest and largest value."""
+    mean = f"{statistics.mean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
 
 
 def gather(args: argparse.Namespace) -> None:
