@@ -78,7 +78,10 @@ def test_a_run_keeps_its_notes_in_every_file(tiny, tmp_path):
     record = json.loads(result.json.read_text())
     assert record["settings"]["suite"] == "tiny"
     assert any("random weights" in n for n in record["notes"])
-    assert "random weights" in result.html.read_text()
+    page = result.html.read_text()
+    assert "random weights" in page
+    assert set(record["layers"]) == {"yolov5n", "demo", "sar-base"}
+    assert "Where the time goes" in page
 
 
 def test_given_weights_are_used(tiny, tiny_weights, tmp_path):

@@ -58,7 +58,7 @@ def benchmark(
     warmup_s: float = 1.0,
     accuracy_fn: Callable[[Any], Mapping[str, float]] | None = None,
     memory: bool = True,
-    details: bool = True,
+    details: bool | None = None,
     check: bool = True,
     verbose: bool = True,
     chain: Any = None,
@@ -85,7 +85,8 @@ def benchmark(
         warmup_s: Shortest warm-up of each artifact and kind, in seconds.
         accuracy_fn: What to call with the loaded model or with the path of an artifact instead of ``val``.
         memory: Measure peak memory, each artifact in a process of its own; some seconds each.
-        details: Per-layer times of the PyTorch models and sample detections for the page that is written to ``out``.
+        details: Per-layer times of the PyTorch models and sample detections, for the page; where None, only if one is
+            written to ``out``.
         check: Refuse artifacts that disagree with their model. Only for weights that were never trained, whose
             near-equal scores leave the choice of queries to rounding, is there reason to switch it off.
         verbose: Print the tables and where the files lie.
@@ -137,7 +138,8 @@ def benchmark(
                 if b == batches[0] and (data is not None or accuracy_fn is not None):
                     for entrant, row in zip(entrants, rows, strict=True):
                         row.accuracy = _accuracy(entrant, data, size, device, accuracy_fn, chain)
-            layers, shown = _details(sources, size, pictures) if details and out is not None else ({}, {})
+            wanted = out is not None if details is None else details
+            layers, shown = _details(sources, size, pictures) if wanted else ({}, {})
     finally:
         torch.set_num_threads(before)
         if meter is not None:

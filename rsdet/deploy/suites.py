@@ -194,6 +194,7 @@ def run_suite(
     ready = suite_models(suite, weights, nc)
     if ready.untrained:
         settings.setdefault("check", False)  # near-equal scores of random weights leave the choice to rounding
+    settings.setdefault("details", out is not None)  # the page is written here, once its notes are complete
     result = benchmark(ready.models, data=data, verbose=False, **settings)
     result.notes[:0] = ready.notes
     result.settings["suite"] = suite

@@ -46,7 +46,8 @@ def enhance(
     Args:
         enhancer: What to run.
         image: (H, W, C) float32 in [0, 1].
-        tile: Side of the tiles in input pixels; 0 for the whole at once; None cuts only what is larger than 2 Mpx.
+        tile: Side of the tiles in input pixels; 0 for the whole at once; None cuts only what is larger than 2 Mpx, or
+            than the network's ``whole_px``.
         overlap: Pixels that neighbouring tiles share, blended; an eighth of the tile, 64 at most, where None.
         name: Of the picture, for messages.
         progress: Called with the number of tiles done and of all.

@@ -24,37 +24,17 @@ checkpoints are stored in half precision: a basis that went through one would st
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 from ultralytics.nn.modules import Conv
 
+from rsdet.nn.constants import constant
+from rsdet.nn.precision import full_precision
 from rsdet.registry import register
 
 __all__ = ["HCO", "HeatBlock", "VHeatC2f", "dct_basis", "heat_conduct"]
-
-
-_constants: dict[tuple, torch.Tensor] = {}
-
-
-def _constant(key: tuple, make: Callable[[], np.ndarray], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """The array that ``make`` returns, as a tensor, made once per process for each ``key``, dtype and device."""
-    key = (*key, dtype, device)
-    kept = _constants.get(key)
-    if kept is None:
-        # A tensor first made under inference_mode could never be used in training, and the cache outlives both.
-        # NumPy keeps the construction out of traced graphs: only the numbers enter them.
-        with torch.inference_mode(False):
-            kept = torch.from_numpy(make()).to(dtype).to(device)
-        if type(kept) is torch.Tensor:  # torch.export hands out fakes, which must not outlive it
-            if len(_constants) >= 64:
-                _constants.clear()
-            _constants[key] = kept
-    return kept
 
 
 def dct_basis(n: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> torch.Tensor:
@@ -75,7 +55,7 @@ def dct_basis(n: int, dtype: torch.dtype = torch.float32, device: torch.device |
         d[0] = np.sqrt(1.0 / n)
         return d
 
-    return _constant(("basis", n), make, dtype, torch.device(device))
+    return constant(("basis", n), make, dtype, torch.device(device))
 
 
 def _eigenvalues(h: int, w: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
@@ -85,7 +65,7 @@ def _eigenvalues(h: int, w: int, dtype: torch.dtype, device: torch.device) -> to
         y, x = np.pi * np.arange(h) / h, np.pi * np.arange(w) / w
         return (y**2)[:, None, None] + (x**2)[None, :, None]
 
-    return _constant(("lambda", h, w), make, dtype, device)
+    return constant(("lambda", h, w), make, dtype, device)
 
 
 def _traced_basis(n: torch.Tensor) -> torch.Tensor:
@@ -124,12 +104,6 @@ def heat_conduct(u: torch.Tensor, decay: torch.Tensor, d_h: torch.Tensor, d_w: t
 def _as_grid(x: torch.Tensor, h: int, w: int) -> torch.Tensor:
     """One vector per pixel (B, H * W, C) to (B, H, W, C); unlike ``unflatten``, it keeps traced sizes free."""
     return x.reshape(-1, h, w, x.shape[2])
-
-
-def _full_precision(device: torch.device) -> contextlib.AbstractContextManager:
-    if not torch.amp.is_autocast_available(device.type):  # such as "meta"
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, enabled=False)
 
 
 class HCO(nn.Module):
@@ -177,7 +151,7 @@ class HCO(nn.Module):
         """As :meth:`forward`, with one vector per pixel, (B, H * W, C): the form that linear layers work in."""
         h, w = x.shape[2:]
         u, z = self._split(self.dwconv(x).permute(0, 2, 3, 1).flatten(1, 2))
-        with _full_precision(x.device):
+        with full_precision(x.device):
             wide = torch.promote_types(x.dtype, torch.float32)
             decay, d_h, d_w = self._operator(fve, h, w, wide)
             u = heat_conduct(_as_grid(u.to(wide), h, w), decay, d_h, d_w).flatten(1, 2)
