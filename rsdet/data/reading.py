@@ -2,14 +2,16 @@
 
 Ultralytics reads every training picture with one function, ``imread`` in ``ultralytics.data.base``, which shifts
 16-bit values to 8 bits, and looks at every file with ``check_image`` in ``ultralytics.data.utils``, which takes what
-Pillow cannot name for damaged. Both names are replaced once by functions that ask who is reading: inside
-``with reading(reader):`` it is the reader, for this thread only; everybody else gets the stock functions. What is
-done with a picture once it has been read (``then``) is asked for in the same way.
+Pillow cannot name for damaged, and writes a JPEG with bytes behind its end mark (thermal cameras, drones) anew, without
+its EXIF. Both names are replaced once by functions that ask who is reading: inside ``with reading(reader):`` it is the
+reader, for this thread only; everybody else gets the stock ``imread``, and a look that never writes. What is done with
+a picture once it has been read (``then``) is asked for in the same way.
 ``tests/test_sar_training.py`` fails by name when a release moves them.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +21,8 @@ from typing import Any
 import numpy as np
 import ultralytics.data.base
 import ultralytics.data.utils
+from PIL import Image
+from ultralytics.data.utils import FORMATS_HELP_MSG, IMG_FORMATS, exif_size
 
 from rsdet.data.sar.header import read_sar_header
 from rsdet.data.sar.picture import SarReader
@@ -62,7 +66,7 @@ def _check_image(stock: Callable[..., Any]) -> Callable[..., Any]:
     def check_image(im_file: str) -> tuple[str, tuple[int, int]]:
         reader = getattr(_here, "reader", None)
         if reader is None:
-            return stock(im_file)
+            return "", _looked_at(im_file)
         header = read_sar_header(im_file)
         # The caller counts what is raised here as a damaged image and goes on; files that are whole but do not fit the
         # stretch are left to our own check, which stops.
@@ -74,6 +78,26 @@ def _check_image(stock: Callable[..., Any]) -> Callable[..., Any]:
 
     check_image._rsdet = True
     return check_image
+
+
+def _looked_at(im_file: str) -> tuple[int, int]:
+    """(height, width) of a whole picture, upright; what is raised counts as a damaged one. Nothing is written."""
+    with Image.open(im_file) as im:
+        im.verify()
+        height, width = exif_size(im)[::-1]
+        kind = im.format.lower()
+    if min(height, width) < _SMALLEST_PX:
+        raise ValueError(f"image size {(height, width)} <{_SMALLEST_PX} pixels")
+    if kind not in IMG_FORMATS | {"jpeg2000"}:
+        raise ValueError(f"Invalid image format {kind}. {FORMATS_HELP_MSG}")
+    if kind in {"jpg", "jpeg"}:
+        with open(im_file, "rb") as f:
+            f.seek(-2, os.SEEK_END)
+            ends = f.read() == b"\xff\xd9"
+        if not ends:  # cut, or with something behind the picture: only decoding tells which
+            with Image.open(im_file) as im:
+                im.load()
+    return height, width
 
 
 def install() -> None:

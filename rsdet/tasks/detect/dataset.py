@@ -7,6 +7,7 @@ classes do exactly what theirs do.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -22,9 +23,10 @@ from ultralytics.data.base import BaseDataset
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import get_split_fraction
 from ultralytics.models.rtdetr.val import RTDETRDataset
-from ultralytics.utils import LOGGER, RANK
+from ultralytics.utils import LOCAL_RANK, LOGGER, RANK
 
 from rsdet.data.images import check_images
+from rsdet.data.label_cache import SUFFIX, read_label_cache, write_label_cache
 from rsdet.data.reading import reading
 from rsdet.data.sar import SarReader, Stretch, check_sar_images, measure
 from rsdet.data.sar.augment import with_sar_transforms
@@ -51,19 +53,43 @@ class _OurDataset:
 
     @property
     def npy_files(self) -> list[Path]:
-        """Files of ``cache='disk'``. Ultralytics also reads those that an earlier run left behind."""
+        """Files of ``cache='disk'``. Ultralytics also reads those that an earlier run left behind.
+
+        Their names are ours alone: an ``.npy`` beside a picture may be the user's, and Ultralytics would take it for
+        the picture, write over it, or remove it.
+        """
         return self._npy_files
 
     @npy_files.setter
     def npy_files(self, files: list[Path]) -> None:
         # A picture made with another stretch, or with none, is another picture: its cache has another name.
         key = f".sar-{self.reader.stretch.key}" if self.reader else ""
-        key += f".enhanced-{self.chain.key}.npy" if self.chain else ".npy"
-        self._npy_files = [f.with_name(f.stem + key) for f in files]
+        key += f".enhanced-{self.chain.key}" if self.chain else ""
+        # The whole name, suffix and all: a.jpg and a.png are two pictures.
+        self._npy_files = [Path(f"{f}{key}{SUFFIX}.npy") for f in self.im_files]
 
     def get_cache_hash(self) -> str:
         """Ultralytics' hash of the label cache; what another reader found unreadable must be looked at again."""
         return super().get_cache_hash() + ("-sar" if self.reader else "")
+
+    def _load_or_scan_cache(self, cache_path: Path, cache_hash: str) -> tuple[dict[str, Any], bool]:
+        """Ultralytics' scan of pictures and labels, or what our cache kept of it; Ultralytics' own is a pickle."""
+        path = cache_path.with_suffix(SUFFIX)
+        classes = math.inf if self.single_cls else len(self.data["names"])
+        found = read_label_cache(path, cache_hash, self.im_files, classes)
+        if found is not None:
+            if LOCAL_RANK in {-1, 0}:
+                LOGGER.info(
+                    "\n".join([f"{self.prefix}{path}: {self.scan_summary(*found['results'][:4])}", *found["msgs"]])
+                )
+            return found, False  # Ultralytics would say that it comes from its own
+        found = self.cache_labels(path)
+        try:
+            if found["labels"]:
+                write_label_cache(path, cache_hash, self.im_files, found)
+        except OSError as e:
+            LOGGER.info(f"{self.prefix}no label cache ({e.strerror or e}: {path}); the next run scans again.")
+        return found, False
 
     def verify_args(self) -> tuple[Any, Any]:
         """Ultralytics' check of one image and its labels, with our reader in charge of the image."""
