@@ -1,4 +1,4 @@
-"""ESE and CAGFM: equations 5 to 9, and what the gate must and must not do."""
+"""ESE and CAGFM beside their equations (tests/nn): what the gate must and must not do."""
 
 from __future__ import annotations
 
@@ -28,31 +28,11 @@ def fixed_gate(model: CAGFM, value: float) -> CAGFM:
     return model
 
 
-def test_ese_equations_5_to_7():
-    model, x = ESE(6).double(), torch.randn(2, 6, 4, 5).double()
-    w, b = model.fc.weight[:, :, 0, 0], model.fc.bias
-    for i in range(2):
-        pooled = torch.stack([sum(x[i, c, p, q] for p in range(4) for q in range(5)) / 20 for c in range(6)])
-        a = 1 / (1 + torch.exp(-(w @ pooled + b)))
-        assert torch.allclose(model(x)[i], a[:, None, None] * x[i], atol=1e-12)
-
-
 def test_ese_pools_large_half_precision_maps():
     x = torch.full((1, 4, 64, 64), 3e4).half()  # the sum is far beyond float16
     model = ESE(4).half()
     nn.init.zeros_(model.fc.weight)
     assert model(x).isfinite().all()
-
-
-@pytest.mark.parametrize("m", [2, 3, 4])
-def test_equations_8_and_9(m):
-    model, x = CAGFM([8] * m).eval(), maps(m)
-    a = torch.sigmoid(torch.cat(x, 1).mean((2, 3)) @ model.ese.fc.weight[:, :, 0, 0].T + model.ese.fc.bias)
-    y = model(x)
-    assert y.shape == (2, 8 * m, 5, 7)
-    for i in range(m):
-        want = a[:, 8 * i : 8 * i + 8, None, None] * x[i] + sum(x[k] for k in range(m) if k != i)
-        assert torch.allclose(y[:, 8 * i : 8 * i + 8], want, atol=1e-5)
 
 
 @pytest.mark.parametrize("m", [2, 3])

@@ -1,4 +1,4 @@
-"""The context-decoupled head: equations 4 to 6, which level reaches what, sizes, class rows, both of its branches."""
+"""The context-decoupled head: equation 5, which level reaches what, sizes, class rows, both of its branches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from rsdet.modelyaml import load_model_yaml
-from rsdet.nn.context_head import DPE, SCE, SSCDetect
+from rsdet.nn.context_head import SSCDetect
 from rsdet.tasks.detect.model import build
 
 CH = (4, 8, 12, 16, 16)
@@ -90,26 +90,6 @@ class TestEquation5:
             for j in (0, 1):
                 for c in range(nc):
                     assert torch.equal(got[:, c, i::2, j::2], t[:, (2 * i + j) * nc + c])
-
-
-def test_equation_4():
-    sce, level, coarser = SCE(8).eval(), torch.randn(1, 8, 10, 6), torch.randn(1, 12, 5, 3)
-    torch.testing.assert_close(sce(level, coarser), torch.cat([sce.down(level), coarser], 1))
-
-
-@pytest.mark.parametrize("hw", [(8, 8), (9, 7)])
-def test_equation_6(hw):
-    h, w = hw
-    dpe = DPE(4, 8, 12).eval()
-    finer, level = torch.randn(1, 4, 2 * h - h % 2, 2 * w - w % 2), torch.randn(1, 8, h, w)
-    coarser = torch.randn(1, 12, -(-h // 2), -(-w // 2))
-
-    def twice(x, like):
-        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)[:, :, : like.shape[2], : like.shape[3]]
-
-    edges = dpe.align_finer(finer) + twice(level, finer)
-    want = level + twice(dpe.align_coarser(coarser), level) + dpe.down(edges)
-    torch.testing.assert_close(dpe(finer, level, coarser), want)
 
 
 class TestWhoReachesWhom:

@@ -1,4 +1,4 @@
-"""MFADM: equation 4, its fused form, its choices."""
+"""MFADM beside its equation (tests/nn): its fused form, its choices."""
 
 from __future__ import annotations
 
@@ -42,18 +42,6 @@ def lively(model: MFADM) -> MFADM:
 def gathered(model: MFADM, maps: list[torch.Tensor]) -> torch.Tensor:
     p5, p4, p3 = maps
     return torch.cat([model.cv5(F.interpolate(p5, scale_factor=2)), model.cv4(p4), model.down3(p3)], 1)
-
-
-def test_equation_4():
-    model, maps = lively(MFADM(CH, 20)), levels()
-    x = gathered(model, maps)
-    summed = x.clone()
-    for k, dw in zip((5, 7, 9, 11), model.dw, strict=True):
-        assert dw.kernel_size == (k, k)
-        for c in range(x.shape[1]):  # one plain convolution per channel
-            summed[:, c : c + 1] += F.conv2d(x[:, c : c + 1], dw.weight[c : c + 1], dw.bias[c : c + 1], padding=k // 2)
-    want = model.project(x + model.pw(summed))
-    assert torch.allclose(model(maps), want, atol=1e-4)
 
 
 def test_without_distribution_it_is_the_projection():

@@ -15,6 +15,8 @@ from rsdet.losses.criteria import RTDETRBoxCriterion, YOLOBoxLoss
 from rsdet.losses.running_mean import RunningMean
 from rsdet.modelyaml import load_model_yaml
 from rsdet.tasks.detect.model import build
+from rsdet.tasks.detect.train import YOLOTrain
+from rsdet.tasks.training import SafeTrainer
 
 SMALL = {"scales": {"n": [0.33, 0.125, 1024]}}  # half as wide as n
 
@@ -182,6 +184,20 @@ class TestRunningMeanInTraining:
         model.add_callback("on_train_start", lambda t: begun.update(m=float(t.model.iou_mean.mean)))
         model.train(data=tiny_data, epochs=1, project=str(tmp_path), **TRAIN)
         assert begun["m"] == 1
+
+    @pytest.mark.parametrize(
+        ("batches", "accumulate", "epochs", "steps"),
+        [(57, 1, 400, 5700), (57, 4, 400, 1400), (5, 1, 2, 5), (1, 8, 8, 2)],
+    )
+    def test_a_twentieth_of_the_start_is_left_after_a_quarter_of_the_training(
+        self, batches, accumulate, epochs, steps, monkeypatch
+    ):
+        monkeypatch.setattr(SafeTrainer, "_setup_train", lambda trainer: None)
+        trainer = object.__new__(YOLOTrain)
+        trainer.model, trainer.train_loader = build(small()), [None] * batches
+        trainer.accumulate, trainer.epochs = accumulate, epochs
+        trainer._setup_train()
+        assert (1 - trainer.model.iou_mean.momentum) ** steps == pytest.approx(0.05)
 
     def test_no_criterion_is_updated_by_the_trainer(self):
         model = ready(build(small()))

@@ -123,7 +123,7 @@ class SimAM(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scale (B, C, H, W)."""
-        wide = x.float()  # squares of half precision overflow
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # squares of half precision overflow
         n = x.shape[2] * x.shape[3] - 1
         n = n if torch.jit.is_tracing() else max(n, 1)  # max() would make a number of it in a graph of free size
         squared = (wide - wide.mean((2, 3), keepdim=True)).square()

@@ -42,6 +42,8 @@ class AvgPoolDown(nn.Module):
 class InterpDown(nn.Module):
     """Bilinear interpolation to half size, then a 1x1 convolution.
 
+    At exactly half size that is the mean of 2x2 cells, so it differs from :class:`AvgPoolDown` at odd sizes only.
+
     Args:
         c1: Input channels.
         c2: Output channels.

@@ -70,7 +70,7 @@ class CAB(nn.Module):
         """Map (B, H, W, C) to (B, H, W, C)."""
         y = conv_last_axis(self.body, x)
         # The mean over an image in float32: a sum of thousands of half-precision numbers would lose its last digits.
-        mean = y.mean((1, 2), keepdim=True, dtype=torch.float32).to(y.dtype)
+        mean = y.mean((1, 2), keepdim=True, dtype=torch.promote_types(y.dtype, torch.float32)).to(y.dtype)
         return y * conv_last_axis(self.gain, mean)
 
 

@@ -114,7 +114,7 @@ class MFADM(nn.Module):
             return self
         size, c = max(self.kernels), self.pw.conv.in_channels
         like = self.dw[0].weight
-        merged = nn.Conv2d(c, c, size, padding=size // 2, groups=c).to(like.device).requires_grad_(False)
+        merged = nn.Conv2d(c, c, size, padding=size // 2, groups=c).to(like.device, torch.float64).requires_grad_(False)
         weight = torch.zeros(merged.weight.shape, dtype=torch.float64, device=like.device)
         weight[:, :, size // 2, size // 2] = 1
         for k, dw in zip(self.kernels, self.dw, strict=True):

@@ -68,5 +68,5 @@ class ShuffleAttention(nn.Module):
     def _norm(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         if x.shape[2] * x.shape[3] == 1:  # one pixel has no deviation, and instance norm refuses it in training
             return bias.expand_as(x)
-        # Sums over a map overflow in half precision and lose digits in bfloat16: the statistics are FP32.
-        return self.norm(x.float()).to(x.dtype) * weight + bias
+        # Sums over a map overflow in half precision and lose digits in bfloat16: the statistics are FP32, or wider.
+        return self.norm(x.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype) * weight + bias
