@@ -283,6 +283,41 @@ class RSDet(Model):
                 raise
             raise RSDetError(f"interrupted; nothing is lost: {resume_line(self.trainer.save_dir)}") from e
 
+    @user_errors()
+    def tune(self, use_ray: bool = False, iterations: int = 10, *args: Any, data: Any = None, **kwargs: Any) -> Any:
+        """Search for training settings of a detector; see :class:`rsdet.tasks.detect.tune.DetectTuner`.
+
+        Args:
+            use_ray: Not offered: Ray's workers know no models of ours.
+            iterations: Number of trials; each is a training of ``epochs`` epochs in a process of its own.
+            *args: Not offered.
+            data: Shipped dataset name or path of a data YAML.
+            **kwargs: Arguments of :meth:`train`, and ``space``: setting to its (lowest, highest) value. ``resume=True``
+                with the same ``project`` and ``name`` goes on with an earlier search.
+
+        Returns:
+            The best settings; also written as ``best_hyperparameters.yaml``.
+
+        Raises:
+            RSDetError: Bad input, or not one trial could be trained.
+        """
+        from rsdet.tasks.detect.tune import DetectTuner
+
+        if use_ray or args:
+            raise ConfigError("tune with Ray is not supported; leave use_ray= out, which searches without it.")
+        if self.task == "restore":
+            raise ConfigError("tune is for detectors, and this model restores pictures; use train.")
+        self._check_is_pytorch_model()
+        check_keys({k: v for k, v in kwargs.items() if k != "space"}, "train")
+        if data is None:
+            raise ConfigError("tune needs data=; pass a data YAML or a shipped dataset such as data=demo.")
+        if not isinstance(iterations, int) or iterations < 1:
+            raise ConfigError(f"iterations={iterations!r} must be a whole number of 1 or more.")
+        settings = {"optimizer": "AdamW", "deterministic": self.family != "rtdetr"}
+        settings.update(recipe_settings(self.model, kwargs.pop("recipe", None))[1])
+        given = {**self.overrides, **settings, **kwargs, "data": resolve_data(data), "mode": "train"}
+        return DetectTuner(args=_placed(given, self.task), model=self.model, _callbacks=self.callbacks)(iterations)
+
     def _check_is_pytorch_model(self) -> None:
         """Ultralytics asks this before everything that needs a network (save, load, fuse, export, ...)."""
         super()._check_is_pytorch_model()

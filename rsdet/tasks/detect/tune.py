@@ -1,0 +1,58 @@
+"""Search for training settings by Ultralytics' tuner, whose trials are commands of their own: here, commands of rsdet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ultralytics.engine import trainer as engine
+from ultralytics.engine.tuner import Tuner
+from ultralytics.utils import YAML
+
+from rsdet.arguments import TRAIN_DEFAULTS
+from rsdet.errors import RSDetError
+
+
+class DetectTuner(Tuner):
+    """Ultralytics' tuner with the training arguments of ours.
+
+    Args:
+        args: Arguments of a training, and those of the tuner, such as ``space``.
+        **kwargs: Those of the base class.
+    """
+
+    def __init__(self, args: dict[str, Any], **kwargs: Any):
+        ours = {k: args.pop(k) for k in TRAIN_DEFAULTS if k in args}
+        super().__init__(args, **kwargs)
+        vars(self.args).update(ours)
+
+    def __call__(self, iterations: int = 300, cleanup: bool = True) -> dict[str, Any]:
+        """Run the trials.
+
+        Returns:
+            The best settings found, which are also in ``best_hyperparameters.yaml`` of the run's folder.
+
+        Raises:
+            RSDetError: Not one trial could be trained.
+        """
+        with _trials_by_rsdet():
+            super().__call__(iterations, cleanup)
+        best = self.tune_dir / "best_hyperparameters.yaml"
+        if not best.is_file():
+            raise RSDetError(
+                f"none of the {iterations} trials could be trained, so there are no best settings; the reason is in "
+                "the lines above; try the same arguments with train first."
+            )
+        return YAML.load(best)
+
+
+@contextmanager
+def _trials_by_rsdet() -> Iterator[None]:
+    """Start trials by our command: a process that has not imported rsdet cannot load models of ours."""
+    stock, engine._YOLO_CLI_COMMAND = engine._YOLO_CLI_COMMAND, [sys.executable, "-m", "rsdet"]
+    try:
+        yield
+    finally:
+        engine._YOLO_CLI_COMMAND = stock
