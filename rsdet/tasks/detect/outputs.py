@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +63,58 @@ class Outputs:
 
     def _file_names(self) -> list[str]:
         """A name of its own for each image: below the folder they share, frames of a video numbered."""
-        paths = [os.path.abspath(p["path"]) for p in self.plain]
-        one_drive = len({os.path.splitdrive(p)[0] for p in paths}) == 1
-        shared = os.path.commonpath([os.path.dirname(p) for p in paths]) if one_drive else ""
-        names = [Path(os.path.relpath(p, shared) if shared else p).as_posix() for p in paths]
         return [
             f"{name}#{p['frame']}" if self._seen[p["path"]] > 1 else name
-            for name, p in zip(names, self.plain, strict=True)
+            for name, p in zip(names_below([p["path"] for p in self.plain]), self.plain, strict=True)
         ]
+
+
+def names_below(paths: Sequence[str | Path]) -> list[str]:
+    """Names of files below the folder that they share, with forward slashes; whole paths where they share none."""
+    whole = [os.path.abspath(p) for p in paths]
+    one_drive = len({os.path.splitdrive(p)[0] for p in whole}) == 1
+    shared = os.path.commonpath([os.path.dirname(p) for p in whole]) if one_drive else ""
+    return [Path(os.path.relpath(p, shared) if shared else p).as_posix() for p in whole]
+
+
+def image_ids(names: Sequence[str], listed: Mapping[str, int | str] | None = None) -> list[int | str]:
+    """An id for each image of a data set, no two the same.
+
+    Those of the set's own COCO file where it names every image, for whoever evaluates with it; else the number that a
+    numeric name stands for, else the name, as Ultralytics has them. Where that would give two images one id (``0123``
+    and ``123``, a name in two folders), all ids are file names.
+
+    Args:
+        names: File names, see :func:`names_below`.
+        listed: File name to id, from the COCO file.
+    """
+    listed = listed or {}
+    seen = Counter(Path(name).name for name in listed)
+    by_last = {last: number for name, number in listed.items() if seen[last := Path(name).name] == 1}
+    stems = [Path(name).stem for name in names]
+    for ids in (
+        [listed.get(name, by_last.get(Path(name).name)) for name in names],
+        [int(stem) if stem.isdecimal() else stem for stem in stems],
+    ):
+        if len(set(ids)) == len(names) and None not in ids:
+            return ids
+    return list(names)
+
+
+def coco_of_split(root: str | Path, split: str) -> tuple[dict[str, int | str], dict[str, int]]:
+    """Ids of images by file name, and of categories by name, from the COCO file of a split.
+
+    It lies in ``annotations/`` of the data set, named as ``convert`` or COCO name it; two empty mappings without one.
+    """
+    for path in sorted(Path(root, "annotations").glob("*.json")):
+        if re.fullmatch(rf"(instances_)?{re.escape(split)}\d*", path.stem):
+            with contextlib.suppress(OSError, ValueError, RecursionError, LookupError, TypeError):
+                found = json.loads(path.read_text(encoding="utf-8"))
+                images = {str(i["file_name"]): i["id"] for i in found["images"]}
+                categories = {str(c["name"]): int(c["id"]) for c in found.get("categories", ())}
+                if all(isinstance(i, (int, str)) for i in images.values()):
+                    return images, categories
+    return {}, {}
 
 
 def coco_rows(result: Any, image_id: int | str) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from ultralytics.models.rtdetr.val import RTDETRValidator
 from ultralytics.models.yolo.detect.val import DetectionValidator
 from ultralytics.utils import LOGGER, ops
@@ -22,6 +23,7 @@ from rsdet.metrics.detection_areas import (
 )
 from rsdet.tasks.detect.dataset import check_pictures, check_section, our_datasets, val_section
 from rsdet.tasks.detect.enhanced import EnhancedValidation
+from rsdet.tasks.detect.outputs import coco_of_split, image_ids, names_below
 
 
 def ignore_file(image: Path, folder: str) -> Path | None:
@@ -127,6 +129,7 @@ class _OurVal(EnhancedValidation):
         self.sar: dict[str, Any] | None = None
         self.num_queries: int | None = None
         self.groups: dict[str, frozenset[str]] = {}
+        self._images: dict[str, tuple[int | str, str]] = {}  # file -> id and name in predictions.json
 
     def build_dataset(self, img_path: str, mode: str = "val", batch: int | None = None) -> Any:
         """Build the stock dataset of a validation by itself, once its classes and its images are known to fit."""
@@ -154,6 +157,24 @@ class _OurVal(EnhancedValidation):
         native = getattr(model, "model", model)
         head = native.model[-1] if hasattr(native, "model") else getattr(native, "__getitem__", lambda _: None)(-1)
         self.num_queries = getattr(head, "num_queries", None)
+        if self.args.save_json and not self.training and not (self.is_coco or self.is_lvis):  # these two have ids
+            files = self.dataloader.dataset.im_files
+            (images, categories), names = coco_of_split(self.data["path"], self.args.split), names_below(files)
+            self._images = dict(zip(files, zip(image_ids(names, images), names, strict=True), strict=True))
+            if set(self.names.values()) <= set(categories):
+                self.class_map = [categories[name] for name in self.names.values()]
+                if self.build_gdict:
+                    self.gdict["categories"] = [{"id": i} for i in self.class_map]
+
+    def pred_to_json(self, predn: dict[str, torch.Tensor], pbatch: dict[str, Any]) -> None:
+        """Add the rows of one image; images have ids of their own, traceable to their files."""
+        if (found := self._images.get(pbatch["im_file"])) is None:
+            return super().pred_to_json(predn, pbatch)
+        first = len(self.jdict)
+        super().pred_to_json(predn, {**pbatch, "im_file": "0"})
+        for row in self.jdict[first:]:
+            row["image_id"], row["file_name"] = found
+        return None
 
     def update_metrics(self, preds: list[dict[str, Any]], batch: dict[str, Any]) -> None:
         """Collect what the protocol needs, then let Ultralytics count."""
