@@ -417,6 +417,7 @@ def _details(
             layers[source.name] = [vars(r) for r in row_times(fused, size[0])]
         if hasattr(source.model, "predict"):
             (result,) = source.model.predict(pictures[0], imgsz=list(size), conf=CONF, save=False, verbose=False)
+            result.legend = True
             shown[f"{source.name}, {pictures[0].name}"] = result.plot()
     return layers, shown
 

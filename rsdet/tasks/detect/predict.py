@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from PIL import Image
 from ultralytics.data.loaders import LoadImagesAndVideos
 from ultralytics.engine.results import Results
 from ultralytics.models.rtdetr.predict import RTDETRPredictor
@@ -12,40 +15,125 @@ from ultralytics.models.yolo.detect.predict import DetectionPredictor
 
 from rsdet import quiet
 from rsdet.data.sar import SarReader
-from rsdet.errors import RSDetError
+from rsdet.errors import ConfigError, RSDetError
 from rsdet.tasks.detect.enhanced import EnhancedPrediction
 from rsdet.tasks.detect.outputs import coco_rows
 
 
 class DetectResults(Results):
-    """Ultralytics' result with our drawing and COCO rows; everything else is inherited."""
+    """Ultralytics' result with our drawing and COCO rows; everything else is inherited.
 
-    def plot(self, **kwargs: Any) -> np.ndarray:
-        """Draw the boxes: thin for tiny objects, labels only where there is room, a legend outside the picture.
+    Attributes:
+        legend: :meth:`plot` adds a strip with the count of each class below the picture, and enlarges a tiny one by a
+            whole factor: so in the pictures that ``predict`` saves, and nowhere else unless set.
+    """
+
+    legend = False
+
+    def plot(
+        self,
+        conf: bool = True,
+        line_width: float | None = None,
+        font_size: float | None = None,
+        font: str | None = None,
+        pil: bool = False,
+        img: np.ndarray | torch.Tensor | None = None,
+        kpt_radius: int = 5,
+        kpt_line: bool = True,
+        labels: bool = True,
+        boxes: bool = True,
+        masks: bool = True,
+        probs: bool = True,
+        show: bool = False,
+        save: bool = False,
+        filename: str | None = None,
+        color_mode: str = "class",
+        txt_color: tuple[int, int, int] | None = None,
+    ) -> np.ndarray | Image.Image:
+        """Draw the boxes: thin for tiny objects, labels only where there is room.
+
+        Arguments, their order and what they do are those of Ultralytics' ``Results.plot``, so is the size: that of
+        the picture. Results with masks, key points, oriented boxes or class probabilities are drawn by it.
 
         Args:
-            **kwargs: ``labels`` (bool), ``boxes`` (bool), ``line_width`` (px) and ``img`` are honoured; arguments for
-                masks and key points do not apply.
+            conf: Write scores.
+            line_width: Width of the lines in px; by the size of objects and picture where None.
+            font_size: Size of the text in px; by the size of the picture where None.
+            font: Font file, in the place of the one at hand.
+            pil: Return a Pillow image.
+            img: Picture (H, W, C) to draw on instead of the original one, BGR.
+            kpt_radius: Of key points only.
+            kpt_line: Of key points only.
+            labels: Write class names, and the numbers of tracks.
+            boxes: Draw the boxes.
+            masks: Of masks only.
+            probs: Of class probabilities only.
+            show: Open a window with the picture.
+            save: Write the picture.
+            filename: Where to; ``results_<name of the source>`` where None.
+            color_mode: ``"class"``, or ``"instance"`` for a colour for each track, or for each object without tracks.
+            txt_color: BGR of the text; the colour of its box where None.
 
         Returns:
-            (H', W, 3) uint8 BGR, higher than the image by the legend.
-        """
-        from rsdet.tasks.detect.visual import draw
+            (H, W, 3) uint8 BGR, with ``pil`` a Pillow image, RGB.
 
-        img = kwargs.get("img")
+        Raises:
+            ConfigError: Another ``color_mode``.
+            DataError: The file cannot be written.
+        """
+        from rsdet.tasks.detect.visual import draw, to_display, write_picture
+
+        if color_mode not in ("class", "instance"):
+            raise ConfigError(f"color_mode={color_mode!r} must be 'class' or 'instance'.")
+        if self.boxes is None or any(x is not None for x in (self.masks, self.keypoints, self.probs, self.obb)):
+            given = {k: v for k, v in (("font", font), ("txt_color", txt_color)) if v is not None}
+            return super().plot(
+                conf, line_width, font_size, pil=pil, img=img, kpt_radius=kpt_radius, kpt_line=kpt_line, labels=labels,
+                boxes=boxes, masks=masks, probs=probs, show=show, save=save, filename=filename, color_mode=color_mode,
+                **given,
+            )  # fmt: skip
         img = self.orig_img if img is None else img
-        if self.boxes is None or not kwargs.get("boxes", True):
-            return np.ascontiguousarray(img)
-        boxes = self.boxes.cpu().numpy()
-        return draw(
-            np.ascontiguousarray(img),
-            boxes.xyxy,
-            boxes.conf,
-            boxes.cls.astype(int),
-            self.names,
-            line=kwargs.get("line_width"),
-            labels="auto" if kwargs.get("labels", True) else "none",
-        )
+        if isinstance(img, torch.Tensor):  # a batch (B, C, H, W) in [0, 1] that was predicted on, or (H, W, C) uint8
+            img = img[0].permute(1, 2, 0).mul(255).byte() if img.ndim == 4 else img
+            img = img.detach().cpu().numpy()
+        if boxes:
+            found = self.boxes.cpu().numpy()
+            ids = found.id.astype(int).tolist() if found.is_track else [None] * len(found)
+            shown = [
+                (f"id:{i} {self.names[c]}" if i is not None else self.names[c]) if labels else ""
+                for i, c in zip(ids, found.cls.astype(int).tolist(), strict=True)
+            ]
+            numbers = [f"{v:.2f}" if conf else "" for v in found.conf.tolist()]
+            picture = draw(
+                img,
+                found.xyxy,
+                found.conf,
+                found.cls,
+                self.names,
+                line=None if line_width is None else max(1, round(line_width)),
+                labels="auto" if labels or conf else "none",
+                legend=self.legend,
+                enlarge=self.legend,
+                texts=list(zip(shown, numbers, strict=True)),
+                colours=[k if i is None else i for k, i in enumerate(ids)] if color_mode == "instance" else None,
+                ink=None if txt_color is None else tuple(txt_color)[::-1],
+                font=font,
+                font_px=None if font_size is None else max(1, round(font_size)),
+            )
+        else:
+            picture = to_display(img)
+        if save:
+            write_picture(filename or f"results_{Path(self.path).name}", picture)
+        image = Image.fromarray(picture[..., ::-1]) if pil or show else None
+        if show:
+            image.show(title=self.path)
+        return image if pil else picture
+
+    def new(self) -> DetectResults:
+        """A result without boxes of the same picture; what ``cpu()``, ``[...]`` and the like fill."""
+        result = super().new()
+        result.__class__ = type(self)
+        return result
 
     def to_coco(self, image_id: int | str) -> list[dict[str, Any]]:
         """Rows of a COCO results file: ``bbox`` is x, y, w, h in pixels of the original image, ids start at 1."""
@@ -101,6 +189,15 @@ class _OurPredictor(EnhancedPrediction):
         if self.reader is not None and isinstance(self.dataset, LoadImagesAndVideos):
             self.dataset.__class__ = SarImages  # the same list of files; only the reading differs
             self.dataset.reader, self.dataset.unread = self.reader, self.unread
+
+    def write_results(self, i: int, *args: Any) -> str:
+        """Save and tell as Ultralytics does; pictures with a legend, but not frames, whose size must not change."""
+        result = self.results[i]
+        result.legend = self.dataset.mode == "image"
+        try:
+            return super().write_results(i, *args)
+        finally:
+            result.legend = False
 
     def postprocess(self, *args: Any, **kwargs: Any) -> list[Results]:
         """Boxes in original pixels, as our result type."""

@@ -1,4 +1,4 @@
-"""Search for training settings by Ultralytics' tuner, whose trials are commands of their own: here, commands of rsdet."""
+"""Search for training settings by Ultralytics' tuner, with trials that are commands of rsdet."""
 
 from __future__ import annotations
 

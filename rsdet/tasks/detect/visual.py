@@ -13,10 +13,12 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from rsdet.data.files import _replace, disk_errors
 from rsdet.errors import DataError
 
 # RGB. Bright colours first, since most data sets have few classes and thin lines need brightness; look-alikes
@@ -35,9 +37,13 @@ _STRIP_RGB, _INK_RGB, _DIM_RGB = (24, 24, 27), (240, 240, 240), (160, 160, 165)
 _HALO = 0.55  # how much of the picture's brightness is left in the rim around a line
 _SMALL_PX = 24  # objects below this many display px get a line of 1 px
 _TINY_PICTURE_PX = 480
+_MARGIN = 3  # px of ground beside the text of a label
+_DIGITS = frozenset("0123456789.:id ")
+_DARK = (np.arange(256) * _HALO).astype(np.uint8)
 _FEW, _LARGE_PX, _LARGE_PART = 12, 64, 0.08  # labels="auto": all boxes up to so many, else boxes larger than this
 
 
+@lru_cache(maxsize=1024)
 def class_colour(class_id: int) -> tuple[int, int, int]:
     """Return the RGB colour of a class: fixed by its number, so the same in every picture; repeats after 21 classes."""
     lap, k = divmod(int(class_id), len(PALETTE))
@@ -88,12 +94,16 @@ def draw(
     line: int | None = None,
     labels: str = "auto",
     legend: bool = True,
+    enlarge: bool = True,
     max_labels: int = 60,
     truth_boxes: np.ndarray | None = None,
+    texts: Sequence[tuple[str, str]] | None = None,
+    colours: Sequence[int] | None = None,
+    ink: tuple[int, int, int] | None = None,
+    font: str | None = None,
+    font_px: int | None = None,
 ) -> np.ndarray:
     """Return a picture of the detections; the image given is left as it is.
-
-    A picture whose longer side is below 480 px is enlarged by a whole factor, its boxes with it.
 
     Args:
         image: (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA of any dtype, see `to_display`.
@@ -105,8 +115,14 @@ def draw(
         labels: ``"auto"`` writes name and score where this covers no other box, and only on large boxes when there
             are many; ``"all"`` writes every label; ``"none"`` none.
         legend: Add a strip below the picture with colour, name and count of each class.
+        enlarge: Enlarge a picture whose longer side is below 480 px by a whole factor, its boxes with it.
         max_labels: Largest number of labels; the highest scores come first.
         truth_boxes: (M, 4) true boxes, drawn as white corners.
+        texts: (name, number) of each label in the place of class and score; either may be empty.
+        colours: (N,) numbers that choose the colours in the place of the classes.
+        ink: RGB of the labels' text; default: the colour of the box.
+        font: Font file to write with, where it can be opened.
+        font_px: Size of the text in display px; default: as the picture is large.
 
     Returns:
         (H', W', 3) uint8 BGR; the first rows are the picture, the strip follows.
@@ -125,33 +141,64 @@ def draw(
         n = "no" if scores is None else len(scores)
         raise DataError(f"received {len(boxes)} boxes, {n} scores and {len(classes)} classes; expected one per box")
 
-    canvas, factor = _enlarge(to_display(image)[..., ::-1])
+    canvas, factor = to_display(image), 1
+    if enlarge:
+        canvas, factor = _enlarge(canvas)
     height, width = canvas.shape[:2]
     outer = _pixels(boxes * factor)
     shown = _on_picture(outer, height, width)
-    widths = [line] * len(outer) if line else _line_widths(outer, max(height, width))
+    widths = [max(1, line)] * len(outer) if line else _line_widths(outer, max(height, width))
+    bgr = [class_colour(c)[::-1] for c in (classes.tolist() if colours is None else colours)]
 
     # Large boxes first: what is small ends up on top. Halos first of all, so that none darkens a line.
-    order = sorted(np.flatnonzero(shown), key=lambda i: -_area(outer[i]))
+    order = [i for i in np.argsort(-_area(outer), kind="stable").tolist() if shown[i]]
+    rows = outer.tolist()
     for i in order:
-        _shade(canvas, outer[i], widths[i])
-    for b in (corners := _pixels(truth * factor))[_on_picture(corners, height, width)]:
+        _shade(canvas, rows[i], widths[i])
+    for b in (corners := _pixels(truth * factor))[_on_picture(corners, height, width)].tolist():
         _corners(canvas, b, line or 1)
     for i in order:
-        _frame(canvas, outer[i], widths[i], class_colour(classes[i]))
+        _frame(canvas, rows[i], widths[i], bgr[i])
 
-    picture = Image.fromarray(canvas)
-    size = _font_px(max(height, width))
-    if labels != "none":
-        numbers = [""] * len(boxes) if scores is None else [f"{v:.2f}" for v in scores]
-        texts = [(_name(names, c), n) for c, n in zip(classes, numbers, strict=True)]
+    size = font_px or _font_px(max(height, width))
+    if labels != "none" and order:
+        if texts is None:
+            numbers = [""] * len(boxes) if scores is None else [f"{v:.2f}" for v in scores]
+            texts = [(_name(names, c), n) for c, n in zip(classes, numbers, strict=True)]
         rank = np.argsort(-scores, kind="stable") if scores is not None else np.arange(len(boxes))
-        rank = [i for i in rank if shown[i]]
-        items = [(outer[i], widths[i], texts[i], class_colour(classes[i])) for i in rank]
-        _write_labels(picture, items, size, auto=labels == "auto", short=legend and labels == "auto", most=max_labels)
+        auto = labels == "auto"
+        large = (max(_LARGE_PX, _LARGE_PART * max(height, width)) if len(order) > _FEW else 0) if auto else 0
+        rank = rank[shown[rank] & (_short_side(outer)[rank] >= large)].tolist()
+        known = names.values() if isinstance(names, Mapping) else names
+        letters = frozenset("".join([*map(str, known), *(t for i in rank for t in texts[i])])) | _DIGITS
+        pen = _Pen(size, letters, font)
+        grown = outer + np.array(widths)[:, None] * [-1, -1, 1, 1]
+        _write_labels(canvas, rank, outer, grown[shown], np.cumsum(shown) - 1, texts, bgr, pen,
+                      ink=ink[::-1] if ink else None, auto=auto, short=legend and auto, most=max_labels)  # fmt: skip
     if legend:
-        picture = _with_legend(picture, classes, names, len(truth) if truth_boxes is not None else None, size)
-    return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
+        n_truth = len(truth) if truth_boxes is not None else None
+        canvas = np.concatenate([canvas, _legend(width, classes, names, n_truth, size)[..., ::-1]])
+    return canvas
+
+
+def write_picture(path: str | Path, picture: np.ndarray) -> Path:
+    """Write a picture (H, W, 3) BGR, whole or not at all; the suffix decides the format.
+
+    Raises:
+        DataError: No format of pictures, or the disk says no.
+    """
+    import cv2
+
+    path = Path(path)
+    try:
+        done, data = cv2.imencode(path.suffix or ".", picture)
+    except cv2.error:
+        done = False
+    if not done:
+        raise DataError(f"{path} does not end as a picture does; give filename= one such as .jpg, .png or .tif.")
+    with disk_errors(path.parent):
+        _replace(path, lambda part: data.tofile(part))
+    return path
 
 
 # --- geometry ---------------------------------------------------------------------------------------------------------
@@ -171,15 +218,14 @@ def _checked(boxes: object, what: str) -> np.ndarray:
     return boxes
 
 
-def _enlarge(rgb: np.ndarray) -> tuple[np.ndarray, int]:
-    longest = max(rgb.shape[:2])
-    if longest >= _TINY_PICTURE_PX:
-        return np.ascontiguousarray(rgb), 1
-    factor = math.ceil(_TINY_PICTURE_PX / longest)
+def _enlarge(picture: np.ndarray) -> tuple[np.ndarray, int]:
+    h, w = picture.shape[:2]
+    if max(h, w) >= _TINY_PICTURE_PX:
+        return picture, 1
+    factor = math.ceil(_TINY_PICTURE_PX / max(h, w))
     # Up to x3 a smooth picture is easier to read; beyond, pixels are better seen as what they are.
     how = Image.Resampling.LANCZOS if factor <= 3 else Image.Resampling.NEAREST
-    h, w = rgb.shape[:2]
-    return np.array(Image.fromarray(np.ascontiguousarray(rgb)).resize((w * factor, h * factor), how)), factor
+    return np.array(Image.fromarray(picture).resize((w * factor, h * factor), how)), factor
 
 
 def _pixels(boxes: np.ndarray) -> np.ndarray:
@@ -193,12 +239,12 @@ def _on_picture(outer: np.ndarray, height: int, width: int) -> np.ndarray:
     return (outer[:, 0] < width) & (outer[:, 1] < height) & (outer[:, 2] > 0) & (outer[:, 3] > 0)
 
 
-def _area(b: np.ndarray) -> int:
-    return int((b[2] - b[0]) * (b[3] - b[1]))
+def _area(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, 2:] - boxes[:, :2]).prod(1)
 
 
-def _grown(b: np.ndarray, t: int) -> np.ndarray:
-    return b + np.array([-t, -t, t, t])
+def _short_side(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, 2:] - boxes[:, :2]).min(1, initial=1 << 30)
 
 
 def _line_widths(outer: np.ndarray, longest: int) -> list[int]:
@@ -212,17 +258,16 @@ def _line_widths(outer: np.ndarray, longest: int) -> list[int]:
     return np.where(short < small, 1, usual).tolist()
 
 
-def _overlap(a: Sequence[int], b: np.ndarray) -> np.ndarray:
-    """Return (N,) the px^2 that rectangle `a` shares with each rectangle of `b`."""
-    w = np.minimum(a[2], b[:, 2]) - np.maximum(a[0], b[:, 0])
-    h = np.minimum(a[3], b[:, 3]) - np.maximum(a[1], b[:, 1])
-    return np.clip(w, 0, None) * np.clip(h, 0, None)
+def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return (M,) the px^2 that each rectangle of `a` (M, 4) shares with those of `b` (N, 4), summed over these."""
+    shared = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
+    return np.maximum(shared, 0).prod(2).sum(1)
 
 
 # --- lines ------------------------------------------------------------------------------------------------------------
 
 
-def _sides(canvas: np.ndarray, b: np.ndarray, t: int) -> list[tuple[slice, slice]]:
+def _sides(canvas: np.ndarray, b: Sequence[int], t: int) -> list[tuple[slice, slice]]:
     """Return the four bars of a frame of `t` px around box `b`, moved inwards at the rim of the picture."""
     h, w = canvas.shape[:2]
     left, top = max(b[0] - t, 0), max(b[1] - t, 0)
@@ -236,22 +281,21 @@ def _sides(canvas: np.ndarray, b: np.ndarray, t: int) -> list[tuple[slice, slice
     ]
 
 
-def _frame(canvas: np.ndarray, b: np.ndarray, t: int, rgb: tuple[int, int, int]) -> None:
+def _frame(canvas: np.ndarray, b: Sequence[int], t: int, bgr: tuple[int, int, int]) -> None:
     for bar in _sides(canvas, b, t):
-        canvas[bar] = rgb
+        canvas[bar] = bgr
 
 
-def _shade(canvas: np.ndarray, b: np.ndarray, t: int) -> None:
+def _shade(canvas: np.ndarray, b: Sequence[int], t: int) -> None:
     """Darken one px around the coming frame: a thin bright line is then visible on bright ground too."""
-    for bar in _sides(canvas, _grown(b, t), 1):
-        canvas[bar] = (canvas[bar] * _HALO).astype(np.uint8)
+    for bar in _sides(canvas, (b[0] - t, b[1] - t, b[2] + t, b[3] + t), 1):
+        canvas[bar] = _DARK[canvas[bar]]
 
 
-def _corners(canvas: np.ndarray, b: np.ndarray, t: int) -> None:
+def _corners(canvas: np.ndarray, b: Sequence[int], t: int) -> None:
     reach = max(2, min(12, round(0.3 * min(b[2] - b[0], b[3] - b[1])))) + t
     y1, y2, x1, x2 = b[1] - t, b[3] + t, b[0] - t, b[2] + t
     for rows, columns in _sides(canvas, b, t):
-        keep = np.zeros(canvas.shape[:2], dtype=bool)[rows, columns]
         yy = np.arange(rows.start, rows.stop)[:, None]
         xx = np.arange(columns.start, columns.stop)[None]
         keep = (np.minimum(yy - y1, y2 - 1 - yy) < reach) & (np.minimum(xx - x1, x2 - 1 - xx) < reach)
@@ -276,10 +320,10 @@ def _font_files() -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _font(size: int, letters: frozenset[str]) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size: int, letters: frozenset[str], wish: str | None = None) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return the first font at hand that knows all the letters, else the first at hand. Nothing is downloaded."""
     first = None
-    for name in _font_files():
+    for name in [*([wish] if wish else []), *_font_files()]:
         try:
             font = ImageFont.truetype(name, size)
         except OSError:
@@ -298,85 +342,137 @@ def _name(names: Mapping[int, str] | Sequence[str], class_id: int) -> str:
         return str(class_id)
 
 
-def _ink(rgb: tuple[int, int, int]) -> tuple[int, int, int]:
+@lru_cache(maxsize=1024)
+def _ink(bgr: tuple[int, int, int]) -> np.ndarray:
     """Lighten dark class colours until they can be read on the dark ground of a label."""
-    luma = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]
+    luma = 0.114 * bgr[0] + 0.587 * bgr[1] + 0.299 * bgr[2]
     part = max(0.0, (140 - luma) / (255 - luma))
-    return tuple(round(v + (255 - v) * part) for v in rgb)
+    return np.array([round(v + (255 - v) * part) for v in bgr], np.float32)
+
+
+class _Pen:
+    """Writes labels in one font. Names and numbers are drawn apart and kept: frames of a video share nearly all."""
+
+    def __init__(self, size: int, letters: frozenset[str], font: str | None):
+        self.size, self.font = size, _font(size, letters, font)
+
+    def width(self, *words: str) -> int:
+        """Width of a label in px."""
+        return sum(_length(self.font, w) for w in words) + (len(words) - 1) * _length(self.font, " ") + 2 * _MARGIN
+
+    def cover(self, *words: str) -> np.ndarray:
+        """(H, W, 1) part of each pixel of a label that is ink, 0..1."""
+        page, x = np.zeros((self.size + 4, self.width(*words), 1), np.float32), 0
+        for w in words:
+            part = _cover(self.font, w, self.size + 4)
+            page[:, x : x + part.shape[1]] += part
+            x += part.shape[1] - 2 * _MARGIN + _length(self.font, " ")
+        return page
+
+
+@lru_cache(maxsize=4096)
+def _length(font: Any, text: str) -> int:
+    return math.ceil(font.getlength(text))
+
+
+@lru_cache(maxsize=1024)
+def _cover(font: Any, word: str, height: int) -> np.ndarray:
+    page = Image.new("L", (_length(font, word) + 2 * _MARGIN, height))
+    ImageDraw.Draw(page).text((_MARGIN, height / 2), word, font=font, fill=255, anchor="lm")
+    return np.asarray(page, np.float32)[..., None] / 255
 
 
 def _write_labels(
-    picture: Image.Image,
-    items: list[tuple[np.ndarray, int, tuple[str, str], tuple[int, int, int]]],
-    size: int,
+    canvas: np.ndarray,
+    rank: Sequence[int],
+    boxes: np.ndarray,
+    outlines: np.ndarray,
+    places: np.ndarray,
+    texts: Sequence[tuple[str, str]],
+    colours: Sequence[tuple[int, int, int]],
+    pen: _Pen,
     *,
+    ink: tuple[int, int, int] | None,
     auto: bool,
     short: bool,
     most: int,
 ) -> None:
-    """Write the labels of `items` (box, line width, (name, score), colour; best first) beside the boxes.
+    """Write the labels of the boxes in `rank` (best first) beside them.
 
     With `auto`, a label that would cover a box or another label is left out; with `short`, a box narrower than its
     label shows the score alone, its class being told by the colour.
+
+    Args:
+        canvas: (H, W, 3) BGR, changed in place.
+        rank: Numbers of the boxes to label.
+        boxes: (N, 4) all boxes.
+        outlines: (M, 4) the boxes on the picture, with their lines.
+        places: (N,) where a box stands in `outlines`.
+        texts: (name, score) of each box.
+        colours: BGR of each box.
+        pen: What writes.
+        ink: BGR of all texts, else those of the boxes.
+        auto: See above.
+        short: See above.
+        most: Largest number of labels.
     """
-    pen = ImageDraw.Draw(picture)
-    font = _font(size, frozenset("".join(name + score for _, _, (name, score), _ in items)))
-    outlines = np.array([_grown(b, t) for b, t, _, _ in items]).reshape(-1, 4)
-    large = 0 if len(items) <= _FEW else max(_LARGE_PX, _LARGE_PART * max(picture.size))
-    taken: list[tuple[int, int, int, int]] = []
-    for k, (b, t, (name, score), rgb) in enumerate(items):
-        if len(taken) >= most:
+    height, width = canvas.shape[:2]
+    # Room for the labels that will have been written; far outside until then.
+    taken = np.concatenate([outlines, np.full((min(most, len(rank)), 4), -1)])
+    n, first = 0, len(outlines)
+    for i in rank:
+        if n >= most:
             break
-        if auto and min(b[2] - b[0], b[3] - b[1]) < large:
+        words = [w for w in texts[i] if w]
+        if not words:
             continue
-        text = f"{name} {score}".strip()
-        if short and score and pen.textlength(text, font=font) > b[2] - b[0]:
-            text = score
-        w, h = math.ceil(pen.textlength(text, font=font)) + 6, size + 4
-        others = np.concatenate([np.delete(outlines, k, axis=0), np.array(taken).reshape(-1, 4)])
-        spots = [
-            (b[0] - t, b[1] - t - h),
-            (b[0] - t, b[3] + t),
-            (b[2] + t - w, b[1] - t - h),
-            (b[2] + t, b[1] - t),
-            (b[0] - t - w, b[1] - t),
-        ]
-        best, least = None, math.inf
-        for x, y in spots:
-            x, y = max(min(x, picture.width - w), 0), max(min(y, picture.height - h), 0)
-            spot = (x, y, x + w, y + h)
-            cost = float(_overlap(spot, others).sum() + _overlap(spot, b[None]).sum())
-            if cost < least:
-                best, least = spot, cost
+        b, (left, top, right, bottom) = boxes[i].tolist(), outlines[places[i]].tolist()
+        w, h = pen.width(*words), pen.size + 4
+        if short and w - 2 * _MARGIN > b[2] - b[0] and texts[i][1]:
+            words = [texts[i][1]]
+            w = pen.width(*words)
+        corners = [(left, top - h), (left, bottom), (right - w, top - h), (right, top), (left - w, top)]
+        spots = np.array([_inside(x, y, w, h, width, height) for x, y in corners])
+        own, taken[places[i]] = taken[places[i]].copy(), b  # its own line may be covered, its object may not
+        cost = _overlap(spots, taken[: first + n])
+        best, least = spots[cost.argmin()], cost.min()
+        taken[places[i]] = own
         if auto and least > 0:
             # A box as large as the picture leaves no place outside: its own upper corner will do.
-            best = (max(b[0], 0), max(b[1], 0), max(b[0], 0) + w, max(b[1], 0) + h)
-            if (b[2] - b[0]) * (b[3] - b[1]) < 30 * w * h or _overlap(best, others).sum() > 0:
+            best = np.array([max(b[0], 0), max(b[1], 0), max(b[0], 0) + w, max(b[1], 0) + h])
+            others = np.delete(taken[: first + n], places[i], axis=0)
+            if (b[2] - b[0]) * (b[3] - b[1]) < 30 * w * h or _overlap(best[None], others).sum() > 0:
                 continue
-        taken.append(best)
-        area = (best[0], best[1], min(best[2], picture.width), min(best[3], picture.height))
-        ground = picture.crop(area)
-        picture.paste(Image.blend(ground, Image.new("RGB", ground.size), 0.7), area)
-        pen.text((best[0] + 3, best[1] + h / 2), text, font=font, fill=_ink(rgb), anchor="lm")
+        taken[first + n] = best
+        n += 1
+        x, y = best[:2].tolist()
+        ground = canvas[y : y + h, x : x + w]
+        cover = pen.cover(*words)[: ground.shape[0], : ground.shape[1]]
+        ground[:] = 0.3 * (1 - cover) * ground + cover * (_ink(colours[i]) if ink is None else np.float32(ink))
 
 
-def _with_legend(
-    picture: Image.Image,
+def _inside(x: int, y: int, w: int, h: int, width: int, height: int) -> tuple[int, int, int, int]:
+    x, y = max(min(x, width - w), 0), max(min(y, height - h), 0)
+    return x, y, x + w, y + h
+
+
+def _legend(
+    width: int,
     classes: np.ndarray,
     names: Mapping[int, str] | Sequence[str],
     n_truth: int | None,
     size: int,
-) -> Image.Image:
+) -> np.ndarray:
+    """Strip (H, width, 3) RGB with colour, name and count of each class."""
     ids, counts = np.unique(classes, return_counts=True)
-    entries = [(class_colour(c), _name(names, c), int(n)) for c, n in zip(ids, counts, strict=True)]
+    entries = [(class_colour(c), _name(names, c), int(n)) for c, n in zip(ids.tolist(), counts, strict=True)]
     if n_truth is not None:
         entries.append((TRUTH_RGB, "truth", n_truth))
     font = _font(size, frozenset("".join(name for _, name, _ in entries)))
-    pen = ImageDraw.Draw(picture)
     pad, box, gap = size // 2, round(0.8 * size), round(1.4 * size)
 
     def fit(name: str, room: int) -> str:
-        while len(name) > 1 and pen.textlength(name, font=font) > room:
+        while len(name) > 1 and _length(font, name) > room:
             name = name[:-2] + "…"
         return name
 
@@ -384,24 +480,22 @@ def _with_legend(
     placed, x, y = [], pad, pad
     for rgb, name, n in entries:
         count = f" {n}"
-        w_count = math.ceil(pen.textlength(count, font=font))
-        name = fit(name, picture.width - 2 * pad - box - pad - w_count)
-        w_name = math.ceil(pen.textlength(name, font=font))
+        w_count = math.ceil(_length(font, count))
+        name = fit(name, width - 2 * pad - box - pad - w_count)
+        w_name = math.ceil(_length(font, name))
         w = box + pad // 2 + w_name + w_count
-        if x > pad and x + w > picture.width - pad:
+        if x > pad and x + w > width - pad:
             x, y = pad, y + size + pad
         placed.append((x, y, rgb, name, w_name, count))
         x += w + gap
-    strip = y + size + pad
 
-    out = Image.new("RGB", (picture.width, picture.height + strip), _STRIP_RGB)
-    out.paste(picture)
+    out = Image.new("RGB", (width, y + size + pad), _STRIP_RGB)
     pen = ImageDraw.Draw(out)
     for x, y, rgb, name, w_name, count in placed:
-        middle = picture.height + y + size / 2
+        middle = y + size / 2
         pen.rectangle((x, round(middle - box / 2), x + box, round(middle + box / 2)), fill=rgb)
         pen.text((x + box + pad // 2, middle), name, font=font, fill=_INK_RGB, anchor="lm")
         pen.text((x + box + pad // 2 + w_name, middle), count, font=font, fill=_DIM_RGB, anchor="lm")
     if not placed:
-        pen.text((pad, picture.height + y + size / 2), "no detections", font=font, fill=_DIM_RGB, anchor="lm")
-    return out
+        pen.text((pad, pad + size / 2), "no detections", font=font, fill=_DIM_RGB, anchor="lm")
+    return np.asarray(out)

@@ -42,7 +42,10 @@ def test_only_the_coco_file_of_the_split_is_read(tmp_path, file, found):
     assert len(coco_of_split(tmp_path, "val")[0]) == found
 
 
-@pytest.mark.parametrize("text", ["[", "[]", '{"images": 3}', '{"images": [{}]}', '{"images": [{"file_name": "a", "id": [1]}]}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    ["[", "[]", '{"images": 3}', '{"images": [{}]}', '{"images": [{"file_name": "a", "id": [1]}]}', "[" * 100_000],
+)
 def test_another_json_of_that_name_is_no_coco_file(tmp_path, text):
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "val.json").write_text(text)
@@ -63,7 +66,9 @@ def test_val_writes_rows_that_lead_back_to_their_pictures(tiny_data, tiny_weight
     data.write_text("\n".join(x for x in data.read_text().split("\n") if not x.startswith("path:")))
 
     def rows():
-        model.val(data=data, imgsz=96, workers=0, plots=False, save_json=True, conf=1e-4, project=tmp_path, exist_ok=True)
+        model.val(
+            data=data, imgsz=96, workers=0, plots=False, save_json=True, conf=1e-4, project=tmp_path, exist_ok=True
+        )
         return json.loads((tmp_path / "val" / "predictions.json").read_text())
 
     model = RSDet(tiny_weights)

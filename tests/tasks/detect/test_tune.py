@@ -33,7 +33,7 @@ def test_no_good_trial_is_an_error_and_trials_are_commands_of_rsdet(model, tiny_
     for command in commands:
         assert command[:4] == [sys.executable, "-m", "rsdet", "train"]
         assert {"iou_loss=nwd", "speckle=0.0", f"data={tiny_data}"} <= set(command)
-    assert engine._YOLO_CLI_COMMAND == stock
+    assert stock == engine._YOLO_CLI_COMMAND
 
 
 @pytest.mark.parametrize(
