@@ -15,10 +15,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rsdet.errors import ConfigError, nearest
 from rsdet.paths import cfg_dir
+from rsdet.textfiles import read_yaml
 
 FAMILIES = ("rtdetr", "yolo", "cfar", "restore", "classical", "per-image")
 LAYERLESS = ("cfar", "classical", "per-image")  # families whose models are settings (``vars``) and no rows
@@ -36,21 +35,6 @@ def list_models(pattern: str = "*", task: str | None = None) -> list[str]:
     """
     files = (cfg_dir() / "models").glob(f"{task or '*'}/*.yaml")
     return sorted(f.name for f in files if fnmatch(f.name, pattern) or fnmatch(f.stem, pattern))
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping; a syntax error becomes one line that says where."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as e:
-        mark = getattr(e, "problem_mark", None)
-        at = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{path} is not valid YAML{at}: {getattr(e, 'problem', e)}; mend that line.") from e
-    except (OSError, UnicodeDecodeError) as e:
-        raise ConfigError(f"{path} cannot be read ({e}); pass a text file in YAML.") from e
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} must hold a YAML mapping, received {type(content).__name__}.")
-    return content
 
 
 def find_model_yaml(name: str | Path) -> Path | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rsdet.errors import ConfigError, nearest
-from rsdet.modelyaml import read_yaml
 from rsdet.paths import cfg_dir
+from rsdet.textfiles import read_yaml
 
 
 def list_recipes() -> list[str]:

@@ -16,7 +16,8 @@ from typing import Any
 def _is_our_yaml(model: Any) -> bool:
     if not isinstance(model, (str, Path)) or Path(model).suffix.lower() not in {".yaml", ".yml"}:
         return False
-    from rsdet.modelyaml import find_model_yaml, read_yaml
+    from rsdet.modelyaml import find_model_yaml
+    from rsdet.textfiles import read_yaml
 
     path = find_model_yaml(model)
     return path is not None and "family" in read_yaml(path)

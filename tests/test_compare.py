@@ -231,7 +231,7 @@ def broken(**changes):
     [
         (None, "cannot be read"),
         ("not json", "is not JSON"),
-        (b"\xff\xfe\x00", "is not JSON"),
+        (b"\xff\xfe\x00", "not UTF-8"),
         ("[1, 2]", "holds no rows"),
         ('{"rows": [], "hardware": {}}', "holds no rows"),
         ('{"rows": [3], "hardware": {}}', "row 0 has no model"),

@@ -315,7 +315,7 @@ def test_names_from_a_file(tmp_path, content):
 
 
 def test_broken_names_yaml(tmp_path):
-    with pytest.raises(ConfigError, match="no YAML"):
+    with pytest.raises(ConfigError, match="not valid YAML"):
         class_names(str(text(tmp_path / "n.yaml", "names: [")))
 
 

@@ -130,7 +130,7 @@ def test_hrsid_without_the_lists_says_that_groups_are_missing(tmp_path, caplog):
 def test_hrsid_broken_json(tmp_path):
     root = make_fake("hrsid", tmp_path / "s")
     text(root / "HRSID_JPG/inshore_offshore/inshore.json", "{")
-    with pytest.raises(DataError, match=r"inshore.json line 1 column 2"):
+    with pytest.raises(DataError, match=r"inshore.json is not JSON \(line 1 column 2"):
         read_dataset(root, "hrsid")
     text(root / "HRSID_JPG/inshore_offshore/inshore.json", "[]")
     with pytest.raises(DataError, match="no list 'images'"):

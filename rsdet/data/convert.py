@@ -16,11 +16,12 @@ from rsdet.data.export import ignore_labels, write_coco, yolo_labels
 from rsdet.data.files import disk_errors, place_image, write_if_changed
 from rsdet.data.groups import write_groups
 from rsdet.data.importers import IMPORTERS, ImportOptions, read_dataset
-from rsdet.data.importers._labels import read_lines, read_text
+from rsdet.data.importers._labels import read_lines
 from rsdet.data.importers._layout import Source
 from rsdet.data.report import REPORT_NAME, ConvertReport, SplitReport
 from rsdet.data.splitting import Splitter
 from rsdet.errors import ConfigError, DataError, nearest
+from rsdet.textfiles import read_yaml
 
 __all__ = ["ConvertReport", "convert", "write_coco"]
 
@@ -166,15 +167,9 @@ def class_names(names: Sequence[str] | str | None) -> list[str] | None:
 
 
 def _yaml_names(path: Path) -> list[str]:
-    import yaml
-
-    try:
-        data = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as e:
-        raise ConfigError(f"names={path} is no YAML ({' '.join(str(e).split())[:120]}); mend the file") from e
-    names = data.get("names") if isinstance(data, dict) else None
+    names = read_yaml(path).get("names")
     if isinstance(names, dict):
-        names = [names[key] for key in sorted(names)]
+        names = [names[key] for key in sorted(names, key=lambda k: (str(type(k)), k))]
     if not isinstance(names, list):
         raise ConfigError(f"names={path} has no list 'names:'; expected a data YAML; add the key")
     return names

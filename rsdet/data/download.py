@@ -20,6 +20,7 @@ from rsdet.data.files import disk_errors
 from rsdet.data.report import ConvertReport
 from rsdet.errors import ConfigError, DataError, nearest
 from rsdet.paths import datasets_dir
+from rsdet.textfiles import read_yaml as load_yaml
 
 __all__ = ["check_dataset", "dataset_yaml", "fetch", "find_yaml", "list_datasets", "load_yaml"]
 
@@ -109,25 +110,6 @@ def find_yaml(data: str | Path) -> Path:
         f"data={str(data)!r} is no file and no known dataset; expected a data YAML or one of {', '.join(known)}."
         f"{nearest(path.stem, known)}"
     )
-
-
-def load_yaml(path: Path) -> dict:
-    """Content of a YAML file, without running anything it may hold.
-
-    Raises:
-        ConfigError: It is no mapping.
-    """
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as e:
-        raise ConfigError(f"{path} is no YAML ({' '.join(str(e).split())[:160]}); mend the file") from e
-    except OSError as e:
-        raise ConfigError(f"cannot read {path}: {e.strerror or e}; expected a data YAML") from e
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} holds {type(content).__name__}, expected keys such as train, val and names")
-    return content
 
 
 def _datasets_root() -> Path:

@@ -15,7 +15,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rsdet.data.files import disk_errors, write_if_changed
-from rsdet.errors import DataError
+from rsdet.errors import DataError, RSDetError
+from rsdet.textfiles import read_json
 
 _CHUNK = 1 << 18
 _TIMEOUT_S = 30
@@ -78,8 +79,8 @@ def _notes(part: Path) -> Path:
 def _continue(url: str, part: Path, size: int | None, progress: bool) -> int | None:
     """Fetch what is missing of a partial file; the full length if the server tells."""
     notes: dict = {}
-    with suppress(OSError, ValueError):
-        notes = json.loads(_notes(part).read_text(encoding="utf-8"))
+    with suppress(RSDetError):
+        notes = read_json(_notes(part))
     version = notes.get("version") if isinstance(notes, dict) and notes.get("url") == url else None
     have = part.stat().st_size if part.exists() and version else 0
     headers = {"User-Agent": "rsdet", "Accept-Encoding": "identity"}

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rsdet.errors import DataError
+from rsdet.errors import DataError, RSDetError
+from rsdet.textfiles import read_json
 
 MANIFEST = "manifest.json"
 # Seeds of the two splits never meet: a data set has its own million, and validation the upper half of it.
@@ -106,8 +107,8 @@ def _plan(recipe: Recipe) -> dict[str, range]:
 
 def _manifest(root: Path) -> Any:
     try:
-        return json.loads((root / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(root / MANIFEST)
+    except RSDetError:
         return None  # absent or damaged: made anew
 
 

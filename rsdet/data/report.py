@@ -9,6 +9,8 @@ from pathlib import Path
 
 from rsdet.data.annotations import Dropped, ImageRecord, SplitLog, kind_of, printable
 from rsdet.data.files import write_if_changed
+from rsdet.errors import RSDetError
+from rsdet.textfiles import read_json
 
 REPORT_NAME = "convert-report.json"
 _VERSION = 1
@@ -137,7 +139,7 @@ class ConvertReport:
     def load(cls, out: Path) -> ConvertReport | None:
         """The report in an output folder; None when there is none, or when it is not one of ours."""
         try:
-            data = json.loads((out / REPORT_NAME).read_text(encoding="utf-8"))
+            data = read_json(out / REPORT_NAME)
             if data["version"] != _VERSION:
                 return None
             report = cls(out, out / data["data_yaml"] if data["data_yaml"] else None, data["names"])
@@ -146,6 +148,6 @@ class ConvertReport:
                 split = report.splits[name] = SplitReport(**fields)
                 split.dropped = [Dropped(**item) for item in split.dropped]
                 split.notes = [Dropped(**item) for item in split.notes]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # any other JSON, or none
+        except (RSDetError, KeyError, TypeError, AttributeError):  # any other JSON, or none
             return None
         return report

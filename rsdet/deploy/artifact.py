@@ -15,6 +15,8 @@ from rsdet._version import __version__
 from rsdet.deploy.hardware import git_commit, version
 from rsdet.deploy.workplace import replacing
 from rsdet.errors import CheckpointError, ConfigError
+from rsdet.runtime.metadata import merged
+from rsdet.textfiles import read_yaml
 
 KEY = "rsdet"
 
@@ -89,7 +91,7 @@ def write_metadata(path: Path, format: str, meta: dict[str, Any]) -> None:
         import yaml
 
         sidecar = path / "metadata.yaml"
-        known = yaml.safe_load(sidecar.read_text(encoding="utf-8")) if sidecar.exists() else {}
+        known = read_yaml(sidecar) if sidecar.exists() else {}
         with replacing(sidecar) as new:
             new.write_text(yaml.safe_dump({**known, KEY: meta}, sort_keys=False, allow_unicode=True), encoding="utf-8")
     elif format == "torchscript":
@@ -122,26 +124,24 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     Raises:
         CheckpointError: Metadata that cannot be understood.
     """
-    import ast
+    path = Path(path)
+    stored = _stored(path)
+    ours = stored.pop(KEY, None) or _torchscript_extra(path)
+    known = merged({**stored, KEY: ours}, path.name)
+    if isinstance(names := known.get("names"), dict):
+        known["names"] = {int(k): v for k, v in names.items()}
+    return known
 
+
+def _stored(path: Path) -> dict[str, Any]:
+    """Entries as they stand in the file, or beside it."""
     from ultralytics.nn.backends.base import BaseBackend
 
-    found = dict(BaseBackend.read_metadata(path) or {})
-    try:
-        for key in ("imgsz", "names", "args", "stride", "batch", "channels", "end2end"):
-            if isinstance(found.get(key), str):
-                found[key] = ast.literal_eval(found[key])
-        ours = found.pop(KEY, None) or _torchscript_extra(Path(path))
-        ours = json.loads(ours) if isinstance(ours, str) else dict(ours or {})
-        if "names" in ours:
-            ours["names"] = {int(k): v for k, v in ours["names"].items()}
-    except (ValueError, SyntaxError, TypeError, AttributeError) as e:
-        why = " ".join(str(e).split())[:80]
-        raise CheckpointError(
-            f"the metadata of {Path(path).name} cannot be read ({why}); expected those that rsdet or Ultralytics "
-            "writes; copy or export it again."
-        ) from e
-    return {**found, **ours}
+    sidecar = (path if path.is_dir() else path.parent) / "metadata.yaml"
+    if (path.is_dir() or path.suffix == ".xml") and sidecar.is_file():
+        return read_yaml(sidecar, CheckpointError)
+    found = BaseBackend.read_metadata(path)
+    return dict(found) if isinstance(found, dict) else {}
 
 
 def check_foreign(meta: dict[str, Any], path: str | Path, tasks: tuple[str, ...]) -> None:

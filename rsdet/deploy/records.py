@@ -16,6 +16,7 @@ from rsdet.deploy.complexity import Complexity
 from rsdet.deploy.memory import UNKNOWN
 from rsdet.deploy.timing import Timings
 from rsdet.errors import DataError
+from rsdet.textfiles import read_json
 
 PASSES = {"network": "network alone", "end_to_end": "image files to boxes"}
 
@@ -298,12 +299,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     wanted = "expected the JSON that `rsdet benchmark ... out=FOLDER` writes; pass that file"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise DataError(f"{path} cannot be read ({e.strerror or e}); {wanted}.") from e
-    except (UnicodeDecodeError, json.JSONDecodeError) as e:
-        raise DataError(f"{path} is not JSON ({e}); {wanted}.") from e
+    record = read_json(path, wanted=wanted)
     rows = record.get("rows") if isinstance(record, dict) else None
     if not isinstance(rows, list) or not rows or not isinstance(record.get("hardware"), dict):
         raise DataError(f"{path} holds no rows and hardware of a benchmark; {wanted}.")

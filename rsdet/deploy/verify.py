@@ -16,6 +16,7 @@ from rsdet.deploy.decode import detections_from_raw, preprocess
 from rsdet.deploy.parity import ParityReport, RawReport, compare, compare_raw
 from rsdet.deploy.runners import TorchRunner, open_runner
 from rsdet.errors import DataError, ExportError
+from rsdet.textfiles import read_yaml
 
 N_IMAGES = 8  # images per check: enough to see every class of error met so far, few enough for a CPU
 _MOST = 1000  # detections per image
@@ -211,8 +212,6 @@ def read_image(path: str | Path, channels: int = 3, sar: dict[str, Any] | None =
 
 def _validation_images(model: Any) -> list[Path]:
     """Images of the validation split that the model was trained with, as far as they are on this disk."""
-    import yaml
-
     module = getattr(model, "model", None)
     args = getattr(module, "args", None)
     trained = [(getattr(model, "ckpt", None) or {}).get("train_args"), args if isinstance(args, dict) else None]
@@ -220,7 +219,7 @@ def _validation_images(model: Any) -> list[Path]:
     path = Path(str(data or ""))
     if path.suffix not in (".yaml", ".yml") or not path.is_file():
         return []
-    spec = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    spec = read_yaml(path)
     root = Path(spec.get("path") or path.parent)
     root = root if root.is_absolute() else path.parent / root
     found: list[Path] = []

@@ -11,7 +11,7 @@ import numpy as np
 from rsdet.enhance.tiler import tiled
 from rsdet.errors import CheckpointError, ConfigError
 from rsdet.runtime.backends import open_network
-from rsdet.runtime.metadata import _merged
+from rsdet.runtime.metadata import merged
 
 RIM_SHARE = 8  # tiles of a fixed-size graph overlap by this share of their side
 
@@ -36,7 +36,7 @@ class ArtifactEnhancer:
     def __init__(self, path: str | Path, threads: int | None = None):
         self.path = Path(path)
         self.graph = open_network(path, threads)
-        meta = _merged(self.graph.metadata, self.path.name)
+        meta = merged(self.graph.metadata, self.path.name)
         if meta.get("task") not in (None, "restore"):
             raise ConfigError(
                 f"enhance={self.path.name} is a model for task={meta['task']!r}; an enhancer is one for task='restore'."

@@ -19,6 +19,8 @@ from typing import Any
 
 from rsdet.data.files import _replace, disk_errors
 from rsdet.errors import CheckpointError, ConfigError, nearest
+from rsdet.modelyaml import find_model_yaml
+from rsdet.textfiles import read_json
 
 VERSION = 1
 MARK = "rsdet_chain"
@@ -78,15 +80,23 @@ def read_chain_json(path: str | Path) -> ChainFile:
     if not path.is_file():
         beside = [p.name for p in path.parent.glob("*.json")] if path.parent.is_dir() else []
         raise ConfigError(f"{path} does not exist.{nearest(path.name, beside)} Check the path.")
-    try:
-        d = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as e:
-        raise ConfigError(f"{path} is not JSON ({e}); {wanted}.") from e
+    d = read_json(path, ConfigError, wanted)
     if not isinstance(d, dict) or not isinstance(d.get("enhance"), list) or not d["enhance"]:
         raise ConfigError(f"{path} names no enhance: parts; {wanted}.")
     if d.get(MARK) != VERSION:
         raise ConfigError(f"{path} is a chain of version {d.get(MARK)!r}, this rsdet reads {VERSION}; export it again.")
+    parts = [p.get("model") if isinstance(p, dict) else p for p in (*d["enhance"], *filter(None, [d.get("model")]))]
+    sizes = [d.get("tile"), d.get("overlap"), *(s if isinstance(s := d.get("imgsz"), list) else [s])]
     digests = d.get("sha256") or {}
+    if (
+        not all(isinstance(p, str) and p for p in parts)
+        or not all(s is None or type(s) is int for s in sizes)
+        or not isinstance(digests, dict)
+    ):
+        raise ConfigError(f"{path} has values of a wrong kind (names are text, sizes whole numbers); {wanted}.")
+    for name in parts:  # what a file names is never fetched
+        if not (path.parent / name).exists() and find_model_yaml(name) is None:
+            raise CheckpointError(f"{path.name} names {name}, which is not beside it; copy the whole folder.")
     for name, known in digests.items():
         file = path.parent / name
         if not file.exists():

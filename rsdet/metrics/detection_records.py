@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rsdet.errors import DataError
+from rsdet.textfiles import read_json
 
 
 def _boxes(value: object, what: str, image_id: object) -> np.ndarray:
@@ -107,10 +107,7 @@ class Truth:
 def _load(source: object, what: str) -> object:
     if not isinstance(source, str | Path):
         return source
-    try:
-        return json.loads(Path(source).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
-        raise DataError(f"{what} {source}: {e}; expected a readable COCO JSON file; check the path") from e
+    return read_json(source, wanted=f"expected the {what} as COCO JSON; check the path")
 
 
 def truth_from_coco(source: Mapping | str | Path, *, ignore_classes: Collection[int | str] = ()) -> Truth:

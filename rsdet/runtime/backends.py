@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rsdet.errors import CheckpointError, ConfigError, MissingDependencyError, nearest
+from rsdet.textfiles import read_yaml
 
 Shape = tuple["int | None", ...]
 
@@ -158,16 +159,7 @@ def _image_shape(file: str, inputs: list[list[int | None]]) -> Shape:
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
-    import yaml
-
-    if not path.is_file():
-        return {}
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        why = " ".join(str(e).split())[:80]
-        raise CheckpointError(f"{path} cannot be read ({why}); copy or export the model again.") from e
-    return found if isinstance(found, dict) else {}
+    return read_yaml(path, CheckpointError) if path.is_file() else {}
 
 
 def _need(package: str, file: str, remedy: str) -> Any:

@@ -6,13 +6,12 @@ a file that does not say how its pictures are prepared is refused, never guessed
 
 from __future__ import annotations
 
-import ast
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rsdet.errors import CheckpointError, ConfigError
+from rsdet.errors import CheckpointError, ConfigError, RSDetError
+from rsdet.textfiles import parse_json, parse_literal
 
 KEY = "rsdet"
 FAMILIES = ("rtdetr", "yolo")
@@ -58,7 +57,7 @@ def read_facts(raw: Mapping[str, Any], file: str) -> Facts:
         ConfigError: The file holds a model of another task.
         CheckpointError: Metadata that are missing or cannot be read.
     """
-    known = _merged(raw, file)
+    known = merged(raw, file)
     if "names" not in known or "task" not in known:
         missing = " and ".join(f"{k}:" for k in ("task", "names") if k not in known)
         raise CheckpointError(
@@ -89,21 +88,65 @@ def read_facts(raw: Mapping[str, Any], file: str) -> Facts:
         raise _unreadable(file, e) from e
 
 
-def _merged(raw: Mapping[str, Any], file: str) -> dict[str, Any]:
+def merged(raw: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """Entries of Ultralytics overlaid with ours, as plain values of the kinds that they must have.
+
+    Args:
+        raw: Entries as they stand in the file.
+        file: Its name, for messages.
+
+    Raises:
+        CheckpointError: One of them cannot be read or is of another kind.
+    """
     found = dict(raw)
-    ours = found.pop(KEY, None)
+    ours = found.pop(KEY, None) or {}
     try:
         for key in _PYTHON:
             if isinstance(found.get(key), str):
-                found[key] = ast.literal_eval(found[key])
-        ours = json.loads(ours) if isinstance(ours, str) else dict(ours or {})
-        return {**found, **ours}
-    except (ValueError, SyntaxError, TypeError) as e:
+                found[key] = parse_literal(found[key], key)
+        ours = parse_json(ours, KEY) if isinstance(ours, str) else ours
+    except RSDetError as e:
         raise _unreadable(file, e) from e
+    if not isinstance(ours, Mapping):
+        raise _unreadable(file, f"{KEY}: holds {type(ours).__name__}")
+    known = {**found, **ours}
+    for key, fits in _KINDS.items():
+        if known.get(key) is not None and not fits(known[key]):
+            raise _unreadable(file, f"{key}: holds {str(known[key])[:40]}")
+    return known
 
 
-def _unreadable(file: str, e: Exception) -> CheckpointError:
-    why = " ".join(str(e).split())[:80]
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 20
+
+
+def _is_size(value: Any) -> bool:
+    return _is_number(value) or (isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_number, value)))
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) or (
+        isinstance(value, Mapping) and all(isinstance(k, int) or (isinstance(k, str) and k.isdecimal()) for k in value)
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "imgsz": _is_size, "names": _is_names, "task": _is_text, "family": _is_text, "head": _is_text, "kind": _is_text,
+    "args": _is_mapping, "sar": _is_mapping, "thresholds": _is_mapping, "engine": _is_mapping, "stride": _is_number,
+    "batch": _is_number, "channels": _is_number, "scale": _is_number, "multiple": _is_number, "min_px": _is_number,
+}  # fmt: skip
+
+
+def _unreadable(file: str, e: Exception | str) -> CheckpointError:
+    why = " ".join(str(e).split())[:80].rstrip(".;, ")
     return CheckpointError(f"the metadata of {file} cannot be read ({why}); copy or export it again.")
 
 

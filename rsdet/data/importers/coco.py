@@ -8,7 +8,6 @@ name anywhere in the source.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,7 @@ from rsdet.data.importers._labels import (
 )
 from rsdet.data.importers._layout import Source, file_under, finish, image_record, split_of
 from rsdet.errors import ConfigError, DataError
+from rsdet.textfiles import read_json
 
 _FOLDERS = ("", "images", "JPEGImages", "imgs")
 
@@ -61,33 +61,13 @@ class _Document:
     classes: dict[object, str] = field(default_factory=dict)  # category id to name
 
 
-def load_json(path: Path) -> object:
-    """Parse a JSON file.
-
-    Raises:
-        DataError: Not JSON, with line and column; nested too deeply; or not readable.
-    """
-    try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except json.JSONDecodeError as e:
-        raise DataError(
-            f"{path} line {e.lineno} column {e.colno}: {e.msg}; expected COCO JSON; mend or remove the file"
-        ) from e
-    except UnicodeDecodeError as e:
-        raise DataError(f"{path}: byte {e.start} is not UTF-8; expected COCO JSON in UTF-8; convert the file") from e
-    except (RecursionError, ValueError) as e:  # ValueError: a whole number of thousands of digits
-        raise DataError(f"{path}: nested too deeply or a number too long; expected COCO JSON; mend the file") from e
-    except OSError as e:
-        raise DataError(f"cannot read {path}: {e.strerror or e}; expected a readable JSON file") from e
-
-
 def _open_document(path: Path, dialect: Dialect, wanted: bool) -> _Document | str:
     """The parts of a JSON file; the reason as text when it is no set of boxes.
 
     Raises:
         DataError: Such a file was named by the user (``wanted``), or is not JSON.
     """
-    data = load_json(path)
+    data = read_json(path, wanted="expected COCO JSON; mend or remove the file")
     problem = None
     parts: list = []
     if not isinstance(data, dict):

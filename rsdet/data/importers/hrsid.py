@@ -17,8 +17,9 @@ from rsdet.data.annotations import Dataset, ImportLog
 from rsdet.data.groups import image_key
 from rsdet.data.importers._labels import ImportOptions
 from rsdet.data.importers._layout import Source, split_of
-from rsdet.data.importers.coco import Dialect, load_json, read_documents
+from rsdet.data.importers.coco import Dialect, read_documents
 from rsdet.errors import DataError
+from rsdet.textfiles import read_json
 
 GROUPS = ("inshore", "offshore")
 _FOLDER = "inshore_offshore"
@@ -36,7 +37,7 @@ def group_lists(homes: set[Path]) -> dict[str, set[str]]:
             path = home / _FOLDER / f"{group}.json"
             if not path.is_file():
                 continue
-            content = load_json(path)
+            content = read_json(path, wanted="expected COCO JSON; mend or remove the file")
             images = content.get("images") if isinstance(content, dict) else None
             if not isinstance(images, list):
                 raise DataError(f"{path} has no list 'images'; expected COCO JSON as the owner of HRSID gives it")

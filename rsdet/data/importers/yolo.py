@@ -20,14 +20,14 @@ from rsdet.data.importers._labels import (
     bounds,
     numbers,
     read_lines,
-    read_text,
     shown,
     whole,
 )
 from rsdet.data.importers._layout import Pair, Source
 from rsdet.data.importers._lists import assign_listed, names_images, split_lists
 from rsdet.data.importers._text import read_pairs
-from rsdet.errors import DataError
+from rsdet.errors import DataError, RSDetError
+from rsdet.textfiles import read_yaml
 
 _NAME_FILES = ("classes.txt", "obj.names", "names.txt", "classnames.txt", "labels.txt")
 
@@ -82,15 +82,13 @@ def read_ignored(path: Path, into: Collector) -> None:
 
 def _data_yaml(files: Source) -> dict:
     """The data YAML of the source, empty when it has none."""
-    import yaml
-
     for path in files.files:
         if path.suffix.lower() in {".yaml", ".yml"} and path.parent == files.root:
             try:
-                data = yaml.safe_load(read_text(path))
-            except (yaml.YAMLError, RecursionError, ValueError):  # not ours to judge: the next one may be the data YAML
+                data = read_yaml(path)
+            except RSDetError:  # not ours to judge: the next one may be the data YAML
                 continue
-            if isinstance(data, dict) and isinstance(data.get("names"), list | dict):
+            if isinstance(data.get("names"), list | dict):
                 return data
     return {}
 

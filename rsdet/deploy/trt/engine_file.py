@@ -11,11 +11,13 @@ import hashlib
 import json
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rsdet.deploy.artifact import KEY
-from rsdet.errors import ConfigError, ExportError
+from rsdet.errors import ConfigError, ExportError, RSDetError
+from rsdet.textfiles import parse_json, parse_literal
 
 _LITERALS = ("imgsz", "names", "args", "stride", "batch", "channels", "end2end", "kpt_shape")
 
@@ -26,14 +28,12 @@ def onnx_metadata(model: Any) -> dict[str, Any]:
     Args:
         model: Loaded ONNX model.
     """
-    import ast
-
     found: dict[str, Any] = {p.key: p.value for p in model.metadata_props}
     for key in _LITERALS:
         if isinstance(found.get(key), str):
-            found[key] = ast.literal_eval(found[key])
+            found[key] = parse_literal(found[key], f"{key} of the graph", ExportError)
     if isinstance(found.get(KEY), str):
-        found[KEY] = json.loads(found[KEY])
+        found[KEY] = parse_json(found[KEY], f"{KEY} of the graph", ExportError)
     return found
 
 
@@ -111,17 +111,17 @@ def read_engine(path: str | Path) -> tuple[dict[str, Any], bytes]:
     length = int.from_bytes(data[:4], "little", signed=True)
     metadata: Any = None
     if 0 < length <= len(data) - 4:
-        try:
-            metadata = json.loads(data[4 : 4 + length])
-        except ValueError:
-            metadata = None
+        with suppress(RSDetError):
+            metadata = parse_json(data[4 : 4 + length].decode("utf-8", "replace"), path.name)
     if not isinstance(metadata, dict):
         raise ExportError(
             f"{path.name} has no header that says what it is; expected an engine by rsdet or Ultralytics; build it "
             "with rsdet export format=engine, or give one by trtexec its header with rsdet.deploy.trt.engine_file.adopt"
         )
     engine = data[4 + length :]
-    said = ((metadata.get(KEY) or {}) if isinstance(metadata.get(KEY), dict) else {}).get("engine") or {}
+    ours = metadata.get(KEY)
+    said = ours.get("engine") if isinstance(ours, dict) else None
+    said = said if isinstance(said, dict) else {}
     if not engine or len(engine) != said.get("engine_bytes", len(engine)):
         raise ExportError(
             f"{path.name} is truncated ({len(engine)} bytes of engine; expected {said.get('engine_bytes', 'more')}); "

@@ -8,7 +8,7 @@ from typing import Any
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
 from rsdet.errors import ConfigError
-from rsdet.modelyaml import read_yaml
+from rsdet.textfiles import read_yaml
 
 
 def resolve_data(data: str | Path) -> str:
