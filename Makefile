@@ -5,16 +5,27 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint clean
+# A process a core, each file of tests in one of them; more than four want more memory than they save time.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+.PHONY: demo test test-slow test-machines test-minimum lint clean
 
 demo: $(STAMP)
 	$(BIN)/rsdet demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
+
+# The suite as other machines would run it: one thread and two, random orders, plain vector units. Four times as long.
+test-machines: $(STAMP)
+	PYTHON=$(BIN)/python bash .ci/machines
+
+# The suite with the oldest versions that pyproject.toml allows, in an environment of its own.
+test-minimum:
+	PYTHON=$(PYTHON) bash .ci/minimum
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

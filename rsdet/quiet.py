@@ -15,14 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _ASKED_OFFLINE = "YOLO_OFFLINE" in os.environ
+_OPENCV_SILENT = 0
 _opencv_lock, _opencv_levels = threading.Lock(), []
 _log_lock, _log_levels = threading.Lock(), []
 
 
 def before_ultralytics() -> None:
-    """Switch off run-time pip and unrestricted unpickling, unless the user has set the variables."""
+    """Switch off run-time pip, unrestricted unpickling and update checks, unless the user has set the variables."""
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("ULTRALYTICS_SAFE_LOAD", "true")
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for a newer version on import
 
 
 def import_offline() -> None:
@@ -81,13 +83,14 @@ def say(text: str, level: int = logging.INFO) -> None:
 @contextlib.contextmanager
 def silent_opencv() -> Iterator[None]:
     """Keep OpenCV's many lines about an unreadable picture, video or camera back; rsdet reports each in one."""
-    from cv2.utils import logging as log
+    import cv2
 
+    log = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # OpenCV 4 has it at the top, 5 in its own module
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     # The level is one for the process: the first thread that comes in sets it, the last that leaves restores it.
     with _opencv_lock:
         _opencv_levels.append(log.getLogLevel())
-        log.setLogLevel(log.LOG_LEVEL_SILENT)
+        log.setLogLevel(_OPENCV_SILENT)
     try:
         yield
     finally:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-# The suite must not fight over cores with itself: idle OpenMP threads that spin are worse than none.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# The suite must not fight over cores with itself: idle OpenMP threads that spin are worse than none, and where there is
+# a process a core, each has one thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("MPLBACKEND", "Agg")
 

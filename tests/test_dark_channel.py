@@ -130,8 +130,9 @@ def test_it_is_an_enhancer_and_leaves_its_input_alone():
     before = x.copy()
     dcp(x)
     assert np.array_equal(x, before)
-    assert np.array_equal(dcp(np.asfortranarray(x)), dcp(x))
-    assert np.allclose(dcp(x.astype(np.float64)), dcp(x))
+    # Sums over another memory layout may be taken in another order.
+    assert np.allclose(dcp(np.asfortranarray(x)), dcp(x), atol=1e-5)
+    assert np.allclose(dcp(x.astype(np.float64)), dcp(x), atol=1e-5)
 
 
 @pytest.mark.parametrize(

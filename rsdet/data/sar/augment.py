@@ -5,7 +5,6 @@ The transforms enter through Ultralytics' hook for Albumentations, so boxes foll
 
 from __future__ import annotations
 
-import os
 from copy import copy
 from typing import Any
 
@@ -48,7 +47,6 @@ def with_sar_transforms(hyp: Any, stretch: Stretch | None = None, rect: bool = F
         rot90 = 0.0
     if not looks and not rot90:
         return hyp
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it asks the network for a newer version on import
     import albumentations as A
 
     from rsdet.data.sar.speckle import Speckle

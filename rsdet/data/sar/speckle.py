@@ -7,10 +7,6 @@ Images, 2004, ch. 4). An amplitude is multiplied by ``sqrt(G)``; decibels of eit
 
 from __future__ import annotations
 
-import os
-
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it asks the network for a newer version on import
-
 import albumentations as A
 import numpy as np
 
