@@ -119,7 +119,7 @@ an epoch. ``val_period``: epochs from one validation to the next. ``loss``: term
 
 _OURS = {
     "train": {"data", "recipe", "model", "scale", *TRAIN_DEFAULTS},
-    "val": {"data", "protocol", "model", "enhance", "tile", "overlap"},
+    "val": {"data", "protocol", "ignore_regions", "model", "enhance", "tile", "overlap"},
     "predict": {"source", "save_json", "save_coco", "model", "enhance", "tile", "overlap", "save_enhanced"},
 }
 
@@ -132,8 +132,8 @@ _OURS_RESTORE = {
 _DETECTORS_ONLY = {
     "agnostic_nms", "augment", "augmentations", "auto_augment", "bgr", "box", "classes", "close_mosaic", "cls",
     "cls_pw", "conf", "copy_paste", "copy_paste_mode", "cutmix", "degrees", "dfl", "dropout", "embed", "end2end",
-    "enhance", "erasing", "fliplr", "flipud", "freeze_enhancer", "hsv_h", "hsv_s", "hsv_v", "imgsz", "iou",
-    "iou_loss", "kobj", "line_width", "max_det", "mixup", "mosaic", "multi_scale", "nms", "overlap_mask",
+    "enhance", "erasing", "fliplr", "flipud", "freeze_enhancer", "hsv_h", "hsv_s", "hsv_v", "ignore_regions", "imgsz",
+    "iou", "iou_loss", "kobj", "line_width", "max_det", "mixup", "mosaic", "multi_scale", "nms", "overlap_mask",
     "perspective", "pose", "protocol", "rect", "retina_masks", "rot90", "save_coco", "save_conf", "save_crop",
     "save_enhanced", "save_json", "save_txt", "scale", "shear", "show_boxes", "show_conf", "show_labels",
     "single_cls", "speckle", "tracker", "translate", "visualize",
@@ -156,7 +156,7 @@ def check_keys(kwargs: Mapping[str, Any], mode: str, task: str = "detect") -> No
 
     ours = (_OURS_RESTORE if task == "restore" else _OURS)[mode]
     known = {*DEFAULT_CFG_DICT, "augmentations", "save_dir", "mode", "cfg", "half", *ours}
-    special = {"recipe", "protocol", *TRAIN_DEFAULTS, *RESTORE_DEFAULTS}
+    special = {"recipe", "protocol", "ignore_regions", *TRAIN_DEFAULTS, *RESTORE_DEFAULTS}
     for key in kwargs:
         if task == "restore" and key in _DETECTORS_ONLY:
             remedy = "leave it out" if key != "imgsz" else f"use {'patch' if mode == 'train' else 'tile'}="
@@ -175,6 +175,8 @@ def check_keys(kwargs: Mapping[str, Any], mode: str, task: str = "detect") -> No
         raise ConfigError(f"batch={batch!r} must be a whole number of 1 or more; e.g. batch=8.")
     if kwargs.get("workers", 0) < 0:
         raise ConfigError(f"workers={kwargs['workers']} must be 0 or more; leave it out if in doubt.")
+    if not isinstance(kwargs.get("ignore_regions", False), bool):
+        raise ConfigError(f"ignore_regions={kwargs['ignore_regions']!r} must be True or False.")
     for key, what in (("classes", "class numbers"), ("freeze", "layer numbers")):
         value = kwargs.get(key)
         each = value if isinstance(value, (list, tuple)) else [value]

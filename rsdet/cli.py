@@ -54,7 +54,8 @@ keys of Ultralytics (epochs, imgsz, batch, device, conf, ...) work as they do th
   nq=        number of queries of an RT-DETR family model: the most objects one image can yield
   decoder_layers=  of weights of that family: run fewer at inference; faster, less exact
   recipe=    named training settings: paper, none, or a file in cfg/recipes
-  protocol=  how val counts: ultralytics, coco, aitod or visdrone
+  protocol=  how val counts: ultralytics, coco, aitod or visdrone; ignore_regions=True or False: whether detections
+             in ignored regions are dropped (visdrone does, coco and aitod do not)
   format=    of an export: onnx, openvino, torchscript or engine; half=True, int8=True (needs data=),
              dynamic=True or batch, nms=True (suppression inside), debug=layers (where a graph departs)
   max_drop=  points of AP that an export with data= may cost: 0.1, with int8 1, unless given

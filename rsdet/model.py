@@ -14,7 +14,7 @@ from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 from rsdet import checkpoint
 from rsdet.arguments import check_keys, fit
 from rsdet.enhance.wiring import chain_detector, chain_for, is_chain_json, train_settings, use_chain, with_time
-from rsdet.errors import CheckpointError, ConfigError, RSDetError, nearest
+from rsdet.errors import CheckpointError, ConfigError, RSDetError
 from rsdet.modelfiles import PLAIN_SUFFIX, check_head, family_of_head, is_artifact, is_official_asset, suggest
 from rsdet.modelyaml import (
     LAYERLESS,
@@ -28,7 +28,7 @@ from rsdet.modelyaml import (
 from rsdet.nn.folded_decoder import use_decoder_layers
 from rsdet.quiet import silent_opencv
 from rsdet.recipes import recipe_settings
-from rsdet.tasks.detect.settings import max_det, resolve_data, sar_settings, save_val
+from rsdet.tasks.detect.settings import max_det, resolve_data, rule_of, sar_settings, save_val
 from rsdet.tasks.table import TASKS, task_map
 from rsdet.usererrors import user_errors
 
@@ -344,13 +344,23 @@ class RSDet(Model):
             )
 
     @user_errors()
-    def val(self, validator: type | None = None, *, data: Any = None, protocol: str = "coco", **kwargs: Any) -> Any:
+    def val(
+        self,
+        validator: type | None = None,
+        *,
+        data: Any = None,
+        protocol: str = "coco",
+        ignore_regions: bool | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """Measure accuracy on a dataset.
 
         Args:
             validator: A validator class instead of the task's own.
             data: Shipped dataset name or path of a data YAML; that of the training where not given.
             protocol: ``"ultralytics"``, ``"coco"``, ``"aitod"`` or ``"visdrone"``. The name stands beside the numbers.
+            ignore_regions: Drop detections in the ignored regions of the data; as the protocol has it where None
+                (``visdrone`` drops them, the others count them as false). The protocol's name then shows a change.
             **kwargs: Any validation argument of Ultralytics. ``rect`` is off unless asked for: weights get the square
                 input that exported files get. ``enhance`` (see :func:`rsdet.enhance.loading.load_chain`) with ``tile``
                 and ``overlap``: measure without and with it; ``without`` and ``enhance_gain`` are added to what is
@@ -361,39 +371,37 @@ class RSDet(Model):
             its numbers under the protocol) and ``recall_ceiling`` added; for a model that restores pictures,
             :class:`rsdet.tasks.restore.quality.RestoreMetrics`.
         """
-        from rsdet.metrics.detection_areas import PROTOCOLS
-
+        wanted = {} if protocol == "coco" else {"protocol": protocol}
+        wanted |= {} if ignore_regions is None else {"ignore_regions": ignore_regions}
         if self.task == "restore":
-            check_keys({**kwargs, **({} if protocol == "coco" else {"protocol": protocol})}, "val", self.task)
+            check_keys({**kwargs, **wanted}, "val", self.task)
             self._check_task(kwargs)
             return restore().val(self, validator, data, _placed(kwargs, self.task))
-        check_keys(kwargs, "val")
+        check_keys({**kwargs, **wanted}, "val")
         self._check_task(kwargs)
-        if protocol != "ultralytics" and protocol not in PROTOCOLS:
-            known = ["ultralytics", *PROTOCOLS]
-            raise ConfigError(f"protocol must be one of {known}, received {protocol!r}.{nearest(protocol, known)}")
+        rule = rule_of(protocol, ignore_regions)
         chain = chain_for(self, kwargs)
         if chain is None:
-            return self._val(validator, data, protocol, None, kwargs)
+            return self._val(validator, data, rule, None, kwargs)
 
         def measure(chain: Any, folder: Path | None) -> Any:
-            return self._val(validator, data, protocol, chain, {**kwargs, **({"save_dir": folder} if folder else {})})
+            return self._val(validator, data, rule, chain, {**kwargs, **({"save_dir": folder} if folder else {})})
 
         from rsdet.enhance.compare import val_both
 
         return val_both(chain, measure, protocol)
 
-    def _val(self, validator: type | None, data: Any, protocol: str, chain: Any, kwargs: dict[str, Any]) -> Any:
+    def _val(self, validator: type | None, data: Any, rule: Any, chain: Any, kwargs: dict[str, Any]) -> Any:
         kwargs = dict(kwargs)
         if data is not None:
             kwargs["data"] = resolve_data(data)
-        kwargs.setdefault("max_det", max_det(protocol, self._queries))
+        kwargs.setdefault("max_det", max_det(rule, self._queries))
         kwargs.setdefault("rect", False)  # exported files have one size: weights are measured at the same
         chosen = validator or self._smart_load("validator")
         kept: list[Any] = []
 
         def make(**kw: Any) -> Any:
-            kept.append(chosen(**kw, protocol=protocol) if validator is None else chosen(**kw))
+            kept.append(chosen(**kw, protocol=rule) if validator is None else chosen(**kw))
             kept[-1].channels, kept[-1].sar, kept[-1].chain = self._channels, self.sar, chain
             return kept[-1]
 
@@ -402,7 +410,7 @@ class RSDet(Model):
         metrics.protocol_metrics = getattr(kept[-1], "protocol_metrics", None)
         metrics.group_metrics = dict(getattr(metrics.protocol_metrics, "groups", {}))
         metrics.recall_ceiling = getattr(kept[-1], "ceiling", None)
-        save_val(kept[-1], protocol)
+        save_val(kept[-1])
         return metrics
 
     @user_errors()

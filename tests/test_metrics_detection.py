@@ -29,7 +29,7 @@ from rsdet.metrics import (
 from rsdet.metrics.detection_areas import covered_fraction
 
 DATA = Path(__file__).parent / "data" / "metrics"
-ONE_IOU = Protocol(name="ap50", areas={"all": (0, 1e10)}, max_dets=(100,), iou_thresholds=(0.5,), ignore_rule="none")
+ONE_IOU = Protocol(name="ap50", areas={"all": (0, 1e10)}, max_dets=(100,), iou_thresholds=(0.5,))
 
 
 def truth(image_id=1, boxes=(), classes=None, **more) -> ImageTruth:
@@ -124,7 +124,7 @@ def test_agrees_with_plain_loops(golden, iou_min):
 def test_visdrone_agrees_with_plain_loops_on_capped_images(golden):
     truths, dets = golden
     best = [d.pick(sorted(range(len(d.scores)), key=lambda i: -d.scores[i])[:20]) for d in dets]
-    m = evaluate(truths, dets, protocol="visdrone", max_det=20)
+    m = evaluate(truths, dets, protocol=replace(PROTOCOLS["visdrone"], recall_points=101), max_det=20)
     for c in m.per_class:
         assert c.ap50 == pytest.approx(plain_ap(truths, best, c.class_id, 0.5), abs=1e-9)
 
@@ -313,9 +313,13 @@ HIT, STRAY, INSIDE = (10, 10, 20, 20), (60, 60, 80, 80), (60, 10, 70, 20)
     ("protocol", "ap50", "dropped"),
     [
         # True boxes: HIT outside the region, INSIDE within it. Detections: STRAY (0.9, false), then both true boxes.
-        ("coco", 1.0, (1, 0)),  # STRAY dropped, the detection of INSIDE is kept with its true box
+        (
+            PROTOCOLS["coco"].with_ignore_regions(True),
+            1.0,
+            (1, 0),
+        ),  # STRAY dropped, the detection of INSIDE is kept with its true box
         ("visdrone", 1.0, (2, 1)),  # INSIDE and its detection dropped too
-        (replace(PROTOCOLS["coco"], ignore_rule="none"), 2 / 3, (0, 0)),
+        ("coco", 2 / 3, (0, 0)),
     ],
 )
 def test_ignored_regions(protocol, ap50, dropped):
@@ -329,8 +333,8 @@ def test_ignored_regions(protocol, ap50, dropped):
 def test_a_hit_of_another_class_does_not_save_a_detection_in_an_ignored_region():
     t = truth(boxes=[HIT, INSIDE], classes=[0, 1], ignore_xyxy=[IGNORED])
     d = [found(boxes=[INSIDE, HIT], classes=[0, 0])]
-    assert evaluate([t], d).n_ignored_detections == 1
-    assert evaluate([t], d, class_agnostic=True).n_ignored_detections == 0
+    assert evaluate([t], d, ignore_regions=True).n_ignored_detections == 1
+    assert evaluate([t], d, ignore_regions=True, class_agnostic=True).n_ignored_detections == 0
 
 
 def test_crowds_are_neither_hit_nor_miss():

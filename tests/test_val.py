@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from rsdet import RSDet
 from rsdet.errors import ConfigError, DataError
@@ -67,6 +68,36 @@ def test_ignored_regions_beside_the_labels_are_honoured(tiny_weights, with_ignor
     assert metrics.n_ignored_detections > 0
     assert metrics.n_ignored_boxes > 0
     assert metrics.n_boxes == 0 or metrics.n_ignored_boxes == metrics.n_boxes
+
+
+def test_ignored_regions_are_for_coco_an_option_that_shows_in_the_name(tiny_weights, with_ignore, tmp_path, caplog):
+    plain = _val(tiny_weights, with_ignore, tmp_path, protocol="coco").protocol_metrics
+    assert (plain.protocol.name, plain.n_ignored_detections) == ("coco", 0)
+    assert "4 ignored regions are not used" in caplog.text
+    metrics = _val(tiny_weights, with_ignore, tmp_path, protocol="coco", ignore_regions=True).protocol_metrics
+    assert metrics.protocol.name == "coco+ignore"
+    assert metrics.n_ignored_detections > 0
+    assert (tmp_path / "val" / "metrics-coco+ignore.json").is_file()
+    for wrong in (dict(protocol="ultralytics", ignore_regions=True), dict(ignore_regions="yes")):
+        with pytest.raises(ConfigError, match="ignore_regions="):
+            RSDet(tiny_weights).val(data=with_ignore, **wrong)
+
+
+def test_area_ranges_are_those_of_the_labels_and_not_of_letterboxed_boxes(tiny_weights, tiny_data, tmp_path):
+    root, size = tmp_path / "data", (1913, 1079)
+    for folder in ("images/val", "labels/val"):
+        (root / folder).mkdir(parents=True)
+    Image.new("RGB", size).save(root / "images/val/a.png")
+    sides = [(8, 8), (16, 16), (32, 32), (4, 16), (9, 7)]
+    rows = [(50 * i + w / 2 + 3, 700 + h / 2, w, h) for i, (w, h) in enumerate(sides)]
+    rows = [[v / size[i % 2] for i, v in enumerate(r)] for r in rows]
+    (root / "labels/val/a.txt").write_text("".join("0 " + " ".join(f"{v:.6f}" for v in r) + "\n" for r in rows))
+    names = yaml.safe_load(tiny_data.read_text())["names"]
+    (root / "data.yaml").write_text(
+        yaml.safe_dump(dict(path=str(root), train="images/val", val="images/val", names=names))
+    )
+    found = _val(tiny_weights, root / "data.yaml", tmp_path, protocol="aitod").protocol_metrics.n_boxes_by_area
+    assert found == {"all": 5, "vt": 3, "t": 3, "s": 2, "m": 1}
 
 
 def test_too_few_queries_lower_the_ceiling(tiny_weights, tiny_data, tmp_path, caplog):

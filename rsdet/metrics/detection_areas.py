@@ -1,15 +1,19 @@
 """Detection accuracy under a named protocol: COCO, AI-TOD or VisDrone, never a number without its protocol.
 
 The engine is pycocotools' ``COCOeval`` (greedy matching, 101-point interpolated precision). What differs between the
-protocols is data: area ranges, detection caps and what happens in ignored regions. ``summarize`` is not used, because
-it looks for a cap of 100 whatever the parameters say; the precision and recall arrays are read instead, and AP is
-always the one at the largest cap of the protocol.
+protocols is data: area ranges, detection caps, what happens in ignored regions, and over what AP is averaged.
+``summarize`` is not used, because it looks for a cap of 100 whatever the parameters say; the precision and recall
+arrays are read instead, and AP is always the one at the largest cap of the protocol.
 
-Areas are ``w * h`` of the box in original pixels. COCO's own annotation files carry mask areas: on COCO itself AP is
-identical, the figures per area are not.
+Areas of true boxes are those of the annotation where it states them (COCO: of the mask), else ``w * h`` in original
+pixels. Labels in YOLO form state none, so on COCO itself AP is identical and the figures per area are not.
 
-Sources: Lin et al., Microsoft COCO (ECCV 2014); Wang et al., AI-TOD (ICPR 2020); Zhu et al., VisDrone (TPAMI 2021) and
-the VisDrone2018-DET-toolkit, whose rules for ignored regions and caps are followed here.
+The VisDrone2018-DET-toolkit averages over a list that holds each class once for every image it occurs in: a class seen
+in 500 images weighs a hundred times as much as one seen in 5. ``protocol=visdrone`` means that number; the plain mean
+of the classes, which papers report as well, is given beside it. Areas, which the toolkit does not know, are averaged
+the same way over the images that hold a class in that range.
+
+Sources: Lin et al., Microsoft COCO (ECCV 2014); Wang et al., AI-TOD (ICPR 2020); Zhu et al., VisDrone (TPAMI 2021).
 """
 
 from __future__ import annotations
@@ -18,11 +22,20 @@ import contextlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from rsdet.errors import ConfigError, DataError, MissingDependencyError, nearest
-from rsdet.metrics.detection_records import ImageDetections, ImageTruth, Truth, detections_from_coco, truth_from_coco
+from rsdet.metrics.detection_records import (
+    ImageDetections,
+    ImageTruth,
+    Truth,
+    box_areas,
+    detections_from_coco,
+    truth_from_coco,
+)
+from rsdet.metrics.ignored_regions import IGNORE_RULES, apply_ignored, covered_fraction
 from rsdet.metrics.report import ClassMetrics, DetectionMetrics
 
 __all__ = [
@@ -41,15 +54,8 @@ __all__ = [
     "truth_from_coco",
 ]
 
-IGNORE_RULES = {
-    "drop-both": "true boxes and detections with >= 50 % of their area inside ignored regions are dropped",
-    "keep-hits": (
-        "detections with >= 50 % of their area inside ignored regions are dropped, unless they overlap a true box of "
-        "their class with IoU >= 0.5"
-    ),
-    "none": "ignored regions are not used: detections in them count as false",
-}
 CAPS = {"class": "per image and class", "image": "per image over all classes"}
+MEANS = {"classes": "each class counts once", "images": "each class counts once for every image that holds it"}
 QUERY_COUNTS = (100, 300, 500, 900, 1500)
 _EVERYTHING = (0.0, 1e10)  # the 0 .. (1e5)^2 of pycocotools
 
@@ -67,18 +73,22 @@ class Protocol:
         ignore_rule: A key of `IGNORE_RULES`.
         description: One line for people.
         cap: A key of `CAPS`: whether the caps hold per class (pycocotools) or over all classes (VisDrone toolkit).
+        mean: A key of `MEANS`: how AP and AR of the classes become one number.
+        recall_points: Recalls 0..1 at which precision is averaged into AP; None for every point of the curve.
     """
 
     name: str
     areas: Mapping[str, tuple[float, float]]
     max_dets: tuple[int, ...]
     iou_thresholds: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())
-    ignore_rule: str = "keep-hits"
+    ignore_rule: str = "none"
     description: str = ""
     cap: str = "class"
+    mean: str = "classes"
+    recall_points: int | None = 101
 
     def __post_init__(self) -> None:
-        for key, known in ((self.ignore_rule, IGNORE_RULES), (self.cap, CAPS)):
+        for key, known in ((self.ignore_rule, IGNORE_RULES), (self.cap, CAPS), (self.mean, MEANS)):
             if key not in known:
                 raise ConfigError(f"protocol {self.name!r}: received {key!r}; expected one of {', '.join(known)}")
         if "all" not in self.areas:
@@ -102,6 +112,18 @@ class Protocol:
             name=f"{self.name}@{max_det}",
             max_dets=(*(d for d in self.max_dets if d < max_det), max_det),
             description=f"{self.description} CHANGED: largest cap {max_det}, not comparable with {self.name}.",
+        )
+
+    def with_ignore_regions(self, use: bool) -> Protocol:
+        """Return the same protocol with ignored regions honoured or not, under a name that shows a change."""
+        if use == (self.ignore_rule != "none"):
+            return self
+        rule = "keep-hits" if use else "none"
+        return replace(
+            self,
+            name=f"{self.name}{'+' if use else '-'}ignore",
+            ignore_rule=rule,
+            description=f"{self.description} CHANGED: {IGNORE_RULES[rule]}; not comparable with {self.name}.",
         )
 
 
@@ -148,9 +170,11 @@ PROTOCOLS: dict[str, Protocol] = {
             max_dets=(1, 10, 100, 500),
             ignore_rule="drop-both",
             cap="image",
+            mean="images",
+            recall_points=None,
             description=(
-                "VisDrone: AP over IoU 0.50:0.95, at most 500 detections per image over all classes, ignored regions "
-                "dropped as in the DET toolkit; 101 points instead of the toolkit's every point."
+                "VisDrone DET toolkit: AP over IoU 0.50:0.95, every point, at most 500 detections per image over all "
+                "classes, ignored regions dropped; each class counts once for every image that holds it."
             ),
         ),
     )
@@ -178,6 +202,7 @@ def evaluate(
     *,
     protocol: str | Protocol = "coco",
     max_det: int | None = None,
+    ignore_regions: bool | None = None,
     class_agnostic: bool = False,
     by_group: bool = False,
     names: Mapping[int, str] | None = None,
@@ -191,6 +216,8 @@ def evaluate(
         detections: At most one entry per image; an image without an entry has no detections.
         protocol: A name of `PROTOCOLS` or an own `Protocol`.
         max_det: Another largest cap; the protocol's name then shows it.
+        ignore_regions: Whether detections in ignored regions are dropped; as the protocol has it where None (VisDrone
+            drops them, COCO and AI-TOD count them as false). The name shows a change.
         class_agnostic: Treat every class as one.
         by_group: Measure the images of each group apart too.
         names: Class number -> name; default: those of `truth`.
@@ -205,6 +232,7 @@ def evaluate(
     """
     rule = get_protocol(protocol)
     rule = rule if max_det is None else rule.with_max_det(int(max_det))
+    rule = rule if ignore_regions is None else rule.with_ignore_regions(ignore_regions)
     names = dict(names if names is not None else getattr(truth, "names", {}))
     images = sorted(truth, key=lambda t: (type(t.image_id).__name__, t.image_id))
     detections = list(detections)
@@ -242,123 +270,87 @@ def recall_ceiling(truth: Truth | Iterable[ImageTruth], n_queries: int) -> float
     return float(np.minimum(counts, n_queries).sum() / total) if total else None
 
 
-def covered_fraction(boxes_xyxy: np.ndarray, regions_xyxy: np.ndarray) -> np.ndarray:
-    """Return (N,) the part of each box, 0..1, that lies inside the union of the regions (exact, no raster).
-
-    A box without area counts as uncovered.
-    """
-    area = np.prod(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], axis=1)
-    if not len(boxes_xyxy) or not len(regions_xyxy):
-        return np.zeros(len(boxes_xyxy))
-    low = np.maximum(boxes_xyxy[:, None, :2], regions_xyxy[None, :, :2])
-    high = np.minimum(boxes_xyxy[:, None, 2:], regions_xyxy[None, :, 2:])
-    parts = np.prod(np.clip(high - low, 0, None), axis=2)
-    covered = parts.sum(1)
-    # Only where several regions meet one box can the sum count a place twice.
-    for i in np.flatnonzero((parts > 0).sum(1) > 1):
-        hit = np.flatnonzero(parts[i] > 0)
-        xs, ys = (np.unique(np.concatenate([low[i, hit, k], high[i, hit, k]])) for k in (0, 1))
-        inside = np.zeros((len(ys) - 1, len(xs) - 1), dtype=bool)
-        for j in hit:
-            inside |= np.outer(
-                (ys[:-1] >= low[i, j, 1]) & (ys[1:] <= high[i, j, 1]),
-                (xs[:-1] >= low[i, j, 0]) & (xs[1:] <= high[i, j, 0]),
-            )
-        covered[i] = (np.outer(np.diff(ys), np.diff(xs)) * inside).sum()
-    return np.divide(covered, area, out=np.zeros_like(covered), where=area > 0)
-
-
-def _iou(a_xyxy: np.ndarray, b_xyxy: np.ndarray) -> np.ndarray:
-    side = np.minimum(a_xyxy[:, None, 2:], b_xyxy[None, :, 2:]) - np.maximum(a_xyxy[:, None, :2], b_xyxy[None, :, :2])
-    inter = np.prod(np.clip(side, 0, None), axis=2)
-    area_a, area_b = (np.prod(x[:, 2:] - x[:, :2], axis=1) for x in (a_xyxy, b_xyxy))
-    union = area_a[:, None] + area_b[None] - inter
-    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
-
-
-def _apply_ignored(t: ImageTruth, d: ImageDetections, rule: str) -> tuple[ImageTruth, ImageDetections]:
-    if rule == "none" or not len(t.ignore_xyxy):
-        return t, d
-    drop = covered_fraction(d.boxes_xyxy, t.ignore_xyxy) >= 0.5
-    if rule == "drop-both":
-        keep = covered_fraction(t.boxes_xyxy, t.ignore_xyxy) < 0.5
-        t = replace(t, boxes_xyxy=t.boxes_xyxy[keep], classes=t.classes[keep], crowd=t.crowd[keep])
-    else:
-        # A labelled object at the rim of a region must stay findable, or dropping would cost recall.
-        same = (d.classes[:, None] == t.classes[None]) & ~t.crowd[None]
-        drop &= ~((_iou(d.boxes_xyxy, t.boxes_xyxy) >= 0.5) & same).any(1)
-    return t, d.pick(~drop)
-
-
 def _top(d: ImageDetections, k: int) -> ImageDetections:
     return d if len(d.scores) <= k else d.pick(np.argsort(-d.scores, kind="stable")[:k])
 
 
-def _mean(values: np.ndarray) -> float | None:
-    values = values[values > -1]  # -1 marks "no true box here" in pycocotools
-    return float(values.mean()) if values.size else None
+def _mean(values: np.ndarray, weights: np.ndarray | None = None) -> float | None:
+    known = values > -1  # -1 marks "no true box here" in pycocotools
+    if not known.any():
+        return None
+    return float(
+        np.average(values[known], weights=None if weights is None else np.broadcast_to(weights, values.shape)[known])
+    )
 
 
 def _measure(
     pairs: list[tuple[ImageTruth, ImageDetections]], rule: Protocol, names: Mapping[int, str]
 ) -> DetectionMetrics:
     n_truth, n_found = (sum(len(p[k].classes) for p in pairs) for k in (0, 1))
-    pairs = [_apply_ignored(t, d, rule.ignore_rule) for t, d in pairs]
+    pairs = [apply_ignored(t, d, rule.ignore_rule) for t, d in pairs]
     truth = [t for t, _ in pairs]
     classes = sorted({int(c) for pair in pairs for part in pair for c in part.classes} | {int(c) for c in names})
-    # Crowds are no objects to find, so they are left out of every count of true boxes.
-    true_classes = np.concatenate([t.classes[~t.crowd] for t in truth]) if truth else np.zeros(0, np.int64)
-    boxes = np.concatenate([t.boxes_xyxy[~t.crowd] for t in truth]) if truth else np.zeros((0, 4))
-    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    labels = _area_labels(rule)
+    holds = _boxes_of(truth, classes, [rule.areas[a] for a in labels])
 
     top = rule.max_dets[-1]
     if rule.cap == "image":  # pycocotools caps per class only, so each cap is a run on detections cut beforehand
         runs = {k: _coco_arrays([(t, _top(d, k)) for t, d in pairs], classes, rule, (k,)) for k in rule.max_dets}
         recalls = {k: recall[:, :, 0, 0] for k, (_, recall) in runs.items()}
-        precision, recall = runs[top]
+        ap, recall = runs[top]
     else:
-        precision, recall = _coco_arrays(pairs, classes, rule, rule.max_dets)
+        ap, recall = _coco_arrays(pairs, classes, rule, rule.max_dets)
         recalls = {k: recall[:, :, 0, m] for m, k in enumerate(rule.max_dets)}
-    precision, recall = precision[..., -1], recall[..., -1]  # (IoU, 101, class, area), (IoU, class, area)
+    recall = recall[..., -1]
 
-    labels = _area_labels(rule)
     at = {t: i for i, t in enumerate(np.round(rule.iou_thresholds, 6).tolist())}
 
-    def ap_at(iou: float, block: np.ndarray) -> float | None:
-        return _mean(block[at[iou]]) if iou in at else None
+    def ap_at(iou: float, block: np.ndarray, weights: np.ndarray | None = None) -> float | None:
+        return _mean(block[at[iou]], weights) if iou in at else None
 
-    everything = precision[..., 0]
+    weights = (holds > 0).sum(0) if rule.mean == "images" else np.ones(holds.shape[1:])  # (class, area)
+    everything, weight = ap[..., 0], weights[:, 0]
+    plain = {"AP": _mean(everything), "AP50": ap_at(0.5, everything), "AP75": ap_at(0.75, everything)}
     return DetectionMetrics(
         protocol=rule,
         max_det=top,
-        ap=_mean(everything),
-        ap50=ap_at(0.5, everything),
-        ap75=ap_at(0.75, everything),
-        ap_by_area={a: _mean(precision[..., i]) for i, a in enumerate(labels)},
-        ar_by_area={a: _mean(recall[..., i]) for i, a in enumerate(labels)},
-        ar={k: _mean(r) for k, r in recalls.items()},
+        ap=_mean(everything, weight),
+        ap50=ap_at(0.5, everything, weight),
+        ap75=ap_at(0.75, everything, weight),
+        ap_by_area={a: _mean(ap[..., i], weights[:, i]) for i, a in enumerate(labels)},
+        ar_by_area={a: _mean(recall[..., i], weights[:, i]) for i, a in enumerate(labels)},
+        ar={k: _mean(r, weight) for k, r in recalls.items()},
         per_class=tuple(
             ClassMetrics(
                 class_id=c,
                 name=str(names.get(c, c)),
-                n_boxes=int(np.count_nonzero(true_classes == c)),
-                ap=_mean(everything[..., i]),
-                ap50=ap_at(0.5, everything[..., i]),
-                ap75=ap_at(0.75, everything[..., i]),
+                n_boxes=int(holds[:, i, 0].sum()),
+                ap=_mean(everything[:, i]),
+                ap50=ap_at(0.5, everything[:, i : i + 1]),
+                ap75=ap_at(0.75, everything[:, i : i + 1]),
                 ar=_mean(recall[:, i, 0]),
             )
             for i, c in enumerate(classes)
         ),
         n_images=len(pairs),
-        n_boxes=len(boxes),
-        n_boxes_by_area={
-            a: int(np.count_nonzero((area >= rule.areas[a][0]) & (area <= rule.areas[a][1]))) for a in labels
-        },
+        n_boxes=int(holds[..., 0].sum()),
+        n_boxes_by_area={a: int(holds[..., i].sum()) for i, a in enumerate(labels)},
         n_detections=n_found,
         n_ignored_detections=n_found - sum(len(d.classes) for _, d in pairs),
         n_ignored_boxes=n_truth - sum(len(t.classes) for t in truth),
         recall_ceilings={q: recall_ceiling(truth, q) for q in QUERY_COUNTS},
+        plain_mean=plain if rule.mean != "classes" else {},
     )
+
+
+def _boxes_of(truth: Sequence[ImageTruth], classes: Sequence[int], ranges: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Return the (image, class, area) numbers of true boxes; crowds are no objects to find, so they are left out."""
+    counts = np.zeros((len(truth), len(classes), len(ranges)), dtype=np.int64)
+    for n, t in zip(counts, truth, strict=True):
+        own = (np.asarray(classes)[:, None] == t.classes) & ~t.crowd  # (class, box)
+        for i, (low, high) in enumerate(ranges):
+            n[:, i] = (own & (t.areas >= low) & (t.areas <= high)).sum(1)
+    return counts
 
 
 def _area_labels(rule: Protocol) -> list[str]:
@@ -368,7 +360,7 @@ def _area_labels(rule: Protocol) -> list[str]:
 def _coco_arrays(
     pairs: list[tuple[ImageTruth, ImageDetections]], classes: list[int], rule: Protocol, max_dets: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return pycocotools' precision (IoU, 101, class, area, cap) and recall (IoU, class, area, cap), -1 for absent."""
+    """Return AP (IoU, class, area) at the largest cap and recall (IoU, class, area, cap), -1 for absent."""
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
@@ -384,11 +376,12 @@ def _coco_arrays(
         for image, part in enumerate(parts, 1):
             wh = part.boxes_xyxy[:, 2:] - part.boxes_xyxy[:, :2]
             xywh = np.concatenate([part.boxes_xyxy[:, :2], wh], axis=1).tolist()
-            extra = part.crowd if isinstance(part, ImageTruth) else part.scores
-            key = "iscrowd" if isinstance(part, ImageTruth) else "score"
+            true = isinstance(part, ImageTruth)
+            extra, areas = (part.crowd, part.areas) if true else (part.scores, box_areas(part.boxes_xyxy))
+            key = "iscrowd" if true else "score"
             annotations += [
                 {"image_id": image, "category_id": c, "bbox": b, "area": a, key: e}
-                for c, b, a, e in zip(part.classes.tolist(), xywh, wh.prod(1).tolist(), extra.tolist(), strict=True)
+                for c, b, a, e in zip(part.classes.tolist(), xywh, areas.tolist(), extra.tolist(), strict=True)
             ]
         for i, annotation in enumerate(annotations, 1):
             annotation["id"] = i  # from 1: pycocotools reads a match with id 0 as "not matched"
@@ -406,6 +399,29 @@ def _coco_arrays(
         run.params.iouThrs = np.asarray(rule.iou_thresholds, dtype=np.float64)
         run.params.areaRngLbl = _area_labels(rule)
         run.params.areaRng = [list(rule.areas[a]) for a in run.params.areaRngLbl]
+        run.params.recThrs = np.linspace(0, 1, rule.recall_points or 2)
         run.evaluate()
         run.accumulate()
-    return run.eval["precision"], run.eval["recall"]
+    ap = run.eval["precision"][..., -1].mean(axis=1) if rule.recall_points else _whole_curve(run)
+    return ap, run.eval["recall"]
+
+
+def _whole_curve(run: Any) -> np.ndarray:
+    """Return AP (IoU, class, area) as the area below the envelope of each precision-recall curve, -1 for absent."""
+    p = run.params
+    ap = np.full((len(p.iouThrs), len(p.catIds), len(p.areaRng)), -1.0)
+    images = iter(run.evalImgs)  # by class, area, image
+    for k, a in np.ndindex(ap.shape[1:]):
+        block = [e for e in (next(images) for _ in p.imgIds) if e is not None]
+        if not (n := sum(int((e["gtIgnore"] == 0).sum()) for e in block)):
+            continue
+        order = np.argsort(-np.concatenate([e["dtScores"] for e in block]), kind="stable")
+        hits, left_out = (
+            np.concatenate([e[key] for e in block], axis=1)[:, order] for key in ("dtMatches", "dtIgnore")
+        )
+        for t, counted in enumerate(left_out == 0):
+            hit = hits[t, counted] > 0
+            precision = np.cumsum(hit) / np.arange(1, len(hit) + 1)
+            envelope = np.maximum.accumulate(precision[::-1])[::-1]
+            ap[t, k, a] = envelope[hit].sum() / n  # recall grows by 1 / n at each hit
+    return ap

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,11 @@ def _column(value: object, n: int, dtype: type, what: str, image_id: object) -> 
     return column.astype(dtype)
 
 
+def box_areas(boxes_xyxy: np.ndarray) -> np.ndarray:
+    """Return (N,) areas in px^2; sides to a millionth of a px, so that x + 8 - x is 8 at any x."""
+    return np.round(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 6).prod(axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class ImageTruth:
     """The true boxes of one image.
@@ -48,6 +53,8 @@ class ImageTruth:
         ignore_xyxy: (M, 4) ignored regions, without a class.
         groups: Names of the groups it belongs to, measured apart, such as ``{"inshore"}``.
         crowd: (N,) true where a box is a COCO crowd: detections of its class inside it count neither way.
+        areas: (N,) areas in px^2 that decide the area range, as annotated (COCO: of the mask); those of the boxes
+            where not given.
     """
 
     image_id: Hashable
@@ -57,6 +64,7 @@ class ImageTruth:
     ignore_xyxy: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
     groups: frozenset[str] = frozenset()
     crowd: np.ndarray | None = None
+    areas: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -66,7 +74,14 @@ class ImageTruth:
         put(self, "classes", _column(self.classes, n, np.int64, "classes", self.image_id))
         crowd = np.zeros(n) if self.crowd is None else self.crowd
         put(self, "crowd", _column(crowd, n, np.bool_, "crowd flags", self.image_id))
+        areas = box_areas(self.boxes_xyxy) if self.areas is None else self.areas
+        put(self, "areas", _column(areas, n, np.float64, "areas", self.image_id))
         put(self, "groups", frozenset([self.groups] if isinstance(self.groups, str) else self.groups))
+
+    def pick(self, index: np.ndarray) -> ImageTruth:
+        """Return the image with the true boxes at `index` (a mask or positions) alone."""
+        kept = {k: getattr(self, k)[index] for k in ("boxes_xyxy", "classes", "crowd", "areas")}
+        return replace(self, **kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +129,9 @@ def truth_from_coco(source: Mapping | str | Path, *, ignore_classes: Collection[
     """Read a COCO annotation file or dict.
 
     Args:
-        source: ``{"images": [{id, height, width}], "annotations": [{image_id, category_id, bbox xywh, iscrowd}],
-            "categories": [{id, name}]}``; an image may carry ``"groups": ["inshore"]``.
+        source: ``{"images": [{id, height, width}], "annotations": [{image_id, category_id, bbox xywh, iscrowd,
+            area}], "categories": [{id, name}]}``; an image may carry ``"groups": ["inshore"]``. Without ``area``, the
+            box's own is taken.
         ignore_classes: Ids or names of categories whose boxes are regions to ignore, e.g. ``("ignored regions",)``.
 
     Raises:
@@ -128,7 +144,12 @@ def truth_from_coco(source: Mapping | str | Path, *, ignore_classes: Collection[
         found: dict[Hashable, list] = {image["id"]: [] for image in data["images"]}
         for a in data["annotations"]:
             x, y, w, h = a["bbox"]
-            found[a["image_id"]].append((x, y, x + w, y + h, int(a["category_id"]), bool(a.get("iscrowd", 0))))
+            more = (
+                int(a["category_id"]),
+                bool(a.get("iscrowd", 0)),
+                float(w * h if a.get("area") is None else a["area"]),
+            )
+            found[a["image_id"]].append((x, y, x + w, y + h, *more))
         images = []
         for image in data["images"]:
             boxes = [r for r in found[image["id"]] if r[4] not in ignored]
@@ -141,6 +162,7 @@ def truth_from_coco(source: Mapping | str | Path, *, ignore_classes: Collection[
                     ignore_xyxy=[r[:4] for r in found[image["id"]] if r[4] in ignored],
                     groups=frozenset(image.get("groups", ())),
                     crowd=[r[5] for r in boxes],
+                    areas=[r[6] for r in boxes],
                 )
             )
     except (KeyError, TypeError, ValueError, AttributeError) as e:

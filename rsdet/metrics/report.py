@@ -35,8 +35,8 @@ class ClassMetrics:
 class DetectionMetrics:
     """Detection accuracy under one protocol.
 
-    Every accuracy is a fraction 0..1, averaged over the classes that have true boxes; None where there was nothing to
-    measure. AP figures are taken at `max_det`, the largest cap of the protocol.
+    Every accuracy is a fraction 0..1, averaged over the classes that have true boxes as the protocol averages; None
+    where there was nothing to measure. AP figures are taken at `max_det`, the largest cap of the protocol.
 
     Attributes:
         protocol: What the numbers mean.
@@ -56,6 +56,8 @@ class DetectionMetrics:
         n_ignored_boxes: True boxes dropped in ignored regions.
         recall_ceilings: Number of model outputs per image -> largest recall they allow.
         groups: Group of images -> the metrics of its images alone.
+        plain_mean: ``AP``, ``AP50`` and ``AP75`` with each class counted once, where the protocol averages otherwise;
+            else empty.
     """
 
     protocol: Protocol
@@ -75,6 +77,7 @@ class DetectionMetrics:
     n_ignored_boxes: int
     recall_ceilings: Mapping[int, float | None]
     groups: Mapping[str, DetectionMetrics] = field(default_factory=dict)
+    plain_mean: Mapping[str, float | None] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
         """Return plain Python data, ready for JSON: numbers unrounded, None where nothing could be measured."""
@@ -111,6 +114,8 @@ class DetectionMetrics:
             row("AP50", self.ap50, self.n_boxes, iou="0.50"),
             row("AP75", self.ap75, self.n_boxes, iou="0.75"),
         ]
+        ious = {"AP": span, "AP50": "0.50", "AP75": "0.75"}
+        rows += [row(f"{k}, each class once", v, self.n_boxes, iou=ious[k]) for k, v in self.plain_mean.items()]
         small = [a for a in self.ap_by_area if a != "all"]
         rows += [row(f"AP_{a}", self.ap_by_area[a], self.n_boxes_by_area[a], area=a) for a in small]
         rows += [row(f"AR@{k}", value, self.n_boxes, cap=k) for k, value in self.ar.items()]

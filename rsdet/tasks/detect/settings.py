@@ -7,7 +7,8 @@ from typing import Any
 
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
-from rsdet.errors import ConfigError
+from rsdet.errors import ConfigError, nearest
+from rsdet.metrics.detection_areas import PROTOCOLS, Protocol
 from rsdet.textfiles import read_yaml
 
 
@@ -39,20 +40,35 @@ def sar_settings(kwargs: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def max_det(protocol: str, nq: int = 0) -> int:
+def rule_of(protocol: str, ignore_regions: bool | None) -> Protocol | None:
+    """Return what a validation counts by; None for Ultralytics' own numbers.
+
+    Raises:
+        ConfigError: The protocol is unknown, or knows no ignored regions and is to honour them.
+    """
+    known = ["ultralytics", *PROTOCOLS]
+    if protocol not in known:
+        raise ConfigError(f"protocol must be one of {known}, received {protocol!r}.{nearest(protocol, known)}")
+    if protocol in PROTOCOLS:
+        rule = PROTOCOLS[protocol]
+        return rule if ignore_regions is None else rule.with_ignore_regions(ignore_regions)
+    if ignore_regions:
+        raise ConfigError("ignore_regions=True with protocol=ultralytics, which knows none; use protocol=coco.")
+    return None
+
+
+def max_det(rule: Protocol | None, nq: int = 0) -> int:
     """Boxes per image that a validation keeps."""
     # Keep enough for every reader of the detections: Ultralytics' own table, the queries, the protocol's largest cap.
-    from rsdet.metrics.detection_areas import PROTOCOLS
-
-    largest = max(PROTOCOLS[protocol].max_dets) if protocol in PROTOCOLS else 0
-    return max(DEFAULT_CFG_DICT["max_det"], largest, nq)
+    return max(DEFAULT_CFG_DICT["max_det"], rule.max_dets[-1] if rule else 0, nq)
 
 
-def save_val(validator: Any, protocol: str) -> None:
+def save_val(validator: Any) -> None:
     """Write the numbers of a protocol into the folder of the run."""
     metrics = getattr(validator, "protocol_metrics", None)
     if metrics is None:
         return
+    protocol = metrics.protocol.name
     folder = Path(validator.save_dir)
     metrics.to_json(folder / f"metrics-{protocol}.json")
     metrics.to_csv(folder / f"metrics-{protocol}.csv")

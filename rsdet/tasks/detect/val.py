@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from ultralytics.models.rtdetr.val import RTDETRValidator
 from ultralytics.models.yolo.detect.val import DetectionValidator
-from ultralytics.utils import LOGGER, ops
+from ultralytics.utils import LOGGER
 
 from rsdet import quiet
 from rsdet.data.groups import image_key, read_groups
@@ -18,6 +18,7 @@ from rsdet.metrics.detection_areas import (
     DetectionMetrics,
     ImageDetections,
     ImageTruth,
+    Protocol,
     evaluate,
     recall_ceiling,
 )
@@ -109,7 +110,7 @@ class _OurVal(EnhancedValidation):
     """What both families share.
 
     Attributes:
-        protocol: Name of the protocol, or ``None`` for Ultralytics' own numbers only.
+        protocol: The protocol; None for Ultralytics' own numbers only.
         channels: Channels that the model takes, where whoever starts the run knows them.
         sar: How the model's SAR files become pictures, where whoever starts the run knows it.
         protocol_metrics: Result of the last run under the protocol; ``groups`` of it are those of the data YAML.
@@ -118,11 +119,10 @@ class _OurVal(EnhancedValidation):
         detections: Detections of the last run, in original pixels.
     """
 
-    def __init__(self, *args: Any, protocol: str | None = None, max_det_eval: int | None = None, **kwargs: Any):
+    def __init__(self, *args: Any, protocol: Protocol | None = None, **kwargs: Any):
         quiet.no_font_download()
         super().__init__(*args, **kwargs)
         self.protocol = protocol
-        self.max_det_eval = max_det_eval
         self.protocol_metrics: DetectionMetrics | None = None
         self.ceiling: float | None = None
         self.channels: int | None = None
@@ -154,6 +154,7 @@ class _OurVal(EnhancedValidation):
         super().init_metrics(model)
         self.truth: list[ImageTruth] = []
         self.detections: list[ImageDetections] = []
+        self._labels = {} if self.training else {x["im_file"]: x for x in self.dataloader.dataset.labels}
         native = getattr(model, "model", model)
         head = native.model[-1] if hasattr(native, "model") else getattr(native, "__getitem__", lambda _: None)(-1)
         self.num_queries = getattr(head, "num_queries", None)
@@ -178,7 +179,7 @@ class _OurVal(EnhancedValidation):
 
     def update_metrics(self, preds: list[dict[str, Any]], batch: dict[str, Any]) -> None:
         """Collect what the protocol needs, then let Ultralytics count."""
-        if self.protocol is not None and not self.training:
+        if not self.training:
             for si, pred in enumerate(preds):
                 self._collect(pred, self._prepare_batch(si, batch))
         super().update_metrics(preds, batch)
@@ -186,9 +187,10 @@ class _OurVal(EnhancedValidation):
     def _collect(self, pred: dict[str, Any], pbatch: dict[str, Any]) -> None:
         image = Path(pbatch["im_file"])
         height, width = pbatch["ori_shape"]
-        boxes = pbatch["bboxes"].clone()
-        if len(boxes):
-            boxes = ops.scale_boxes(pbatch["imgsz"], boxes, (height, width), pbatch["ratio_pad"])
+        labels = self._labels[pbatch["im_file"]]
+        # Not the boxes of the batch, which went through the letterbox in float32.
+        centre, size = np.hsplit(labels["bboxes"].astype(np.float64) * [width, height, width, height], 2)
+        boxes = np.concatenate([centre - size / 2, centre + size / 2], 1)
         folder = self.data.get("ignore")
         ignore = read_ignore(ignore_file(image, folder), height, width) if folder else np.zeros((0, 4))
         key = str(len(self.truth))
@@ -196,10 +198,13 @@ class _OurVal(EnhancedValidation):
             ImageTruth(
                 image_id=key,
                 size_hw=(int(height), int(width)),
-                boxes_xyxy=boxes.double().cpu().numpy().reshape(-1, 4),
-                classes=pbatch["cls"].cpu().numpy().astype(int).reshape(-1),
+                boxes_xyxy=boxes,
+                classes=labels["cls"].astype(int).reshape(-1),
                 ignore_xyxy=ignore,
                 groups=frozenset(g for g, keys in self.groups.items() if image_key(image.name) in keys),
+                # Fractions of six decimals or float32 are good for a hundredth of a pixel: a side of 8 px must be 8,
+                # since a box of 8 x 8 belongs to two area ranges.
+                areas=np.round(size, 2).prod(axis=1),
             )
         )
         scaled = self.scale_preds(pred, pbatch)
@@ -215,16 +220,11 @@ class _OurVal(EnhancedValidation):
     def finalize_metrics(self) -> None:
         """Compute the protocol's numbers and the recall ceiling of the query count."""
         super().finalize_metrics()
-        if self.protocol is None or self.training:
+        if self.training:
             return
-        if self.protocol != "ultralytics":
+        if self.protocol is not None:
             self.protocol_metrics = evaluate(
-                self.truth,
-                self.detections,
-                protocol=self.protocol,
-                max_det=self.max_det_eval,
-                by_group=True,
-                names=self.names,
+                self.truth, self.detections, protocol=self.protocol, by_group=True, names=self.names
             )
         if self.num_queries:
             self.ceiling = recall_ceiling(self.truth, self.num_queries)
@@ -242,8 +242,17 @@ class _OurVal(EnhancedValidation):
             )
         if self.protocol_metrics is not None:
             self.protocol_metrics.print()
+            self._say_of_regions()
         if self.groups:
             self._say_of_groups()
+
+    def _say_of_regions(self) -> None:
+        regions = sum(len(t.ignore_xyxy) for t in self.truth)
+        if regions and self.protocol.ignore_rule == "none":
+            LOGGER.info(
+                f"{regions} ignored regions are not used, as protocol {self.protocol.name} has it: detections in them "
+                "count as false. ignore_regions=True drops these."
+            )
 
     def _say_of_groups(self) -> None:
         """Say what the table of the groups does not show: images in none of them, and groups without images."""

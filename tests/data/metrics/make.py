@@ -3,7 +3,8 @@
 Run from anywhere: ``python tests/data/metrics/make.py``. Writes truth.json and detections.json (COCO layout: 30 images,
 3 classes, boxes from 3 to 300 px, crowds, images without boxes or detections, one image with 300 detections),
 reference_coco.json (the 12 numbers of pycocotools' own ``summarize``) and reference_aitod.json (``params`` set to
-AI-TOD's ranges and caps, means taken over its arrays).
+AI-TOD's ranges and caps, means taken over its arrays). edges_truth.json and edges_detections.json hold sizes at the
+limits of the area ranges, and annotated areas (of a mask, say) that are not those of the boxes; see make_aitod.py.
 """
 
 from __future__ import annotations
@@ -59,6 +60,43 @@ def scene(rng: np.random.Generator) -> tuple[dict, list[dict]]:
     return truth, detections
 
 
+def edges(rng: np.random.Generator) -> tuple[dict, list[dict]]:
+    """Boxes of exactly 8², 16², 32² and 96² px, of other shapes too, and areas that say otherwise than the box."""
+    shapes = [(8, 8), (4, 16), (16, 16), (8, 32), (32, 32), (64, 16), (96, 96), (7, 9), (33, 31)]
+    annotations: list[dict] = []
+    detections: list[dict] = []
+    for image in range(1, 17):
+        for cell in rng.permutation(36)[: int(rng.integers(3, 12))]:
+            w, h = shapes[int(rng.integers(len(shapes)))]
+            x, y = (100 * int(c) + int(rng.integers(4)) for c in divmod(int(cell), 6))
+            x, y = (x + 0.37, y + 0.11) if rng.random() < 0.5 else (x, y)
+            area = w * h if rng.random() < 0.6 else float(rng.choice([64, 256, 1024, 9216, round(0.7 * w * h, 1)]))
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image,
+                    "category_id": int(rng.integers(1, 3)),
+                    "bbox": [x, y, w, h],
+                    "area": area,
+                    "iscrowd": int(rng.random() < 0.05),
+                }
+            )
+            if rng.random() < 0.8:
+                dx, dy = rng.integers(-1, 2, 2).tolist()
+                w, h = shapes[int(rng.integers(len(shapes)))] if rng.random() < 0.15 else (w, h)
+                detections.append(row(image, annotations[-1]["category_id"], (x + dx, y + dy, w, h), rng.random()))
+        for _ in range(int(rng.integers(0, 5))):
+            w, h = shapes[int(rng.integers(len(shapes)))]
+            x, y = rng.uniform(0, 500, 2)
+            detections.append(row(image, int(rng.integers(1, 3)), (x, y, w, h), rng.random()))
+    truth = {
+        "images": [{"id": i, "width": 600, "height": 600} for i in range(1, 17)],
+        "categories": [{"id": 1, "name": "car"}, {"id": 2, "name": "person"}],
+        "annotations": annotations,
+    }
+    return truth, detections
+
+
 def row(image: int, category: int, box: tuple, score: float) -> dict:
     return {
         "image_id": image,
@@ -77,6 +115,10 @@ def main() -> None:
     truth, detections = scene(np.random.default_rng(20261121))
     (HERE / "truth.json").write_text(json.dumps(truth) + "\n")
     (HERE / "detections.json").write_text(json.dumps(detections) + "\n")
+
+    truth, detections = edges(np.random.default_rng(20261129))
+    (HERE / "edges_truth.json").write_text(json.dumps(truth) + "\n")
+    (HERE / "edges_detections.json").write_text(json.dumps(detections) + "\n")
 
     gt = COCO(HERE / "truth.json")
     dt = gt.loadRes(json.loads((HERE / "detections.json").read_text()))
