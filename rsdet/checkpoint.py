@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from rsdet.errors import CheckpointError, MissingDependencyError, nearest
+from rsdet.writing import write_bytes
 
 PLAIN_FORMAT = "rsdet-plain-1"
 
@@ -131,7 +132,7 @@ def save_plain(model: nn.Module, path: str | Path) -> Path:
         model: A detection model with ``yaml`` and ``names``.
         path: Target; the suffix becomes ``.safetensors``.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = Path(path).with_suffix(".safetensors")
     header = {
@@ -145,8 +146,8 @@ def save_plain(model: nn.Module, path: str | Path) -> Path:
         if hasattr(model, "args")
         else "640",
     }
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path, metadata=header)
-    return path
+    # Through memory: safetensors' own writer does not say that the disk is full.
+    return write_bytes(path, save({k: v.contiguous() for k, v in model.state_dict().items()}, metadata=header))
 
 
 def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:

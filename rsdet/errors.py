@@ -32,6 +32,10 @@ class MissingDependencyError(RSDetError):
     """An optional package is needed and not installed; the message names the extra to install."""
 
 
+class WriteError(RSDetError):
+    """A result that could not be written: a full disk, a missing permission. What was there before is still there."""
+
+
 class ExportError(RSDetError):
     """An exported artifact could not be made or does not agree with the model it came from."""
 

@@ -214,7 +214,6 @@ class RSDet(Model):
             path: Target; the suffix becomes ``.safetensors``. ``RSDet(path)`` loads it again.
         """
         self._check_is_pytorch_model()
-        Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
         return checkpoint.save_plain(self.model, path)
 
     # -- modes ----------------------------------------------------------------------------------------------------

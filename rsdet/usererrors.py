@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from rsdet.errors import CheckpointError, ConfigError, DataError, MissingDependencyError, RSDetError
+from rsdet.writing import not_written
 
 # (module of Ultralytics, functions or none for all of them, error, remedy)
 _CHECKS: tuple[tuple[str, tuple[str, ...], type[RSDetError], str], ...] = (
@@ -138,13 +139,8 @@ def _of_system(e: Exception) -> RSDetError | None:
     if not isinstance(e, OSError):
         return None
     where, why = e.filename or "", e.strerror or one_line(str(e))
-    if e.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DataError(f"{why} ({where or 'the disk is full'}); free some space or choose another project= or out=.")
-    if e.errno in _NO_ACCESS:
-        return DataError(
-            f"{where or 'a file'} cannot be read or written ({why}); check its permissions, or choose another folder "
-            "with project= or out=."
-        )
+    if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, *_NO_ACCESS):
+        return not_written(where or "the disk", e)
     if e.errno == errno.ENOENT:
         return DataError(f"{where or why} does not exist; check the path.")
     return DataError(f"{why}{f' ({where})' if where else ''}; check the file and the disk.")

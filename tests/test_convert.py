@@ -15,7 +15,7 @@ from rsdet.data.annotations import Annotation, Dataset, ImageRecord
 from rsdet.data.convert import class_names, convert, write_coco
 from rsdet.data.export import yolo_labels
 from rsdet.data.report import ConvertReport
-from rsdet.errors import ConfigError, DataError
+from rsdet.errors import ConfigError, DataError, WriteError
 
 
 def run(source, format, out, **options):
@@ -205,10 +205,10 @@ def test_a_full_disk_is_one_line(tmp_path, visdrone, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("rsdet.data.files.shutil.copyfile", full)
-    with pytest.raises(DataError, match="no space left") as e:
+    with pytest.raises(WriteError, match="no space is left") as e:
         run(visdrone, "visdrone", tmp_path / "out")
     assert "\n" not in str(e.value)
-    assert not list((tmp_path / "out").rglob("*.tmp"))
+    assert not list((tmp_path / "out").rglob(".*"))
 
 
 def test_report_can_be_read_by_people_and_programs(tmp_path, visdrone):

@@ -414,7 +414,11 @@ def test_code_in_a_yaml_is_not_run(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("- 1\n- 2\n", "received list"), ("a: [", "not valid YAML"), ("a: !!python/object/apply:os.getcwd []\n", "not valid YAML")],
+    [
+        ("- 1\n- 2\n", "received list"),
+        ("a: [", "not valid YAML"),
+        ("a: !!python/object/apply:os.getcwd []\n", "not valid YAML"),
+    ],
 )
 def test_yaml_that_is_none(tmp_path, content, says):
     (tmp_path / "x.yaml").write_text(content)

@@ -20,11 +20,10 @@ from onnx import TensorProto, helper
 
 from rsdet import RSDet
 from rsdet.deploy import artifact as artifacts
-from rsdet.deploy import workplace as workplaces
 from rsdet.deploy.artifact import read_metadata, write_metadata
 from rsdet.deploy.export import export
-from rsdet.deploy.workplace import put, replacing, workplace
-from rsdet.errors import CheckpointError, ConfigError, ExportError, RSDetError
+from rsdet.errors import CheckpointError, ConfigError, RSDetError, WriteError
+from rsdet.writing import put, replacing, size_mb, workplace
 
 FORMATS = ["onnx", "openvino", "torchscript"]
 
@@ -64,7 +63,7 @@ def test_a_full_disk_leaves_nothing(format, model, photos, tmp_path, small_disk)
 
 
 def test_a_full_disk_is_named(model, photos, tmp_path, small_disk):
-    with pytest.raises(ExportError, match=r"nothing could be written to .*free some space.*out="):
+    with pytest.raises(WriteError, match=r"nothing could be written to .*free some space.*out="):
         make(model, photos, tmp_path)
 
 
@@ -72,7 +71,7 @@ def test_a_full_disk_is_named(model, photos, tmp_path, small_disk):
 def test_room_is_asked_for_before(format, model, photos, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100_000))
-    with pytest.raises(ExportError, match=r"0 MB are free in .*expected 3 MB.*out="):
+    with pytest.raises(WriteError, match=r"0 MB are free in .*expected 3 MB.*out="):
         make(model, photos, tmp_path, format)
     assert not list(tmp_path.iterdir())
 
@@ -86,9 +85,9 @@ def test_what_was_there_before_survives(model, photos, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(onnx, "save", full)
-    with pytest.raises(ExportError, match=r"No space left on device.*free some space"):
+    with pytest.raises(WriteError, match=r"No space left on device.*free some space"):
         make(model, photos, tmp_path)
-    with pytest.raises(ExportError, match="No space left on device"):
+    with pytest.raises(WriteError, match="No space left on device"):
         write_metadata(good, "onnx", {"family": "yolo"})  # also where only the metadata are renewed
     assert [p.name for p in tmp_path.iterdir()] == [good.name]
     assert good.read_bytes() == before
@@ -107,13 +106,13 @@ def test_metadata_can_be_renewed(format, model, photos, tmp_path):
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the administrator may write anywhere")
 def test_a_folder_that_cannot_be_written_is_named(model, photos, tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(ExportError, match="permissions"):
+    with pytest.raises(WriteError, match="permissions"):
         make(model, photos, tmp_path / "new")
 
 
 def test_a_file_where_a_folder_is_needed(model, photos, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ExportError, match="cannot be read or written"):
+    with pytest.raises(WriteError, match="cannot be read or written"):
         make(model, photos, tmp_path / "file" / "folder")
 
 
@@ -216,7 +215,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path):
     with replacing(tmp_path / "a") as new:
         new.write_text("new")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a", "new")]
-    assert workplaces.size_mb(tmp_path) == 3e-6
+    assert size_mb(tmp_path) == 3e-6
 
 
 # ------------------------------------------------------------------------------------------------- files not made so

@@ -23,7 +23,7 @@ from rsdet.deploy.trt.memory import estimate_memory
 from rsdet.deploy.trt.runner import EngineRunner
 from rsdet.deploy.trt.shapes import resolve_shapes
 from rsdet.deploy.trt.trtexec import trtexec_command
-from rsdet.errors import ConfigError, ExportError, MissingDependencyError
+from rsdet.errors import ConfigError, ExportError, MissingDependencyError, WriteError
 
 HERE = {"gpu": "Orin", "compute_capability": "8.7", "cuda": "12.6", "driver": "540.4.0", "jetpack": "# R36"}
 VERSIONS = ("8.6.2", "10.3.0", "10.15.1")
@@ -180,11 +180,11 @@ def test_a_full_disk_leaves_nothing_half(trt, file, monkeypatch):
     target = file.with_suffix(".engine")
     target.write_bytes(b"the one before")
 
-    def full(_):
+    def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ExportError, match=r"No space left.*free the disk"):
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(WriteError, match=r"no space is left.*free some space"):
         build_engine(file, verbose=False)
     assert target.read_bytes() == b"the one before"
     assert sorted(p.name for p in file.parent.iterdir()) == ["net.engine", "net.onnx"]

@@ -11,7 +11,7 @@ import torch
 
 from rsdet import cli
 from rsdet.arguments import fit
-from rsdet.errors import ConfigError, DataError, MissingDependencyError, RSDetError
+from rsdet.errors import ConfigError, DataError, MissingDependencyError, RSDetError, WriteError
 from rsdet.usererrors import one_line, user_errors
 
 
@@ -56,8 +56,8 @@ def _raise(error: BaseException) -> None:
         (ModuleNotFoundError("No module named 'lap'", name="lap"), MissingDependencyError, "pip install lap"),
         (ModuleNotFoundError("x", name="openvino.runtime"), MissingDependencyError, "pip install openvino.runtime"),
         (ModuleNotFoundError("x", name="openvino"), MissingDependencyError, "pip install rsdet[openvino]"),
-        (OSError(errno.ENOSPC, "No space left on device", "/x"), DataError, "(/x); free some space"),
-        (PermissionError(errno.EACCES, "Permission denied", "/x"), DataError, "/x cannot be read or written"),
+        (OSError(errno.ENOSPC, "No space left on device", "/x"), WriteError, "to /x: no space is left"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), WriteError, "/x cannot be read or written"),
         (FileNotFoundError(errno.ENOENT, "No such file", "/x"), DataError, "/x does not exist"),
         (ConnectionResetError("peer"), DataError, "peer; check"),
     ],

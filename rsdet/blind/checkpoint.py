@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from dataclasses import asdict
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rsdet.data.files import disk_errors
 from rsdet.errors import CheckpointError
+from rsdet.writing import write_bytes
 
 if TYPE_CHECKING:
     from rsdet.blind.solver import Solver
@@ -32,11 +33,9 @@ def save(solver: Solver, path: Path) -> None:
     state |= {name: getattr(solver, name) for name in _PLAIN}
     state |= {"settings": asdict(solver.set), "seed": solver.seed, "y": solver.y, "fixed": solver.fixed}
     state["history"] = None if solver.history is None else solver.history.network.state_dict()
-    with disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        torch.save(state, part)
-        part.replace(path)
+    buffer = io.BytesIO()  # PyTorch's own writer does not say that the disk is full
+    torch.save(state, buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def load(solver: Solver, path: Path) -> None:

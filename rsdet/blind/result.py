@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from rsdet.blind.progress import EARLY
-from rsdet.data.files import _replace, disk_errors
 from rsdet.data.raster_io import ImageMeta, write_image
+from rsdet.writing import write_bytes
 
 COLUMNS = ("tile", "outer", "inner", "total", "mse", "history", "alpha", "kernel", "seconds")
 _UINT16 = ImageMeta(dtype="uint16", value_range=(0.0, 65535.0))
@@ -81,15 +81,13 @@ class BlindResult:
         if meta is None:
             meta = _UINT16 if suffix in (".png", ".tif", ".tiff") else ImageMeta()
         files = [write_image(folder / f"{stem}{suffix}", self.image, meta, self.scale)]
-        with disk_errors(folder):
-            for name, data in (
-                (f"{stem}-kernel.npy", _npy(self.kernel)),
-                (f"{stem}-kernel.png", kernel_picture(self.kernel, self.scale)),
-                (f"{stem}-losses.csv", self._csv()),
-                (f"{stem}-losses.png", self._curve()),
-            ):
-                _replace(folder / name, lambda part, data=data: part.write_bytes(data))
-                files.append(folder / name)
+        for name, data in (
+            (f"{stem}-kernel.npy", _npy(self.kernel)),
+            (f"{stem}-kernel.png", kernel_picture(self.kernel, self.scale)),
+            (f"{stem}-losses.csv", self._csv()),
+            (f"{stem}-losses.png", self._curve()),
+        ):
+            files.append(write_bytes(folder / name, data))
         return files
 
     def _csv(self) -> bytes:

@@ -7,15 +7,14 @@ import os
 import shutil
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, NamedTuple
 
-from rsdet.data.files import disk_errors
 from rsdet.errors import DataError
+from rsdet.writing import workplace
 
 # Pictures hardly compress, label text does so 3 to 20 times; a set that grows 200-fold is made to fill the disk.
 _MAX_RATIO = 200
@@ -49,23 +48,19 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
             device; declared sizes that do not fit the disk or are out of all proportion.
     """
     archive, folder = Path(archive), Path(folder)
-    with disk_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        limit = _limit(archive, folder.parent)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    with workplace(folder.parent, folder.name) as place:
+        scratch = place / folder.name
+        scratch.mkdir()
         try:
-            try:
-                _extract(archive, scratch, limit)
-            except (*_DAMAGE, OSError) as e:
-                if getattr(e, "errno", None) is not None:  # the disk's fault; damage comes without a number
-                    raise
-                detail = " ".join(str(e).split()) or type(e).__name__
-                raise DataError(f"{archive} is damaged ({detail}); delete it and run it again") from e
-            except RuntimeError as e:  # zipfile: encrypted
-                raise DataError(f"{archive} cannot be unpacked ({e}); expected an archive without password") from e
-            _merge(scratch, folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            _extract(archive, scratch, _limit(archive, folder.parent))
+        except (*_DAMAGE, OSError) as e:
+            if getattr(e, "errno", None) is not None:  # the disk's fault; damage comes without a number
+                raise
+            detail = " ".join(str(e).split()) or type(e).__name__
+            raise DataError(f"{archive} is damaged ({detail}); delete it and run it again") from e
+        except RuntimeError as e:  # zipfile: encrypted
+            raise DataError(f"{archive} cannot be unpacked ({e}); expected an archive without password") from e
+        _merge(scratch, folder)
     return folder
 
 
@@ -148,7 +143,6 @@ def _refuse(archive: Path, name: str, why: str) -> None:
 def _merge(scratch: Path, folder: Path) -> None:
     """Move the unpacked files into place: in one step when the folder is new."""
     if not folder.exists():
-        scratch.chmod(0o755)  # mkdtemp makes folders that only their owner can read
         scratch.rename(folder)
         return
     for here, _, files in os.walk(scratch):

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from rsdet.data.annotations import Dataset, ImageRecord, ImportLog
 from rsdet.data.export import ignore_labels, write_coco, yolo_labels
-from rsdet.data.files import disk_errors, place_image, write_if_changed
+from rsdet.data.files import place_image
 from rsdet.data.groups import write_groups
 from rsdet.data.importers import IMPORTERS, ImportOptions, read_dataset
 from rsdet.data.importers._labels import read_lines
@@ -22,6 +22,7 @@ from rsdet.data.report import REPORT_NAME, ConvertReport, SplitReport
 from rsdet.data.splitting import Splitter
 from rsdet.errors import ConfigError, DataError, nearest
 from rsdet.textfiles import read_yaml
+from rsdet.writing import disk_errors, write_if_changed
 
 __all__ = ["ConvertReport", "convert", "write_coco"]
 

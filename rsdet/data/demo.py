@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 
-from rsdet.errors import DataError
+from rsdet.writing import write_picture
 
 from .rendered import MANIFEST, Rendered, check_counts, make_rendered, write_data_yaml, yolo_lines
 from .scenes import NAMES, Scene, render_scene
@@ -43,8 +43,7 @@ def make_demo(
 
     def draw(scene_seed: int, image: Path) -> str:
         scene = render_scene(scene_seed, size)
-        if not cv2.imwrite(str(image), scene.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
-            raise DataError(f"{image} could not be written; expected a writable folder; check space and rights")
+        write_picture(image, scene.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         return label_lines(scene)
 
     make_rendered(root, recipe, Rendered("demo", ".jpg", draw), progress)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
-
-from rsdet.errors import DataError
+from rsdet.writing import write_picture
 
 from .rendered import Rendered, check_counts, make_rendered, write_data_yaml, yolo_lines
 from .sar_scenes import NAMES, render_sar_scene
@@ -56,8 +54,7 @@ def make_demo_sar(
 
     def draw(scene_seed: int, image: Path) -> str:
         scene = render_sar_scene(scene_seed, size)
-        if not cv2.imwrite(str(image), scene.amplitude):
-            raise DataError(f"{image} could not be written; expected a writable folder; check space and rights")
+        write_picture(image, scene.amplitude)
         stems["inshore" if scene.inshore else "offshore"].append(image.stem)
         return yolo_lines(scene.boxes_xyxy, scene.classes, scene.amplitude.shape)
 

@@ -16,11 +16,11 @@ from urllib.parse import unquote, urlsplit
 from rsdet.data.archives import unpack
 from rsdet.data.convert import convert
 from rsdet.data.fetch import fetch
-from rsdet.data.files import disk_errors
 from rsdet.data.report import ConvertReport
 from rsdet.errors import ConfigError, DataError, nearest
 from rsdet.paths import datasets_dir
 from rsdet.textfiles import read_yaml as load_yaml
+from rsdet.writing import disk_errors, write_text
 
 __all__ = ["check_dataset", "dataset_yaml", "fetch", "find_yaml", "list_datasets", "load_yaml"]
 
@@ -170,8 +170,8 @@ def _fetch_item(item: dict, path: Path, original: Path, progress: bool) -> None:
         return
     archive = fetch(url, original / file, size=item.get("bytes"), sha256=item.get("sha256"), progress=progress)
     unpack(archive, original / into)
+    write_text(done, json.dumps({"url": url, "bytes": archive.stat().st_size}) + "\n")
     with disk_errors(original):
-        done.write_text(json.dumps({"url": url, "bytes": archive.stat().st_size}) + "\n", encoding="utf-8")
         archive.unlink()  # its files are verified and in place; twice the space would be for nothing
 
 

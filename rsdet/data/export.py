@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rsdet.data.annotations import Annotation, Box, Dataset, ImageRecord
-from rsdet.data.files import write_if_changed
 from rsdet.errors import ConfigError
+from rsdet.writing import write_if_changed
 
 
 def _fraction(value: float) -> str:

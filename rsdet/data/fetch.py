@@ -14,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rsdet.data.files import disk_errors, write_if_changed
 from rsdet.errors import DataError, RSDetError
 from rsdet.textfiles import read_json
+from rsdet.writing import disk_errors, write_if_changed
 
 _CHUNK = 1 << 18
 _TIMEOUT_S = 30

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from rsdet.data.files import write_if_changed
 from rsdet.data.images import SUFFIXES
 from rsdet.errors import DataError
+from rsdet.writing import write_if_changed
 
 if TYPE_CHECKING:
     from rsdet.data.report import ConvertReport

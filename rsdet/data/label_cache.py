@@ -7,6 +7,7 @@ a cache, the scan is simply made again.
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import math
@@ -20,7 +21,8 @@ import numpy as np
 import ultralytics.data.dataset
 from ultralytics.data.dataset import DATASET_CACHE_VERSION
 
-from rsdet.data.files import _replace
+from rsdet.errors import WriteError
+from rsdet.writing import write_bytes
 
 SUFFIX = ".rsdet-cache"
 _VERSION = f"1-{DATASET_CACHE_VERSION}"
@@ -101,7 +103,7 @@ def write_label_cache(path: Path, key: str, im_files: Sequence[str], scan: dict[
         scan: What Ultralytics' ``cache_labels`` returned.
 
     Raises:
-        OSError: The folder cannot be written.
+        WriteError: The folder does not exist or cannot be written.
     """
     place, labels = {f: i for i, f in enumerate(im_files)}, scan["labels"]
     outlines = [s for label in labels for s in label["segments"]]
@@ -118,13 +120,11 @@ def write_label_cache(path: Path, key: str, im_files: Sequence[str], scan: dict[
         "points": np.concatenate([np.zeros((0, 2)), *outlines]).astype(np.float32),
     }
     if not path.parent.is_dir():
-        raise NotADirectoryError(str(path.parent))
+        raise WriteError(f"{path.parent} does not exist")
 
-    def write(part: Path) -> None:
-        with part.open("wb") as f:  # np.savez would put another suffix behind the name
-            np.savez(f, **arrays)
-
-    _replace(path, write)
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    write_bytes(path, content.getvalue())
 
 
 def _save(stock: Callable[..., None]) -> Callable[..., None]:

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.data.files import _replace, disk_errors
 from rsdet.data.geotiff import geo_of, read_tiff, write_tiff
 from rsdet.data.images import MAX_PIXELS
 from rsdet.data.sar.header import SarHeader, read_sar_header
 from rsdet.errors import ConfigError, DataError
 from rsdet.quiet import silent_opencv
+from rsdet.writing import replacing, write_bytes
 
 WRITABLE = {
     ".bmp": ("uint8",), ".jpg": ("uint8",), ".jpeg": ("uint8",), ".webp": ("uint8",), ".png": ("uint8", "uint16"),
@@ -187,14 +187,11 @@ def write_image(path: str | Path, image: np.ndarray, meta: ImageMeta | None = No
         alpha = None
     if meta.geo is not None and path.suffix.lower() not in (".tif", ".tiff"):
         logging.getLogger("rsdet").warning("%s: place on Earth left out, only .tif files keep it", path)
-    with disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix.lower() in (".tif", ".tiff") and (meta.geo is not None or raw.shape[2] not in (1, 3)):
-            _replace(path, lambda part: write_tiff(part, raw, alpha, valid, meta.geo or geo_of(meta.nodata), scale))
-        else:
-            data = _encoded(path, raw, alpha)
-            _replace(path, lambda part: part.write_bytes(data))
-    return path
+    if path.suffix.lower() in (".tif", ".tiff") and (meta.geo is not None or raw.shape[2] not in (1, 3)):
+        with replacing(path) as part:
+            write_tiff(part, raw, alpha, valid, meta.geo or geo_of(meta.nodata), scale)
+        return path
+    return write_bytes(path, _encoded(path, raw, alpha))
 
 
 def _dtype_for(path: Path, meta: ImageMeta) -> str:

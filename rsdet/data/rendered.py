@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import yaml
 
 from rsdet.errors import DataError, RSDetError
 from rsdet.textfiles import read_json
+from rsdet.writing import workplace, write_if_changed
 
 MANIFEST = "manifest.json"
 # Seeds of the two splits never meet: a data set has its own million, and validation the upper half of it.
@@ -66,21 +66,15 @@ def make_rendered(root: Path, recipe: Recipe, spec: Rendered, progress: bool) ->
         return
     if root.is_file() or (root.is_dir() and any(root.iterdir()) and not _is_ours(root, spec.kind)):
         raise DataError(f"{root} holds something else; expected an empty or a {spec.kind} folder; give another folder")
-    root.parent.mkdir(parents=True, exist_ok=True)
-    # Rendered beside the target and moved at the end: an interrupted run leaves nothing that looks finished.
-    work = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
-        _render(work, recipe, spec, progress)
-        _install(work, root, recipe, spec)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with workplace(root.parent, root.name) as place:  # an interrupted run leaves nothing that looks finished
+        _render(place / root.name, recipe, spec, progress)
+        _install(place / root.name, root, recipe, spec)
 
 
 def write_data_yaml(path: Path, data: dict[str, Any], head: str) -> Path:
     """Write a data YAML below a comment, unless it already says the same; returns its path."""
     text = head + yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:  # written anew when the folder was moved
-        path.write_text(text, encoding="utf-8")
+    write_if_changed(path, text)  # as it is when the folder was moved
     return path
 
 

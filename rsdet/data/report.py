@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rsdet.data.annotations import Dropped, ImageRecord, SplitLog, kind_of, printable
-from rsdet.data.files import write_if_changed
 from rsdet.errors import RSDetError
 from rsdet.textfiles import read_json
+from rsdet.writing import write_if_changed
 
 REPORT_NAME = "convert-report.json"
 _VERSION = 1

@@ -15,9 +15,9 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rsdet.data.files import write_if_changed
 from rsdet.data.groups import image_key
 from rsdet.errors import ConfigError, DataError
+from rsdet.writing import write_if_changed
 
 FOLDER = "splits"
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from rsdet._version import __version__
 from rsdet.deploy.hardware import git_commit, version
-from rsdet.deploy.workplace import replacing
 from rsdet.errors import CheckpointError, ConfigError
 from rsdet.runtime.metadata import merged
 from rsdet.textfiles import read_yaml
+from rsdet.writing import replacing
 
 KEY = "rsdet"
 

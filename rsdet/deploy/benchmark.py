@@ -34,6 +34,7 @@ from rsdet.deploy.verify import parity_images, read_image
 from rsdet.deploy.watch import Watcher
 from rsdet.enhance.timing import time_parts
 from rsdet.errors import ConfigError, MissingDependencyError
+from rsdet.writing import write_picture
 
 REST_S = 0.005  # pause before each run, so that one backend's spinning threads are not in another one's time
 PASS_REST_S = 2.0  # pause before each pass, for what the last one has heated up
@@ -365,12 +366,10 @@ def _picture_files(images: Sequence[str | Path] | None, folder: Path) -> list[Pa
     """The files of the end-to-end run: those given, else rendered scenes as JPEG, the usual format of a camera."""
     if images:
         return [Path(p) for p in images]
-    import cv2
-
     files = []
     for i, image in enumerate(parity_images(None)):
         files.append(folder / f"scene{i}.jpg")
-        cv2.imwrite(str(files[-1]), image)
+        write_picture(files[-1], image)
     return files
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from rsdet.deploy import artifact as artifacts
 from rsdet.deploy.wishes import oblong
-from rsdet.deploy.workplace import put
 from rsdet.errors import ExportError, MissingDependencyError
+from rsdet.writing import put
 
 if TYPE_CHECKING:
     from rsdet.deploy.job import Job

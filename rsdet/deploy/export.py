@@ -27,7 +27,7 @@ from rsdet.deploy.parity import ParityReport, RawReport
 from rsdet.deploy.thresholds import thresholds
 from rsdet.deploy.verify import parity_images
 from rsdet.deploy.wishes import FORMATS, MIN_OPSET, Wishes, input_size, precision
-from rsdet.deploy.workplace import put, size_mb, workplace
+from rsdet.writing import put, size_mb, workplace
 
 __all__ = ["FORMATS", "MIN_OPSET", "ExportResult", "export", "read_metadata"]
 

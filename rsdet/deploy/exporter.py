@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from rsdet.deploy.calibration import Calibration
-from rsdet.deploy.workplace import not_written
 from rsdet.errors import ExportError
 from rsdet.quiet import hushed
+from rsdet.writing import not_written
 
 _SUFFIX = ".rsdet-export"  # stands for .pt; Ultralytics replaces it wherever it occurs in the path, so it is unique
 _one_at_a_time = threading.RLock()  # tracing changes state of PyTorch's that all threads share

@@ -11,6 +11,7 @@ from typing import Any
 
 from rsdet.deploy.exporter import first_line
 from rsdet.errors import ConfigError, ExportError
+from rsdet.writing import replacing
 
 FREE = (False, True, "batch")
 
@@ -60,7 +61,8 @@ def _fix_onnx(path: Path, size: tuple[int, int], simplify: bool) -> None:
         import onnxslim
 
         model = onnxslim.slim(model)
-    onnx.save(model, str(path))
+    with replacing(path) as new:
+        onnx.save(model, str(new))
 
 
 def _fix_counts(model: Any, size: tuple[int, int]) -> None:

@@ -18,8 +18,8 @@ from rsdet.deploy.gate import GateReport, accuracy_gate
 from rsdet.deploy.parity import ParityReport, RawReport
 from rsdet.deploy.verify import verify
 from rsdet.deploy.wishes import Wishes, oblong
-from rsdet.deploy.workplace import put
 from rsdet.errors import ExportError, RSDetError
+from rsdet.writing import put
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import re
@@ -17,6 +16,7 @@ from rsdet.deploy.memory import UNKNOWN
 from rsdet.deploy.timing import Timings
 from rsdet.errors import DataError
 from rsdet.textfiles import read_json
+from rsdet.writing import put, workplace, write_csv, write_text
 
 PASSES = {"network": "network alone", "end_to_end": "image files to boxes"}
 
@@ -138,18 +138,16 @@ class BenchmarkResult:
         """Write ``<stem>.csv``, ``.json`` and ``.html`` into a folder; an earlier run's files are replaced."""
         from rsdet.deploy.report_html import write_html
 
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.csv, self.json = folder / f"{stem}.csv", folder / f"{stem}.json"
+        folder, record = Path(folder), self.record()
         summaries = [r.summary() for r in self.rows]
         columns = list(dict.fromkeys(k for s in summaries for k in s))
-        with self.csv.open("w", newline="", encoding="utf-8") as f:
-            writer = csv.DictWriter(f, columns, restval="")
-            writer.writeheader()
-            writer.writerows(summaries)
-        record = self.record()
-        self.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
-        self.html = write_html(record, folder / f"{stem}.html", pictures=self.pictures)
+        with workplace(folder, stem) as place:  # the three are of one run: all are written before the first is replaced
+            made = [
+                write_csv(place / f"{stem}.csv", columns, summaries),
+                write_text(place / f"{stem}.json", json.dumps(record, indent=1)),
+                write_html(record, place / f"{stem}.html", pictures=self.pictures),
+            ]
+            self.csv, self.json, self.html = (put(f, folder / f.name) for f in made)
 
     def record(self) -> dict[str, Any]:
         """Return everything as plain values: what the JSON holds."""

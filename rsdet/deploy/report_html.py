@@ -19,6 +19,7 @@ from rsdet.deploy.memory import UNKNOWN
 from rsdet.deploy.records import PASSES, BenchmarkResult, how_measured, read_record
 from rsdet.deploy.report_style import STYLE
 from rsdet.errors import DataError
+from rsdet.writing import write_text
 
 _SOFTWARE = ("os", "python", "rsdet", "git_commit", "torch", "torchvision", "ultralytics", "onnx", "onnxruntime",
              "openvino", "tensorrt", "numpy", "opencv-python", "cuda", "gpu_driver")  # fmt: skip
@@ -55,11 +56,7 @@ def write_html(
         record: Mapping[str, Any] = read_record(source)
     else:
         record = source.record() if isinstance(source, BenchmarkResult) else source
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = page(record, pictures or {}, {**(record.get("layers") or {}), **(layers or {})}, title)
-    path.write_text(text, encoding="utf-8")
-    return path
+    return write_text(path, page(record, pictures or {}, {**(record.get("layers") or {}), **(layers or {})}, title))
 
 
 def page(

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rsdet.data.files import _replace, disk_errors
 from rsdet.errors import CheckpointError, ConfigError, nearest
 from rsdet.modelyaml import find_model_yaml
 from rsdet.textfiles import read_json
+from rsdet.writing import write_text
 
 VERSION = 1
 MARK = "rsdet_chain"
@@ -62,10 +62,7 @@ def write_chain_json(path: str | Path, chain: ChainFile) -> Path:
         "imgsz": chain.imgsz, "sha256": digests,
     }  # fmt: skip
     text = json.dumps({k: v for k, v in content.items() if v is not None}, indent=1) + "\n"
-    with disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, lambda part: part.write_text(text, encoding="utf-8"))
-    return path
+    return write_text(path, text)
 
 
 def read_chain_json(path: str | Path) -> ChainFile:

@@ -9,8 +9,8 @@ from typing import Any
 
 from ultralytics.utils import LOGGER
 
-from rsdet.data.files import _replace, disk_errors
 from rsdet.enhance.chain import EnhanceChain
+from rsdet.writing import write_text
 
 FILE = "enhance.json"
 
@@ -43,9 +43,7 @@ def val_both(chain: EnhanceChain, measure: Callable[[EnhanceChain | None, Path |
         "chain": chain.describe(), "scale": chain.scale, "protocol": protocol, "ms_per_image": chain.mean_ms(),
         "rows": [{"number": k, "without": a[k], "with": b[k], "difference": b[k] - a[k]} for k in b if k in a],
     }  # fmt: skip
-    with disk_errors(folder):
-        _replace(folder / FILE, lambda part: part.write_text(json.dumps(record, indent=1), encoding="utf-8"))
-    LOGGER.info(f"Both saved to {folder / FILE}")
+    LOGGER.info(f"Both saved to {write_text(folder / FILE, json.dumps(record, indent=1))}")
     enhanced.save_dir = folder
     return enhanced
 

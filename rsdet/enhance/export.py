@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rsdet.data.files import disk_errors
 from rsdet.enhance.chain import EnhanceChain, Part
 from rsdet.enhance.chain_json import ChainFile, write_chain_json
 from rsdet.errors import ConfigError
+from rsdet.writing import disk_errors
 
 FORMATS = {"onnx": "onnx", "openvino": "openvino", "torchscript": "torchscript", "engine": "onnx"}
 """Format of a detector -> format of the networks before it; an engine of those would be one that nobody can check."""

@@ -24,6 +24,7 @@ import numpy as np
 from rsdet.data.degrade.resize import imresize
 from rsdet.errors import DataError
 from rsdet.metrics.image_quality import as_hwc
+from rsdet.writing import replacing
 
 PATCH_PX = 96
 SHARPNESS = 0.75  # patches with at least this share of the sharpest patch's sharpness describe the undisturbed
@@ -98,7 +99,8 @@ class NiqeModel:
 
     def save(self, path: str | Path) -> None:
         """Write ``.npz``."""
-        np.savez(path, mean=self.mean, cov=self.cov, source=self.source)
+        with replacing(Path(path).with_suffix(".npz")) as new:
+            np.savez(new, mean=self.mean, cov=self.cov, source=self.source)
 
 
 def niqe(image: Any, model: NiqeModel) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rsdet.writing import write_csv, write_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -129,21 +130,12 @@ class DetectionMetrics:
 
     def to_csv(self, path: str | Path) -> Path:
         """Write `table` as CSV, one number per line; ``n/a`` where nothing could be measured."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as f:
-            writer = csv.DictWriter(f, COLUMNS)
-            writer.writeheader()
-            writer.writerows({k: MISSING if v is None else v for k, v in row.items()} for row in self.table())
-        return path
+        rows = ({k: MISSING if v is None else v for k, v in row.items()} for row in self.table())
+        return write_csv(path, COLUMNS, rows)
 
     def to_json(self, path: str | Path) -> Path:
         """Write `to_dict` as JSON; ``null`` where nothing could be measured."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-        path.write_text(text + "\n", encoding="utf-8")
-        return path
+        return write_text(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
     def print(self, console: Console | None = None) -> None:
         """Print the numbers in percent under the protocol's description, then one line per class and per group."""

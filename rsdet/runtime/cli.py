@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rsdet.data.files import disk_errors
 from rsdet.errors import ConfigError, RSDetError
 from rsdet.runtime.backends import is_deployable
 from rsdet.runtime.chained import is_deployable_chain, open_detector
 from rsdet.runtime.detector import Detections, Detector
 from rsdet.runtime.pictures import read_picture
+from rsdet.writing import new_folder, write_picture
 
 
 class Summary(NamedTuple):
@@ -106,12 +106,12 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
         return None  # another task, or channels for which there is no reader here
     size = detector.size(args.get("imgsz"))
     outputs = Outputs(save_json=args.get("save_json", False), save_coco=args.get("save_coco", False))
-    folder = _run_folder(args)
     with usable_source(args["source"], detector.channels, detector.reader) as usable:
         if not usable.files:
             return None  # a video, a stream, a list of files
         if args.get("verbose", True):
             print(f"Using {detector.backend} on the CPU\n")
+        folder = _run_folder(args, made=args.get("save", True) or outputs.save_json or outputs.save_coco)
         run = _Run(args, detector, size, folder)
         try:
             for path, found in run.over(sorted(usable.files, key=lambda p: str(p.absolute()))):
@@ -181,8 +181,6 @@ class _Run:
             yield group
 
     def _draw(self, path: str, picture: np.ndarray, d: Detections) -> None:
-        import cv2
-
         from rsdet.tasks.detect.visual import draw
 
         if self.style["show_boxes"] is not False:
@@ -194,9 +192,7 @@ class _Run:
             k += 1
             stem = f"{Path(path).stem}-{k}"
         self._stems.add(stem)
-        with disk_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            cv2.imencode(".jpg", picture)[1].tofile(self.folder / f"{stem}.jpg")
+        write_picture(self.folder / f"{stem}.jpg", picture)
 
 
 class _Result:
@@ -224,12 +220,8 @@ def _said(d: Detections) -> str:
     return f"{d.input_hw[0]}x{d.input_hw[1]} {what}{d.speed_ms['inference']:.1f}ms"
 
 
-def _run_folder(args: Mapping[str, Any]) -> Path:
+def _run_folder(args: Mapping[str, Any], made: bool) -> Path:
     """Folder of the run, numbered where there is one already, below the folder that the command is run in."""
     project = Path(args.get("project") or Path("runs") / "detect").expanduser().absolute()
-    wanted = folder = project / (args.get("name") or "predict")
-    k = 1
-    while folder.exists() and not args.get("exist_ok", False):
-        k += 1
-        folder = wanted.with_name(f"{wanted.name}-{k}")
-    return folder.resolve()
+    wanted = project / (args.get("name") or "predict")
+    return new_folder(wanted, args.get("exist_ok", False)) if made else wanted.resolve()

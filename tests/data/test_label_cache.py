@@ -20,6 +20,7 @@ from ultralytics.models.rtdetr.train import RTDETRTrainer
 from ultralytics.utils import DEFAULT_CFG_DICT
 
 from rsdet.data.label_cache import SUFFIX, read_label_cache, write_label_cache
+from rsdet.errors import WriteError
 from rsdet.tasks.detect.dataset import our_datasets
 
 NAMES = {0: "car", 1: "ship"}
@@ -231,7 +232,7 @@ def test_a_folder_that_cannot_be_written_is_no_reason_to_stop(data, monkeypatch,
     def refuse(*args):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("rsdet.data.label_cache._replace", refuse)
+    monkeypatch.setattr("rsdet.writing.os.replace", refuse)
     assert [len(label["cls"]) for label in dataset(data).labels] == [2, 2, 0]
     assert "Permission denied" in caplog.text
     assert not list(data.parent.rglob(f"*{SUFFIX}*"))
@@ -239,7 +240,7 @@ def test_a_folder_that_cannot_be_written_is_no_reason_to_stop(data, monkeypatch,
 
 def test_no_folder_is_made_for_a_cache(tmp_path):
     label = {"im_file": "a", "shape": (9, 9), "cls": np.zeros((0, 1)), "bboxes": np.zeros((0, 4)), "segments": []}
-    with pytest.raises(OSError, match="no"):
+    with pytest.raises(WriteError, match="no does not exist"):
         write_label_cache(tmp_path / "no" / "c", "k", ["a"], {"labels": [label], "results": (0,) * 5, "msgs": []})
     assert not (tmp_path / "no").exists()
     assert read_label_cache(tmp_path / "no" / "c", "k", ["a"]) is None

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.data.files import _replace, disk_errors
 from rsdet.data.raster_io import read_image
 from rsdet.data.sar.header import SarHeader, read_sar_header
 from rsdet.errors import ConfigError, DataError
+from rsdet.writing import replacing
 
 CACHES = ("none", "ram", "disk")
 _RAM_SHARE = 0.6  # of the memory that is free
@@ -110,8 +110,8 @@ class Store:
         target = self.folder / f"{hashlib.sha256(repr(facts).encode('utf-8', 'surrogateescape')).hexdigest()}.npy"
         if not target.is_file():
             picture = self._decoded(path)
-            with disk_errors(self.folder):
-                _replace(target, lambda part: _save(part, picture))
+            with replacing(target) as part:
+                np.save(part, picture)
         return np.load(target, mmap_mode="r", allow_pickle=False)
 
 
@@ -122,11 +122,6 @@ def _bytes(header: SarHeader) -> int:
         * header.bands
         * (1 if header.dtype == "uint8" else 2 if "16" in header.dtype else 4)
     )
-
-
-def _save(path: Path, picture: np.ndarray) -> None:
-    with path.open("wb") as f:  # np.save would put another suffix behind the name
-        np.save(f, picture)
 
 
 def as_float(picture: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import cv2
 from rsdet.data.demo import label_lines
 from rsdet.data.rendered import Rendered, check_counts, make_rendered, write_data_yaml
 from rsdet.data.scenes import render_scene
-from rsdet.errors import DataError
+from rsdet.writing import write_picture
 
 VERSION = 1  # raise when the renderer changes what it draws, so that folders made before are made anew
 YAML_NAME = "demo-haze.yaml"
@@ -47,8 +47,7 @@ def make_demo_haze(
 
     def draw(scene_seed: int, image: Path) -> str:
         scene = render_scene(scene_seed, size, clear=True)
-        if not cv2.imwrite(str(image), scene.image[..., ::-1], _FAST_PNG):
-            raise DataError(f"{image} could not be written; expected a writable folder; check space and rights")
+        write_picture(image, scene.image[..., ::-1], _FAST_PNG)
         return label_lines(scene)
 
     make_rendered(root, recipe, Rendered("demo-haze", ".png", draw), progress)

@@ -17,10 +17,10 @@ from typing import Any
 
 import yaml
 
-from rsdet.data.files import disk_errors, write_if_changed
 from rsdet.data.pairs.matching import Pair, Problems, list_pictures, match
 from rsdet.data.splitting import seeded_split
 from rsdet.errors import ConfigError, DataError, nearest
+from rsdet.writing import disk_errors, write_if_changed
 
 SOURCE_FORMAT = "pairs"
 _COPIED = ("task", "kind", "licence", "homepage", "citation", "degrade", "metrics", "channels", "bands", "range")

@@ -23,7 +23,7 @@ from rsdet.deploy.artifact import KEY
 from rsdet.deploy.trt import optable as table
 from rsdet.deploy.trt.calibrate import make_calibrator
 from rsdet.deploy.trt.check import require_supported
-from rsdet.deploy.trt.engine_file import onnx_metadata, write_aside, write_engine
+from rsdet.deploy.trt.engine_file import onnx_metadata, write_engine
 from rsdet.deploy.trt.environment import available_mb, built_on, cuda_name, require_tensorrt
 from rsdet.deploy.trt.graph import load
 from rsdet.deploy.trt.memory import MemoryEstimate, estimate_memory
@@ -32,6 +32,7 @@ from rsdet.deploy.trt.shapes import Shapes, resolve_shapes
 from rsdet.deploy.trt.trtexec import trtexec_command, write_trtexec
 from rsdet.deploy.trt.typed import mixed_precision
 from rsdet.errors import ConfigError, ExportError, MissingDependencyError, nearest
+from rsdet.writing import write_bytes
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ class _Build:
                 "expected one; raise or lower workspace=, or leave half and int8 out"
             )
         if cache is not None and timing_cache is not None:
-            write_aside(timing_cache, bytes(cache.serialize()))
+            write_bytes(timing_cache, bytes(cache.serialize()))
         return bytes(engine), not_found, count
 
     def _network_flags(self) -> int:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.deploy.trt.engine_file import write_aside
 from rsdet.errors import ConfigError, ExportError
+from rsdet.writing import write_bytes
 
 ENOUGH = 500  # images; fewer are warned about
 
@@ -72,6 +72,6 @@ def make_calibrator(trt: Any, batches: Iterable[np.ndarray], cache: str | Path |
 
         def write_calibration_cache(self, data: Any) -> None:
             if path is not None:
-                write_aside(path, bytes(data))
+                write_bytes(path, bytes(data))
 
     return Calibrator()

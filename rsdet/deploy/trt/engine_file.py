@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 from rsdet.deploy.artifact import KEY
 from rsdet.errors import ConfigError, ExportError, RSDetError
 from rsdet.textfiles import parse_json, parse_literal
+from rsdet.writing import write_bytes
 
 _LITERALS = ("imgsz", "names", "args", "stride", "batch", "channels", "end2end", "kpt_shape")
 
@@ -49,46 +48,13 @@ def write_engine(path: str | Path, engine: bytes, metadata: dict[str, Any]) -> P
         The path.
 
     Raises:
-        ExportError: The disk is full or not writable; what was there before is still there.
+        WriteError: The disk is full or not writable; what was there before is still there.
     """
     ours = dict(metadata.get(KEY) or {})
     described = {"engine_bytes": len(engine), "engine_sha256": hashlib.sha256(engine).hexdigest()}
     ours["engine"] = {**(ours.get("engine") or {}), **described}
     header = json.dumps({**metadata, KEY: ours}).encode()
-    return write_aside(path, len(header).to_bytes(4, "little", signed=True) + header, engine)
-
-
-def write_aside(path: str | Path, *parts: bytes) -> Path:
-    """Write a file under another name in the same folder and rename it when it is complete.
-
-    Args:
-        path: The file.
-        *parts: What it holds.
-
-    Raises:
-        ExportError: It could not be written.
-    """
-    path = Path(path)
-    part = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        with os.fdopen(handle, "wb") as f:
-            for data in parts:
-                f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        os.chmod(part, 0o666 & ~_umask())
-        os.replace(part, path)
-    except OSError as e:
-        if part is not None:
-            Path(part).unlink(missing_ok=True)
-        size = sum(map(len, parts)) / 1e6
-        raise ExportError(
-            f"{path.name} could not be written ({e.strerror or e}); expected {size:.0f} MB of room in {path.parent}; "
-            "free the disk or choose another place with out="
-        ) from e
-    return path
+    return write_bytes(path, len(header).to_bytes(4, "little", signed=True) + header, engine)
 
 
 def read_engine(path: str | Path) -> tuple[dict[str, Any], bytes]:
@@ -181,9 +147,3 @@ def check_device(metadata: dict[str, Any], name: str, here: dict[str, Any]) -> N
                 f"{name} was built for {word} {built} and this is {word} {now}; engines run only where they were "
                 "built; build it here with rsdet export format=engine, or from the ONNX file with trtexec"
             )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

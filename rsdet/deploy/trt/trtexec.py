@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from rsdet.deploy.trt import optable as table
-from rsdet.deploy.trt.engine_file import write_aside
 from rsdet.deploy.trt.graph import Graph, load
 from rsdet.deploy.trt.precision import fp32_layers
 from rsdet.deploy.trt.shapes import Shapes, resolve_shapes
 from rsdet.errors import ConfigError
+from rsdet.writing import write_bytes
 
 
 def trtexec_command(
@@ -91,7 +91,7 @@ def write_trtexec(onnx: str | Path, command: str) -> Path:
     path = Path(onnx)
     adopt = f"from rsdet.deploy.trt.engine_file import adopt; adopt({path.stem + '.engine'!r}, {path.name!r})"
     note = f"# Run this on the device, then give the engine its header: python -c {shlex.quote(adopt)}\n"
-    return write_aside(path.with_suffix(".trtexec.txt"), f"{note}{command}\n".encode())
+    return write_bytes(path.with_suffix(".trtexec.txt"), f"{note}{command}\n".encode())
 
 
 def _shape_flags(shapes: dict[str, Shapes]) -> list[str]:

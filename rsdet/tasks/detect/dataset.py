@@ -32,7 +32,7 @@ from rsdet.data.sar import SarReader, Stretch, check_sar_images, measure
 from rsdet.data.sar.augment import with_sar_transforms
 from rsdet.data.sar.check import same_type
 from rsdet.enhance.chain import EnhanceChain
-from rsdet.errors import DataError, RSDetError
+from rsdet.errors import DataError, RSDetError, WriteError
 
 _swap = threading.RLock()
 
@@ -87,8 +87,8 @@ class _OurDataset:
         try:
             if found["labels"]:
                 write_label_cache(path, cache_hash, self.im_files, found)
-        except OSError as e:
-            LOGGER.info(f"{self.prefix}no label cache ({e.strerror or e}: {path}); the next run scans again.")
+        except WriteError as e:
+            LOGGER.info(f"{self.prefix}no label cache ({e}); the next run scans again.")
         return found, False
 
     def verify_args(self) -> tuple[Any, Any]:

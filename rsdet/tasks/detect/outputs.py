@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.data.files import write_if_changed
 from rsdet.quiet import say
+from rsdet.writing import write_if_changed
 
 
 class Outputs:

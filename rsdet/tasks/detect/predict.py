@@ -18,6 +18,7 @@ from rsdet.data.sar import SarReader
 from rsdet.errors import ConfigError, RSDetError
 from rsdet.tasks.detect.enhanced import EnhancedPrediction
 from rsdet.tasks.detect.outputs import coco_rows
+from rsdet.writing import write_picture
 
 
 class DetectResults(Results):
@@ -81,7 +82,7 @@ class DetectResults(Results):
             ConfigError: Another ``color_mode``.
             DataError: The file cannot be written.
         """
-        from rsdet.tasks.detect.visual import draw, to_display, write_picture
+        from rsdet.tasks.detect.visual import draw, to_display
 
         if color_mode not in ("class", "instance"):
             raise ConfigError(f"color_mode={color_mode!r} must be 'class' or 'instance'.")

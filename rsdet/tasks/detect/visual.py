@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from rsdet.data.files import _replace, disk_errors
 from rsdet.errors import DataError
 
 # RGB. Bright colours first, since most data sets have few classes and thin lines need brightness; look-alikes
@@ -179,26 +178,6 @@ def draw(
         n_truth = len(truth) if truth_boxes is not None else None
         canvas = np.concatenate([canvas, _legend(width, classes, names, n_truth, size)[..., ::-1]])
     return canvas
-
-
-def write_picture(path: str | Path, picture: np.ndarray) -> Path:
-    """Write a picture (H, W, 3) BGR, whole or not at all; the suffix decides the format.
-
-    Raises:
-        DataError: No format of pictures, or the disk says no.
-    """
-    import cv2
-
-    path = Path(path)
-    try:
-        done, data = cv2.imencode(path.suffix or ".", picture)
-    except cv2.error:
-        done = False
-    if not done:
-        raise DataError(f"{path} does not end as a picture does; give filename= one such as .jpg, .png or .tif.")
-    with disk_errors(path.parent):
-        _replace(path, lambda part: data.tofile(part))
-    return path
 
 
 # --- geometry ---------------------------------------------------------------------------------------------------------

@@ -12,17 +12,16 @@ from typing import Any
 
 import torch
 
-from rsdet.data.files import write_if_changed
 from rsdet.deploy.complexity import complexity
 from rsdet.deploy.hardware import describe, slug, torch_device
 from rsdet.deploy.records import shown_command
 from rsdet.deploy.timing import time_interleaved
-from rsdet.deploy.workplace import size_mb
 from rsdet.errors import ConfigError
 from rsdet.tasks.restore.export import FORMATS, TILE_PX, _size, export
 from rsdet.tasks.restore.parity import parity_pictures
 from rsdet.tasks.restore.running import runner_of
 from rsdet.tasks.restore.torchscript import open_artifact
+from rsdet.writing import size_mb, write_if_changed
 
 
 @dataclass

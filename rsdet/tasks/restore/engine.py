@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from rsdet.deploy.runners import open_runner
-from rsdet.deploy.workplace import put
 from rsdet.enhance.artifact import ArtifactEnhancer
 from rsdet.errors import CheckpointError, ExportError, MissingDependencyError
+from rsdet.writing import put
 
 
 class EngineEnhancer(ArtifactEnhancer):

@@ -16,13 +16,13 @@ from rsdet.deploy.export import ExportResult, _target
 from rsdet.deploy.exporter import _one_at_a_time, quiet, run_exporter
 from rsdet.deploy.hardware import torch_device
 from rsdet.deploy.wishes import MIN_OPSET, _check_format, _check_packages
-from rsdet.deploy.workplace import put, size_mb, workplace
 from rsdet.errors import ConfigError, ExportError, RSDetError
 from rsdet.tasks.restore import engine
 from rsdet.tasks.restore.model import RestoreModel
 from rsdet.tasks.restore.parity import MAX_DIFF, MIN_PSNR_DB, PictureParity, compare_pictures, parity_pictures
 from rsdet.tasks.restore.running import runner_of
 from rsdet.tasks.restore.torchscript import open_artifact
+from rsdet.writing import put, size_mb, workplace
 
 FORMATS = ("onnx", "openvino", "torchscript", "engine")
 TILE_PX = 256

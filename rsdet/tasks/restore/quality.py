@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rsdet.data.files import write_if_changed
 from rsdet.metrics.image_quality import BETTER_HIGH
+from rsdet.writing import write_if_changed
 
 UNITS = {"psnr": "dB", "ssim": "", "niqe": "", "lpips": ""}
 

@@ -16,6 +16,7 @@ import torch
 
 from rsdet.enhance.tiler import tile_grid
 from rsdet.errors import ConfigError, DataError
+from rsdet.writing import write_picture
 
 __all__ = ["check_flag", "draw_routes", "expert_colours", "routed_network", "routes_of", "save_routes", "write_routes"]
 
@@ -159,14 +160,7 @@ def save_routes(
     Raises:
         DataError: The file cannot be written, or what :func:`draw_routes` refuses.
     """
-    path = Path(path)
-    try:
-        done = cv2.imwrite(str(path), draw_routes(routes, names, sizes, image)[..., ::-1])
-    except cv2.error as e:
-        raise DataError(f"{path} cannot be written ({e}); give it the suffix .png") from e
-    if not done:
-        raise DataError(f"{path} could not be written; expected a writable folder; check space and rights")
-    return path
+    return write_picture(path, draw_routes(routes, names, sizes, image)[..., ::-1])
 
 
 def _as_rgb(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

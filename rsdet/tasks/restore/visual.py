@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from rsdet.data.files import _replace, disk_errors
+from rsdet.writing import write_picture
 
 _CELL_PX = 384  # larger pictures are shrunk to it
 _SMALL_PX = 160  # smaller ones are enlarged by a whole number until they are at least this large
@@ -66,7 +66,4 @@ def _written(cell: np.ndarray, caption: str) -> np.ndarray:
 
 def write_jpeg(path: Path, rgb: np.ndarray) -> Path:
     """Write a picture for people; whole or not at all."""
-    data = cv2.imencode(".jpg", np.ascontiguousarray(rgb[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
-    with disk_errors(path.parent):
-        _replace(path, lambda part: part.write_bytes(data))
-    return path
+    return write_picture(path, rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])

@@ -1,0 +1,275 @@
+"""The ONE way results reach the disk: whole or not at all, in a folder of this run, with nothing left of a killed one.
+
+A file is made in a hidden folder beside its place and renamed when it is complete: an interruption, a full disk or a
+second run leaves what was there before. Renaming needs one file system, hence beside. The hidden folder's name
+says who works in it, so that the next run may remove what a killed one left and nothing else.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import io
+import itertools
+import os
+import platform
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsdet.errors import DataError, WriteError
+
+_IN_THE_WAY = {errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_LEFTOVER = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-(\d+)\.[^.]+\.part")
+_FOREIGN_S = 7 * 24 * 3600  # nobody here can tell whether a process of another machine lives: its work is left so long
+_swept: set[Path] = set()
+
+
+def not_written(where: str | Path, e: BaseException) -> WriteError:
+    """The one line for a system error while something is written.
+
+    Args:
+        where: File or folder.
+        e: What the system said.
+    """
+    why = getattr(e, "strerror", None) or (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
+    if getattr(e, "errno", None) in _FULL or "no space left" in str(e).lower():  # GDAL has no numbers
+        return WriteError(
+            f"nothing could be written to {where}: no space is left ({why}); free some space there, or choose another "
+            "folder with project= or out="
+        )
+    return WriteError(
+        f"{getattr(e, 'filename', None) or where} cannot be read or written ({why}); check its permissions, or choose "
+        "another folder with project= or out="
+    )
+
+
+@contextmanager
+def disk_errors(folder: str | Path) -> Iterator[None]:
+    """Turn a full disk, a missing permission and the like into one line.
+
+    Raises:
+        WriteError: In place of any OSError.
+    """
+    try:
+        yield
+    except OSError as e:
+        raise not_written(folder, e) from e
+
+
+@contextmanager
+def workplace(folder: Path, name: str, need_mb: float = 0.0) -> Iterator[Path]:
+    """A new folder inside ``folder``, removed at the end with all that was not put in place.
+
+    Args:
+        folder: Where the result shall lie; made where it is missing.
+        name: Of what is made, for those who find the folder after a power cut.
+        need_mb: Room that is needed in MB (10^6 bytes), asked for beforehand: not every writer survives a full disk.
+
+    Raises:
+        WriteError: In place of any system error in between: a full disk, a folder that cannot be written.
+    """
+    place = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder not in _swept:  # once, not for each of a thousand pictures
+            _swept.add(folder)
+            sweep(folder)
+        free_mb = shutil.disk_usage(folder).free / 1e6 if need_mb else 0.0
+        if free_mb < need_mb:
+            raise WriteError(
+                f"{free_mb:.0f} MB are free in {folder}; expected {need_mb:.0f} MB for the export and its check; free "
+                "some space there, or choose another folder with out="
+            )
+        shown = name.encode("utf-8", "surrogateescape")[:80].decode("utf-8", "ignore")  # names have 255 bytes at most
+        place = Path(tempfile.mkdtemp(prefix=f".{shown}.{_owner()}.", suffix=".part", dir=folder))
+        yield place
+    except OSError as e:
+        raise not_written(folder, e) from e
+    finally:
+        if place is not None:
+            shutil.rmtree(place, ignore_errors=True)  # what cannot be removed must not hide what went wrong
+
+
+def put(made: Path, target: Path) -> Path:
+    """Rename a file or folder to its place, over what lies there.
+
+    Args:
+        made: In a :func:`workplace` of the same file system.
+        target: Its place.
+
+    Returns:
+        The place.
+    """
+    for _ in range(100):  # a folder cannot be replaced in one step, and another run may be as fast as this one
+        try:
+            os.replace(made, target)
+            return target
+        except OSError as e:
+            if e.errno not in _IN_THE_WAY:
+                raise
+        aside = Path(tempfile.mkdtemp(dir=made.parent)) / target.name
+        try:
+            os.replace(target, aside)
+        except FileNotFoundError:
+            continue  # the other one has moved it already
+    raise WriteError(f"{target} is being written by another program all the time; choose another place with out=")
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Make a file under another path of the same name; it takes the place of ``path`` once it is complete.
+
+    Args:
+        path: The file; its folder is made where it is missing.
+
+    Raises:
+        WriteError: It could not be written; what was there before is still there.
+    """
+    path = Path(path)
+    with workplace(path.parent, path.name) as place:
+        yield place / path.name
+        os.replace(place / path.name, path)
+
+
+def write_bytes(path: str | Path, *parts: bytes) -> Path:
+    """Write a file whole or not at all; see :func:`replacing`."""
+    with replacing(path) as new:
+        new.write_bytes(parts[0] if len(parts) == 1 else b"".join(parts))
+    return Path(path)
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write text as UTF-8, whole or not at all, with the line ends that it has."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Write a table with a head, whole or not at all; what a row does not have is empty."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, restval="")
+    table.writeheader()
+    table.writerows(rows)
+    return write_text(path, text.getvalue())
+
+
+def write_if_changed(path: Path, text: str) -> bool:
+    """Write text as UTF-8 unless the file holds it already; True when it was written."""
+    with suppress(OSError):
+        if not path.is_symlink() and path.read_bytes() == text.encode("utf-8"):
+            return False
+    write_text(path, text)
+    return True
+
+
+def write_picture(path: str | Path, picture: np.ndarray, settings: Sequence[int] = ()) -> Path:
+    """Write a picture in the format of its suffix, whole or not at all.
+
+    OpenCV's own writer answers a full disk with False or not at all.
+
+    Args:
+        path: The file.
+        picture: (H, W) or (H, W, 3) uint8, BGR.
+        settings: As ``cv2.imwrite`` takes them.
+
+    Raises:
+        DataError: No such format.
+        WriteError: See :func:`replacing`.
+    """
+    import cv2
+
+    try:
+        done, data = cv2.imencode(Path(path).suffix or ".", np.ascontiguousarray(picture), list(settings))
+    except cv2.error:
+        done = False
+    if not done:
+        raise DataError(f"{path} does not end as a picture does; give a file name such as .jpg, .png or .tif")
+    return write_bytes(path, data.tobytes())
+
+
+def new_folder(wanted: str | Path, exist_ok: bool = False) -> Path:
+    """Make the folder of a run: one that no other run has, however many begin at once.
+
+    Args:
+        wanted: The folder; where it exists, ``-2``, ``-3``, … are tried.
+        exist_ok: Take the folder itself whether it exists or not.
+
+    Returns:
+        The folder that was made, absolute.
+    """
+    wanted, last = Path(wanted), None
+    with disk_errors(wanted):
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        for k in itertools.count(1):
+            folder = wanted if k == 1 else wanted.with_name(f"{wanted.name}-{k}")
+            try:
+                folder.mkdir(exist_ok=exist_ok)  # to look first and make then would give two runs one folder
+                break
+            except FileExistsError:
+                if exist_ok:
+                    raise
+                last = folder
+        for there, _, _ in os.walk(last or folder):  # the run before may have been killed
+            sweep(Path(there))
+    return folder.resolve()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left in a folder; work of those who live is left alone."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _LEFTOVER.fullmatch(entry.name)
+            if found and _is_gone(entry, *found.groups()):
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _is_gone(entry: os.DirEntry[str], machine: str, pid: str, started: str) -> bool:
+    if machine == _machine():
+        return _started(int(pid)) != int(started)
+    touched = max(p.stat().st_mtime for p in (Path(entry.path), *Path(entry.path).rglob("*")))
+    return time.time() - touched > _FOREIGN_S
+
+
+def _owner() -> str:
+    """Machine, process and when that began: numbers of processes are given again."""
+    return f"{_machine()}-{os.getpid()}-{_started(os.getpid())}"
+
+
+@cache
+def _machine() -> str:
+    space = ""  # containers share a name at times, and each counts its processes anew
+    with suppress(OSError):
+        space = os.readlink("/proc/self/ns/pid")
+    return hashlib.sha256(f"{platform.node()} {space}".encode()).hexdigest()[:8]
+
+
+def _started(pid: int) -> int | None:
+    """When a process began, in whatever unit the system counts; None for one that does not live."""
+    if Path("/proc/self/stat").exists():
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] in "ZX" else int(fields[19])  # Z, X: killed, and not yet taken notice of
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+def size_mb(path: Path) -> float:
+    """Size on disk in MB (10^6 bytes) of a file or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(f.stat().st_size for f in files if f.is_file()) / 1e6
