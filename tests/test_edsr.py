@@ -1,4 +1,4 @@
-"""EDSR's published sizes, and bicubic enlargement against the sums of MATLAB's imresize."""
+"""EDSR and bicubic enlargement beside their equations (tests/nn): published sizes, what they keep, export."""
 
 from __future__ import annotations
 
@@ -19,34 +19,6 @@ from rsdet.nn.upsample import Bicubic, PixelShuffleUp, bicubic
 def _quiet():
     torch.manual_seed(0)
     torch.set_num_threads(1)
-
-
-def imresize(x: np.ndarray, scale: int) -> np.ndarray:
-    """MATLAB's bicubic imresize of (H, W), enlarging, in float64: Keys' kernel, normalised, symmetric border."""
-
-    def along(n: int) -> np.ndarray:
-        m = np.zeros((n * scale, n))
-        for i in range(n * scale):
-            u = (i + 0.5) / scale - 0.5
-            left = int(np.floor(u)) - 1
-            taps = np.arange(left, left + 4)
-            t = np.abs(u - taps)
-            w = np.where(t <= 1, 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2)
-            mirror = np.concatenate([np.arange(n), np.arange(n)[::-1]])
-            for tap, weight in zip(taps, w / w.sum(), strict=True):
-                m[i, mirror[tap % (2 * n)]] += weight
-        return m
-
-    return along(x.shape[0]) @ x @ along(x.shape[1]).T
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4, 8])
-@pytest.mark.parametrize("size", [(12, 12), (5, 9), (2, 3)])
-def test_bicubic_is_imresize(scale, size):
-    x = torch.rand(2, 3, *size, dtype=torch.float64)
-    want = np.stack([[imresize(c, scale) for c in image] for image in x.numpy()])
-    assert np.abs(bicubic(x, scale).numpy() - want).max() < 1e-12
-    assert np.abs(bicubic(x.float(), scale).numpy() - want).max() < 1e-6
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

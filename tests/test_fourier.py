@@ -61,17 +61,6 @@ def test_both_forms_are_one_function(size):
         assert torch.allclose(p.grad, q.grad, rtol=1e-4, atol=1e-4 * q.grad.abs().max().item())
 
 
-def test_it_is_two_convolutions_of_the_spectrum():
-    layer, x = FAM(8).double(), torch.randn(1, 8, 6, 7, dtype=torch.float64)
-    z = np.fft.rfft2(x.numpy()[0], norm="ortho")
-    s = np.concatenate([z.real, z.imag]).reshape(16, -1)
-    w1, b1, w2, b2 = (p.detach().numpy() for p in layer.parameters())
-    s = np.maximum(w1[:, :, 0, 0] @ s + b1[:, None], 0)
-    s = (w2[:, :, 0, 0] @ s + b2[:, None]).reshape(16, *z.shape[1:])
-    want = np.fft.irfft2(s[:8] + 1j * s[8:], s=(6, 7), norm="ortho")
-    assert np.abs(layer(x).detach().numpy()[0] - want).max() < 1e-12
-
-
 @pytest.mark.parametrize("form", ["fft", "matrix"])
 @pytest.mark.parametrize("size", [(16, 16), (17, 23)])  # half-precision FFTs exist for powers of two only
 def test_half_precision_and_autocast_compute_in_float32(form, size):

@@ -1,4 +1,4 @@
-"""The mixture of experts against its equations, pixel by pixel, and its two dispatches against each other."""
+"""The mixture of experts beside its equations (tests/nn): its dispatches against each other, who learns, balance."""
 
 from __future__ import annotations
 
@@ -38,51 +38,6 @@ def make(gate: str = "ste", k: int = 1, **kw) -> DRHMoE:
 
 def inputs(b: int = 2, h: int = 9, w: int = 13, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, ...]:
     return torch.randn(b, C, h, w, dtype=dtype), torch.randn(b, C, h, w, dtype=dtype)
-
-
-def softmax(z: np.ndarray) -> np.ndarray:
-    e = np.exp(z - z.max())
-    return e / e.sum()
-
-
-def written_out(moe: DRHMoE, f: torch.Tensor, guide: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Equations (4) to (7) and the table of gates, one pixel after another in float64; output and chosen experts."""
-    r, (b, _, h, w), s = moe.router, f.shape, moe.upscale
-    num = lambda t: t.detach().double().numpy()  # noqa: E731
-    first = np.cumsum((0, *moe.sizes))
-    padded = np.pad(num(f), ((0, 0), (0, 0), (3, 3), (3, 3)))
-    out, chosen = np.zeros((b, C, h * s, w * s)), np.zeros((b, h, w, r.k), int)
-    for n, i, j in np.ndindex(b, h, w):
-        g = num(guide)[n, :, i, j]
-        p = softmax(num(r.to_group.weight) @ g + num(r.to_group.bias))
-        group = int(p.argmax())
-        layer = r.to_expert[group]
-        q = softmax(num(layer.weight) @ (g + num(r.position)[group]) + num(layer.bias))
-        best = np.argsort(-q, kind="stable")[: r.k]
-        chosen[n, i, j] = first[group] + best
-        factor = {"paper": q[best], "joint": p[group] * q[best]}.get(r.gate, q[best] / q[best].sum())
-        side = moe.kernels[group]
-        patch = padded[n, :, 3 + i - side // 2 : 4 + i + side // 2, 3 + j - side // 2 : 4 + j + side // 2]
-        for e, weight in zip(chosen[n, i, j], factor, strict=True):
-            conv = moe.experts[e]
-            v = np.einsum("ocab,cab->o", num(conv.weight), patch) + num(conv.bias)
-            out[n, :, i * s : i * s + s, j * s : j * s + s] += weight * v.reshape(C, s, s)
-    return out, chosen
-
-
-@pytest.mark.parametrize("dispatch", ["dense", "sparse"])
-@pytest.mark.parametrize("k", [1, 3])
-@pytest.mark.parametrize("gate", ["ste", "hard", "paper", "joint"])
-def test_equals_the_equations_pixel_by_pixel(gate, k, dispatch):
-    moe = make(gate, k, dispatch=dispatch).eval()
-    f, guide = inputs(1, 5, 6)
-    want, chosen = written_out(moe, f, guide)
-    for learning in (False, True):
-        with torch.set_grad_enabled(learning):
-            assert np.abs(moe(f, guide).detach().numpy() - want).max() < 1e-5
-    assert np.array_equal(moe.router(guide).expert.numpy(), chosen)
-    if k == 1:
-        assert len(np.unique(chosen)) > 8  # a routing to one expert would prove little
 
 
 @pytest.mark.parametrize(

@@ -108,20 +108,6 @@ def test_sparse_equals_dense():
     assert len(net.routes(x).unique()) > 8
 
 
-def test_the_trunk_passes_through_its_norms_and_the_guide_sees_all_levels():
-    net, x = tiny().eval(), torch.rand(1, 3, 16, 16)
-    first = net.conv_first(x).permute(0, 2, 3, 1)
-    t, total = net.norm_first(first), 0
-    for i in range(2):
-        t = net.norms[i](net.groups[i](t))
-        total = total + net.mfa.levels[i](t.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-    guide = net.mfa.aggregate(net.norm(total).permute(0, 3, 1, 2))
-    f = net.to_features(net.conv_body(net.norm(t).permute(0, 3, 1, 2)) + first.permute(0, 3, 1, 2))
-    got = net.features(x)
-    assert torch.allclose(got[0], f, atol=1e-6)
-    assert torch.allclose(got[1], guide, atol=1e-6)
-
-
 def test_variants_of_the_trunk():
     plain = tiny(trunk_norm=False, mfa=False, kernels=(3,), experts=(1,))
     assert plain.mfa is None

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsdet.nn.wavelet import WDM, HaarDWT, HaarIDWT, haar_dwt, haar_idwt
+from rsdet.nn.wavelet import HaarDWT, HaarIDWT, haar_dwt, haar_idwt
 
 
 @pytest.fixture(autouse=True)
@@ -72,11 +72,3 @@ def test_non_contiguous_maps_are_taken():
     x = torch.randn(2, 10, 8, 3).permute(0, 3, 2, 1)
     for got, want in zip(haar_dwt(x), haar_dwt(x.contiguous()), strict=True):
         assert torch.equal(got, want)
-
-
-def test_wdm_is_the_sum_of_its_branches():
-    layer, x = WDM(3, 8), torch.randn(2, 3, 12, 14)
-    assert torch.allclose(layer(x), layer.conv(x) + layer.bands(HaarDWT()(x)), atol=1e-6)
-    plain = WDM(3, 8, wavelet=False)
-    assert torch.equal(plain(x), plain.conv(x))
-    assert len(list(plain.parameters())) == 2
