@@ -66,7 +66,7 @@ def attend(q: Array, k: Array, v: Array, bias: Array) -> Array:
 
 
 def window_attention(w: Weights, x: Array, window: int, heads: int, shift: int = 0) -> Array:
-    """(S)W-MSA: a pixel attends to those of its own window, on a grid moved by the shift; those at edges are smaller."""
+    """(S)W-MSA: a pixel attends to its own window, on a grid moved by the shift; at edges they are smaller."""
     _, h, width, c = x.shape
     q, k, v = np.split(linear(w["qkv"], x), 3, -1)
     y, d, m = np.zeros_like(x), c // heads, window
