@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from rsdet.errors import CheckpointError, MissingDependencyError, nearest
+from rsdet.errors import CheckpointError, MissingDependencyError, install, nearest
 from rsdet.writing import write_bytes
 
 PLAIN_FORMAT = "rsdet-plain-1"
@@ -73,7 +73,7 @@ def allow_needed(path: str | Path) -> None:
                 found = getattr(importlib.import_module(module), attribute, None)
             except ModuleNotFoundError as e:
                 raise MissingDependencyError(
-                    f"{path} holds layers of timm, which is not installed; pip install rsdet[attention]."
+                    f"{path} holds layers of timm, which is not installed; {install('attention')}."
                 ) from e
             if isinstance(found, type) and issubclass(found, nn.Module):
                 with _SafeLoad._lock:

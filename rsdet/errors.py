@@ -7,7 +7,9 @@ it without a traceback and exits with status 2; the Python API raises it.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+from importlib import metadata
 
 
 class RSDetError(Exception):
@@ -38,6 +40,22 @@ class WriteError(RSDetError):
 
 class ExportError(RSDetError):
     """An exported artifact could not be made or does not agree with the model it came from."""
+
+
+def install(extra: str) -> str:
+    """The command that installs what an extra of rsdet needs, for messages.
+
+    It names the packages themselves: that works anywhere, also while rsdet is on no index.
+
+    Args:
+        extra: Name of the extra, such as ``geo``.
+    """
+    try:
+        lines = metadata.requires("rsdet") or []
+    except metadata.PackageNotFoundError:  # run from a folder, never installed
+        lines = []
+    needs = [f'"{line.partition(";")[0].strip()}"' for line in lines if re.search(f"extra == .{extra}\\b", line)]
+    return f"pip install {' '.join(needs)}" if needs else f'pip install ".[{extra}]" in a checkout of rsdet'
 
 
 def nearest(word: str, known: Iterable[str], n: int = 3) -> str:

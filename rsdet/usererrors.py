@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from rsdet.errors import CheckpointError, ConfigError, DataError, MissingDependencyError, RSDetError
+from rsdet.errors import CheckpointError, ConfigError, DataError, MissingDependencyError, RSDetError, install
 from rsdet.writing import not_written
 
 # (module of Ultralytics, functions or none for all of them, error, remedy)
@@ -93,8 +93,8 @@ def _of_memory(e: Exception) -> RSDetError | None:
 def _of_package(e: Exception) -> RSDetError | None:
     name = getattr(e, "name", None)
     if isinstance(e, ModuleNotFoundError) and name and name.split(".")[0] not in {"rsdet", "ultralytics"}:
-        what = f"rsdet[{name}]" if name in {"openvino", "tensorrt"} else name
-        return MissingDependencyError(f"this needs the package {name}, which is not installed; pip install {what}.")
+        how = install(name) if name in {"openvino", "tensorrt"} else f"pip install {name}"
+        return MissingDependencyError(f"this needs the package {name}, which is not installed; {how}.")
     return None
 
 

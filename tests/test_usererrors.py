@@ -55,7 +55,7 @@ def _raise(error: BaseException) -> None:
         (MemoryError(), RSDetError, "the memory is full"),
         (ModuleNotFoundError("No module named 'lap'", name="lap"), MissingDependencyError, "pip install lap"),
         (ModuleNotFoundError("x", name="openvino.runtime"), MissingDependencyError, "pip install openvino.runtime"),
-        (ModuleNotFoundError("x", name="openvino"), MissingDependencyError, "pip install rsdet[openvino]"),
+        (ModuleNotFoundError("x", name="openvino"), MissingDependencyError, 'pip install "'),
         (OSError(errno.ENOSPC, "No space left on device", "/x"), WriteError, "to /x: no space is left"),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), WriteError, "/x cannot be read or written"),
         (FileNotFoundError(errno.ENOENT, "No such file", "/x"), DataError, "/x does not exist"),

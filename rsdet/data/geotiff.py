@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rsdet.data.sar.header import SarHeader
-from rsdet.errors import DataError, MissingDependencyError
+from rsdet.errors import DataError, MissingDependencyError, install
 from rsdet.quiet import silent_opencv
 
 _GEO_TAGS = (33550, 33922, 34264, 34735)  # pixel scale, tie points, transformation, GeoKeys
@@ -56,7 +56,7 @@ def read_tiff(header: SarHeader) -> Tiff:
         if has_geo_tags(header.path):
             raise MissingDependencyError(
                 f"{header.path} is a GeoTIFF: keeping its place needs the package rasterio, which is not installed; "
-                "pip install 'rsdet[geo]'."
+                f"{install('geo')}."
             ) from e
         return _plain(header)
     try:
@@ -121,7 +121,7 @@ def _plain(header: SarHeader) -> Tiff:
     if raw is None or raw.shape[:2] != (header.height, header.width) or (raw.ndim == 3 and raw.shape[2] > 4):
         raise MissingDependencyError(
             f"{header.path} is of a kind that OpenCV does not decode (or is damaged): it needs the package rasterio, "
-            "which is not installed; pip install 'rsdet[geo]'."
+            f"which is not installed; {install('geo')}."
         )
     colour, alpha = split_alpha(raw, header.bands, bgr=True)
     valid = np.isfinite(colour).all(axis=2) if colour.dtype.kind == "f" else None
@@ -158,7 +158,7 @@ def write_tiff(
     except ModuleNotFoundError as e:
         raise MissingDependencyError(
             f"{path}: writing {raw.shape[2]} bands or a place on Earth needs the package rasterio, which is not "
-            "installed; pip install 'rsdet[geo]'."
+            f"installed; {install('geo')}."
         ) from e
     from affine import Affine
     from rasterio.control import GroundControlPoint

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from rsdet.deploy.decode import first_output
-from rsdet.errors import ConfigError, ExportError, MissingDependencyError
+from rsdet.errors import ConfigError, ExportError, MissingDependencyError, install
 
 
 class Runner(ABC):
@@ -159,7 +159,7 @@ class OpenVinoRunner(Runner):
     format = "openvino"
 
     def __init__(self, path: Path, device: str = "cpu", threads: int | None = None):
-        ov = _need("openvino", "pip install rsdet[openvino]")
+        ov = _need("openvino", install("openvino"))
         if device != "cpu":
             raise ConfigError(f"device={device!r} with an OpenVINO model; expected device='cpu'; use ONNX on a GPU")
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}

@@ -9,7 +9,7 @@ from typing import Any
 
 from rsdet.deploy.freesize import check_dynamic
 from rsdet.deploy.gate import allowed_drop, check_square
-from rsdet.errors import ConfigError, MissingDependencyError, nearest
+from rsdet.errors import ConfigError, MissingDependencyError, install, nearest
 
 FORMATS = ("onnx", "openvino", "torchscript", "engine")
 MIN_OPSET = 17  # below it LayerNormalization is taken apart, which overflows in FP16
@@ -193,9 +193,9 @@ def _check_keys(more: dict[str, Any]) -> None:
 def _check_packages(format: str, simplify: bool, int8: bool) -> None:
     needs = {}
     if format == "openvino":
-        needs["openvino"] = "pip install rsdet[openvino]"
+        needs["openvino"] = install("openvino")
         if int8:
-            needs["nncf"] = "pip install rsdet[int8]"
+            needs["nncf"] = install("int8")
     if format in ("onnx", "engine"):
         needs = {"onnx": "pip install onnx", "onnxruntime": "pip install onnxruntime"}
         if simplify:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.errors import DataError, MissingDependencyError
+from rsdet.errors import DataError, MissingDependencyError, install
 from rsdet.metrics.image_quality import as_hwc
 
 ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
@@ -32,7 +32,7 @@ def weights_path() -> Path:
 @lru_cache(maxsize=1)
 def _network() -> Any:
     if importlib.util.find_spec("torchmetrics") is None:
-        raise MissingDependencyError("lpips needs the package torchmetrics; pip install 'rsdet[quality]'.")
+        raise MissingDependencyError(f"lpips needs the package torchmetrics; {install('quality')}.")
     if not weights_path().is_file():
         raise MissingDependencyError(
             f"lpips needs the weights of AlexNet, which rsdet does not download: get {ALEXNET_URL} and put it to "

@@ -1,6 +1,6 @@
 """The attentions that the SAR ship paper compares shuffle attention with (its tables 6 and 7), as rows of model YAMLs.
 
-SE, CBAM, ECA and coordinate attention are timm's, imported when one is built (``pip install rsdet[attention]``). SimAM
+SE, CBAM, ECA and coordinate attention are timm's, imported when one is built (the extra ``attention``). SimAM
 has no parameters and is in no library that we know, so it is here.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from rsdet.errors import MissingDependencyError
+from rsdet.errors import MissingDependencyError, install
 from rsdet.registry import register
 
 
@@ -21,7 +21,7 @@ def _timm(module: str, name: str, *args: Any, **kwargs: Any) -> nn.Module:
         layers = importlib.import_module(f"timm.layers.{module}")
     except ModuleNotFoundError as e:
         raise MissingDependencyError(
-            "this attention is a layer of timm, which is not installed; pip install rsdet[attention], or use "
+            f"this attention is a layer of timm, which is not installed; {install('attention')}, or use "
             "ShuffleAttention or SimAM."
         ) from e
     return getattr(layers, name)(*args, **kwargs)

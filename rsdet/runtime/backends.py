@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.errors import CheckpointError, ConfigError, MissingDependencyError, nearest
+from rsdet.errors import CheckpointError, ConfigError, MissingDependencyError, install, nearest
 from rsdet.textfiles import read_yaml
 
 Shape = tuple["int | None", ...]
@@ -84,7 +84,7 @@ class OpenVinoNetwork(Network):
     """A folder ``*_openvino_model``, or the ``.xml`` in it, in OpenVINO, on the CPU."""
 
     def __init__(self, path: Path, threads: int | None = None):
-        ov = _need("openvino", path.name, "pip install rsdet[openvino]")
+        ov = _need("openvino", path.name, install("openvino"))
         xml = path if path.suffix == ".xml" else next(iter(sorted(path.glob("*.xml"))), None)
         if xml is None:
             raise CheckpointError(f"{path} holds no .xml file; expected an OpenVINO model; export it again.")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rsdet.data.sar.header import SarHeader, read_sar_header
-from rsdet.errors import DataError, MissingDependencyError
+from rsdet.errors import DataError, MissingDependencyError, install
 from rsdet.quiet import silent_opencv
 
 MAX_PIXELS = 2**28  # one file at a time is held in memory: 1 GiB as float32
@@ -154,7 +154,7 @@ def _by_rasterio(header: SarHeader) -> tuple[np.ndarray, np.ndarray | None]:
         why = "complex samples" if header.is_complex else "a mask" if header.masked else "a kind OpenCV does not decode"
         raise MissingDependencyError(
             f"{header.path} holds {why} (or is damaged): it needs the package rasterio, which is not installed; "
-            "pip install 'rsdet[geo]'."
+            f"{install('geo')}."
         ) from e
     import warnings
 
