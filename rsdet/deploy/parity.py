@@ -14,6 +14,7 @@ import numpy as np
 
 from rsdet.errors import ConfigError
 
+TIED_SHARE = 0.01  # of the detections of an image, one at least: the most that a tie at the last place may exchange
 _FORBIDDEN = 1e9  # cost of a pair that is no match; finite, because the solver may have to place it
 
 
@@ -35,6 +36,8 @@ class ParityReport:
         box_tol_px: Tolerance the boxes were judged by.
         score_tol: Tolerance the scores were judged by.
         conf: Score threshold.
+        tied: Detections that differ where the last place of a network's choice is tied (see :func:`compare`); they are
+            not held against the candidate either.
     """
 
     images: int
@@ -49,6 +52,7 @@ class ParityReport:
     box_tol_px: float
     score_tol: float
     conf: float
+    tied: int = 0
 
     @property
     def ok(self) -> bool:
@@ -77,7 +81,9 @@ class ParityReport:
             f"parity {'ok' if self.ok else 'FAILED'}: {self.matched} detections on {self.images} images at conf "
             f"{self.conf:.3g}, box error <= {self.max_box_error_px:.3g} px (allowed {self.box_tol_px:g}), score error "
             f"<= {self.max_score_error:.2g} (allowed {self.score_tol:g}), unmatched {self.unmatched_reference} + "
-            f"{self.unmatched_candidate}, borderline {self.borderline}{worst}"
+            f"{self.unmatched_candidate}, borderline {self.borderline}"
+            + (f", exchanged at a tied last place {self.tied}" if self.tied else "")
+            + worst
         )
 
 
@@ -112,6 +118,8 @@ def compare(
     box_tol_px: float = 0.5,
     score_tol: float = 0.005,
     conf: float = 0.05,
+    most: int | None = None,
+    ties: Sequence[int] | None = None,
 ) -> ParityReport:
     """Compare the detections of two backends image by image.
 
@@ -124,6 +132,12 @@ def compare(
         box_tol_px: Largest accepted difference of a coordinate, in pixels.
         score_tol: Largest accepted difference of a score.
         conf: Score threshold. A detection within ``score_tol`` of it may be missing on the other side.
+        most: Detections that a network puts out at most. In an image with as many, one within ``score_tol`` of the
+            last may be missing on the other side.
+        ties: Per image, how many of the network's queries stand at the last place of its choice, all but equal to
+            some that are left out: which of them are taken is decided in the last digit, so that as many detections
+            may be others. For both, no more than :data:`TIED_SHARE` of an image: what is wrong with an export as a
+            whole is not excused by a tie.
 
     Returns:
         The report; ask it for ``ok`` or ``summary()``.
@@ -135,7 +149,7 @@ def compare(
         raise ConfigError(
             f"got {len(reference)} reference and {len(candidate)} candidate images; expected as many; pass the same"
         )
-    matched, missing, extra, borderline = 0, 0, 0, 0
+    matched, missing, extra, borderline, tied = 0, 0, 0, 0, 0
     box_error, score_error, worst, worst_badness, has_nan = 0.0, 0.0, None, -1.0, False
     for i, (ref, cand) in enumerate(zip(reference, candidate, strict=True)):
         ref, cand = _rows(ref), _rows(cand)
@@ -143,12 +157,19 @@ def compare(
             # Nothing more to learn from this image, and nothing can outdo it.
             has_nan, worst, worst_badness = True, i if worst_badness < np.inf else worst, np.inf
             continue
+        full = most is not None and max(len(ref), len(cand)) >= most
+        last = min(d[:, 4].min(initial=1.0) for d in (ref, cand)) if full else 0.0
         # Those just below the threshold may still be the counterpart of one just above it.
         ref, cand = (d[d[:, 4] >= conf - score_tol] for d in (ref, cand))
         r, c, boxes, scores = _match(ref, cand, box_tol_px, score_tol)
         lone = [np.delete(ref[:, 4], r), np.delete(cand[:, 4], c)]
         lost, added = (int((s >= conf + score_tol).sum()) for s in lone)
-        matched, missing, extra = matched + len(r), missing + lost, extra + added
+        off = (boxes > box_tol_px) | (scores > score_tol)
+        if exchanged := int(off.sum()) + max(lost, added):
+            at_last = max(int(((s >= conf + score_tol) & (s < last + score_tol)).sum()) for s in lone)
+            if exchanged <= min((ties[i] if ties else 0) + at_last, max(1, int(TIED_SHARE * len(ref)))):
+                tied, lost, added, boxes, scores = tied + exchanged, 0, 0, boxes[~off], scores[~off]
+        matched, missing, extra = matched + len(boxes), missing + lost, extra + added
         borderline += sum(int((np.abs(s - conf) < score_tol).sum()) for s in lone)
         box, score = float(boxes.max(initial=0.0)), float(scores.max(initial=0.0))
         box_error, score_error = max(box_error, box), max(score_error, score)
@@ -157,7 +178,7 @@ def compare(
             worst, worst_badness = i, badness
     return ParityReport(
         len(reference), matched, missing, extra, borderline, box_error, score_error, worst, has_nan,
-        box_tol_px, score_tol, conf,
+        box_tol_px, score_tol, conf, tied,
     )  # fmt: skip
 
 
