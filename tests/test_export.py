@@ -203,7 +203,7 @@ def test_what_cannot_work_is_refused_before_any_work(arguments, error, message, 
 @pytest.mark.parametrize(
     ("format", "package", "remedy"),
     [
-        ("openvino", "openvino", r"rsdet\[openvino\]"),
+        ("openvino", "openvino", "pip install .*openvino"),
         ("onnx", "onnxslim", "simplify=False"),
         ("onnx", "onnxruntime", "pip"),
     ],

@@ -47,7 +47,7 @@ def test_as_many_detections_as_are_tied_may_be_others(by):
         lambda a: moved(a, slice(0, ROOM + 1), 4.0),
         lambda a: np.concatenate([a[:, :5], (a[:, 5:] + 1) % 3], 1),  # swapped classes
         lambda a: np.concatenate([a[:, :5], np.where(a[:, 5:] == 0, 1, np.where(a[:, 5:] == 1, 0, 2))], 1),
-        lambda a: a + [0, 0, 0, 0, 0.02, 0],  # scores
+        lambda a: a + np.array([0, 0, 0, 0, 0.02, 0]),  # scores
         lambda a: a[ROOM + 1 :],  # lost detections
         lambda a: np.concatenate([a, moved(a, slice(None), 15.0)[: ROOM + 1]]),  # detections too many
         lambda a: a * [1, 1, 1, 1, np.nan, 1],
