@@ -273,7 +273,7 @@ def test_write_coco_without_pictures(tmp_path):
     ],
 )
 def test_oriented_corners(polygon, expected):
-    record = ImageRecord("a.png", 100, 100, objects=[Annotation(0, (10, 20, 30, 40), polygon)])
+    record = ImageRecord("a.png", 100, 100, objects=[Annotation(0, (10, 20, 30, 40), (polygon,) if polygon else ())])
     values = [float(v) for v in yolo_labels(record, obb=True).split()[1:]]
     assert {(round(x, 4), round(y, 4)) for x, y in zip(values[0::2], values[1::2], strict=True)} == expected
 

@@ -158,7 +158,7 @@ def test_dota(tmp_path):
     assert ship.polygon_px == (20, 10, 30, 20, 20, 30, 10, 20)
     assert "test" not in data.splits
     assert [(w, k) for f, w, k in drops(log) if f.endswith("Ptrain.txt")] == [
-        ("3", "unknown class"),
+        ("3", "class left out"),
         ("6", "box outside the image"),
         ("7", "malformed line"),
     ]
@@ -346,7 +346,7 @@ def test_names_choose_and_order_the_classes(tmp_path):
     data, log = read(make_fake("visdrone", tmp_path / "s"), "visdrone", names=["motor", "car"])
     assert boxes(data, "val", "v.jpg")[0][0] == "motor"
     assert data.splits["val"][0].objects[0].cls == 0
-    assert any("bus is not among the names" in d.reason for d in log["train"].dropped)
+    assert any("'bus' is not among the names" in d.reason for d in log["train"].dropped)
 
 
 def test_linked_folders_are_followed_but_not_in_circles(tmp_path):

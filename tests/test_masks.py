@@ -28,14 +28,14 @@ def test_masks(tmp_path):
         "P02_0_40_0_30": [],
         "P02_30_70_0_30": [(10, 10, 18, 18)],
         "P03_0_40_0_30": [(8, 8, 10, 10)],
-        **{name: [] for name in ("alone", "broken", "lossy", "other")},
+        "alone": [],  # those with an unusable mask are no background
     }
     assert sorted(drops(log)) == [
         ("masks/P03_0_40_0_30.png", "region at x=1 y=1", "region too small"),
-        ("masks/broken.png", "", "unreadable mask"),
-        ("masks/lossy.jpg", "", "lossy mask"),
+        ("masks/broken.png", "broken.jpg", "unreadable mask"),
+        ("masks/lossy.jpg", "lossy.jpg", "lossy mask"),
         ("masks/nobody.png", "", "label without image"),
-        ("masks/other.png", "", "mask of another size"),
+        ("masks/other.png", "other.jpg", "size does not fit"),
     ]
     assert [r.stem for r in data.splits["train"] if not r.has_label_file] == ["alone"]
     assert any(n.reason.startswith("touching objects of a class are one box") for n in log["train"].notes)
@@ -70,7 +70,7 @@ def test_classes_by_colour(tmp_path):
     rows = [line.split() for line in (tmp_path / "out/labels/train/a.txt").read_text().splitlines()]
     sides = [(int(r[0]), float(r[1]) * 30, float(r[3]) * 30) for r in rows]
     assert sides == [(0, pytest.approx(12), pytest.approx(4)), (1, pytest.approx(6), pytest.approx(8))]
-    assert [d.reason for d in report.dropped] == ["unknown class: colour #090909, 5 px, is not among the names"]
+    assert [d.reason for d in report.dropped] == ["class left out: colour #090909, 5 px, is not among the names"]
 
 
 @pytest.mark.parametrize(

@@ -21,18 +21,28 @@ MIN_SIDE_PX = 1e-3
 class Annotation:
     """One object.
 
+    All that the source says of its place is kept, in pixels of the picture; the exporter decides which is written.
+
     Attributes:
         cls: Index into :attr:`Dataset.names`.
         xyxy_px: Edges of the upright box, in pixels, clipped to the image.
-        polygon_px: Corners ``(x1, y1, …, xn, yn)`` in pixels as the source gave them, not clipped; None when the
-            source has upright boxes only.
+        polygons_px: Rings of corners ``(x1, y1, …, xn, yn)`` in pixels as the source gave them, not clipped: one for an
+            object in one piece, none where the source has upright boxes only.
         difficult: The source marks the object as hard (DOTA, Pascal VOC). Kept as an object.
+        turned_px: ``(xc, yc, w, h, angle)`` in pixels and radians, clockwise as seen, where the source gives an
+            oriented box so; its corners are in ``polygons_px`` as well.
     """
 
     cls: int
     xyxy_px: Box
-    polygon_px: tuple[float, ...] | None = None
+    polygons_px: tuple[tuple[float, ...], ...] = ()
     difficult: bool = False
+    turned_px: tuple[float, float, float, float, float] | None = None
+
+    @property
+    def polygon_px(self) -> tuple[float, ...] | None:
+        """The corners of all rings, one after the other; None without a polygon."""
+        return tuple(value for ring in self.polygons_px for value in ring) or None
 
 
 @dataclass(slots=True)
@@ -48,6 +58,7 @@ class ImageRecord:
         ignored_xyxy_px: Regions in which nothing is to be judged.
         has_label_file: False for an image that the source says nothing about: background.
         groups: Groups that the image is measured in, besides the whole (inshore, offshore).
+        orientation: EXIF orientation, 1 to 8, that decoders apply to the stored pixels; 1 where they apply none.
     """
 
     name: str
@@ -58,6 +69,7 @@ class ImageRecord:
     ignored_xyxy_px: list[Box] = field(default_factory=list)
     has_label_file: bool = True
     groups: tuple[str, ...] = ()
+    orientation: int = 1
 
     @property
     def stem(self) -> str:
@@ -104,6 +116,7 @@ class SplitLog:
     dropped: list[Dropped] = field(default_factory=list)
     notes: list[Dropped] = field(default_factory=list)
     counts: Counter = field(default_factory=Counter)  # clipped, difficult
+    lost: Counter = field(default_factory=Counter)  # (class name or "", kind of reason) of boxes that were not kept
 
 
 class ImportLog(dict[str, SplitLog]):

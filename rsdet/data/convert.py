@@ -18,6 +18,7 @@ from rsdet.data.groups import write_groups
 from rsdet.data.importers import IMPORTERS, ImportOptions, read_dataset
 from rsdet.data.importers._labels import read_lines
 from rsdet.data.importers._layout import Source
+from rsdet.data.lost import check_losses
 from rsdet.data.report import REPORT_NAME, ConvertReport, SplitReport
 from rsdet.data.splitting import Splitter
 from rsdet.errors import ConfigError, DataError, nearest
@@ -55,6 +56,7 @@ def convert(
     split_seed: int = 0,
     val_prefixes: Sequence[str] | str | None = None,
     extra: dict | None = None,
+    allow_empty: bool = False,
 ) -> ConvertReport:
     """Convert a dataset.
 
@@ -88,14 +90,16 @@ def convert(
         val_prefixes: For a source without splits: images whose names begin so become ``val``, such as the scenes that
             overlapping tiles were cut from.
         extra: More keys for the data YAML, such as ``{"protocol": "visdrone"}``.
+        allow_empty: Go on where the source, a split or a class keeps less than a tenth of its boxes, or where there is
+            no label at all: pictures of background, or what is left of damaged labels.
 
     Returns:
         Counts, everything dropped and why, and the path of the data YAML.
 
     Raises:
         ConfigError: An argument has a value that is none of the above.
-        DataError: Nothing to read, nothing usable in it, a file that cannot be parsed at all, or ``out`` is unsafe to
-            write to.
+        DataError: Nothing to read, nothing usable in it or (see ``allow_empty``) next to nothing, a file that cannot be
+            parsed at all, or ``out`` is unsafe to write to. Nothing is written then.
     """
     given = {"format": format, "to": to, "link": link, "difficult": difficult, "others": others}
     for key, value in given.items():
@@ -115,6 +119,8 @@ def convert(
     )
     dataset, log = read_dataset(source, format, options)
     _leave_out_missing(dataset, log, to)
+    if not allow_empty:
+        check_losses(dataset, log, source, format)
     _check_not_empty(dataset, log, source, format)
     if before is None:
         _check_free(out)
@@ -230,6 +236,7 @@ def _leave_out_missing(dataset: Dataset, log: ImportLog, to: str) -> None:
         for record in records:
             if record.path is None:
                 log.drop(split, record.name, "", "label without image: no such file in the source")
+                log[split].lost.update((dataset.names[o.cls], "label without image") for o in record.objects)
         dataset.splits[split] = [record for record in records if record.path is not None]
 
 

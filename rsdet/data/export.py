@@ -24,15 +24,16 @@ def _xywh(box: Box, width: int, height: int) -> str:
 
 def _four_corners(item: Annotation) -> Sequence[float]:
     """Corners of the oriented box: those of the source, else of the smallest rectangle around its polygon."""
-    if item.polygon_px is None:
+    corners = item.polygon_px
+    if corners is None:
         x1, y1, x2, y2 = item.xyxy_px
         return x1, y1, x2, y1, x2, y2, x1, y2
-    if len(item.polygon_px) == 8:
-        return item.polygon_px
+    if len(corners) == 8:
+        return corners
     import cv2
     import numpy as np
 
-    points = np.asarray(item.polygon_px, np.float32).reshape(-1, 2)
+    points = np.asarray(corners, np.float32).reshape(-1, 2)
     return [float(v) for v in cv2.boxPoints(cv2.minAreaRect(points)).ravel()]
 
 
@@ -67,7 +68,7 @@ def coco_dict(names: Sequence[str], records: Sequence[ImageRecord]) -> dict:
     """
     images, annotations = [], []
 
-    def add(image: int, category: int, box: Box, polygon: Sequence[float] | None, **flags: int) -> None:
+    def add(image: int, category: int, box: Box, polygons: Sequence[Sequence[float]], **flags: int) -> None:
         x1, y1, x2, y2 = box
         entry = {
             "id": len(annotations) + 1,
@@ -76,7 +77,7 @@ def coco_dict(names: Sequence[str], records: Sequence[ImageRecord]) -> dict:
             "bbox": [x1, y1, x2 - x1, y2 - y1],
             "area": (x2 - x1) * (y2 - y1),
             "iscrowd": 0,
-            "segmentation": [list(polygon)] if polygon else [],
+            "segmentation": [list(ring) for ring in polygons],
         }
         annotations.append(entry | flags)
 
@@ -85,10 +86,10 @@ def coco_dict(names: Sequence[str], records: Sequence[ImageRecord]) -> dict:
         images.append(entry | ({"groups": list(record.groups)} if record.groups else {}))
         for item in record.objects:
             hard = {"difficult": 1} if item.difficult else {}
-            add(image, item.cls + 1, item.xyxy_px, item.polygon_px, **hard)
+            add(image, item.cls + 1, item.xyxy_px, item.polygons_px, **hard)
         for box in record.ignored_xyxy_px:
             for category in range(1, len(names) + 1):
-                add(image, category, box, None, iscrowd=1, ignore=1)
+                add(image, category, box, (), iscrowd=1, ignore=1)
     categories = [{"id": i, "name": name, "supercategory": ""} for i, name in enumerate(names, 1)]
     return {"images": images, "annotations": annotations, "categories": categories}
 

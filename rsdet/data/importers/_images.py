@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpg", ".jpeg", ".jp2", ".mpo", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".jpg", ".jpeg", ".jp2", ".mpo", ".png", ".tif", ".tiff", ".webp"})
 
-_TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 _JPEG_TAIL = 1 << 16  # cameras append previews and padding after the end mark
 _SMALLEST_PX = 10  # Ultralytics leaves smaller images out
 
@@ -27,11 +26,13 @@ class ImageInfo:
     Attributes:
         width: In pixels, EXIF orientation applied, as OpenCV and Ultralytics show the picture.
         height: Likewise.
+        orientation: EXIF orientation, 1 to 8, that OpenCV applies to the stored pixels.
         remarks: Properties worth a note in the report: 16 bits, a channel count other than 3, very small.
     """
 
     width: int
     height: int
+    orientation: int = 1
     remarks: tuple[str, ...] = ()
 
 
@@ -68,14 +69,19 @@ def probe(path: Path) -> ImageInfo:
             kind, bands = im.format, im.getbands()
             deep = im.mode.startswith("I") or _bits(im) > 8
             width, height = im.size
-            turned = im.getexif().get(0x0112) in _TURNED
+            if kind == "TIFF":  # newer Pillow says the size as shown, older as stored
+                width, height = int(im.tag_v2[256]), int(im.tag_v2[257])
+            orientation = im.getexif().get(0x0112)
             if kind != "PNG" and not _complete(im, path, size):
                 im.load()
         if kind == "PNG":
             with Image.open(path) as im:  # verify() wants a file of which nothing has been read
                 im.verify()
-        if turned:
-            width, height = (height, width) if kind in {"JPEG", "MPO", "PNG"} else _decoded_size(path)
+        orientation = orientation if orientation in range(2, 9) else 1
+        if orientation >= 5:
+            stored = width, height
+            width, height = stored[::-1] if kind in {"AVIF", "JPEG", "MPO", "PNG"} else _decoded_size(path)
+            orientation = orientation if (width, height) == stored[::-1] else 1
     except BadImageError:
         raise
     except Exception as e:  # Pillow's plugins raise every kind of error on damaged bytes
@@ -88,7 +94,7 @@ def probe(path: Path) -> ImageInfo:
         remarks.append(f"{len(bands)} channel(s), mode {'/'.join(bands)}: the default loader converts it to 3")
     if min(width, height) < _SMALLEST_PX:
         remarks.append(f"smaller than {_SMALLEST_PX} px: Ultralytics leaves it out of training")
-    return ImageInfo(width, height, tuple(remarks))
+    return ImageInfo(width, height, orientation, tuple(remarks))
 
 
 def _bits(im: object) -> int:
@@ -101,10 +107,10 @@ def _bits(im: object) -> int:
 
 
 def _decoded_size(path: Path) -> tuple[int, int]:
-    """Size after decoding: whether OpenCV turns a TIFF or WebP by its EXIF tag depends on its version."""
-    import cv2
+    """Size as training sees it: whether OpenCV turns a TIFF or WebP by its EXIF tag depends on its version."""
+    from ultralytics.utils.patches import imread
 
-    picture = cv2.imread(str(path))
+    picture = imread(path)
     if picture is None:
         raise BadImageError("OpenCV cannot decode it")
     return picture.shape[1], picture.shape[0]

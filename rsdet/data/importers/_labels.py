@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from rsdet.data.annotations import MIN_SIDE_PX, Annotation, Box, Dataset, ImageRecord, ImportLog
+from rsdet.data.annotations import MIN_SIDE_PX, Annotation, Box, Dataset, ImageRecord, ImportLog, kind_of
+from rsdet.data.importers._frames import Frames, move
 from rsdet.data.splitting import Splitter
 from rsdet.errors import DataError
 
@@ -91,7 +92,9 @@ def numbers(tokens: Iterable[str]) -> list[float] | None:
 
 
 def number(value: object) -> float | None:
-    """A JSON value as float, None when it is no number. Whole numbers too large for a float become infinite."""
+    """A JSON value as float, in quotes or not; None when it is no number. Whole numbers too large become infinite."""
+    if isinstance(value, str):
+        return (numbers([value]) or [None])[0]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -113,6 +116,8 @@ def shown(text: object, width: int = 60) -> str:
 
 def rotated_corners(cx: float, cy: float, w: float, h: float, angle_rad: float) -> tuple[float, ...]:
     """Corners of a box turned clockwise (image axes, y down) by ``angle_rad`` about its centre, as 8 numbers."""
+    if not abs(angle_rad) < 1e9:  # sin(inf) is an error in Python; NaN coordinates are reported as what they are
+        angle_rad = math.nan
     c, s = math.cos(angle_rad), math.sin(angle_rad)
     corners = ((-w / 2, -h / 2), (w / 2, -h / 2), (w / 2, h / 2), (-w / 2, h / 2))
     return tuple(v for dx, dy in corners for v in (cx + c * dx - s * dy, cy + s * dx + c * dy))
@@ -184,25 +189,100 @@ class Collector:
         split: Split of the image.
         file: Label file, as the report shall call it.
         difficult: See :class:`ImportOptions`.
+        frames: What the stated sizes of the source tell, shared by its images.
+
+    Attributes:
+        refused: The image cannot be used with these labels; all that comes is counted as lost.
     """
 
-    def __init__(self, record: ImageRecord, log: ImportLog, split: str, file: str, difficult: str = "object"):
+    def __init__(
+        self,
+        record: ImageRecord,
+        log: ImportLog,
+        split: str,
+        file: str,
+        difficult: str = "object",
+        frames: Frames | None = None,
+    ):
         self.record, self.log, self.split, self.file = record, log, split, file
+        self.refused = False
         self._ignore_difficult = difficult == "ignore"
+        self._frames = frames or Frames()
+        self._size = record.width, record.height
+        self._orientation = 1
         self._seen: dict[tuple, object] = {}
+        self._why = ""
 
-    def drop(self, where: object, reason: str) -> None:
-        """Record one label that cannot be used."""
-        self.log.drop(self.split, self.file, where, reason)
+    def stated(self, width: float | None, height: float | None, by: str) -> None:
+        """Say what size of the image the boxes are meant for, in pixels, before any is added.
+
+        A size that is no size (missing, 0) is passed over; one that does not fit the picture refuses it.
+
+        Args:
+            width: As the source states it, with the EXIF orientation applied or not.
+            height: Likewise.
+            by: Who says so, for the message.
+        """
+        known = all(v is not None and math.isfinite(v) and v > 0 for v in (width, height))
+        size = (width, height) if known else None
+        orientation, unsure = self._frames.orientation_of(self.record, size)
+        said = f"{by} says {width or 0:g} x {height or 0:g} px, the image has {self._size[0]} x {self._size[1]}"
+        if orientation is None:
+            self.refuse(f"size does not fit: {said}, so its boxes cannot be placed; mend or remove the stated size")
+            return
+        if unsure:
+            self._frames.open.append((self.record, self.split, self.file))
+        self._orientation = orientation
+        if size is not None and size != self._size:
+            self.record.width, self.record.height = size
+            how = f"boxes turned by EXIF orientation {orientation}" if orientation > 1 else "boxes scaled"
+            self.log.note(self.split, self.file, self.record.name, f"size differs, {how}: {said}")
+
+    def close(self) -> None:
+        """Bring what was added to the pixels of the file."""
+        move(self.record, (self.record.width, self.record.height), self._size, self._orientation)
+
+    def refuse(self, reason: str) -> None:
+        """Leave the image out: with its labels unusable it would pass for background."""
+        self.log.drop(self.split, self.file, self.record.name, reason)
+        self.refused, self._why = True, kind_of(reason)
+
+    def drop(self, where: object, reason: str, name: str = "") -> None:
+        """Record one label, of a class if that is known, that cannot be used."""
+        if not self.refused:
+            self.log.drop(self.split, self.file, where, reason)
+        self.log[self.split].lost[name, self._why or kind_of(reason)] += 1
+
+    def take(
+        self,
+        where: object,
+        name: str,
+        classes: ClassTable,
+        box: Box,
+        polygons: Sequence[Sequence[float]] = (),
+        turned: Sequence[float] | None = None,
+        difficult: bool = False,
+    ) -> None:
+        """Take one object by the name of its class: it may be an ignored region, or of a class not asked for."""
+        if classes.ignores(name):
+            self.add(where, None, box)
+        elif (cls := classes.find(name)) is not None:
+            self.add(where, cls, box, polygons, turned, difficult, name=classes.names[cls])
+        elif classes.learns:
+            self.drop(where, f"unknown class: {shown(name)}")
+        else:
+            self.drop(where, f"class left out: {shown(name)} is not among the names asked for", name)
 
     def add(
         self,
         where: object,
         cls: int | None,
         box: Box,
-        polygon: Sequence[float] | None = None,
+        polygons: Sequence[Sequence[float]] = (),
+        turned: Sequence[float] | None = None,
         difficult: bool = False,
         merge: bool = False,
+        name: str = "",
     ) -> None:
         """Take one box.
 
@@ -210,36 +290,52 @@ class Collector:
             where: Line number or id, for the report.
             cls: Class index; None makes it an ignored region.
             box: Edges in pixels, of any quality.
-            polygon: Corners in pixels, kept beside the box.
+            polygons: Rings of corners in pixels, kept beside the box.
+            turned: Oriented box ``(xc, yc, w, h, angle)``, kept beside the box.
             difficult: The source marks the object as difficult.
             merge: Say nothing when the same thing was there before (COCO repeats a region for every class).
+            name: Name of the class, to count what is lost of it.
         """
         box = tuple(map(float, box))
-        if not all(map(math.isfinite, box)):
-            return self.drop(where, f"non-finite number: box {box}")
-        x1, y1, x2, y2 = box
-        if x2 - x1 < MIN_SIDE_PX or y2 - y1 < MIN_SIDE_PX:
-            return self.drop(where, f"zero-area box: {x2 - x1:g} x {y2 - y1:g} px")
-        w, h = self.record.width, self.record.height
+        if problem := self._problem(box):
+            if cls is not None:
+                self.drop(where, problem, name)
+            elif not self.refused:
+                self.log.drop(self.split, self.file, where, problem)
+            return
+        (x1, y1, x2, y2), w, h = box, self.record.width, self.record.height
         clipped = (max(x1, 0.0), max(y1, 0.0), min(x2, float(w)), min(y2, float(h)))
-        if clipped[2] - clipped[0] < MIN_SIDE_PX or clipped[3] - clipped[1] < MIN_SIDE_PX:
-            edges = ", ".join(f"{v:g}" for v in box)
-            return self.drop(where, f"box outside the image: edges {edges} in {w} x {h} px")
         if difficult and cls is not None:
             self.log[self.split].counts["difficult"] += 1
             if self._ignore_difficult:
-                cls, polygon = None, None
-        shape = tuple(polygon) if polygon is not None and cls is not None else None
-        key = (cls, clipped, shape)
+                cls = None
+        rings = tuple(tuple(map(float, ring)) for ring in polygons) if cls is not None else ()
+        key = (cls, clipped, rings)
         if key in self._seen:
             if not merge:
-                self.drop(where, f"duplicate annotation: the same as {self._seen[key]}")
-            return None
+                reason = f"duplicate annotation: the same as {self._seen[key]}"
+                self.log.drop(self.split, self.file, where, reason)
+            return
         self._seen[key] = where
         if max(abs(a - b) for a, b in zip(box, clipped, strict=True)) > _ROUNDING_PX:
             self.log[self.split].counts["clipped"] += 1
         if cls is None:
             self.record.ignored_xyxy_px.append(clipped)
         else:
-            self.record.objects.append(Annotation(cls, clipped, shape, difficult))
-        return None
+            oriented = tuple(map(float, turned)) if turned is not None else None
+            self.record.objects.append(Annotation(cls, clipped, rings, difficult, oriented))
+
+    def _problem(self, box: Box) -> str:
+        """Why a box cannot be used; an empty string where it can."""
+        if self.refused:
+            return self._why
+        if not all(map(math.isfinite, box)):
+            return f"non-finite number: box {box}"
+        x1, y1, x2, y2 = box
+        if x2 - x1 < MIN_SIDE_PX or y2 - y1 < MIN_SIDE_PX:
+            return f"zero-area box: {x2 - x1:g} x {y2 - y1:g} px"
+        w, h = self.record.width, self.record.height
+        if min(x2, w) - max(x1, 0.0) < MIN_SIDE_PX or min(y2, h) - max(y1, 0.0) < MIN_SIDE_PX:
+            edges = ", ".join(f"{v:g}" for v in box)
+            return f"box outside the image: edges {edges} in {w:g} x {h:g} px"
+        return ""

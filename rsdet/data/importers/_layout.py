@@ -160,7 +160,8 @@ def pair(source: Source, labels: Iterable[Path], log: ImportLog) -> list[Pair]:
     """Join images and label files.
 
     First by :meth:`Source.key`; then, for what is left, by the name alone where that leaves no choice. What stays
-    alone is reported: a label without image is dropped, an image without label is background.
+    alone is reported: a label without image is dropped, an image without label is background. A label may be named
+    after the whole file, ``a.png.txt``.
     """
     by_key: dict[tuple[str, ...], list[Path]] = defaultdict(list)
     for label in labels:
@@ -174,7 +175,7 @@ def pair(source: Source, labels: Iterable[Path], log: ImportLog) -> list[Pair]:
             log.drop(split or "", source.rel(image), "", f"duplicate image name: {taken[key].name} has its label")
             continue
         taken[key] = image
-        found = by_key.get(key, [])
+        found = by_key.get(key) or by_key.get((*key[:-1], image.name), [])
         # DOTA ships upright and oriented labels side by side; the oriented ones (labelTxt) hold all there is.
         found.sort(key=lambda p: (p.parent.name.lower() != "labeltxt", p))
         label = found[0] if found else None
@@ -194,6 +195,7 @@ def _pair_by_name(source: Source, alone: list[Pair], labels: list[Path], log: Im
     images: dict[str, list[Pair]] = defaultdict(list)
     for item in alone:
         images[item.image.stem].append(item)
+        images[item.image.name].append(item)
     by_name: dict[str, list[Path]] = defaultdict(list)
     for label in labels:
         by_name[label.stem].append(label)
@@ -224,7 +226,7 @@ def image_record(path: Path, source: Source, split: str, log: ImportLog, name: s
         return None
     for remark in info.remarks:
         log.note(split, source.rel(path), "", remark)
-    return ImageRecord(name or path.name, info.width, info.height, path)
+    return ImageRecord(name or path.name, info.width, info.height, path, orientation=info.orientation)
 
 
 def file_under(found: Iterable[str | None], options: ImportOptions) -> dict[str | None, str | None]:
@@ -257,6 +259,7 @@ def finish(dataset: Dataset, source: Source, log: ImportLog) -> Dataset:
                 where = source.rel(record.path) if record.path else record.name
                 if Path(renamed).stem in taken or not folder:
                     log.drop(split, where, "", "duplicate image name: another image of this split has it")
+                    log[split].lost["", "duplicate image name"] += len(record.objects)
                     continue
                 log.note(split, where, "", f"renamed: {renamed}, because another image has the same name")
                 record.name = renamed

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rsdet.data.annotations import Dataset, ImportLog
 from rsdet.data.groups import image_key
+from rsdet.data.importers._frames import Frames
 from rsdet.data.importers._images import calm_pillow
 from rsdet.data.importers._labels import Collector, ImportOptions
 from rsdet.data.importers._layout import Pair, Source, file_under, finish, image_record, pair
@@ -43,7 +44,7 @@ def read_pairs(
         divide(pairs, options.splitter)
     pairs = _without_unlabelled_splits(pairs, options, log)
     goes_to = file_under((p.split for p in pairs), options)
-    dataset = Dataset([])
+    dataset, frames = Dataset([]), Frames()
     with calm_pillow():
         for item in options.track(pairs, "reading labels"):
             split = goes_to[item.split]
@@ -51,15 +52,20 @@ def read_pairs(
                 continue
             record = image_record(item.image, source, split, log)
             if record is None:
+                log[split].lost["", "unreadable image"] += item.label is not None
                 continue
             record.has_label_file = item.label is not None
             file = source.rel(item.label or item.image)
-            collector = Collector(record, log, split, file, options.difficult)
+            collector = Collector(record, log, split, file, options.difficult, frames)
             if item.label is not None:
                 read(item.label, collector)
+            collector.close()
+            if collector.refused:
+                continue
             if after is not None:
                 after(collector)
             dataset.splits.setdefault(split, []).append(record)
+    frames.settle(dataset, log)
     for split in [s for s in log if s in goes_to and goes_to[s] != s]:  # follow the images to where they went
         _move_log(log, split, goes_to[split])
     return finish(dataset, source, log)

@@ -8,14 +8,15 @@ name anywhere in the source.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from rsdet.data.annotations import Dataset, ImageRecord, ImportLog
+from rsdet.data.importers._frames import Frames
 from rsdet.data.importers._images import calm_pillow
+from rsdet.data.importers._json import box_values, edges_of, flag, identity, rings_of
 from rsdet.data.importers._labels import (
     ClassTable,
     Collector,
@@ -58,6 +59,7 @@ class _Document:
     categories: list
     dialect: Dialect
     split: str | None = None
+    fractions: bool = False
     classes: dict[object, str] = field(default_factory=dict)  # category id to name
 
 
@@ -81,8 +83,8 @@ def _open_document(path: Path, dialect: Dialect, wanted: bool) -> _Document | st
                 break
             parts.append(data[key])
         else:
-            if parts[1] and not any(isinstance(a, dict) and "bbox" in a for a in parts[1]):
-                problem = "has annotations without bbox (captions?)"
+            if parts[1] and not any(isinstance(a, dict) and ("bbox" in a or "segmentation" in a) for a in parts[1]):
+                problem = "has annotations without bbox and segmentation (captions?)"
     if problem is None:
         return _Document(path, *parts, dialect)
     if wanted:
@@ -103,11 +105,6 @@ def _documents(files: Source, candidates: Sequence[Path], dialect: Dialect, log:
             continue
         document.split = split_of(path.stem) or files.split(path)
         yield document
-
-
-def _hashable_id(value: object) -> object:
-    """An id that may serve as a key: JSON allows lists and objects there."""
-    return value if isinstance(value, int | str) else None
 
 
 class _Finder:
@@ -146,76 +143,69 @@ def _read_categories(document: _Document, names: list[str], classes: ClassTable)
     """Learn the names of a document's category ids, and collect the classes in the order of their ids."""
     listed = []
     for item in document.categories:
-        if isinstance(item, dict) and "name" in item and _hashable_id(item.get("id")) is not None:
-            listed.append((item["id"], str(item["name"]).strip()))
+        if isinstance(item, dict) and "name" in item and identity(item.get("id")) is not None:
+            listed.append((identity(item["id"]), str(item["name"]).strip()))
     listed.sort(key=lambda pair: (isinstance(pair[0], str), pair[0]))
     document.classes = dict(listed)
     names += [name for _, name in listed if name not in names and not classes.ignores(name)]
 
 
-def _polygon(item: dict, box: tuple) -> list[float] | None:
-    """The corners of an annotation's polygons; None when it has none (or a mask instead)."""
-    rings = item.get("segmentation")
-    if not isinstance(rings, list) or not rings or not all(isinstance(r, list) for r in rings):
-        return None
-    values = [number(v) for ring in rings for v in ring]
-    usable = len(values) >= 6 and len(values) % 2 == 0 and all(v is not None and math.isfinite(v) for v in values)
-    return values if usable else None
+def _in_fractions(document: _Document) -> bool:
+    """Whether all boxes lie within one pixel of the corner: they are fractions of the picture, as Azure writes them."""
+    found = False
+    for item in document.annotations if not document.dialect.turned else ():
+        edges = edges_of(item) if isinstance(item, dict) else None
+        if edges is not None and not all(-0.01 <= v <= 1.01 for v in edges):
+            return False
+        found |= edges is not None
+    return found
 
 
 def _read_annotation(item: dict, where: object, document: _Document, into: Collector, classes: ClassTable) -> None:
     """Put one annotation into its image."""
-    raw = item.get("bbox")
-    values = [number(v) for v in raw] if isinstance(raw, list) else []
-    if len(values) != (5 if document.dialect.turned else 4) or None in values:
-        into.drop(where, f"malformed bbox: {shown(raw)}")
-        return
+    name = document.classes.get(identity(item.get("category_id")), "")
+    turned, rings = None, []
     if document.dialect.turned:
-        if values[2] <= 0 or values[3] <= 0:
-            into.drop(where, f"zero-area box: {values[2]:g} x {values[3]:g} px")
+        turned = box_values(item, 5)
+        if turned is not None and min(turned[2:4]) <= 0:
+            into.drop(where, f"zero-area box: {turned[2]:g} x {turned[3]:g} px", name)
             return
-        angle = values[4] if abs(values[4]) < 1e9 else math.nan
-        polygon = list(rotated_corners(*values[:4], angle))
-        box = bounds(polygon)
+        rings = [rotated_corners(*turned)] if turned else []
+        box = bounds(rings[0]) if turned else None
     else:
-        x, y, w, h = values
-        box = (x, y, x + w, y + h)
-        polygon = _polygon(item, box)
-    name = document.classes.get(_hashable_id(item.get("category_id")))
-    if any(item.get(key) in (1, True) for key in ("iscrowd", "ignore", "uncertain")):
+        box, rings = edges_of(item), rings_of(item)
+    if box is None:
+        into.drop(where, f"malformed bbox: {shown(item.get('bbox'))}, and no polygon or mask in its place", name)
+        return
+    if document.fractions:
+        w, h = into.record.width, into.record.height
+        box = (box[0] * w, box[1] * h, box[2] * w, box[3] * h)
+        rings = [[v * (h if i % 2 else w) for i, v in enumerate(ring)] for ring in rings]
+    if any(flag(item.get(key)) for key in ("iscrowd", "ignore", "uncertain")):
         into.add(where, None, box, merge=True)
-    elif name is None:
+    elif not name:
         into.drop(where, f"unknown class: category_id {shown(item.get('category_id'))} is not in categories")
-    elif classes.ignores(name):
-        into.add(where, None, box)
-    elif (cls := classes.find(name)) is None:
-        into.drop(where, f"unknown class: {name} is not among the names asked for")
     else:
-        into.add(where, cls, box, polygon, difficult=item.get("difficult") in (1, True))
+        into.take(where, name, classes, box, rings, turned, difficult=flag(item.get("difficult")))
 
 
-def _record(item: dict, document: _Document, finder: _Finder, split: str, log: ImportLog) -> ImageRecord | None:
-    """One entry of ``images``; None, with the reason in the log, when it cannot be used."""
+def _record(item: dict, document: _Document, finder: _Finder, split: str, log: ImportLog) -> ImageRecord | str:
+    """One entry of ``images``; where it cannot be used, the kind of the reason, which is in the log."""
     files = finder.files
     name = next((item[key] for key in document.dialect.file_name if isinstance(item.get(key), str)), None)
     file = files.rel(document.path)
     if name is None:
         log.drop(split, file, f"image {item.get('id')!r}", f"malformed image entry: no {document.dialect.file_name[0]}")
-        return None
-    stated = tuple(whole(v) if (v := number(item.get(key))) is not None else None for key in ("width", "height"))
+        return "malformed image entry"
     path = finder.find(name, document)
     if isinstance(path, Path):
-        record = image_record(path, files, split, log)
-        if record and all(stated) and stated != (record.width, record.height):
-            said = f"{stated[0]} x {stated[1]}"
-            reason = f"size differs: the JSON says {said} px, the image has {record.width} x {record.height}"
-            log.note(split, file, path.name, reason)
-        return record
-    if all(v is not None and v > 0 for v in stated):
+        return image_record(path, files, split, log) or "unreadable image"
+    size = tuple(whole(v) if (v := number(item.get(key))) is not None else None for key in ("width", "height"))
+    if all(v is not None and v > 0 for v in size):
         clean = PurePosixPath(name.replace("\\", "/")).name or "unnamed"
-        return ImageRecord(clean, *stated)  # labels alone: an exporter may still have a use for them
+        return ImageRecord(clean, *size)  # labels alone: an exporter may still have a use for them
     log.drop(split, file, printable_name(name), f"label without image: {path}")
-    return None
+    return "label without image"
 
 
 def _groups(item: dict) -> tuple[str, ...]:
@@ -257,13 +247,14 @@ def read_documents(
     classes = ClassTable(options.names or names)
     goes_to = file_under((d.split for d in documents), options)
     finder = _Finder(files)
-    dataset = Dataset([])
+    dataset, frames = Dataset([]), Frames()
     seen: set[tuple[str, Path | str]] = set()
     with calm_pillow():
         for document in documents:
             split = goes_to[document.split]
             if split is not None:
-                _read_document(document, split, finder, classes, options, log, dataset, seen)
+                _read_document(document, split, finder, classes, options, log, dataset, seen, frames)
+    frames.settle(dataset, log)
     classes.settle(dataset)
     return finish(dataset, files, log)
 
@@ -277,13 +268,14 @@ def _read_document(
     log: ImportLog,
     dataset: Dataset,
     seen: set,
+    frames: Frames,
 ) -> None:
     """Add the images and boxes of one JSON file to the dataset."""
     file = finder.files.rel(document.path)
-    by_image: dict[object, Collector | None] = {}
+    by_image: dict[object, Collector | str] = {}
     records = dataset.splits.setdefault(split, [])
     for item in options.track(document.images, f"reading {document.path.name}"):
-        image_id = _hashable_id(item.get("id")) if isinstance(item, dict) else None
+        image_id = identity(item.get("id")) if isinstance(item, dict) else None
         if image_id is None:
             log.drop(split, file, "images", f"malformed image entry: {shown(item)}")
             continue
@@ -291,32 +283,44 @@ def _read_document(
             log.drop(split, file, f"image {image_id!r}", "duplicate image id: the first one counts")
             continue
         record = by_image[image_id] = _record(item, document, finder, split, log)
-        if record is None:
+        if isinstance(record, str):
             continue
         key = (split, record.path or record.name)
         if key in seen:
             log.drop(split, file, record.name, "duplicate image: another entry or JSON file describes it")
-            by_image[image_id] = None
+            by_image[image_id] = "duplicate image"
             continue
         seen.add(key)
         record.groups = _groups(item)
-        records.append(record)
-        by_image[image_id] = Collector(record, log, split, file, options.difficult)
-    lost = 0
+        into = by_image[image_id] = Collector(record, log, split, file, options.difficult, frames)
+        into.stated(number(item.get("width")), number(item.get("height")), by="the JSON")
+        if not into.refused:
+            records.append(record)
+    document.fractions = _in_fractions(document)
+    if document.fractions:
+        log.note(split, file, "", "boxes are fractions of the picture: multiplied by its size")
+    without_image = 0
     for index, item in enumerate(document.annotations):
         if not isinstance(item, dict):
             log.drop(split, file, f"annotation number {index}", f"malformed annotation: {shown(item)}")
+            log[split].lost["", "malformed annotation"] += 1
             continue
         where = f"annotation {item['id']}" if "id" in item else f"annotation number {index}"
-        image_id = _hashable_id(item.get("image_id"))
-        if image_id not in by_image:
+        into = by_image.get(identity(item.get("image_id")), "unknown image")
+        if isinstance(into, Collector):
+            _read_annotation(item, where, document, into, classes)
+            continue
+        name = document.classes.get(identity(item.get("category_id")), "")
+        log[split].lost[name, into] += 1
+        if into == "unknown image":
             log.drop(split, file, where, f"unknown image: image_id {shown(item.get('image_id'))} is not in images")
-        elif by_image[image_id] is None:
-            lost += 1
         else:
-            _read_annotation(item, where, document, by_image[image_id], classes)
-    if lost:
-        log.note(split, file, "", f"annotations of images left out: {lost}")
+            without_image += 1
+    for into in by_image.values():
+        if isinstance(into, Collector):
+            into.close()
+    if without_image:
+        log.note(split, file, "", f"annotations of images left out: {without_image}")
 
 
 def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:

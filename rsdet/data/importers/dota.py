@@ -65,12 +65,7 @@ def read_labels(path: Path, into: Collector, classes: ClassTable) -> None:
         flag = numbers(tokens[-1:]) if len(tokens) > 9 else None
         hard = whole(flag[0]) if flag else None
         name = " ".join(tokens[8:] if hard is None else tokens[8:-1])  # a class may be written with a space
-        if classes.ignores(name):
-            into.add(line, None, bounds(corners))
-        elif (cls := classes.find(name)) is None:
-            into.drop(line, f"unknown class: {shown(name)}")
-        else:
-            into.add(line, cls, bounds(corners), corners, difficult=bool(hard))
+        into.take(line, name, classes, bounds(corners), [corners], difficult=bool(hard))
 
 
 def _order(found: list[str]) -> list[str] | None:

@@ -105,31 +105,31 @@ def regions(mask: np.ndarray) -> list[tuple[tuple[int, int, int, int], int]]:
     return sorted(found, key=lambda item: (item[0][1], item[0][0], item))
 
 
-def read_labels(path: Path, into: Collector, table: dict[int, int] | None, min_area_px: int) -> None:
+def read_labels(
+    path: Path, into: Collector, classes: ClassTable, table: dict[int, int] | None, min_area_px: int
+) -> None:
     """Put the regions of one mask into its image."""
     try:
         mask = read_mask(path)
     except BadImageError as e:
+        into.refuse(str(e))
         into.drop("", str(e))
         return
-    height, width = mask.shape
-    if (width, height) != (into.record.width, into.record.height):
-        size = f"{into.record.width} x {into.record.height}"
-        into.drop("", f"mask of another size: {width} x {height} px, the image {size}")
-        return
+    into.stated(mask.shape[1], mask.shape[0], by="the mask")
     layers = {None: mask > 0} if table is None else {key: mask == key for key in table}
     for key, layer in layers.items():
         cls = 0 if table is None else table[key]
+        name = classes.names[cls]
         for box, area in regions(layer):
             where = f"region at x={box[0]} y={box[1]}"
             if area < min_area_px:
-                into.drop(where, f"region too small: {area} px, min_area_px={min_area_px}")
+                into.drop(where, f"region too small: {area} px, min_area_px={min_area_px}", name)
             else:
-                into.add(where, cls, box)
+                into.add(where, cls, box, name=name)
     if table is not None:
         strange, counts = np.unique(mask[(mask > 0) & ~np.isin(mask, list(table))], return_counts=True)
         for colour, count in zip(strange.tolist(), counts.tolist(), strict=True):
-            into.drop("", f"unknown class: colour #{colour:06x}, {count} px, is not among the names")
+            into.drop("", f"class left out: colour #{colour:06x}, {count} px, is not among the names")
 
 
 def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
@@ -152,7 +152,9 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     files = _MaskSource(root, sorted(set(pictures) - set(masks)))
     classes = ClassTable(names)
     with calm_pillow():
-        dataset = read_pairs(files, masks, lambda p, c: read_labels(p, c, table, options.min_area_px), options, log)
+        dataset = read_pairs(
+            files, masks, lambda p, c: read_labels(p, c, classes, table, options.min_area_px), options, log
+        )
     for split, records in dataset.splits.items():
         if any(record.objects for record in records):
             log.note(split, "masks", "", "touching objects of a class are one box: a mask does not tell them apart")

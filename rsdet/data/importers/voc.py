@@ -22,7 +22,6 @@ from rsdet.data.importers._labels import (
     bounds,
     numbers,
     rotated_corners,
-    shown,
 )
 from rsdet.data.importers._layout import Pair, Source
 from rsdet.data.importers._lists import assign_listed, split_lists
@@ -45,35 +44,31 @@ def read_labels(path: Path, into: Collector, classes: ClassTable) -> None:
         DataError: The file is not XML.
     """
     root = parse_xml(path)
-    record = into.record
-    size = _values(root.find("size"), ("width", "height"))
-    if size and size != [record.width, record.height] and all(size):
-        stated = f"{size[0]:g} x {size[1]:g}"
-        reason = f"size differs: the XML says {stated} px, the image has {record.width} x {record.height}"
-        into.log.note(into.split, into.file, "", reason)
+    into.stated(*(_values(root.find("size"), ("width", "height")) or (None, None)), by="the XML")
+    swapped = []
     for index, item in enumerate(root.iter("object"), 1):
         where = f"object {index}"
         name = (item.findtext("name") or "").strip()
-        polygon = None
         edges = _values(item.find("bndbox"), ("xmin", "ymin", "xmax", "ymax"))
         turned = _values(item.find("robndbox"), ("cx", "cy", "w", "h", "angle"))
+        polygons = []
         if edges is None and turned is not None:
             if turned[2] <= 0 or turned[3] <= 0:
-                into.drop(where, f"zero-area box: {turned[2]:g} x {turned[3]:g} px")
+                into.drop(where, f"zero-area box: {turned[2]:g} x {turned[3]:g} px", name)
                 continue
-            # sin(inf) is an error in Python, and NaN coordinates are reported as what they are
-            angle = turned[4] if abs(turned[4]) < 1e9 else float("nan")
-            polygon = rotated_corners(*turned[:4], angle)
-            edges = bounds(polygon)
+            polygons = [rotated_corners(*turned)]
+            edges = bounds(polygons[0])
         if edges is None:
-            into.drop(where, "malformed object: expected bndbox with the numbers xmin, ymin, xmax, ymax")
+            into.drop(where, "malformed object: expected bndbox with the numbers xmin, ymin, xmax, ymax", name)
             continue
-        cls = classes.find(name) if not classes.ignores(name) else None
-        if cls is None and not classes.ignores(name):
-            into.drop(where, f"unknown class: {shown(name)}")
-        else:
-            hard = (item.findtext("difficult") or "0").strip() not in {"0", ""}
-            into.add(where, cls, edges, polygon if cls is not None else None, difficult=hard)
+        x1, y1, x2, y2 = edges
+        if x1 > x2 or y1 > y2:  # drawn from the lower right corner: the same box
+            swapped.append(where)
+            edges = [min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]
+        hard = (item.findtext("difficult") or "0").strip() not in {"0", ""}
+        into.take(where, name, classes, edges, polygons, turned if polygons else None, difficult=hard)
+    if swapped:
+        into.log.note(into.split, into.file, swapped[0], f"edges swapped: {len(swapped)} boxes, put in order")
 
 
 def _pair_by_content(source: Source, pairs: list[Pair], labels: list[Path], log: ImportLog) -> None:

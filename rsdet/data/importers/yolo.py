@@ -1,5 +1,7 @@
 """YOLO text files: ``class xc yc w h``, or ``class x1 y1 … xn yn`` for polygons, as fractions of the image.
 
+Key points, confidences and track ids beside a box are left aside; see :mod:`rsdet.data.importers._yolo_rows`.
+
 Any of the usual layouts: ``images/train`` with ``labels/train``, ``train/images`` with ``train/labels``, image and
 label side by side, splits listed in ``train.txt``. Class names come from ``names=``, from a data YAML (``names:``), a
 ``*.names`` file or a ``classes.txt``; a class with a name like DontCare is an ignored region, unless asked for. Ignored
@@ -26,13 +28,16 @@ from rsdet.data.importers._labels import (
 from rsdet.data.importers._layout import Pair, Source
 from rsdet.data.importers._lists import assign_listed, names_images, split_lists
 from rsdet.data.importers._text import read_pairs
+from rsdet.data.importers._yolo_rows import YoloRows, row_tokens
 from rsdet.errors import DataError, RSDetError
 from rsdet.textfiles import read_yaml
 
 _NAME_FILES = ("classes.txt", "obj.names", "names.txt", "classnames.txt", "labels.txt")
 
 
-def read_labels(path: Path, into: Collector, names: list[str], classes: ClassTable) -> None:
+def read_labels(
+    path: Path, into: Collector, names: list[str], classes: ClassTable, rows: YoloRows | None = None
+) -> None:
     """Put the objects of one label file into its image.
 
     Args:
@@ -40,28 +45,23 @@ def read_labels(path: Path, into: Collector, names: list[str], classes: ClassTab
         into: Collector of the image.
         names: Class names of the source, by number.
         classes: Class names of the result.
+        rows: What the rows of the source have in common; None for plain boxes and polygons.
     """
+    rows = rows or YoloRows()
     width, height = into.record.width, into.record.height
     for line, text in read_lines(path):
-        tokens = text.split()
-        values = numbers(tokens)
-        is_polygon = len(tokens) >= 7 and len(tokens) % 2 == 1
-        if values is None or not (len(tokens) == 5 or is_polygon):
-            expected = "class xc yc w h, or class and at least 3 corners"
-            into.drop(line, f"malformed line: expected {expected}, received {shown(text)}")
+        values = numbers(row_tokens(text))
+        row = rows.read(values) if values else "malformed line: expected numbers, received"
+        if isinstance(row, str):
+            into.drop(line, f"{row}: {shown(text)}")
             continue
         number = whole(values[0])
         if number is None or not 0 <= number < len(names):
-            into.drop(line, f"unknown class: {shown(tokens[0])}, expected 0 to {len(names) - 1}")
+            into.drop(line, f"unknown class: {shown(text.split()[0])}, expected 0 to {len(names) - 1}")
             continue
-        corners = [v * (height if i % 2 else width) for i, v in enumerate(values[1:])] if is_polygon else None
-        box = bounds(corners) if corners else _edges(values[1:], width, height)
-        if classes.ignores(names[number]):
-            into.add(line, None, box)
-        elif (cls := classes.find(names[number])) is None:
-            into.drop(line, f"unknown class: {names[number]} is not among the names asked for")
-        else:
-            into.add(line, cls, box, corners)
+        corners = [v * (height if i % 2 else width) for i, v in enumerate(row[1])]
+        box = bounds(corners) if corners else _edges(row[0], width, height)
+        into.take(line, names[number], classes, box, [corners] if corners else ())
 
 
 def _edges(xywh: list[float], width: int, height: int) -> tuple[float, float, float, float]:
@@ -137,9 +137,11 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
             lists.append(path)
         else:
             labels.append(path)
+    rows = YoloRows(data)
+    rows.scan((path, files.rel(path)) for path in labels)
 
     def read_one(path: Path, into: Collector) -> None:
-        read_labels(path, into, names, classes)
+        read_labels(path, into, names, classes, rows)
 
     def read_more(into: Collector) -> None:
         into.record.groups = tuple(g for g in sorted(groups) if into.record.stem in groups[g])
@@ -153,5 +155,7 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
         return assign_listed(pairs, found, {f: files.root for f in found}, files, log) if found else pairs
 
     dataset = read_pairs(files, labels, read_one, options, log, assign, after=read_more)
+    for what, count in rows.left_aside.items():
+        log.note("", files.rel(labels[0]), "", f"numbers left aside: {what}, in {count} rows")
     classes.settle(dataset)
     return dataset
