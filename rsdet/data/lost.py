@@ -68,7 +68,7 @@ def check_losses(dataset: Dataset, log: ImportLog, source: object, format: str) 
             raise DataError(f"{scope}: {have} of {total} boxes can be used ({_said(gone, of_scope)}); {_REMEDY}")
     edges = [(max(o.xyxy_px), r.width) for rs in dataset.splits.values() for r in rs for o in r.objects]
     if edges and all(far <= 1.01 < width / 2 for far, width in edges):
-        what = "are fractions of the picture? multiply x by its width, y by its height"
+        what = "fractions of the picture? multiply x by its width, y by its height"
         raise DataError(f"{source}: all {len(edges)} boxes lie within one pixel of the corner; {what}, or {_REMEDY}")
     labels = sum(record.has_label_file for records in dataset.splits.values() for record in records)
     files = [d for d in everything if kind_of(d.reason) == _WITHOUT_PICTURE[0] and not d.where]

@@ -167,6 +167,7 @@ def pair(source: Source, labels: Iterable[Path], log: ImportLog) -> list[Pair]:
     for label in labels:
         by_key[source.key(label)].append(label)
     pairs, alone = [], []
+    keys = {source.key(image) for image in source.images}
     taken: dict[tuple[str, ...], Path] = {}
     for image in source.images:
         key = source.key(image)
@@ -175,7 +176,8 @@ def pair(source: Source, labels: Iterable[Path], log: ImportLog) -> list[Pair]:
             log.drop(split or "", source.rel(image), "", f"duplicate image name: {taken[key].name} has its label")
             continue
         taken[key] = image
-        found = by_key.get(key) or by_key.get((*key[:-1], image.name), [])
+        whole = (*key[:-1], image.name)
+        found = by_key.get(key) or (by_key.get(whole, []) if whole not in keys else [])
         # DOTA ships upright and oriented labels side by side; the oriented ones (labelTxt) hold all there is.
         found.sort(key=lambda p: (p.parent.name.lower() != "labeltxt", p))
         label = found[0] if found else None
