@@ -9,6 +9,8 @@ import torch
 from references.plain import Weights
 from torch import nn
 
+from rsdet.nn.restoration import RestorationNetwork
+
 STEP = 1e-8  # of the central difference; few kinks of a deep network lie that near, and float64 has digits left
 
 
@@ -112,3 +114,21 @@ def assert_folds(
     with torch.no_grad():
         got = (call or module)(*inputs)
     assert_close(got, want)
+
+
+def assert_restores(
+    net: RestorationNetwork, definition: Callable[..., np.ndarray], size: tuple[int, int], training: bool = False
+) -> None:
+    """As :func:`assert_agrees` for ``restore``; then a smaller picture is reflected, cut, and clamped in eval mode."""
+    x = maps((2, net.channels, *size))[0]
+    assert_agrees(net, definition, [x], net.restore, training)
+    if training:
+        return
+    h, w = (n - 3 if net.multiple > 3 else n for n in size)
+    x = x[..., :h, :w]
+    padded = np.pad(x.numpy(), ((0, 0), (0, 0), (0, size[0] - h), (0, size[1] - w)), mode="reflect")
+    want = definition(weights_of(net), padded)[:, :, : h * net.scale, : w * net.scale]
+    assert_close(net(x), np.clip(want, 0, 1))
+    if not any(isinstance(m, nn.BatchNorm2d) for m in net.modules()):
+        assert_close(net.train()(x), want)
+        net.eval()

@@ -1,112 +1,21 @@
-"""DWTMA-Net, AOD-Net, EDSR and MFG-HMoE against the papers written out: parts, compositions, slopes, padding."""
+"""EDSR, HAT and MFG-HMoE against the papers written out: parts, compositions, slopes, routes, padding."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from references import dwtma, superres
-from references.agree import assert_agrees, assert_close, assert_folds, lively, maps, weights_of
+from references import superres
+from references.agree import assert_agrees, assert_close, assert_restores, lively, maps, weights_of
 from torch import nn
 
 from rsdet.modelyaml import load_model_yaml
-from rsdet.nn.aodnet import AODNet
-from rsdet.nn.dwtma import DWB, FFEB, MAB, SAOD, DilatedResidual, DWTMANet, SKFusion, StarBlock
 from rsdet.nn.edsr import EDSR
-from rsdet.nn.fourier import FAM
 from rsdet.nn.hat import CAB, HAB, RHAG
 from rsdet.nn.hmoe import DRHMoE
 from rsdet.nn.mfg_hmoe import MFGHMoE
-from rsdet.nn.restoration import RestorationNetwork
 from rsdet.nn.upsample import bicubic
-from rsdet.nn.wavelet import WDM
 from rsdet.nn.window_attention import OCAB, WindowAttention
-
-SIZES = [(6, 8), (5, 7)]
-
-
-def assert_restores(net: RestorationNetwork, definition, size: tuple[int, int], training: bool = False) -> None:
-    """As :func:`assert_agrees` for ``restore``; then a smaller picture is reflected, cut, and clamped in eval mode."""
-    x = maps((2, net.channels, *size))[0]
-    assert_agrees(net, definition, [x], net.restore, training)
-    if training:
-        return
-    h, w = (n - 3 if net.multiple > 3 else n for n in size)
-    x = x[..., :h, :w]
-    padded = np.pad(x.numpy(), ((0, 0), (0, 0), (0, size[0] - h), (0, size[1] - w)), mode="reflect")
-    want = definition(weights_of(net), padded)[:, :, : h * net.scale, : w * net.scale]
-    assert_close(net(x), np.clip(want, 0, 1))
-    if not any(isinstance(m, nn.BatchNorm2d) for m in net.modules()):
-        assert_close(net.train()(x), want)
-        net.eval()
-
-
-@pytest.mark.parametrize("training", [False, True])
-class TestDWTMANet:
-    @pytest.mark.parametrize("size", SIZES)
-    @pytest.mark.parametrize(
-        ("layer", "definition"),
-        [
-            (WDM(4, 3), dwtma.wdm),
-            (WDM(4, 3, wavelet=False), dwtma.wdm),
-            (SAOD(4), dwtma.saod),
-            (DilatedResidual(4), dwtma.dilated),
-            (DWB(4), dwtma.dwb),
-            (FAM(4), dwtma.fam),
-            (FAM(4, "matrix"), dwtma.fam),
-            (MAB(4), dwtma.mab),
-            (MAB(4, 4), dwtma.mab),
-            (MAB(4, ca=False), dwtma.mab),
-            (MAB(4, pa=False), dwtma.mab),
-            (MAB(4, fam=False), dwtma.mab),
-            (MAB(4, ca=False, pa=False), dwtma.mab),
-            (StarBlock(4), dwtma.star_block),
-            (FFEB(4), dwtma.ffeb),
-            (FFEB(4, dwb=False), dwtma.ffeb),
-            (FFEB(4, mab=False), dwtma.ffeb),
-        ],
-        ids=lambda p: type(p).__name__ if isinstance(p, nn.Module) else "",
-    )
-    def test_part(self, layer, definition, size, training):
-        assert_agrees(lively(layer), definition, maps((2, 4, *size)), training=training)
-
-    @pytest.mark.parametrize("size", SIZES)
-    def test_sk_fusion(self, size, training):
-        assert_agrees(lively(SKFusion(6)), dwtma.sk_fusion, maps((2, 6, *size), (2, 6, *size)), training=training)
-
-    @pytest.mark.parametrize(
-        "args",
-        [
-            {},
-            {"head": "residual", "channels": 2},
-            {"wdm": False, "dwb": False, "mab": False},
-            {"wdm": False},
-            {"dwb": False},
-            {"ca": False},
-            {"pa": False, "fam": False},
-        ],
-        ids=str,
-    )
-    def test_whole(self, args, training):
-        net = lively(DWTMANet(4, (1, 2, 1, 0, 2), **args))
-        assert_restores(net, dwtma.dwtma_net, (16, 24), training)
-
-
-@pytest.mark.parametrize("make", [MAB, StarBlock])
-def test_folded_batch_norms(make):
-    assert_folds(lively(make(4)), {MAB: dwtma.mab, StarBlock: dwtma.star_block}[make], maps((2, 4, 5, 6)))
-
-
-@pytest.mark.parametrize("args", [{}, {"dwb": False, "mab": False}], ids=str)
-def test_folded_network(args):
-    net = lively(DWTMANet(4, (1, 1, 1, 1, 1), **args))
-    assert_folds(net, dwtma.dwtma_net, maps((2, 3, 16, 16)), net.restore)
-
-
-@pytest.mark.parametrize(("b", "channels"), [(1.0, 3), (0.6, 2)])
-def test_aod_net(b, channels):
-    net = lively(AODNet(b, channels))
-    assert_restores(net, lambda w, x: dwtma.aod_net(w, x, b), (7, 9))
 
 
 @pytest.mark.parametrize(("upscale", "factor", "skip"), [(2, 1, False), (3, 0.1, True), (4, 0.3, False), (8, 1, True)])
