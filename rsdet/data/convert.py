@@ -120,7 +120,7 @@ def convert(
     dataset, log = read_dataset(source, format, options)
     _leave_out_missing(dataset, log, to)
     if not allow_empty:
-        check_losses(dataset, log, source, format)
+        check_losses(dataset, log, source, format, split)
     _check_not_empty(dataset, log, source, format)
     if before is None:
         _check_free(out)
@@ -251,8 +251,8 @@ def _check_not_empty(dataset: Dataset, log: ImportLog, source: Path, format: str
         return
     items = [item for part in log.values() for item in (*part.dropped, *part.notes)]
     first = f" (first of {len(items)} problems: {items[0].file}: {items[0].reason})" if items else ""
-    what = "class" if dataset.splits else "usable image"
-    raise DataError(f"no {what} found in {source} read as format={format}{first}; check format= and the folder")
+    what, more = ("class", ", or give names=") if dataset.splits else ("usable image", "")
+    raise DataError(f"no {what} found in {source} read as format={format}{first}; check format= and the folder{more}")
 
 
 def _kept_splits(

@@ -15,16 +15,16 @@ from __future__ import annotations
 
 from collections import Counter
 
-from rsdet.data.annotations import Dataset, Dropped, ImportLog, kind_of
+from rsdet.data.annotations import Dataset, Dropped, ImportLog, SplitLog, kind_of
 from rsdet.errors import DataError
 
 ENOUGH = 0.1
 _CHOSEN = "class left out"
-_WITHOUT_PICTURE = ("label without image", "second label file", "unreadable image")
+_NO_IMAGE = "label without image"
 _REMEDY = "mend the labels or check format= and the folder; allow_empty=True converts what is left"
 
 
-def check_losses(dataset: Dataset, log: ImportLog, source: object, format: str) -> None:
+def check_losses(dataset: Dataset, log: ImportLog, source: object, format: str, asked: str | None = None) -> None:
     """Refuse a source of which too little is left.
 
     Args:
@@ -32,49 +32,50 @@ def check_losses(dataset: Dataset, log: ImportLog, source: object, format: str) 
         log: What was dropped on the way, and why.
         source: For the message.
         format: For the message.
+        asked: The only split that was to be read; what is missing of others is no loss.
 
     Raises:
         DataError: Too little is left of the source, of a split or of a class, with the reasons, the commonest first.
     """
-    kept: Counter[tuple[str, str]] = Counter()  # (split, class)
-    lost: Counter[tuple[str, str, str]] = Counter()  # (split, class, kind)
-    regions = 0
-    for split, records in dataset.splits.items():
-        kept.update((split, dataset.names[item.cls]) for record in records for item in record.objects)
-        regions += sum(len(record.ignored_xyxy_px) for record in records)
-    for split, part in log.items():
-        lost.update({(split, *key): n for key, n in part.lost.items()})
-    if not kept and not regions and not lost:
-        files = [d for part in log.values() for d in part.dropped if kind_of(d.reason) in _WITHOUT_PICTURE]
-        labelled = [r.has_label_file for records in dataset.splits.values() for r in records]
-        said = _said(Counter(kind_of(d.reason) for d in files), files) or f"{sum(labelled)} label files"
-        raise DataError(f"{source} read as format={format}: no box for {len(labelled)} images ({said}); {_REMEDY}")
-    everything = [d for part in log.values() for d in part.dropped]
-    scopes = [(f"{source} read as format={format}", None, None)]
-    scopes += [(f"split {s} of {source}", s, None) for s in sorted({*dataset.splits, *log} - {""})]
-    scopes += [(f"class {name!r} of {source}", None, name) for name in dataset.names]
-    for scope, split, name in scopes:
+    parts = {s: part for s, part in log.items() if asked is None or s in (asked, "")}
+    records = [(split, record) for split, found in dataset.splits.items() for record in found]
+    kept: Counter[tuple[str, str]] = Counter()  # of (split, class)
+    for split, record in records:
+        kept.update((split, dataset.names[item.cls]) for item in record.objects)
+    lost = [(s, name, kind, n) for s, part in parts.items() for (name, kind), n in part.lost.items()]
+    splits = sorted({*dataset.splits, *parts} - {""})
+    here = f"{source} read as format={format}"
+    scopes = [(here, None, None), *((f"split {s} of {here}", s, None) for s in splits)]
+    for scope, split, name in [*scopes, *((f"class {n!r} of {here}", None, n) for n in dataset.names)]:
         have = sum(n for (s, c), n in kept.items() if split in (None, s) and name in (None, c))
-        gone = Counter()
-        for (s, c, kind), n in lost.items():
-            if split in (None, s) and name in (None, c):
+        gone: Counter[str] = Counter()
+        for s, c, kind, n in lost:
+            if split in (None, s) and name in (None, c) and (kind != _CHOSEN or (name is None and not have)):
                 gone[kind] += n
-        chosen = gone.pop(_CHOSEN, 0)
-        if have == 0 and not gone and name is None:
-            gone[_CHOSEN] = chosen
-        total = have + gone.total()
-        if total and have < ENOUGH * total:
-            of_scope = everything if split is None else log[split].dropped
-            raise DataError(f"{scope}: {have} of {total} boxes can be used ({_said(gone, of_scope)}); {_REMEDY}")
-    edges = [(max(o.xyxy_px), r.width) for rs in dataset.splits.values() for r in rs for o in r.objects]
+        _refuse_if_few(have, gone, parts, split, f"{scope}: {{}} of {{}} boxes can be used")
+    for scope, split, _ in scopes:
+        have = sum(record.has_label_file for s, record in records if split in (None, s))
+        gone = Counter(
+            kind_of(d.reason)
+            for s, part in parts.items()
+            for d in part.dropped
+            if split in (None, s) and kind_of(d.reason) == _NO_IMAGE and not d.where
+        )
+        _refuse_if_few(have, gone, parts, split, f"{scope}: {{}} of {{}} label files have their image")
+    edges = [(max(item.xyxy_px), record.width) for _, record in records for item in record.objects]
     if edges and all(far <= 1.01 < width / 2 for far, width in edges):
         what = "fractions of the picture? multiply x by its width, y by its height"
-        raise DataError(f"{source}: all {len(edges)} boxes lie within one pixel of the corner; {what}, or {_REMEDY}")
-    labels = sum(record.has_label_file for records in dataset.splits.values() for record in records)
-    files = [d for d in everything if kind_of(d.reason) == _WITHOUT_PICTURE[0] and not d.where]
-    if labels < ENOUGH * (labels + len(files)):
-        said = _said(Counter(kind_of(d.reason) for d in files), files)
-        raise DataError(f"{source}: {labels} of {labels + len(files)} labelled images are there ({said}); {_REMEDY}")
+        raise DataError(f"{here}: all {len(edges)} boxes lie within one pixel of the corner; {what}, or {_REMEDY}")
+    if records and not kept and not any(record.ignored_xyxy_px for _, record in records):
+        labels = sum(record.has_label_file for _, record in records)
+        raise DataError(f"{here}: no box for any of {len(records)} images, {labels} label files; {_REMEDY}")
+
+
+def _refuse_if_few(have: int, gone: Counter[str], parts: dict[str, SplitLog], split: str | None, said: str) -> None:
+    total = have + gone.total()
+    if total and have < ENOUGH * total:
+        dropped = [d for s, part in parts.items() if split in (None, s) for d in part.dropped]
+        raise DataError(f"{said.format(have, total)} ({_said(gone, dropped)}); {_REMEDY}")
 
 
 def _said(kinds: Counter[str], dropped: list[Dropped]) -> str:

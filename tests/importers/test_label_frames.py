@@ -215,6 +215,24 @@ def test_polygons_regions_and_oriented_boxes_move_with_the_box(orientation):
     assert a == sorted((round(x, 6), round(y, 6)) for x, y in zip(xs, ys, strict=True))
 
 
+@pytest.mark.parametrize("exif_says", [None, 1])
+def test_an_orientation_in_xmp_turns_no_picture(tmp_path, exif_says):
+    """OpenCV, which reads for training, passes it over."""
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    )
+    (tmp_path / "images").mkdir()
+    exif = Image.Exif()
+    if exif_says:
+        exif[0x0112] = exif_says
+    painted().save(tmp_path / "images/a.jpg", xmp=xmp, exif=exif)
+    coco(tmp_path, [("a.jpg", SIZE, BOX)])
+    (record,) = read_dataset(tmp_path, "coco")[0].splits["train"]
+    assert (record.width, record.height) == SIZE
+    assert record.objects[0].xyxy_px == BOX
+
+
 def test_turned_tiffs_are_kept(tmp_path):
     for o in (1, 6, 8):
         stored(tmp_path / f"s/images/o{o}.tif", o)

@@ -42,8 +42,8 @@ def run(root, out, **options):
         ({"train_a": GOOD + "1 0.5 0.5 0 0.2\n"}, r"class 'bus' of .*: 0 of 1 boxes .*zero-area box"),
         ({"train_a": GOOD + "1 0.5 0.5 0.1 0.1\n" + "1 5 0.5 0.1 0.1\n1 1.8 0.5 0.1 0.1\n" + "1 0.5 0.5 0 0\n" * 10},
          r"class 'bus' of .*: 1 of 12 boxes .*10 x zero-area box, 1 x box outside the image"),
-        ({"train_a": None}, r"no box for 1 images \(0 label files\)"),
-        ({"train_a": ""}, r"no box for 1 images \(1 label files\)"),
+        ({"train_a": None}, r"no box for any of 1 images, 0 label files"),
+        ({"train_a": ""}, r"no box for any of 1 images, 1 label files"),
     ],
 )  # fmt: skip
 def test_too_little_is_left(tmp_path, labels, says):
@@ -104,9 +104,35 @@ def test_labels_without_their_pictures(tmp_path):
     root = source(tmp_path / "s", train_a=GOOD)
     for i in range(12):
         text(root / f"labels/train/other{i}.txt", GOOD)
-    with pytest.raises(DataError, match=r"1 of 13 labelled images are there \(12 x label without image"):
+    with pytest.raises(DataError, match=r"1 of 13 label files have their image \(12 x label without image"):
         run(root, tmp_path / "out")
     assert run(root, tmp_path / "out", allow_empty=True).counts["train"]["boxes"] == 1
+
+
+def test_a_split_without_its_pictures_does_not_vanish(tmp_path):
+    root = source(tmp_path / "s", train_a=GOOD, val_b=GOOD)
+    (root / "images/val/b.png").unlink()
+    with pytest.raises(DataError, match=r"split val of .*: 0 of 1 label files have their image"):
+        run(root, tmp_path / "out")
+    assert run(root, tmp_path / "out", split="train").counts["train"]["boxes"] == 1
+
+
+def test_only_the_split_that_was_asked_for_is_judged(tmp_path):
+    root = source(tmp_path / "s", train_a=BAD, val_b=GOOD)
+    for i in range(20):
+        text(root / f"labels/train/gone{i}.txt", GOOD)
+    assert run(root, tmp_path / "out", split="val").counts == {
+        "val": run(root, tmp_path / "out", split="val").counts["val"]
+    }
+    with pytest.raises(DataError, match="0 of 1 boxes"):
+        run(root, tmp_path / "out", split="train")
+
+
+def test_pictures_without_labels_are_no_data_set(tmp_path):
+    root = source(tmp_path / "s", train_a=None, train_b=None)
+    (root / "images/train/b.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="no box for any of 1 images, 0 label files"):
+        run(root, tmp_path / "out")
 
 
 def test_coco_images_that_are_not_there(tmp_path):

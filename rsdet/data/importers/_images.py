@@ -71,13 +71,12 @@ def probe(path: Path) -> ImageInfo:
             width, height = im.size
             if kind == "TIFF":  # newer Pillow says the size as shown, older as stored
                 width, height = int(im.tag_v2[256]), int(im.tag_v2[257])
-            orientation = im.getexif().get(0x0112)
+            orientation = _orientation(im)
             if kind != "PNG" and not _complete(im, path, size):
                 im.load()
         if kind == "PNG":
             with Image.open(path) as im:  # verify() wants a file of which nothing has been read
                 im.verify()
-        orientation = orientation if orientation in range(2, 9) else 1
         if orientation >= 5:
             stored = width, height
             width, height = stored[::-1] if kind in {"AVIF", "JPEG", "MPO", "PNG"} else _decoded_size(path)
@@ -95,6 +94,18 @@ def probe(path: Path) -> ImageInfo:
     if min(width, height) < _SMALLEST_PX:
         remarks.append(f"smaller than {_SMALLEST_PX} px: Ultralytics leaves it out of training")
     return ImageInfo(width, height, orientation, tuple(remarks))
+
+
+def _orientation(im: object) -> int:
+    """EXIF orientation as OpenCV reads it: Pillow itself takes XMP blocks into account, which others pass over."""
+    from PIL import Image
+
+    exif: object = getattr(im, "tag_v2", None)
+    if exif is None:
+        exif = Image.Exif()
+        exif.load(im.info.get("exif") or b"")
+    value = exif.get(0x0112)
+    return int(value) if value in range(2, 9) else 1
 
 
 def _bits(im: object) -> int:

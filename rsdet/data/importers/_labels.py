@@ -268,7 +268,7 @@ class Collector:
             self.add(where, None, box)
         elif (cls := classes.find(name)) is not None:
             self.add(where, cls, box, polygons, turned, difficult, name=classes.names[cls])
-        elif classes.learns:
+        elif classes.learns or not name:
             self.drop(where, f"unknown class: {shown(name)}")
         else:
             self.drop(where, f"class left out: {shown(name)} is not among the names asked for", name)

@@ -52,7 +52,8 @@ def read_pairs(
                 continue
             record = image_record(item.image, source, split, log)
             if record is None:
-                log[split].lost["", "unreadable image"] += item.label is not None
+                if item.label is not None:
+                    log[split].lost["", "unreadable image"] += 1
                 continue
             record.has_label_file = item.label is not None
             file = source.rel(item.label or item.image)
