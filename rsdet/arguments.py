@@ -110,11 +110,18 @@ multiplicative noise put on training images, 0 for none. ``rot90``: probability 
 leave them as they are.
 """
 
-RESTORE_DEFAULTS: dict[str, Any] = {"patch": None, "repeats": 1, "val_period": 1, "loss": None}
+RESTORE_DEFAULTS: dict[str, Any] = {
+    "patch": None, "target_patch": None, "repeats": 1, "val_period": 1, "loss": None, "beta2": 0.999,
+    "ema_decay": None, "clip_grad": 10.0, "lr_steps": None,
+}  # fmt: skip
 """The same for the task ``restore``.
 
-``patch``: side of the training patches in pixels of the input, 128 where None. ``repeats``: patches of each picture in
-an epoch. ``val_period``: epochs from one validation to the next. ``loss``: terms and weights instead of the model's.
+``patch``: side of the training patches in pixels of the input, 128 where None; ``target_patch``: the same in pixels of
+the target, where ``patch`` is None. ``repeats``: patches of each picture in an epoch. ``val_period``: epochs from one
+validation to the next. ``loss``: terms and weights instead of the model's. ``beta2``: second moment of Adam and its
+kin. ``ema_decay``: of the averaged weights that are validated and kept, 0 for none, Ultralytics' ramp to 0.9999 where
+None. ``clip_grad``: largest norm of the gradients, 0 for any. ``lr_steps``: parts of the training, 0 to 1, after each
+of which the learning rate is halved; instead of ``lrf`` and ``cos_lr``.
 """
 
 _OURS = {
@@ -213,10 +220,18 @@ def check_restore_values(kwargs: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: A value out of its range.
     """
-    for key, example in (("patch", 128), ("repeats", 8), ("val_period", 5)):
+    for key, example in (("patch", 128), ("target_patch", 256), ("repeats", 8), ("val_period", 5)):
         value = kwargs.get(key, 1)
-        if not (_accepts(int, value) and value > 0) and not (key == "patch" and value is None):
+        if not (_accepts(int, value) and value > 0) and not (key.endswith("patch") and value is None):
             raise ConfigError(f"{key}={value!r} must be a whole number of 1 or more; e.g. {key}={example}.")
+    for key, top in (("beta2", 1.0), ("ema_decay", 1.0), ("clip_grad", math.inf)):
+        value = kwargs.get(key, 0.0)
+        if not (_accepts(float, value) and 0 <= value < top) and not (key == "ema_decay" and value is None):
+            raise ConfigError(f"{key}={value!r} must be a number from 0 to below {top:g}; e.g. {key}=0.9.")
+    steps = kwargs.get("lr_steps") or []
+    each = list(steps) if isinstance(steps, (list, tuple)) else [steps]
+    if not all(_accepts(float, v) and 0 < v < 1 for v in each):
+        raise ConfigError(f"lr_steps={steps!r} must be parts of the training between 0 and 1; e.g. lr_steps=0.5,0.9.")
 
 
 def loss_terms(value: Any) -> dict[str, float] | None:

@@ -67,7 +67,9 @@ keys of Ultralytics (epochs, imgsz, batch, device, conf, ...) work as they do th
              train: networks learn from the detector's loss (freeze=detector or freeze=enhancer: the other only)
   of models that restore pictures:
   patch=     side of the training patches in pixels of the input; repeats= of each picture in an epoch
-  val_period= epochs from one validation to the next; loss=l1:1,fft:0.1 terms and weights
+  target_patch=  the same in pixels of the output; val_period= epochs from one validation to the next
+  loss=      terms and weights, l1:1,fft:0.1; beta2= of Adam; ema_decay= of the averaged weights, 0 for none
+  clip_grad= largest norm of the gradients, 0 for any; lr_steps=0.5,0.9 parts of the training after which lr halves
   metrics=   psnr and ssim, and what else val measures: niqe (niqe=FILE.npz for its model), lpips
   tile=      side of the tiles that large pictures are cut into, 0 for none; overlap= what neighbours share
   bands=     bands of a file to take, counted from 1; value_range= file values that are black and white
@@ -141,7 +143,7 @@ def _model(args: dict[str, Any], mode: str) -> Any:
         d = read_model_yaml(name)
         if d.get("task") == "restore" and "scale" in args:
             scale = args.pop("scale")  # a number: how much it enlarges
-        names = {*variable_names(d), "attention", "head"}
+        names = {*variable_names(d), "attention", "head"} | ({"recipe"} if d.get("family") == "per-image" else set())
         model_vars = {k: args.pop(k) for k in list(args) if k in names}
     else:
         model_vars = {k: args.pop(k) for k in ("nq", "decoder_layers", "upscale") if k in args}

@@ -106,6 +106,10 @@ class RSDet(Model):
         return native.get("channels", 3) if isinstance(native, dict) else self._artifact.get("channels")
 
     @property
+    def _yaml(self) -> dict[str, Any]:
+        return getattr(self.model, "yaml", None) or {}
+
+    @property
     def sar(self) -> dict[str, Any] | None:
         """How SAR files become pictures, as measured in training (``sar:`` of a data YAML); ``None`` without it."""
         native = getattr(self.model, "yaml", None)
@@ -114,7 +118,11 @@ class RSDet(Model):
     # -- making a model -------------------------------------------------------------------------------------------
 
     def _new(self, cfg: str, task: str | None = None, verbose: bool = False) -> None:
-        own = variable_names(read_model_yaml(cfg))  # a YAML that has a variable of that name knows better
+        raw = read_model_yaml(cfg)
+        if raw.get("family") == "per-image" and "recipe" in self._model_vars:  # it learns when it predicts
+            recipe = recipe_settings(raw, self._model_vars.pop("recipe"))[1]
+            self._model_vars = {**recipe, **self._model_vars}
+        own = variable_names(raw)  # a YAML that has a variable of that name knows better
         values = {**self._model_vars, **{k: v for k, v in self._parts.items() if k in own}}
         d = load_model_yaml(cfg, self._scale, values, {k: v for k, v in self._parts.items() if k not in own})
         self.family = d["family"]
@@ -255,7 +263,7 @@ class RSDet(Model):
         elif data is None:
             raise ConfigError("train needs data=; pass a data YAML or a shipped dataset such as data=demo.")
         if not resume:
-            name, settings = recipe_settings(self.model, recipe)
+            name, settings = recipe_settings(self._yaml, recipe)
             if settings:
                 LOGGER.info(f"recipe {name}: " + ", ".join(f"{k}={v}" for k, v in settings.items() if k not in kwargs))
             kwargs = {**settings, **kwargs}
@@ -313,7 +321,7 @@ class RSDet(Model):
         if not isinstance(iterations, int) or iterations < 1:
             raise ConfigError(f"iterations={iterations!r} must be a whole number of 1 or more.")
         settings = {"optimizer": "AdamW", "deterministic": self.family != "rtdetr"}
-        settings.update(recipe_settings(self.model, kwargs.pop("recipe", None))[1])
+        settings.update(recipe_settings(self._yaml, kwargs.pop("recipe", None))[1])
         given = {**self.overrides, **settings, **kwargs, "data": resolve_data(data), "mode": "train"}
         return DetectTuner(args=_placed(given, self.task), model=self.model, _callbacks=self.callbacks)(iterations)
 

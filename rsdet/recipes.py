@@ -14,27 +14,32 @@ def list_recipes() -> list[str]:
     return sorted(p.stem for p in (cfg_dir() / "recipes").glob("*.yaml"))
 
 
-def recipe_settings(model: Any, name: str | None) -> tuple[str, dict[str, Any]]:
+def recipe_settings(model_yaml: dict[str, Any], name: str | None) -> tuple[str, dict[str, Any]]:
     """Settings of a recipe.
 
     Args:
-        model: A model; its YAML may hold ``recipes`` (a mapping from a short name such as ``paper`` to a file name in
-            ``cfg/recipes``) and ``recipe`` (the one used when none is asked for).
+        model_yaml: A model YAML; it may hold ``recipes`` (a mapping from a short name such as ``paper`` to a file name
+            in ``cfg/recipes``) and ``recipe`` (the one used when none is asked for).
         name: A short name of the model's, the name of a shipped recipe, ``"none"``, or ``None`` for the model's own.
 
     Returns:
-        The name, and training arguments of Ultralytics; empty for ``"none"``.
+        The name, and training arguments (settings, of a method that learns on each picture); empty for ``"none"``.
 
     Raises:
         ConfigError: No such recipe.
     """
-    d = getattr(model, "yaml", None) or {}
-    own = d.get("recipes") or {}
-    name = name or d.get("recipe") or "none"
+    own = model_yaml.get("recipes") or {}
+    name = name or model_yaml.get("recipe") or "none"
     if name == "none":
         return name, {}
-    file = cfg_dir() / "recipes" / f"{own.get(name, name)}.yaml"
-    if not file.is_file():
+    if own.get(name, name) not in list_recipes():
         known = ["none", *own, *list_recipes()]
         raise ConfigError(f"recipe must be one of {known}, received {name!r}.{nearest(name, known)}")
-    return name, read_yaml(file)
+    return name, _read(own.get(name, name))
+
+
+def _read(file: str) -> dict[str, Any]:
+    """One recipe file; what it does not state is taken from its ``base:``."""
+    settings = read_yaml(cfg_dir() / "recipes" / f"{file}.yaml")
+    base = settings.pop("base", None)
+    return {**_read(base), **settings} if base else settings

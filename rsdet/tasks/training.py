@@ -57,8 +57,12 @@ class SafeTrainer:
                 raise self._failed(f"for {MAX_BAD_STEPS} steps running")
             return
         self._bad_steps = 0
-        super().optimizer_step()
+        self.take_step()
         self.after_step()
+
+    def take_step(self) -> None:
+        """Step as Ultralytics does."""
+        super().optimizer_step()
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         """Go back to the last checkpoint as Ultralytics does, and give up in one line where it gives up."""

@@ -36,6 +36,7 @@ _DRAWN = 8  # patches of a batch in a training picture
 USUAL: dict[str, Any] = {
     "optimizer": "AdamW", "lr0": 3e-4, "lrf": 0.01, "cos_lr": True, "weight_decay": 0.0, "momentum": 0.9,
     "warmup_epochs": 1.0, "warmup_bias_lr": 0.0, "close_mosaic": 0, "batch": 8, "cache": "ram", "patience": 0,
+    "amp": False,  # bfloat16 has 8 bits of fraction: outputs differ by more than what papers gain over each other
 }  # fmt: skip
 
 
@@ -99,7 +100,54 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
     @property
     def patch(self) -> int:
         """Side of the training patches, in pixels of the input."""
-        return int(self.args.patch or PATCH_PX)
+        target = self._ours("target_patch")
+        return int(self.args.patch or (target and max(1, target // unwrap_model(self.model).scale)) or PATCH_PX)
+
+    def _ours(self, key: str) -> Any:
+        """An argument of ours; its default in a training that began before it was known."""
+        return getattr(self.args, key, RESTORE_DEFAULTS[key])
+
+    # -- how it learns --------------------------------------------------------------------------------------------
+
+    def build_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """Ultralytics' optimizer with ``beta2``."""
+        optimizer = super().build_optimizer(*args, **kwargs)
+        for group in optimizer.param_groups:
+            if "betas" in group:
+                group["betas"] = (group["betas"][0], float(self._ours("beta2")))
+        return optimizer
+
+    def _setup_scheduler(self) -> None:
+        super()._setup_scheduler()
+        if steps := self._ours("lr_steps"):
+            steps = [s * self.epochs for s in (steps if isinstance(steps, (list, tuple)) else [steps])]
+            self.lf = lambda epoch: 0.5 ** sum(epoch >= s for s in steps)
+            self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lr_lambda=self.lf)
+
+    @property
+    def ema(self) -> Any:
+        """Averaged weights; Ultralytics makes them anew where it goes back to a checkpoint, hence a property."""
+        return self._ema
+
+    @ema.setter
+    def ema(self, ema: Any) -> None:
+        decay = self._ours("ema_decay") if ema is not None else None
+        if decay is not None:
+            ema.decay = lambda _: float(decay)
+        self._ema = ema
+
+    def take_step(self) -> None:
+        """One step with gradients cut to ``clip_grad``."""
+        self.scaler.unscale_(self.optimizer)
+        if limit := float(self._ours("clip_grad")):
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        if self.ema is not None:
+            self.ema.update(self.model)
+
+    # -- data -----------------------------------------------------------------------------------------------------
 
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
         """Patches to train on, or whole pictures to validate on."""
@@ -120,7 +168,7 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
         """Our validator."""
         args = copy(self.args)
         for key in RESTORE_DEFAULTS:  # a validator does not know them
-            delattr(args, key)
+            vars(args).pop(key, None)
         return RestoreVal(self.test_loader, save_dir=self.save_dir, args=args, _callbacks=self.callbacks)
 
     # -- while it runs --------------------------------------------------------------------------------------------
