@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from rsdet.errors import CheckpointError, MissingDependencyError, install, nearest
+from rsdet.names import class_names
 from rsdet.writing import write_bytes
 
 PLAIN_FORMAT = "rsdet-plain-1"
@@ -180,6 +181,6 @@ def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         model.load_state_dict(state)
     except RuntimeError as e:
         raise CheckpointError(f"{path}: the weights do not fit the YAML in their header ({_one_line(e)}).") from e
-    model.names = {int(k): v for k, v in json.loads(header["names"]).items()}
+    model.names = class_names(json.loads(header["names"]))
     model.task = header["task"]
     return model.float().eval(), header

@@ -17,6 +17,7 @@ from typing import Any
 from rsdet._version import __version__
 from rsdet.arguments import fit
 from rsdet.errors import ConfigError, RSDetError, nearest
+from rsdet.names import printable
 from rsdet.usererrors import user_errors
 
 HELP = f"""rsdet {__version__}: remote sensing on top of Ultralytics
@@ -128,6 +129,10 @@ def parse_words(words: list[str]) -> dict[str, Any]:
     return out
 
 
+def _say(text: str) -> None:
+    print(printable(text, keep="\n"))
+
+
 def _model(args: dict[str, Any], mode: str) -> Any:
     from rsdet.model import RSDet
     from rsdet.modelyaml import YAML_SUFFIXES, find_model_yaml, read_model_yaml, variable_names
@@ -155,13 +160,13 @@ def _train(args: dict[str, Any]) -> None:
     if args.get("recipe", "") is None:  # recipe=none asks for no recipe, and not for that of the model
         args["recipe"] = "none"
     model.train(**args)
-    print(f"Results saved to {model.trainer.save_dir}")
+    _say(f"Results saved to {model.trainer.save_dir}")
 
 
 def _val(args: dict[str, Any]) -> None:
     model = _model(args, "val")
     metrics = model.val(**args)
-    print(f"Results saved to {metrics.save_dir}")
+    _say(f"Results saved to {metrics.save_dir}")
 
 
 def _predict(args: dict[str, Any]) -> None:
@@ -172,7 +177,7 @@ def _predict(args: dict[str, Any]) -> None:
     images, objects, save_dir, skipped = _predict_fully(args) if done is None else done
     pictures = f"{images} picture{'s' * (images != 1)} restored."
     found = pictures if objects is None else f"{objects} objects in {images} images."
-    print(f"{found} Results saved to {save_dir}")
+    _say(f"{found} Results saved to {save_dir}")
     if skipped:
         more = f"; and {len(skipped) - 3} more, named above" if len(skipped) > 3 else ""
         raise DataError(f"{len(skipped)} left out, all others are done: {'; '.join(skipped[:3])}{more}.")
@@ -192,7 +197,7 @@ def _predict_fully(args: dict[str, Any]) -> tuple[int, int | None, Path, list[st
 
 def _export(args: dict[str, Any]) -> None:
     result = _model(args, "export").export(**args)
-    print(f"Exported to {result.path}")
+    _say(f"Exported to {result.path}")
 
 
 def _benchmark(args: dict[str, Any]) -> None:
@@ -221,7 +226,7 @@ def _convert(args: dict[str, Any]) -> None:
     from rsdet.data.convert import convert
 
     report = convert(**fit(convert, args, "convert", also=["extra"]))
-    print(report.summary())
+    _say(report.summary())
 
 
 def _demo(args: dict[str, Any]) -> None:

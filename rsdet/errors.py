@@ -11,11 +11,19 @@ import re
 from collections.abc import Iterable
 from importlib import metadata
 
+from rsdet.names import printable
+
 
 class RSDetError(Exception):
-    """A problem with the input that the user can mend. The message is one line and ends with the remedy."""
+    """A problem with the input that the user can mend. The message is one line and ends with the remedy.
+
+    Names of files stand in it, so it is made printable here, once for all messages.
+    """
 
     exit_code = 2
+
+    def __init__(self, *args: object):
+        super().__init__(*(printable(a, keep="\n") if isinstance(a, str) else a for a in args))
 
 
 class ConfigError(RSDetError):

@@ -25,6 +25,7 @@ from rsdet.modelyaml import (
     read_model_yaml,
     variable_names,
 )
+from rsdet.names import class_names
 from rsdet.nn.folded_decoder import use_decoder_layers
 from rsdet.quiet import silent_opencv
 from rsdet.recipes import recipe_settings
@@ -154,6 +155,8 @@ class RSDet(Model):
             if Path(weights).is_file() or not is_official_asset(weights):
                 checkpoint.check(weights)
             super()._load(weights, task=task)
+            if getattr(self.model, "names", None):
+                self.model.names = class_names(self.model.names)
             self.family = getattr(self.model, "family", None) or family_of_head(self.model)
             if self.task not in TASKS:
                 raise ConfigError(f"{weights} is a model for task={self.task!r}; expected {' or '.join(TASKS)}.")

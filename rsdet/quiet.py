@@ -9,21 +9,37 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from rsdet.names import printable
+
+_COLOURS = re.compile(r"(\x1b\[[0-9;]*m)")
 _ASKED_OFFLINE = "YOLO_OFFLINE" in os.environ
 _OPENCV_SILENT = 0
 _opencv_lock, _opencv_levels = threading.Lock(), []
 _log_lock, _log_levels = threading.Lock(), []
 
 
+def _as_text(record: logging.LogRecord) -> bool:
+    """Let names in a line of the log do nothing to the terminal; the colours that Ultralytics puts there stay."""
+    if not (text := record.getMessage()).isprintable():
+        theirs = f"{os.sep}ultralytics{os.sep}" in record.pathname
+        parts = _COLOURS.split(text) if theirs else [text]  # every other one is a colour
+        record.msg = "".join(p if i % 2 else printable(p, keep="\n\t") for i, p in enumerate(parts))
+        record.args = None
+    return True
+
+
 def before_ultralytics() -> None:
     """Switch off run-time pip, unrestricted unpickling and update checks, unless the user has set the variables."""
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("ULTRALYTICS_SAFE_LOAD", "true")
+    for name in ("ultralytics", "rsdet"):
+        logging.getLogger(name).addFilter(_as_text)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for a newer version on import
 
 
@@ -74,6 +90,7 @@ def hushed(level: int = logging.WARNING) -> Iterator[None]:
 
 def say(text: str, level: int = logging.INFO) -> None:
     """Write a line to the log of Ultralytics, or to the standard output where nobody has loaded Ultralytics."""
+    text = printable(text, keep="\n")
     if "ultralytics.utils" in sys.modules:
         logging.getLogger("ultralytics").log(level, text)
     else:

@@ -6,6 +6,7 @@ Two things happen: ``YOLO(...)`` hands models of ours over to :class:`rsdet.RSDe
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -72,8 +73,26 @@ def connect() -> None:
             yield
 
     tasks._SafeLoad.loading = classmethod(loading)
+    _clean_class_names()
     if tasks.SAFE_LOAD is False and not _user_wants_unsafe():
         tasks.SAFE_LOAD = True  # Ultralytics was imported before rsdet could set its switch
+
+
+def _clean_class_names() -> None:
+    """Let the function that all class names of weights, exported files and data YAMLs go through clean them."""
+    from ultralytics.nn import autobackend
+
+    from rsdet.names import class_names
+
+    stock = autobackend.check_class_names
+
+    @wraps(stock)
+    def check_class_names(names: Any) -> dict[int, str]:
+        return class_names(stock(names))
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("ultralytics.") and vars(module).get("check_class_names") is stock:
+            module.check_class_names = check_class_names
 
 
 def _user_wants_unsafe() -> bool:

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from rsdet.errors import DataError, WriteError
+from rsdet.names import csv_cell
 
 _IN_THE_WAY = {errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -155,11 +156,11 @@ def write_text(path: str | Path, text: str) -> Path:
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Write a table with a head, whole or not at all; what a row does not have is empty."""
+    """Write a table with a head, whole or not at all; what a row does not have is empty, and no text is a formula."""
     text = io.StringIO()
     table = csv.DictWriter(text, columns, restval="")
     table.writeheader()
-    table.writerows(rows)
+    table.writerows({k: csv_cell(v) for k, v in row.items()} for row in rows)
     return write_text(path, text.getvalue())
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from rsdet.names import printable
+
 Box = tuple[float, float, float, float]
 
 # A label written with ten decimals is exact to a few millionths of a pixel; anything thinner than this is no object.
@@ -138,8 +140,3 @@ class ImportLog(dict[str, SplitLog]):
         """Take back what was said about files that found their place after all."""
         for split in self.values():
             split.dropped = [d for d in split.dropped if d.file not in files]
-
-
-def printable(text: str) -> str:
-    """Text that any terminal and any JSON file takes: file names need not be valid Unicode."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -127,10 +127,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     stored = _stored(path)
     ours = stored.pop(KEY, None) or _torchscript_extra(path)
-    known = merged({**stored, KEY: ours}, path.name)
-    if isinstance(names := known.get("names"), dict):
-        known["names"] = {int(k): v for k, v in names.items()}
-    return known
+    return merged({**stored, KEY: ours}, path.name)
 
 
 def _stored(path: Path) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.deploy.records import PASSES, read_record
+from rsdet.deploy.records import PASSES, foreign_record, read_record
 from rsdet.errors import ConfigError
+from rsdet.names import printable
 
 LEVEL = 0.99
 _RESAMPLES = 1000
@@ -131,11 +132,11 @@ class Comparison:
         from rich.console import Console
 
         console = Console()
-        console.print(f"a: {self.names[0]}\nb: {self.names[1]}", markup=False, highlight=False)
+        console.print(f"a: {printable(self.names[0])}\nb: {printable(self.names[1])}", markup=False, highlight=False)
         for line in self.differences:
             console.print(f"DIFFERENT  {line}", style="bold red", markup=False, highlight=False)
         for table in self.tables():
-            console.print(table)
+            console.print(table, markup=False)
         for line in [*self.alone, *self.notes]:
             console.print(line, markup=False, highlight=False)
         console.print(
@@ -145,6 +146,7 @@ class Comparison:
         )  # fmt: skip
 
 
+@foreign_record()
 def compare(a: str | Path, b: str | Path, *, seed: int = 0, verbose: bool = True) -> Comparison:
     """Compare two benchmark runs.
 

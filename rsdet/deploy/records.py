@@ -6,7 +6,8 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,6 +16,7 @@ from rsdet.deploy.complexity import Complexity
 from rsdet.deploy.memory import UNKNOWN
 from rsdet.deploy.timing import Timings
 from rsdet.errors import DataError
+from rsdet.names import printable, printable_all
 from rsdet.textfiles import read_json
 from rsdet.writing import put, workplace, write_csv, write_text
 
@@ -222,7 +224,7 @@ class BenchmarkResult:
 
         console = Console()
         for table in self.tables():
-            console.print(table)
+            console.print(table, markup=False)
         for note in self.notes:
             console.print(note, markup=False)
         for line in self.how():
@@ -286,6 +288,22 @@ def how_measured(record: Mapping[str, Any]) -> list[str]:
 _RESTS = {"rest_before_run_s": "before each run", "rest_between_passes_s": "between passes"}
 
 
+@contextmanager
+def foreign_record() -> Iterator[None]:
+    """Turn what a value of the wrong kind in a record ends in into one line; also a decorator.
+
+    Raises:
+        DataError: In place of the errors of arithmetic, of look-ups and of types.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
+        why = printable(" ".join(f"{type(e).__name__}: {e}".split()))[:80]
+        raise DataError(
+            f"a record holds something that a benchmark does not write ({why}); pass the JSON of a benchmark."
+        ) from e
+
+
 def read_record(path: str | Path) -> dict[str, Any]:
     """Read the JSON of a benchmark.
 
@@ -297,7 +315,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     wanted = "expected the JSON that `rsdet benchmark ... out=FOLDER` writes; pass that file"
-    record = read_json(path, wanted=wanted)
+    record = printable_all(read_json(path, wanted=wanted))
     rows = record.get("rows") if isinstance(record, dict) else None
     if not isinstance(rows, list) or not rows or not isinstance(record.get("hardware"), dict):
         raise DataError(f"{path} holds no rows and hardware of a benchmark; {wanted}.")

@@ -16,7 +16,7 @@ import numpy as np
 
 from rsdet.deploy import plots_svg as plots
 from rsdet.deploy.memory import UNKNOWN
-from rsdet.deploy.records import PASSES, BenchmarkResult, how_measured, read_record
+from rsdet.deploy.records import PASSES, BenchmarkResult, foreign_record, how_measured, read_record
 from rsdet.deploy.report_style import STYLE
 from rsdet.errors import DataError
 from rsdet.writing import write_text
@@ -53,9 +53,9 @@ def write_html(
         DataError: The JSON file is none of a benchmark, or a picture cannot be read.
     """
     if isinstance(source, (str, Path)):
-        record: Mapping[str, Any] = read_record(source)
-    else:
-        record = source.record() if isinstance(source, BenchmarkResult) else source
+        with foreign_record():
+            return write_html(read_record(source), path, pictures=pictures, layers=layers, title=title)
+    record = source.record() if isinstance(source, BenchmarkResult) else source
     return write_text(path, page(record, pictures or {}, {**(record.get("layers") or {}), **(layers or {})}, title))
 
 
@@ -221,9 +221,10 @@ def _layers(layers: Mapping[str, Sequence[Any]]) -> str:
         for r in top:
             rate = f"{r['gflops_per_s']:.1f}" if r.get("gflops_per_s") else "–"
             body.append(
-                f"<tr><th scope='row'>{r['index']} {escape(str(r['type']))}</th><td class='cell'><span class='bar' "
-                f"style='width:{100 * r['median_ms'] / longest:.1f}%'></span></td><td>{r['median_ms']:.2f}</td>"
-                f"<td>{100 * r['share']:.1f}</td><td>{r['gflops']:.3f}</td><td>{rate}</td></tr>"
+                f"<tr><th scope='row'>{escape(str(r['index']))} {escape(str(r['type']))}</th><td class='cell'>"
+                f"<span class='bar' style='width:{100 * r['median_ms'] / longest:.1f}%'></span></td>"
+                f"<td>{r['median_ms']:.2f}</td><td>{100 * r['share']:.1f}</td><td>{r['gflops']:.3f}</td>"
+                f"<td>{rate}</td></tr>"
             )
         if rest:
             ms, share, gflops = (sum(r[k] for r in rest) for k in ("median_ms", "share", "gflops"))

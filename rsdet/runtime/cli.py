@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rsdet.errors import ConfigError, RSDetError
+from rsdet.names import printable
 from rsdet.runtime.backends import is_deployable
 from rsdet.runtime.chained import is_deployable_chain, open_detector
 from rsdet.runtime.detector import Detections, Detector
@@ -150,7 +151,7 @@ class _Run:
             found = self.detector.detect([picture for _, _, picture in group], self.rules, self.size)
             lines = []
             for (i, path, picture), d in zip(group, found, strict=True):
-                lines.append(f"image {i}/{len(paths)} {path}: {_said(d)}")
+                lines.append(printable(f"image {i}/{len(paths)} {path}: {_said(d)}"))
                 self._spent = {k: self._spent.get(k, 0.0) + ms for k, ms in d.speed_ms.items()}
                 self.objects += len(d)
                 self.read.add(path)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rsdet.errors import CheckpointError, ConfigError, RSDetError
+from rsdet.names import class_names, printable_all
 from rsdet.textfiles import parse_json, parse_literal
 
 KEY = "rsdet"
@@ -76,7 +77,7 @@ def read_facts(raw: Mapping[str, Any], file: str) -> Facts:
         return Facts(
             file=file,
             family=family,
-            names=_names(known["names"]),
+            names=known["names"],
             channels=int(known.get("channels", 3)),
             imgsz=_size(known.get("imgsz")),
             stride=int(known.get("stride", 32)),
@@ -113,7 +114,8 @@ def merged(raw: Mapping[str, Any], file: str) -> dict[str, Any]:
     for key, fits in _KINDS.items():
         if known.get(key) is not None and not fits(known[key]):
             raise _unreadable(file, f"{key}: holds {str(known[key])[:40]}")
-    return known
+    names = class_names(known["names"]) if known.get("names") is not None else None
+    return {**printable_all(known), **({} if names is None else {"names": names})}
 
 
 def _is_number(value: Any) -> bool:
@@ -148,11 +150,6 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
 def _unreadable(file: str, e: Exception | str) -> CheckpointError:
     why = " ".join(str(e).split())[:80].rstrip(".;, ")
     return CheckpointError(f"the metadata of {file} cannot be read ({why}); copy or export it again.")
-
-
-def _names(value: Any) -> dict[int, str]:
-    pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
-    return {int(k): str(v) for k, v in pairs}
 
 
 def _size(value: Any) -> tuple[int, int] | None:

@@ -14,6 +14,7 @@ from rsdet.data.annotations import MIN_SIDE_PX, Annotation, Box, Dataset, ImageR
 from rsdet.data.importers._frames import Frames, move
 from rsdet.data.splitting import Splitter
 from rsdet.errors import DataError
+from rsdet.names import class_names
 
 T = TypeVar("T")
 
@@ -177,7 +178,7 @@ class ClassTable:
                     for item in record.objects:
                         item.cls = to[item.cls]
             self.names = final
-        dataset.names = list(self.names)
+        dataset.names = list(class_names(self.names).values())
 
 
 class Collector:

@@ -23,6 +23,7 @@ from rsdet.classical.reader import AmplitudeReader, as_picture
 from rsdet.data.sar import Stretch
 from rsdet.errors import ConfigError, DataError
 from rsdet.modelyaml import load_model_yaml
+from rsdet.names import class_names
 from rsdet.tasks.detect.dataset import OurYOLODataset
 from rsdet.tasks.detect.predict import YOLOPredict
 from rsdet.tasks.detect.val import YOLOVal
@@ -63,7 +64,7 @@ class CFARModel(nn.Module):
         reading = {k: values.pop(k) for k in _READING if k in values}
         self.detector = Cfar(**fit(Cfar, values, "model=cfar"))
         self.reader = AmplitudeReader(_as_stretch(**fit(_as_stretch, reading, "model=cfar")))
-        self.names = dict(self.yaml.get("names") or {0: "ship"})
+        self.names = class_names(self.yaml.get("names") or {0: "ship"})
         if len(self.names) != 1 or (nc or 1) != 1:
             raise ConfigError(f"CFAR tells no classes apart, received {list(self.names.values())}; name a single one.")
         self.stride = torch.tensor([1])

@@ -23,7 +23,7 @@ from ultralytics.data.base import BaseDataset
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import get_split_fraction
 from ultralytics.models.rtdetr.val import RTDETRDataset
-from ultralytics.utils import LOCAL_RANK, LOGGER, RANK
+from ultralytics.utils import LOCAL_RANK, LOGGER, RANK, remove_colorstr
 
 from rsdet.data.images import check_images
 from rsdet.data.label_cache import SUFFIX, read_label_cache, write_label_cache
@@ -33,6 +33,7 @@ from rsdet.data.sar.augment import with_sar_transforms
 from rsdet.data.sar.check import same_type
 from rsdet.enhance.chain import EnhanceChain
 from rsdet.errors import DataError, RSDetError, WriteError
+from rsdet.names import printable
 
 _swap = threading.RLock()
 
@@ -79,16 +80,15 @@ class _OurDataset:
         found = read_label_cache(path, cache_hash, self.im_files, classes)
         if found is not None:
             if LOCAL_RANK in {-1, 0}:
-                LOGGER.info(
-                    "\n".join([f"{self.prefix}{path}: {self.scan_summary(*found['results'][:4])}", *found["msgs"]])
-                )
+                LOGGER.info("\n".join([f"{path}: {self.scan_summary(*found['results'][:4])}", *found["msgs"]]))
             return found, False  # Ultralytics would say that it comes from its own
-        found = self.cache_labels(path)
+        found = self.cache_labels(Path(printable(str(path))))  # which is to be shown
+        found["msgs"] = list(map(remove_colorstr, found["msgs"]))
         try:
             if found["labels"]:
                 write_label_cache(path, cache_hash, self.im_files, found)
         except WriteError as e:
-            LOGGER.info(f"{self.prefix}no label cache ({e}); the next run scans again.")
+            LOGGER.info(f"no label cache ({e}); the next run scans again.")
         return found, False
 
     def verify_args(self) -> tuple[Any, Any]:
@@ -97,7 +97,8 @@ class _OurDataset:
 
         def ours(args: Any) -> Any:
             with reading(self.reader):
-                return verify(args)
+                *found, said = verify(args)
+            return *found, said and self.prefix + printable(said.removeprefix(self.prefix))
 
         return ours, each
 

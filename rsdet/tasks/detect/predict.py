@@ -16,6 +16,7 @@ from ultralytics.models.yolo.detect.predict import DetectionPredictor
 from rsdet import quiet
 from rsdet.data.sar import SarReader
 from rsdet.errors import ConfigError, RSDetError
+from rsdet.names import folder_names, printable
 from rsdet.tasks.detect.enhanced import EnhancedPrediction
 from rsdet.tasks.detect.outputs import coco_rows
 from rsdet.writing import write_picture
@@ -136,6 +137,14 @@ class DetectResults(Results):
         result.__class__ = type(self)
         return result
 
+    def save_crop(self, save_dir: str | Path, file_name: str | Path = "im.jpg") -> None:
+        """Write each object as ``<save_dir>/<class>/<file_name>``; whatever a class is called, it stays below."""
+        names, self.names = self.names, folder_names(self.names)
+        try:
+            super().save_crop(save_dir, file_name)
+        finally:
+            self.names = names
+
     def to_coco(self, image_id: int | str) -> list[dict[str, Any]]:
         """Rows of a COCO results file: ``bbox`` is x, y, w, h in pixels of the original image, ids start at 1."""
         return coco_rows(self, image_id)
@@ -202,6 +211,8 @@ class _OurPredictor(EnhancedPrediction):
 
     def postprocess(self, *args: Any, **kwargs: Any) -> list[Results]:
         """Boxes in original pixels, as our result type."""
+        if self.batch:
+            self.batch[2][:] = map(printable, self.batch[2])  # names of files, about to be shown
         results = super().postprocess(*args, **kwargs)
         for r in results:
             r.__class__ = DetectResults  # same data; only the drawing differs

@@ -23,6 +23,7 @@ from rsdet import quiet
 from rsdet.data.raster_io import ImageMeta, same_file
 from rsdet.enhance.running import check_tiling
 from rsdet.errors import ConfigError, DataError
+from rsdet.names import printable
 from rsdet.quiet import say
 from rsdet.tasks.restore.results import RestoreResults, suffix_for
 from rsdet.tasks.restore.routes import check_flag, routed_network, write_routes
@@ -197,7 +198,7 @@ class _Line:
     """Progress of a long fit: one line that is written over on a terminal, one every half minute elsewhere."""
 
     def __init__(self, head: str):
-        self.head, self.last = head, 0.0
+        self.head, self.last = printable(head), 0.0
 
     def __call__(self, progress: Any) -> bool:
         """Say how far it is."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from dataclasses import dataclass, field
@@ -11,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rsdet.metrics.image_quality import BETTER_HIGH
-from rsdet.writing import write_if_changed
+from rsdet.writing import write_csv, write_if_changed
 
 UNITS = {"psnr": "dB", "ssim": "", "niqe": "", "lpips": ""}
 
@@ -91,11 +89,7 @@ class RestoreMetrics:
         path = self.save_dir / "metrics.json"
         write_if_changed(path, json.dumps(_finite(content), indent=1))
         if self.rows:
-            text = io.StringIO()
-            writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
-            write_if_changed(self.save_dir / "metrics.csv", text.getvalue())
+            write_csv(self.save_dir / "metrics.csv", list(self.rows[0]), self.rows)
         return path
 
 
