@@ -22,12 +22,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from rsdet.errors import DataError, WriteError
 from rsdet.names import csv_cell
+
+if TYPE_CHECKING:  # help and errors about words go through here, and need nothing heavy
+    import numpy as np
 
 _IN_THE_WAY = {errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -188,6 +189,7 @@ def write_picture(path: str | Path, picture: np.ndarray, settings: Sequence[int]
         WriteError: See :func:`replacing`.
     """
     import cv2
+    import numpy as np
 
     try:
         done, data = cv2.imencode(Path(path).suffix or ".", np.ascontiguousarray(picture), list(settings))
