@@ -47,6 +47,12 @@ json_value = st.recursive(
     max_leaves=8,
 )
 numberish = st.one_of(json_value, st.integers(-5, 50), st.just(10**400))
+run_lengths = st.fixed_dictionaries(
+    {
+        "size": st.lists(st.integers(-1, 10**7), min_size=1, max_size=3),
+        "counts": st.one_of(st.text(st.characters(max_codepoint=120)), st.lists(numberish, max_size=5)),
+    }
+)
 entry = st.fixed_dictionaries(
     {},
     optional={
@@ -54,7 +60,7 @@ entry = st.fixed_dictionaries(
         "image_id": st.one_of(st.just(1), json_value),
         "category_id": st.one_of(st.just(1), json_value),
         "bbox": st.one_of(json_value, st.lists(numberish, min_size=4, max_size=5)),
-        "segmentation": json_value,
+        "segmentation": st.one_of(json_value, run_lengths),
         "iscrowd": json_value,
         "difficult": json_value,
         "file_name": st.one_of(st.just("a.png"), st.text(max_size=6), json_value),

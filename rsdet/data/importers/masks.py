@@ -1,4 +1,4 @@
-"""Masks: one picture per image, of the same name and size, in which objects are painted on a black background.
+"""Masks: one picture per image, of the same name and shape, in which objects are painted on a black background.
 
 Folders ``images/`` and ``masks/`` (with split folders above or below them, if any). Every 8-connected region of one
 class becomes one box, from the outer edges of its first to those of its last pixel. Objects of a class that touch are

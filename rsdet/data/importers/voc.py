@@ -1,4 +1,4 @@
-"""Pascal VOC XML, upright (``bndbox``) and oriented as roLabelImg writes it (``robndbox``).
+"""Pascal VOC XML, upright (``bndbox``) and oriented as roLabelImg writes it (``robndbox``), or polygons.
 
 With or without ``ImageSets/Main/{train,val,test}.txt``. Edges are taken as they stand in the file: ``xmin=10, xmax=20``
 is 10 px wide. The VOC challenge itself counted pixels from 1 and both edges inclusive; the tools that write VOC files
@@ -37,6 +37,17 @@ def _values(parent: Element | None, tags: tuple[str, ...]) -> list[float] | None
     return numbers(texts)
 
 
+def _rings(item: Element) -> list[list[float]]:
+    """Polygons beside or in place of the box: ``polygon`` or SSDD's ``rotated_bndbox``, with ``x1 y1 x2 y2 …``."""
+    found = []
+    for place in (*item.findall("polygon"), *item.findall("rotated_bndbox")):
+        said, ring = {child.tag: child.text or "" for child in place}, []
+        while point := numbers(said.get(f"{axis}{len(ring) // 2 + 1}", "") for axis in "xy"):
+            ring += point
+        found += [ring] if len(ring) >= 6 else []
+    return found
+
+
 def read_labels(path: Path, into: Collector, classes: ClassTable) -> None:
     """Put the objects of one annotation file into its image.
 
@@ -51,13 +62,16 @@ def read_labels(path: Path, into: Collector, classes: ClassTable) -> None:
         name = (item.findtext("name") or "").strip()
         edges = _values(item.find("bndbox"), ("xmin", "ymin", "xmax", "ymax"))
         turned = _values(item.find("robndbox"), ("cx", "cy", "w", "h", "angle"))
-        polygons = []
-        if edges is None and turned is not None:
-            if turned[2] <= 0 or turned[3] <= 0:
+        polygons = _rings(item)
+        if turned is not None and min(turned[2:4]) <= 0:
+            if edges is None and not polygons:
                 into.drop(where, f"zero-area box: {turned[2]:g} x {turned[3]:g} px", name)
                 continue
+            turned = None
+        if turned is not None:
             polygons = [rotated_corners(*turned)]
-            edges = bounds(polygons[0])
+        if edges is None and polygons:
+            edges = bounds([v for ring in polygons for v in ring])
         if edges is None:
             into.drop(where, "malformed object: expected bndbox with the numbers xmin, ymin, xmax, ymax", name)
             continue
@@ -66,7 +80,7 @@ def read_labels(path: Path, into: Collector, classes: ClassTable) -> None:
             swapped.append(where)
             edges = [min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]
         hard = (item.findtext("difficult") or "0").strip() not in {"0", ""}
-        into.take(where, name, classes, edges, polygons, turned if polygons else None, difficult=hard)
+        into.take(where, name, classes, edges, polygons, turned, difficult=hard)
     if swapped:
         into.log.note(into.split, into.file, swapped[0], f"edges swapped: {len(swapped)} boxes, put in order")
 

@@ -1,4 +1,4 @@
-"""VisDrone's videos (one file a sequence), result files, and boxes of VOC drawn from the other corner."""
+"""VisDrone's videos (one file a sequence) and result files; VOC boxes drawn from another corner, and polygons."""
 
 from __future__ import annotations
 
@@ -61,6 +61,26 @@ def test_result_files(tmp_path):
     data, log = read_dataset(tmp_path, "visdrone")
     assert boxes(data, "train", "a.png") == [("car", 5, 5, 15, 15), ("bus", 1, 2, 11, 12)]
     assert drops(log) == [("annotations/a.txt", "3", "malformed line")]
+
+
+def test_voc_polygons_and_oriented_boxes_without_an_upright_one(tmp_path):
+    def tags(**values):
+        return "".join(f"<{t}>{v}</{t}>" for t, v in values.items())
+
+    ring = tags(x1=5, y1=8, x2=15, y2=8, x3=15, y3=20, x4=5, y4=20)
+    upright = f"<bndbox>{tags(xmin=4, ymin=7, xmax=16, ymax=21)}</bndbox>"
+    turned = f"<robndbox>{tags(cx=10, cy=14, w=12, h=10, angle=1.5707963267948966)}</robndbox>"
+    places = (f"<polygon>{ring}</polygon>", f"<rotated_bndbox>{ring}</rotated_bndbox>", turned, upright + turned)
+    for index, place in enumerate(places):
+        picture(tmp_path / f"{index}.png")
+        text(tmp_path / f"{index}.xml", f"<annotation><object><name>car</name>{place}</object></annotation>")
+    data, log = read_dataset(tmp_path, "voc")
+    assert drops(log) == []
+    objects = [r.objects[0] for r in data.splits["train"]]
+    want = [(5, 8, 15, 20)] * 3 + [(4, 7, 16, 21)]
+    assert [o.xyxy_px for o in objects] == [pytest.approx(w) for w in want]
+    assert [len(o.polygon_px) for o in objects] == [8] * 4
+    assert [o.turned_px is not None for o in objects] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("edges", [(15, 20, 5, 8), (5, 20, 15, 8), (15, 8, 5, 20)])
