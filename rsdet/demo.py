@@ -111,7 +111,7 @@ def _rows(
     ours = metrics.protocol_metrics
     rows = [
         ("model", f"vmc-detr-demo, {info['params'] / 1e6:.2f} M parameters"),
-        (f"GFLOPs at {SIZE}", f"{info['gflops_legacy']:.2f} papers' convention, {info['gflops_true']:.2f} true"),
+        (f"GFLOPs at {SIZE}", f"{info['gflops_legacy']:.2f} legacy, {info['gflops_true']:.2f} true"),
         ("AP50 / AP50:95, protocol coco", f"{ours.ap50:.3f} / {ours.ap:.3f} on 80 rendered scenes"),
         (f"objects found above {CONF}", f"{found} in {images} pictures"),
         ("ONNX against PyTorch", exported.parity.summary()),

@@ -27,8 +27,8 @@ def _count(module: nn.Module) -> int:
 def test_sizes_are_those_of_the_paper():
     assert _count(SkipNet(experts=0)) == 2_357_345
     assert _count(KernelNet(19)) == 562_361
-    assert _count(SkipNet()) + _count(KernelNet(19)) == 3_145_806  # "3.1 M"; "2.9 M" without MA-MoE
-    assert _count(MAMoE(128)) == 45_220
+    assert _count(SkipNet()) + _count(KernelNet(19)) == 3_171_406  # "3.1 M"; "2.9 M" without MA-MoE
+    assert _count(MAMoE(128)) == 50_340
 
 
 @pytest.mark.parametrize("hw", [(64, 64), (33, 47), (2, 3)])
@@ -39,9 +39,10 @@ def test_moe_begins_as_the_identity(hw):
 
 def test_bands_share_out_all_frequencies():
     bands = radial_bands(4)
-    assert torch.equal(bands.sum(0), torch.ones(8, 5))
+    assert torch.equal(bands.sum(0), torch.ones(9, 5))
+    assert torch.equal(bands, bands.flip(1))  # f and -f
     assert bands[0, 4, 0] == 1  # zero frequency
-    assert bands[3, 0, 4] == 1  # highest along both axes
+    assert bands[3, 0, 4] == bands[3, 8, 4] == 1  # highest along both axes
 
 
 @pytest.mark.parametrize("hw", [(16, 16), (15, 9)])
@@ -62,6 +63,30 @@ def test_gates_are_no_softmax_and_see_the_content():
     assert ((gates > 0) & (gates < 1)).all()
     assert not torch.allclose(gates.sum(1), torch.ones(2), atol=0.05)
     assert not torch.allclose(gates[0], gates[1], atol=0.05)
+
+
+@pytest.mark.parametrize("size", [32, 33, 64])
+@pytest.mark.parametrize("k", [(0, 0), (3, 0), (5, 2), (12, 12), (7, 14)])
+def test_a_wave_and_its_mirror_pass_alike(size, k):
+    moe = MAMoE(1).double()
+    with torch.no_grad():
+        moe.gate[2].bias.copy_(torch.tensor([1.0, -0.3, -2.0, -50.0]))
+    y, x = torch.meshgrid(*[torch.arange(size, dtype=torch.float64)] * 2, indexing="ij")
+    gains = []
+    for sign in (1, -1):
+        wave = torch.cos(2 * np.pi * (sign * k[0] * y + k[1] * x) / size)
+        out = moe(wave[None, None])[0, 0].detach()
+        gains.append(float((out * wave).sum() / (wave * wave).sum()))
+        torch.testing.assert_close(out, gains[-1] * wave, atol=1e-9, rtol=0)
+    assert gains[0] == pytest.approx(gains[1], abs=1e-12)
+    # The gain is that of the grid at this very frequency: between the nodes of a plane of 1/8 by 1/8.
+    grid = (2 * radial_bands(4).double() * torch.sigmoid(moe.gate[2].bias)[:, None, None]).sum(0)
+    at = ((k[0] / size + 0.5) * 8, k[1] / size * 8)
+    low = [min(int(v), n - 2) for v, n in zip(at, grid.shape, strict=True)]
+    dy, dx = (v - n for v, n in zip(at, low, strict=True))
+    near = grid[low[0] : low[0] + 2, low[1] : low[1] + 2]
+    want = (1 - dy) * ((1 - dx) * near[0, 0] + dx * near[0, 1]) + dy * ((1 - dx) * near[1, 0] + dx * near[1, 1])
+    assert gains[0] == pytest.approx(float(want), abs=1e-9)
 
 
 def test_moe_filters_by_frequency():

@@ -58,8 +58,11 @@ def load(solver: Solver, path: Path) -> None:
         raise CheckpointError(f"{path} belongs to {what}; delete it or name another")
     if (state["history"] is None) != (solver.history is None):
         raise CheckpointError(f"{path} was written with another output=; use the one that it was written with")
-    for name in _PARTS:
-        getattr(solver, name).load_state_dict(state[name])
+    try:
+        for name in _PARTS:
+            getattr(solver, name).load_state_dict(state[name])
+    except RuntimeError as e:  # layers of another shape
+        raise CheckpointError(f"{path} is of another release of rsdet; delete it or name another") from e
     if solver.history is not None:
         solver.history.network.load_state_dict(state["history"])
     for name in _PLAIN:

@@ -6,7 +6,7 @@ uses the statistics of the picture at hand, also outside training: the network o
 Source: Ulyanov et al., Deep Image Prior, CVPR 2018 (the ``skip`` network); non-local blocks as in Wang et al.,
 Non-local Neural Networks, CVPR 2018 (dot product, divided by the number of positions), at levels 3 to 5 as in DDSR;
 Zhao et al., HAC-MoE, arXiv 2511.20045, Fig. 4: MA-MoE, here after the last activation of each level on the way up (the
-place is not printed). 2,357,345 parameters for gray pictures without MA-MoE, 2,583,445 with it.
+place is not printed). 2,357,345 parameters for gray pictures without MA-MoE, 2,609,045 with it.
 """
 
 from __future__ import annotations

@@ -13,20 +13,24 @@ identity at first, and each expert has a band of its own.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-GRID = (8, 5)  # frequencies along y, [-1/2, 1/2), and along x, [0, 1/2]
+GRID = (9, 5)  # frequencies along y, [-1/2, 1/2], and along x, [0, 1/2], both ends included
 
 
 def radial_bands(experts: int, grid: tuple[int, int] = GRID) -> torch.Tensor:
     """(K, rows, columns) of zeros and ones: ring k holds the k-th share of the frequencies sorted by their radius."""
-    fy = (torch.arange(grid[0]) - grid[0] // 2) / grid[0]
-    fx = torch.arange(grid[1]) / (2 * (grid[1] - 1))
+    fy = torch.linspace(-0.5, 0.5, grid[0])
+    fx = torch.linspace(0, 0.5, grid[1])
     radius = (fy[:, None] ** 2 + fx[None] ** 2).sqrt()
     edges = torch.linspace(0, float(radius.max()) + 1e-6, experts + 1)
     ring = torch.bucketize(radius, edges[1:-1].contiguous(), right=True)
     return (ring[None] == torch.arange(experts)[:, None, None]).float()
+
+
+def _between(places: torch.Tensor, nodes: int) -> torch.Tensor:
+    """(n, nodes) weights of linear interpolation at places from 0, the first node, to ``nodes`` - 1, the last."""
+    return (1 - (places[:, None] - torch.arange(nodes, device=places.device)).abs()).clamp(min=0)
 
 
 class MAMoE(nn.Module):
@@ -56,8 +60,11 @@ class MAMoE(nn.Module):
         """Filter (B, C, H, W)."""
         height, width = x.shape[-2:]
         mixed = torch.einsum("bk,kpchw->bpchw", self.gates(x), self.experts)
-        wide = F.interpolate(mixed.flatten(1, 2), (height, width // 2 + 1), mode="bilinear", align_corners=True)
-        # The grid has the zero frequency in the middle of its rows, the FFT has it in the first.
-        wide = torch.fft.ifftshift(wide, dim=-2).view(x.shape[0], 2, *x.shape[1:2], height, width // 2 + 1)
+        # At the very frequencies of the FFT, in its order: resizing the grid would shift zero and part f from -f.
+        like = {"dtype": x.dtype, "device": x.device}
+        fy, fx = torch.fft.fftfreq(height, **like), torch.fft.rfftfreq(width, **like)
+        rows, columns = mixed.shape[-2:]
+        along_y, along_x = _between((fy + 0.5) * (rows - 1), rows), _between(fx * 2 * (columns - 1), columns)
+        wide = along_y @ mixed @ along_x.t()
         spectrum = torch.fft.rfft2(x, norm="ortho")
         return torch.fft.irfft2(spectrum * torch.complex(wide[:, 0], wide[:, 1]), s=(height, width), norm="ortho")
