@@ -82,6 +82,7 @@ class RSDet(Model):
         self._artifact: dict[str, Any] = {}  # what an exported file says about itself
         self._parts = {k: v for k, v in (("attention", attention), ("head", head)) if v is not None}
         self.family = "rtdetr"
+        self._fresh: tuple[Any, tuple[int, ...]] = (None, ())
         self._chain: list[Any] | None = None  # what a chain JSON puts before its detector
         if is_chain_json(model):
             model, self._chain = chain_detector(model)
@@ -94,6 +95,29 @@ class RSDet(Model):
             self.family = getattr(self.model, "family", "rtdetr")
             self.skipped = []
             self._artifact = {}
+            self._fresh = getattr(self, "_fresh", (None, ()))
+
+    @property
+    def untrained(self) -> bool:
+        """Whether it is a network from a YAML whose random weights nobody has changed: loaded, trained or filled."""
+        network, before = self._fresh
+        return bool(before) and network is self.model and before == _versions(network)
+
+    def check_trained(self, mode: str) -> None:
+        """Refuse to show what random weights find.
+
+        Raises:
+            ConfigError: There are no others.
+        """
+        if self.untrained:
+            raise ConfigError(
+                f"{self.model_name} has no weights, so that {mode} would show what random numbers find; train it, or "
+                "pass trained weights, such as model=best.pt (in Python also .load('best.pt'))."
+            )
+
+    def _say_untrained(self) -> None:
+        if self.untrained:
+            LOGGER.warning(f"{self.model_name} is untrained: its speed can be measured, what it finds means nothing.")
 
     @property
     def task_map(self) -> dict[str, dict[str, Any]]:
@@ -141,6 +165,7 @@ class RSDet(Model):
         self.model.args = {**DEFAULT_CFG_DICT, **self.overrides}
         self.model.task = self.task
         self.model_name = cfg
+        self._fresh = (self.model, _versions(self.model))
 
     def _load(self, weights: str, task: str | None = None) -> None:
         upscale = self._model_vars.pop("upscale", None)  # of weights it is known; to say it again is no mistake
@@ -225,6 +250,7 @@ class RSDet(Model):
             path: Target; the suffix becomes ``.safetensors``. ``RSDet(path)`` loads it again.
         """
         self._check_is_pytorch_model()
+        self._say_untrained()
         return checkpoint.save_plain(self.model, path)
 
     # -- modes ----------------------------------------------------------------------------------------------------
@@ -274,7 +300,13 @@ class RSDet(Model):
                 kwargs.setdefault("deterministic", False)  # grid_sample has no deterministic backward
             if not self.ckpt:  # from a YAML: seeded fresh weights of exactly this scale and these variables
                 self.ckpt = {"model": None}
-                kwargs.setdefault("pretrained", False)
+                if self.untrained and kwargs.get("pretrained") is True:
+                    LOGGER.info(
+                        f"pretrained=True: {self.model_name} brings no weights, training starts from random ones; "
+                        "pretrained=weights.pt names some."
+                    )
+                if self.untrained and not isinstance(kwargs.get("pretrained"), (str, Path)):
+                    kwargs["pretrained"] = False
             if isinstance(kwargs.get("pretrained"), (str, Path)):
                 checkpoint.check(kwargs["pretrained"])
             if restores:
@@ -402,6 +434,7 @@ class RSDet(Model):
         return val_both(chain, measure, protocol)
 
     def _val(self, validator: type | None, data: Any, rule: Any, chain: Any, kwargs: dict[str, Any]) -> Any:
+        self.check_trained("val")  # before data are fetched
         kwargs = dict(kwargs)
         if data is not None:
             kwargs["data"] = resolve_data(data)
@@ -455,6 +488,7 @@ class RSDet(Model):
         self._check_task(kwargs)
         if self.task == "restore":
             return restore().predict(self, source, stream, predictor, _placed(kwargs, self.task))
+        self.check_trained("predict")
         kwargs["chain"] = chain_for(self, kwargs)
         # Whatever the picture's form, weights see it as an exported file does: letterboxed to the full input size.
         kwargs = {"rect": False, **predict_settings(self._artifact, kwargs, self._queries)}
@@ -519,6 +553,7 @@ class RSDet(Model):
 
         if self.family in LAYERLESS:
             self._check_is_pytorch_model()
+        self._say_untrained()
         if self.task == "restore":
             return restore().export(self, kwargs)
         return export(self, **fit(export, kwargs, "export", also=["model"]))
@@ -533,6 +568,7 @@ class RSDet(Model):
 
         if self.family in LAYERLESS:
             self._check_is_pytorch_model()
+        self._say_untrained()
         if self.task == "restore":
             return restore().benchmark(self, kwargs)
         kwargs = dict(kwargs)
@@ -570,6 +606,11 @@ class RSDet(Model):
             LOGGER.info(found.table(detailed=detailed))
         out = {"params": found.params, "gflops_legacy": found.gflops_legacy, "gflops_true": found.gflops_true}
         return {**out, "layers": found.layers} if detailed else out
+
+
+def _versions(network: Module) -> tuple[int, ...]:
+    """What PyTorch counts up whenever a weight is written to, for each weight."""
+    return tuple(p._version for p in network.parameters() if p.numel() and not p.is_inference())
 
 
 def restore() -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from rsdet import RSDet
 from rsdet.nn.restoration import RestorationNetwork, network
 
 TRAIN = dict(epochs=2, patch=16, batch=4, workers=0, plots=False, lr0=5e-3, warmup_epochs=0.0, seed=1)
@@ -44,6 +45,13 @@ def model_yaml(folder: Path, kind: str = "dehaze", **more: object) -> Path:
     path = folder / f"tiny-{kind}.yaml"
     path.write_text("\n".join(lines))
     return path
+
+
+def filled(yaml: Path, **values: object) -> RSDet:
+    """A model whose weights somebody has set, to those of the identity."""
+    model = RSDet(yaml, **values)
+    nn.init.zeros_(model.model.network.b.bias)
+    return model
 
 
 def clear_picture(rng: np.random.Generator, size: int, bits: int = 8, channels: int = 3) -> np.ndarray:

@@ -33,7 +33,7 @@ def test_weights_load_and_predict_in_a_fresh_process(tiny_weights, tiny_data):
 def test_yolo_of_ultralytics_takes_our_yaml_and_our_weights(tiny_weights):
     code = (
         "import sys, numpy as np, rsdet; from ultralytics import YOLO; im = np.zeros((64, 80, 3), np.uint8)\n"
-        "a = YOLO('vmc-detr-demo.yaml'); b = YOLO(sys.argv[1])\n"
+        "a = YOLO('vmc-detr-demo.yaml'); b = YOLO(sys.argv[1]); a.load(sys.argv[1])\n"
         "for m in (a, b): m.predict(im, imgsz=64, verbose=False); print(type(m).__name__, type(m.model).__name__)"
     )
     done = _python(code, str(tiny_weights))

@@ -150,7 +150,9 @@ def test_tensors_cfar_and_foreign_predictors_are_refused(detectors, pictures):
     with pytest.raises(ConfigError, match="CFAR"):
         RSDet("cfar").predict(pictures[0], enhance=[Invert()])
     with pytest.raises(ConfigError, match="cannot enhance"):
-        RSDet("vmc-detr-demo.yaml", **TINY).predict(pictures[0], predictor=RTDETRPredictor, enhance=[Invert()], **QUIET)
+        lively(RSDet("vmc-detr-demo.yaml", **TINY)).predict(
+            pictures[0], predictor=RTDETRPredictor, enhance=[Invert()], **QUIET
+        )
 
 
 def test_the_command_line(tmp_path, pictures, capsys, caplog, monkeypatch):

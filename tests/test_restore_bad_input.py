@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from restore_fakes import TRAIN, clear_picture, model_yaml, write_pairs
+from restore_fakes import TRAIN, clear_picture, filled, model_yaml, write_pairs
 
 from rsdet import RSDet, cli
 from rsdet.arguments import loss_terms
@@ -82,19 +82,21 @@ def test_training_arguments(refused, yaml, pairs, kwargs, said):
 def test_data_of_another_task_both_ways(refused, yaml, pairs, tiny_data):
     assert "is a data set for task detect, the model restores pictures" in refused("train", model=yaml, data=tiny_data)
     assert "holds pairs of pictures" in refused("train", model="vmc-detr-demo.yaml", data=pairs)
-    assert "holds pairs of pictures" in refused("val", model="vmc-detr-demo.yaml", data=pairs)
-    assert "is a data set for task detect" in refused("val", model=yaml, data=tiny_data)
+    assert "holds pairs of pictures" in refused("train", model="vmc-detr-demo.yaml", data=pairs)
+    assert "is a data set for task detect" in refused("val", model="bicubic.yaml", data=tiny_data)
 
 
 def test_arguments_of_the_other_task_both_ways(refused, yaml, pairs):
     assert "'patch'" in refused("train", model="vmc-detr-demo.yaml", data="demo", patch=32)
-    assert "conf= is for detectors" in refused("predict", model=yaml, source=pairs.parent, conf=0.3)
-    assert "protocol= is for detectors" in refused("val", model=yaml, data=pairs, protocol="visdrone")
-    assert "metrics='psnrr' must be among" in refused("val", model=yaml, data=pairs, metrics="psnrr")
-    assert "tile=10.5 must be" in refused("predict", model=yaml, source=pairs.parent / "val" / "hazy", tile=10.5)
+    assert "conf= is for detectors" in refused("predict", model="bicubic.yaml", source=pairs.parent, conf=0.3)
+    assert "protocol= is for detectors" in refused("val", model="bicubic.yaml", data=pairs, protocol="visdrone")
+    assert "metrics='psnrr' must be among" in refused("val", model="bicubic.yaml", data=pairs, metrics="psnrr")
+    assert "tile=10.5 must be" in refused(
+        "predict", model="bicubic.yaml", source=pairs.parent / "val" / "hazy", tile=10.5
+    )
     hazy = pairs.parent / "val" / "hazy"
-    assert "half=True on the CPU" in refused("predict", model=yaml, source=hazy, half=True)
-    assert "must be smaller than tile=32" in refused("val", model=yaml, data=pairs, tile=32, overlap=32)
+    assert "half=True on the CPU" in refused("predict", model="bicubic.yaml", source=hazy, half=True)
+    assert "must be smaller than tile=32" in refused("val", model="bicubic.yaml", data=pairs, tile=32, overlap=32)
 
 
 def test_all_that_is_wrong_with_pairs_is_told_at_once(refused, yaml, tmp_path):
@@ -177,7 +179,7 @@ def test_a_model_yaml_with_a_mistake(tmp_path, change, said):
 @pytest.mark.parametrize("source", ["nowhere.png", "", None, [], "http://x.y/z.png", 3.5, {"a": 1}])
 def test_sources_that_are_none(yaml, source):
     with pytest.raises(DataError, match=r"source|image"):
-        RSDet(yaml).predict(source)
+        filled(yaml).predict(source)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +191,7 @@ def test_sources_that_are_none(yaml, source):
 )  # fmt: skip
 def test_arrays_that_are_no_pictures(yaml, array):
     with pytest.raises(DataError):
-        RSDet(yaml).predict(array)
+        filled(yaml).predict(array)
 
 
 def test_results_do_not_overwrite_their_sources(yaml, tmp_path):
@@ -198,7 +200,7 @@ def test_results_do_not_overwrite_their_sources(yaml, tmp_path):
     cv2.imwrite(str(folder / "a.png"), clear_picture(np.random.default_rng(0), 24))
     before = (folder / "a.png").read_bytes()
     with pytest.raises(ConfigError, match="choose another"):
-        RSDet(yaml).predict(folder, save=True, project=str(tmp_path / "runs"), name="p", exist_ok=True)
+        filled(yaml).predict(folder, save=True, project=str(tmp_path / "runs"), name="p", exist_ok=True)
     assert (folder / "a.png").read_bytes() == before
     shutil.rmtree(folder)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from restore_fakes import TRAIN, TinyRestore, model_yaml, write_pairs
+from restore_fakes import TRAIN, TinyRestore, filled, model_yaml, write_pairs
 
 from rsdet import RSDet
 from rsdet.data.raster_io import read_image
@@ -114,7 +114,7 @@ def test_niqe_is_fitted_to_clear_pictures_of_the_set_and_says_so(yaml, tmp_path,
         return NiqeModel(np.zeros(FEATURES), np.eye(FEATURES), source)
 
     monkeypatch.setattr(NiqeModel, "fit", fit)
-    metrics = RSDet(yaml).val(data=data, project=str(tmp_path), plots=False, metrics="niqe")
+    metrics = filled(yaml).val(data=data, project=str(tmp_path), plots=False, metrics="niqe")
     assert len(seen) == 4
     assert 0.5 < max(seen) <= 1  # floats, not numbers of a file
     assert "NIQE model: 4 targets of pairs, train" in metrics.convention

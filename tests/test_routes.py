@@ -101,8 +101,9 @@ def test_predict_writes_them_beside_the_picture(tmp_path):
     source = tmp_path / "field.png"
     cv2.imwrite(str(source), np.random.default_rng(0).integers(0, 256, (24, 33, 3), np.uint8))
     to = dict(source=source, save=True, project=str(tmp_path / "runs"), name="p", verbose=False)
-    RSDet("mfg-hmoe-t.yaml").predict(save_routes=True, **to)
+    RSDet("mfg-hmoe-t.yaml").save(tmp_path / "m.pt")
+    RSDet(tmp_path / "m.pt").predict(save_routes=True, **to)
     assert {p.name for p in (tmp_path / "runs" / "p").iterdir()} == {"field.png", "field_routes.png"}
-    for name, value, said in (("edsr-t.yaml", True, "no experts"), ("mfg-hmoe-t.yaml", "yes", "True or False")):
+    for name, value, said in (("bicubic.yaml", True, "no experts"), (str(tmp_path / "m.pt"), "yes", "True or False")):
         with pytest.raises(ConfigError, match=said):
             RSDet(name).predict(save_routes=value, **to)

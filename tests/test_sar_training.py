@@ -460,6 +460,7 @@ def test_an_array_of_swapped_axes_or_another_type_is_one_line(shape, dtype, mess
 
 def test_a_model_without_a_stretch_refuses_swapped_axes_and_16_bits(model_yaml, sar_set):
     model = RSDet(model_yaml)
+    torch.nn.init.zeros_(next(model.model.parameters()))
     with pytest.raises(DataError, match="channels first"):
         model.predict(np.ones((3, SIZE, SIZE), np.uint8), imgsz=SIZE)
     with pytest.raises(DataError, match=r"8 bits per sample.*sar: section"):

@@ -136,7 +136,7 @@ def _of_model(model: Any, name: str, source: str | None, settings: dict[str, Any
         )
     if hasattr(native, "network"):
         weights = any(p.numel() for p in native.network.parameters())
-        if weights and not untrained and not getattr(model, "ckpt", True):
+        if weights and not untrained and getattr(model, "untrained", False):
             raise ConfigError(
                 f"enhance={name} names a network without weights; train it first (rsdet train model={name} data=...) "
                 "and pass its best.pt."

@@ -56,6 +56,7 @@ def train_settings(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 def val(model: Any, validator: type | None, data: Any, kwargs: dict[str, Any]) -> Any:
     """Measure PSNR, SSIM and what else is asked for; see :meth:`rsdet.RSDet.val`."""
+    model.check_trained("val")  # before data are fetched
     if data is None and (stored := model.overrides.get("data")) and Path(stored).is_file():
         data = stored  # that of the training
     if data is None:
@@ -72,6 +73,7 @@ def predict(
     model: Any, source: Any, stream: bool, predictor: type | None, kwargs: dict[str, Any]
 ) -> Iterator[Any] | list[Any]:
     """Restore pictures; see :meth:`rsdet.RSDet.predict`."""
+    model.check_trained("predict")
     ours = {k: kwargs.pop(k) for k in _PREDICT_ONLY if kwargs.get(k) is not None}
     args = {**_kept(model), "save": False, **_precision(kwargs), "mode": "predict"}
     model.predictor = (predictor or RestorePredict)(overrides=args, _callbacks=model.callbacks, **ours)
