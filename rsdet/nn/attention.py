@@ -94,7 +94,7 @@ class CoordAttention(_FromTimm):
 
     Args:
         c1: Channels of the map.
-        ratio: Width of the bottleneck relative to the channels.
+        ratio: Width of the bottleneck relative to the channels; timm takes two thirds of it, rounded to eights.
 
     Shapes:
         (B, C, H, W) to (B, C, H, W).
