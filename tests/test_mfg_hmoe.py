@@ -206,9 +206,10 @@ def test_the_graph_suits_tensorrt():
 
 def test_large_sizes_ask_for_smaller_tiles():
     with torch.device("meta"):
-        small, full = MFGHMoE(2, **TINY), MFGHMoE(4)
-    assert 200 < full.whole_px**0.5 < 400
-    assert small.whole_px > full.whole_px
+        small, half, full = MFGHMoE(2, **TINY), MFGHMoE(2), MFGHMoE(4)
+    assert small.whole_px > half.whole_px
+    kilobytes = [2e6 / net.whole_px for net in (half, full)]  # of a pixel, of the 2 GB that an image may take
+    assert kilobytes == pytest.approx([17.5, 26.7], abs=0.1)
 
 
 def test_expert_names_follow_the_order_of_routes():

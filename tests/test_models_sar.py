@@ -104,6 +104,13 @@ def test_parts_on_other_yolos_in_three_scales(version, scale):
     assert finer == 2
     assert len(levels) == 3
     assert coarser == len(d["backbone"]) + len(d["head"]) - 2
+    rows, stock = d["backbone"] + d["head"], load_model_yaml(f"yolo{version}.yaml", scale)
+    *fine, deepest = stock["head"][-1][0]
+    assert levels == [*fine, coarser - 2]
+    block = rows[deepest]
+    assert rows[coarser - 2 : coarser + 1] == [
+        [deepest, 1, "ShuffleAttention", []], [coarser - 2, 1, "Conv", [1024, 3, 2]], [coarser - 1, *block[1:]],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)

@@ -1,15 +1,34 @@
-"""What layers start from, where the papers or their code say so, and the widths that nothing else pins."""
+"""What layers start from and what they take by default, where the papers or their code say so."""
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import pytest
 import torch
 from torch import nn
 
-from rsdet.nn import CBAM, OCAB, SE, CoordAttention, VHeatC2f, WindowAttention
+from rsdet.nn import (
+    CAGFM,
+    CBAM,
+    MAB,
+    MFADM,
+    OCAB,
+    SE,
+    BasicLayer,
+    CoordAttention,
+    DRHMoE,
+    HeatBlock,
+    ShuffleAttention,
+    SimAM,
+    SSCDetect,
+    StarBlock,
+    VHeatC2f,
+    WindowAttention,
+)
 from rsdet.nn.aodnet import AODNet
+from rsdet.nn.hat import CAB, HAB, RHAG
 from rsdet.nn.hmoe import DualRouter
 from rsdet.nn.mfg_hmoe import MFGHMoE
 
@@ -51,3 +70,28 @@ def test_bottlenecks_follow_a_sixteenth(layer, bottleneck):
     pytest.importorskip("timm")
     widths = {m.out_channels for m in layer(256).modules() if isinstance(m, nn.Conv2d)}
     assert widths - {1, 256} == {bottleneck}  # 1: the spatial half of CBAM
+
+
+DEFAULTS = {  # of the papers, or of the works that they build on
+    HeatBlock: dict(mlp_ratio=4.0),
+    VHeatC2f: dict(n=1, res=40, e=0.5),
+    MFADM: dict(kernels=(5, 7, 9, 11), e=0.5, down="ADown"),
+    CAGFM: dict(ck=None),
+    BasicLayer: dict(n=2, s=1),
+    ShuffleAttention: dict(groups=64),
+    SimAM: dict(lam=1e-4),
+    SSCDetect: dict(nc=1, c_cls=128, reg_max=16, end2end=False, ch=()),
+    MAB: dict(ratio=2, ca=True, pa=True, fam=True),
+    StarBlock: dict(ratio=2),
+    CAB: dict(compress=3, squeeze=30),
+    HAB: dict(shift=0, mlp_ratio=2.0, drop=0.0, alpha=0.01),
+    RHAG: dict(mlp_ratio=2.0),
+    OCAB: dict(overlap=0.5, mlp_ratio=2.0),
+    DRHMoE: dict(kernels=(1, 3), experts=(8, 8), k=1, gate="ste", dispatch="auto"),
+}
+
+
+@pytest.mark.parametrize("layer", DEFAULTS)
+def test_defaults(layer):
+    found = {k: p.default for k, p in inspect.signature(layer).parameters.items() if p.default is not p.empty}
+    assert found == DEFAULTS[layer]
