@@ -126,8 +126,8 @@ of which the learning rate is halved; instead of ``lrf`` and ``cos_lr``.
 
 _OURS = {
     "train": {"data", "recipe", "model", "scale", *TRAIN_DEFAULTS},
-    "val": {"data", "protocol", "ignore_regions", "model", "enhance", "tile", "overlap"},
-    "predict": {"source", "save_json", "save_coco", "model", "enhance", "tile", "overlap", "save_enhanced"},
+    "val": {"data", "protocol", "ignore_regions", "model", "enhance", "tile", "overlap", "bands"},
+    "predict": {"source", "save_json", "save_coco", "model", "enhance", "tile", "overlap", "save_enhanced", "bands"},
 }
 
 _OURS_RESTORE = {

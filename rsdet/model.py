@@ -13,6 +13,7 @@ from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
 from rsdet import checkpoint
 from rsdet.arguments import check_keys, fit
+from rsdet.data.pictures import check_bands, reader_of
 from rsdet.enhance.wiring import chain_detector, chain_for, is_chain_json, train_settings, use_chain, with_time
 from rsdet.errors import CheckpointError, ConfigError, RSDetError
 from rsdet.modelfiles import PLAIN_SUFFIX, check_head, family_of_head, is_artifact, is_official_asset, suggest
@@ -139,6 +140,12 @@ class RSDet(Model):
         """How SAR files become pictures, as measured in training (``sar:`` of a data YAML); ``None`` without it."""
         native = getattr(self.model, "yaml", None)
         return native.get("sar") if isinstance(native, dict) else self._artifact.get("sar")
+
+    @property
+    def bands(self) -> list[int] | None:
+        """Bands of the files, counted from 1, that it was trained with (``bands:`` of a data YAML); else ``None``."""
+        native = getattr(self.model, "yaml", None)
+        return native.get("bands") if isinstance(native, dict) else self._artifact.get("bands")
 
     # -- making a model -------------------------------------------------------------------------------------------
 
@@ -436,6 +443,7 @@ class RSDet(Model):
     def _val(self, validator: type | None, data: Any, rule: Any, chain: Any, kwargs: dict[str, Any]) -> Any:
         self.check_trained("val")  # before data are fetched
         kwargs = dict(kwargs)
+        bands = check_bands(kwargs.pop("bands", None), self._channels or 3)
         if data is not None:
             kwargs["data"] = resolve_data(data)
         kwargs.setdefault("max_det", max_det(rule, self._queries))
@@ -446,6 +454,7 @@ class RSDet(Model):
         def make(**kw: Any) -> Any:
             kept.append(chosen(**kw, protocol=rule) if validator is None else chosen(**kw))
             kept[-1].channels, kept[-1].sar, kept[-1].chain = self._channels, self.sar, chain
+            kept[-1].bands, kept[-1].own_bands = bands, self.bands
             return kept[-1]
 
         with silent_opencv():
@@ -503,21 +512,28 @@ class RSDet(Model):
         save_coco: bool = False,
         chain: Any = None,
         save_enhanced: bool = False,
+        bands: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> Iterator[Any]:
-        from rsdet.data.sar import SarReader
         from rsdet.tasks.detect.outputs import Outputs
         from rsdet.tasks.detect.source import usable_source
 
         outputs, read = Outputs(save_json=save_json, save_coco=save_coco), set()
-        reader = getattr(self.model, "reader", None) or SarReader.of(self.sar, self._channels or 3)
-        with user_errors(), usable_source(source, self._channels or 3, reader) as usable:
+        with user_errors():
+            reader = getattr(self.model, "reader", None) or reader_of(
+                self.sar, self._channels or 3, bands or self.bands
+            )
+        if bands is not None and reader.of_values:
+            raise ConfigError(
+                f"bands={bands} is for pictures, and this model takes SAR files of one band; leave it out."
+            )
+        with user_errors(), usable_source(source, reader) as usable:
             self.skipped = usable.skipped
             results = super().predict(usable.source, stream=True, predictor=predictor, **kwargs)
-            if reader is not None and not hasattr(self.predictor, "reader"):
+            if not hasattr(self.predictor, "reader") and (reader.of_values or reader.bands):
                 raise ConfigError(
-                    f"predictor={type(self.predictor).__name__} does not read SAR files as the model was trained on "
-                    "them; derive it from the predictor of rsdet.tasks.detect.predict."
+                    f"predictor={type(self.predictor).__name__} does not read files as the model was trained on them; "
+                    "derive it from the predictor of rsdet.tasks.detect.predict."
                 )
             self.predictor.reader = reader
             use_chain(self.predictor, chain, save_enhanced)

@@ -286,5 +286,5 @@ def test_without_rasterio(tmp_path, monkeypatch):
     x, meta = read_image(tmp_path / "plain.tif")
     np.testing.assert_array_equal(x, expected)
     write_image(tmp_path / "out.tif", x, meta)
-    with pytest.raises(MissingDependencyError, match=r"rsdet\[geo\]"):
+    with pytest.raises(MissingDependencyError, match=r"pip install .*rasterio"):
         read_image(tmp_path / "geo.tif")

@@ -478,7 +478,7 @@ def test_weights_without_a_stretch_are_not_validated_on_data_that_needs_one(tiny
 def test_a_foreign_predictor_is_refused_where_it_would_read_wrongly(weights, sar_set):
     from ultralytics.models.yolo.detect.predict import DetectionPredictor
 
-    with pytest.raises(ConfigError, match="does not read SAR files"):
+    with pytest.raises(ConfigError, match="does not read files as the model was trained"):
         RSDet(weights).predict(sar_set.parent / "images" / "val", imgsz=SIZE, predictor=DetectionPredictor)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from rsdet.data.sar import SarImage, Stretch, read_sar, read_sar_header, sar_problem
+from rsdet.data.sar import SarHeader, SarImage, Stretch, read_sar, read_sar_header, sar_problem
 from rsdet.data.sar.check import type_problem
 from rsdet.data.sar.reader import to_image
 from rsdet.errors import DataError
@@ -23,9 +24,16 @@ class AmplitudeReader:
     Attributes:
         stretch: What the numbers in the files are (``quantity``, ``scale``, ``nodata``); how they would be stretched
             is not used.
+        channels, of_values: As in :class:`rsdet.data.pictures.PictureReader`.
     """
 
     stretch: Stretch
+    channels: ClassVar[int] = 1
+    of_values: ClassVar[bool] = True
+
+    def header_problem(self, header: SarHeader) -> str:
+        """Say in a few words why a file cannot be taken; an empty string where it can."""
+        return sar_problem(header, self.stretch)
 
     def __call__(self, path: str | Path) -> np.ndarray:
         """Read one file.
@@ -37,7 +45,7 @@ class AmplitudeReader:
         Raises:
             DataError: The file cannot be read, has bands that differ, or holds negative linear values.
         """
-        if problem := sar_problem(read_sar_header(path), self.stretch):
+        if problem := self.header_problem(read_sar_header(path)):
             raise DataError(f"{path} {problem}.")
         return self._amplitude(read_sar(path, self.stretch.quantity, self.stretch.nodata), str(path))
 

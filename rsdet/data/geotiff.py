@@ -7,25 +7,44 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from rsdet.data.sar.header import SarHeader
-from rsdet.errors import DataError, MissingDependencyError, install
-from rsdet.quiet import silent_opencv
+from rsdet.data.decoding import by_opencv, has_rasterio, raster
+from rsdet.data.sar.header import SarHeader, _directories, _many
+from rsdet.errors import MissingDependencyError, install
 
 _GEO_TAGS = (33550, 33922, 34264, 34735)  # pixel scale, tie points, transformation, GeoKeys
+_EXTRA = 338  # ExtraSamples: 1 for alpha that the colours are multiplied by, 2 for one they are not
 _LOSSLESS = ("deflate", "lzw", "zstd", "packbits")
 _TILE_FROM_PX = 1024  # smaller pictures are written in strips
-Tiff = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, "float | None", "dict[str, Any] | None"]
+_OF_BANDS = ("scales", "offsets", "descriptions", "units")
+_UNSAID = {"scales": 1.0, "offsets": 0.0, "descriptions": None, "units": None}
+
+
+class Samples(NamedTuple):
+    """Samples of a file, as they are stored.
+
+    Attributes:
+        raw: (H, W, C) of the file's type, bands in the order of the file (RGB, not BGR), alpha among them.
+        alpha: Place of the band that is marked as opacity, counted from 0; None without one.
+        valid: (H, W) bool, False where the file says that there is no data; None where all is valid.
+        nodata: Value of "no data"; None without one.
+        geo: What :func:`write_tiff` needs; None for a file that lies nowhere and says nothing about its values.
+    """
+
+    raw: np.ndarray
+    alpha: int | None = None
+    valid: np.ndarray | None = None
+    nodata: float | None = None
+    geo: dict[str, Any] | None = None
 
 
 def has_geo_tags(path: str | Path) -> bool:
     """Whether the first page of a TIFF says where on Earth it lies."""
-    from rsdet.data.sar.header import _directories
-
     pages = _directories(Path(path))
     return bool(pages) and any(tag in pages[0] for tag in _GEO_TAGS)
 
@@ -35,51 +54,34 @@ def geo_of(nodata: float | None = None) -> dict[str, Any]:
     return {"crs": None, "transform": None, "gcps": None, "nodata": nodata, "compress": "deflate", "tags": {}}
 
 
-def read_tiff(header: SarHeader) -> Tiff:
+def geo_of_bands(geo: dict[str, Any] | None, bands: Sequence[int]) -> dict[str, Any] | None:
+    """The same for some of the bands, counted from 0: what is said of each band goes with it."""
+    return geo and {**geo, **{k: tuple(geo[k][b] for b in bands) for k in _OF_BANDS if geo.get(k)}}
+
+
+def read_tiff(header: SarHeader) -> Samples:
     """Read a TIFF.
 
     Args:
-        header: Of the file, without a problem.
-
-    Returns:
-        Samples (H, W, C) of the file's type, without alpha; alpha (H, W) or None; (H, W) bool of the valid pixels or
-        None where all are; the value of "no data" or None; and what :func:`write_tiff` needs, or None for a TIFF that
-        lies nowhere.
+        header: Of the file, without damage.
 
     Raises:
         DataError: The file is damaged.
         MissingDependencyError: rasterio is needed and not installed.
     """
-    try:
-        import rasterio
-    except ModuleNotFoundError as e:
-        if has_geo_tags(header.path):
-            raise MissingDependencyError(
-                f"{header.path} is a GeoTIFF: keeping its place needs the package rasterio, which is not installed; "
-                f"{install('geo')}."
-            ) from e
+    if not has_rasterio() and not has_geo_tags(header.path) and not header.codec:
         return _plain(header)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            with rasterio.open(header.path) as f:
-                return _read(f)
-    except (rasterio.errors.RasterioError, ValueError) as e:
-        why = " ".join(str(e).split())[:80]
-        raise DataError(f"{header.path} cannot be decoded ({why}); damaged or cut short, copy it again.") from e
+    with raster(header, "is a GeoTIFF") as f:
+        return _read(f)
 
 
-def _read(f: Any) -> Tiff:
+def _read(f: Any) -> Samples:
     from rasterio.enums import ColorInterp, MaskFlags
 
     raw = np.moveaxis(f.read(), 0, -1)
     colours = list(f.colorinterp)
-    alpha = None
-    if ColorInterp.alpha in colours and len(colours) > 1:
-        place = colours.index(ColorInterp.alpha)
-        alpha = np.ascontiguousarray(raw[..., place])
-        raw = np.delete(raw, place, axis=2)
-    elif colours[0] is ColorInterp.palette:
+    alpha = colours.index(ColorInterp.alpha) if ColorInterp.alpha in colours and len(colours) > 1 else None
+    if colours[0] is ColorInterp.palette:
         table = np.zeros((1 << 8 * raw.itemsize, 4), np.uint8)
         for value, colour in f.colormap(1).items():
             table[value] = colour
@@ -91,7 +93,6 @@ def _read(f: Any) -> Tiff:
         finite = np.isfinite(raw).all(axis=2)
         valid = finite if valid is None else valid & finite
     valid = None if valid is None or valid.all() else valid
-    placed = f.crs is not None or not f.transform.is_identity or bool(f.gcps[0])
     if f.rpcs is not None:
         logging.getLogger("rsdet").warning("%s: its rational polynomials (RPC) are not carried over", f.name)
     nodata = f.nodata if f.nodata is not None else float("nan") if raw.dtype.kind == "f" and valid is not None else None
@@ -103,33 +104,47 @@ def _read(f: Any) -> Tiff:
         "nodata": nodata,
         "compress": compress if compress in _LOSSLESS else "deflate",
         "tags": {k: v for k, v in f.tags().items() if k != "TIFFTAG_SOFTWARE"},
+        **({k: tuple(getattr(f, k)) for k in _OF_BANDS} if raw.shape[2] == f.count else {}),
     }
-    return np.ascontiguousarray(raw), alpha, valid, nodata, geo if placed or raw.dtype.kind != "u" else None
+    placed = f.crs is not None or not f.transform.is_identity or bool(f.gcps[0])
+    described = any(set(geo.get(k, ())) - {_UNSAID[k]} for k in _OF_BANDS)
+    return Samples(raw, alpha, valid, nodata, geo if placed or described or raw.dtype.kind != "u" else None)
 
 
-def _plain(header: SarHeader) -> Tiff:
+def _plain(header: SarHeader) -> Samples:
     """A TIFF without a place, by OpenCV."""
     import cv2
 
-    from rsdet.data.raster_io import split_alpha
-
-    try:
-        with silent_opencv():
-            raw = cv2.imdecode(np.fromfile(header.path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        raw = None
-    if raw is None or raw.shape[:2] != (header.height, header.width) or (raw.ndim == 3 and raw.shape[2] > 4):
+    if header.alpha and header.dtype == "uint8" and _many(_directories(Path(header.path))[0][_EXTRA])[-1] == 2:
+        raw = _by_pillow(header)  # OpenCV multiplies the colours by such an alpha, and Pillow divides by the other kind
+    else:
+        raw = by_opencv(header.path, cv2.IMREAD_UNCHANGED)
+        raw = raw[..., [2, 1, 0, 3][: raw.shape[2]]] if raw is not None and raw.ndim == 3 else raw
+    raw = raw[..., None] if raw is not None and raw.ndim == 2 else raw
+    if raw is None or raw.shape != (header.height, header.width, header.bands):
         raise MissingDependencyError(
             f"{header.path} is of a kind that OpenCV does not decode (or is damaged): it needs the package rasterio, "
             f"which is not installed; {install('geo')}."
         )
-    colour, alpha = split_alpha(raw, header.bands, bgr=True)
-    valid = np.isfinite(colour).all(axis=2) if colour.dtype.kind == "f" else None
+    alpha = header.bands - 1 if header.alpha else None
+    values = raw if alpha is None else raw[..., :alpha]
+    valid = np.isfinite(values).all(axis=2) if values.dtype.kind == "f" else None
     if header.nodata is not None:
-        there = ~(colour == header.nodata).all(axis=2)
+        there = ~(values == header.nodata).all(axis=2)
         valid = there if valid is None else valid & there
-    valid = None if valid is None or valid.all() else valid
-    return np.ascontiguousarray(colour), alpha, valid, header.nodata, None
+    return Samples(raw, alpha, None if valid is None or valid.all() else valid, header.nodata)
+
+
+def _by_pillow(header: SarHeader) -> np.ndarray | None:
+    from PIL import Image
+
+    from rsdet.data.images import no_pixel_limit
+
+    try:
+        with no_pixel_limit(), Image.open(header.path) as im:
+            return np.asarray(im)
+    except (OSError, ValueError, SyntaxError):
+        return None
 
 
 def write_tiff(
@@ -193,3 +208,16 @@ def write_tiff(
             if valid is not None and alpha is None and geo["nodata"] is None:
                 f.write_mask(valid)
             f.update_tags(**geo["tags"])
+            _describe(f, geo, bands)
+
+
+def _describe(f: Any, geo: dict[str, Any], bands: int) -> None:
+    """Write what the source says of each band: how its numbers become values of the unit, and its name."""
+    if len(geo.get("scales", ())) == bands:
+        for key in _OF_BANDS:
+            if set(geo[key]) - {_UNSAID[key]}:
+                more = f.count - bands  # alpha
+                setattr(f, key, (*geo[key], *[_UNSAID[key]] * more))
+    elif any(set(geo.get(k, ())) - {_UNSAID[k]} for k in _OF_BANDS):
+        said = "%s: scale, offset, names and units of the bands left out, %d bands became %d"
+        logging.getLogger("rsdet").warning(said, f.name, len(geo["scales"]), bands)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from rsdet.errors import DataError
 
 MAX_PIXELS = 2**30  # OpenCV refuses larger pictures
 SUFFIXES = (".avif", ".bmp", ".jpeg", ".jpg", ".jp2", ".mpo", ".png", ".tif", ".tiff", ".webp")
@@ -116,48 +113,3 @@ def _png_is_deep(path: Path) -> bool:
     with open(path, "rb") as f:
         head = f.read(25)
     return head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) == 25 and head[24] == 16
-
-
-def problem_of(header: Header, channels: int = 3) -> str:
-    """Say in a few words why a model of so many channels cannot take the image; an empty string where it can."""
-    if header.problem:
-        return header.problem
-    if header.width * header.height > MAX_PIXELS:
-        return f"has {header.width}x{header.height} pixels, more than OpenCV reads; cut it into tiles"
-    if header.deep:
-        return (
-            "does not have 8 bits per sample and would be cut to 8 silently; stretch it to 0..255 (uint8) first, with "
-            "one fixed range for the whole dataset, or train with a sar: section in the data YAML, which does it"
-        )
-    if channels == 3 and header.mode == "CMYK":
-        return "holds printing colours (CMYK) and the model takes RGB; save it as RGB"
-    # One channel is repeated to three, three are averaged to one; all else would lose a channel silently.
-    if header.channels not in ({1, 3} if channels in (1, 3) else {channels}):
-        remedy = "save it without alpha" if header.mode.endswith(("A", "a")) else f"save it with {channels}"
-        return f"has {header.channels} channels ({header.mode}) and the model takes {channels}; {remedy}"
-    return ""
-
-
-def check_images(paths: Iterable[str | Path], channels: int = 3, limit: int = 5) -> list[Header]:
-    """Read all headers and raise one line about those that a model cannot take.
-
-    Args:
-        paths: Image files.
-        channels: Channels that the model takes; one-channel files are repeated to three by the reader.
-        limit: How many files the message names.
-
-    Returns:
-        The headers, in order.
-
-    Raises:
-        DataError: At least one file is unusable.
-    """
-    with no_pixel_limit(), ThreadPoolExecutor(8) as pool:
-        headers = list(pool.map(read_header, paths))
-    bad = [(h, problem_of(h, channels)) for h in headers]
-    bad = [(h, p) for h, p in bad if p]
-    if bad:
-        named = "; ".join(f"{h.path} {p}" for h, p in bad[:limit])
-        more = f" (and {len(bad) - limit} more)" if len(bad) > limit else ""
-        raise DataError(f"{len(bad)} of {len(headers)} images cannot be used: {named}{more}.")
-    return headers

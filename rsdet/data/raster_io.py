@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rsdet.data.geotiff import geo_of, read_tiff, write_tiff
+from rsdet.data.decoding import by_opencv, within_memory
+from rsdet.data.geotiff import Samples, geo_of, geo_of_bands, read_tiff, write_tiff
 from rsdet.data.images import MAX_PIXELS
 from rsdet.data.sar.header import SarHeader, read_sar_header
 from rsdet.errors import ConfigError, DataError
@@ -94,24 +96,66 @@ def read_image(
     path = Path(path)
     header = check_header(path)
     if value_range is not None and not (len(value_range) == 2 and value_range[0] < value_range[1]):
-        raise ConfigError(f"range={value_range} must be two numbers, the smaller first; such as range=[0,4095]")
-    if path.suffix.lower() in (".tif", ".tiff"):
-        raw, alpha, valid, nodata, geo = read_tiff(header)
+        raise ConfigError(f"value_range={value_range} must be two numbers, the smaller first; e.g. [0,4095]")
+    with within_memory(path):
+        found = read_samples(header)
+        raw, alpha, taken = take_bands(found, bands, path)
+        valid, geo = found.valid, geo_of_bands(found.geo, taken)
+        low, high = _range_of(raw, valid, value_range, path)
+        x = raw.astype(np.float32)
+        if (low, high) != (0.0, 1.0):
+            x = (x - np.float32(low)) / np.float32(high - low)
+        if value_range is not None or valid is not None or raw.dtype.kind == "f":
+            x = np.clip(np.nan_to_num(x, copy=False), 0, 1)
+        if valid is not None:
+            x[~valid] = 0
+        chosen = tuple(bands) if bands else None
+        meta = ImageMeta(path, str(raw.dtype), (low, high), alpha, valid, found.nodata, geo, chosen, raw.shape[2])
+        return np.ascontiguousarray(to_channels(x, channels, str(path))), meta
+
+
+def read_samples(header: SarHeader) -> Samples:
+    """Samples of a file as they are stored, whatever its kind.
+
+    Args:
+        header: Of the file, without damage.
+
+    Raises:
+        DataError: Damaged or cut short.
+        MissingDependencyError: rasterio is needed and not installed.
+        MemoryError: It is larger than the memory.
+    """
+    return read_tiff(header) if header.tiff else _by_opencv(header)
+
+
+def take_bands(
+    samples: Samples, bands: Sequence[int] | None, path: Path
+) -> tuple[np.ndarray, np.ndarray | None, list[int]]:
+    """The bands asked for; without a wish all but alpha.
+
+    Args:
+        samples: Of the file.
+        bands: Numbers in the file, counted from 1, in the order they are taken. Alpha can be asked for as any other.
+        path: The file, for messages.
+
+    Returns:
+        (H, W, C) of the file's type; alpha (H, W), None without one or where it was asked for; and the places of the
+        bands, counted from 0.
+
+    Raises:
+        ConfigError: Numbers that the file does not have.
+    """
+    count = samples.raw.shape[2]
+    if bands is None:
+        taken = [b for b in range(count) if b != samples.alpha]
+    elif not bands or not all(isinstance(b, int) and 1 <= b <= count for b in bands):
+        raise ConfigError(f"bands={list(bands)} must be numbers from 1 to {count}, which {path} has; mend the list")
     else:
-        raw, alpha, valid, nodata, geo = *_by_opencv(header), None, None, None
-    if bands is not None:
-        raw = _take_bands(raw, bands, path)
-    low, high = _range_of(raw, valid, value_range, path)
-    x = raw.astype(np.float32)
-    if (low, high) != (0.0, 1.0):
-        x = (x - np.float32(low)) / np.float32(high - low)
-    if value_range is not None or valid is not None or raw.dtype.kind == "f":
-        x = np.clip(np.nan_to_num(x, copy=False), 0, 1)
-    if valid is not None:
-        x[~valid] = 0
-    taken = tuple(bands) if bands else None
-    meta = ImageMeta(path, str(raw.dtype), (low, high), alpha, valid, nodata, geo, taken, raw.shape[2])
-    return np.ascontiguousarray(to_channels(x, channels, str(path))), meta
+        taken = [b - 1 for b in bands]
+    set_aside = samples.alpha is not None and samples.alpha not in taken
+    alpha = np.ascontiguousarray(samples.raw[..., samples.alpha]) if set_aside else None
+    same = taken == list(range(count))
+    return np.ascontiguousarray(samples.raw if same else samples.raw[..., taken]), alpha, taken
 
 
 def check_header(path: str | Path) -> SarHeader:
@@ -206,12 +250,6 @@ def _dtype_for(path: Path, meta: ImageMeta) -> str:
     return dtype
 
 
-def _take_bands(raw: np.ndarray, bands: list[int], path: Path) -> np.ndarray:
-    if not bands or not all(isinstance(b, int) and 1 <= b <= raw.shape[2] for b in bands):
-        raise ConfigError(f"bands={bands} must be numbers from 1 to {raw.shape[2]}, which {path} has; mend the list")
-    return raw[..., [b - 1 for b in bands]]
-
-
 def _range_of(
     raw: np.ndarray, valid: np.ndarray | None, given: tuple[float, float] | None, path: Path
 ) -> tuple[float, float]:
@@ -227,35 +265,28 @@ def _range_of(
     found = f"{values.min():g} to {values.max():g}" if values.size else "nothing"
     raise DataError(
         f"{path} holds {raw.dtype} from {found} and does not say what is black and what is white; say it for the whole "
-        "set, such as range=[0,10000]"
+        "set, such as value_range=[0,10000] (range: in a data YAML)"
     )
 
 
-def _by_opencv(header: SarHeader) -> tuple[np.ndarray, np.ndarray | None]:
-    """Samples in RGB order and alpha of all that is no TIFF."""
+def _by_opencv(header: SarHeader) -> Samples:
+    """Samples of all that is no TIFF."""
     import cv2
 
     path = Path(header.path)
-    data = np.fromfile(path, np.uint8)
-    jpeg = data[:2].tobytes() == b"\xff\xd8"  # whatever the suffix says; only these flags turn it upright
+    with open(path, "rb") as f:
+        jpeg = f.read(2) == b"\xff\xd8"  # whatever the suffix says; only these flags turn it upright
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if jpeg else cv2.IMREAD_UNCHANGED
-    whole = not jpeg or _has_end_mark(data)
-    try:
-        with silent_opencv():
-            raw = cv2.imdecode(data, flags) if whole else None  # OpenCV fills what is missing with gray
-    except cv2.error:
-        raw = None
+    whole = not jpeg or _has_end_mark(np.fromfile(path, np.uint8))  # OpenCV fills what is missing with gray
+    raw = by_opencv(path, flags) if whole else None
     if raw is None:
         raise DataError(f"{path} cannot be decoded; damaged or cut short, copy it again.")
-    return split_alpha(raw, header.bands, bgr=True)
-
-
-def split_alpha(raw: np.ndarray, bands: int, bgr: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """Colours in RGB order, (H, W, C), and alpha (H, W) of what OpenCV decoded."""
     raw = raw[..., None] if raw.ndim == 2 else raw
-    alpha = raw[..., 3] if raw.shape[2] == 4 else raw[..., 1] if raw.shape[2] == 2 else None
-    colour = raw[..., :1] if raw.shape[2] == 2 or bands <= 2 else raw[..., :3]
-    return colour[..., ::-1] if bgr and colour.shape[2] == 3 else colour, alpha
+    if raw.shape[2] == 4 and header.bands == 2:  # gray and alpha come as BGRA
+        return Samples(raw[..., [0, 3]], 1)
+    if header.bands == 1:
+        return Samples(raw[..., :1])
+    return Samples(raw[..., [2, 1, 0, 3][: raw.shape[2]]], 3 if raw.shape[2] == 4 else None)
 
 
 def _has_end_mark(data: np.ndarray) -> bool:

@@ -24,6 +24,7 @@ import ultralytics.data.utils
 from PIL import Image
 from ultralytics.data.utils import FORMATS_HELP_MSG, IMG_FORMATS, exif_size
 
+from rsdet.data.pictures import PictureReader
 from rsdet.data.sar.header import read_sar_header
 from rsdet.data.sar.picture import SarReader
 
@@ -35,7 +36,7 @@ Then = Callable[[np.ndarray, str], np.ndarray]
 
 
 @contextmanager
-def reading(reader: SarReader | None, then: Then | None = None) -> Iterator[None]:
+def reading(reader: SarReader | PictureReader | None, then: Then | None = None) -> Iterator[None]:
     """Let this thread's reads inside Ultralytics go to ``reader``; ``None`` stands for Ultralytics' own.
 
     Args:
@@ -65,16 +66,19 @@ def _check_image(stock: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(stock)
     def check_image(im_file: str) -> tuple[str, tuple[int, int]]:
         reader = getattr(_here, "reader", None)
-        if reader is None:
+        header = None if reader is None else read_sar_header(im_file)
+        if header is None or not (header.tiff or reader.of_values):
             return "", _looked_at(im_file)
-        header = read_sar_header(im_file)
         # The caller counts what is raised here as a damaged image and goes on; files that are whole but do not fit the
-        # stretch are left to our own check, which stops.
-        if header.problem:
-            raise ValueError(header.problem)
-        if min(header.height, header.width) < _SMALLEST_PX:
-            raise ValueError(f"image size {(header.height, header.width)} <{_SMALLEST_PX} pixels")
-        return "", (header.height, header.width)
+        # model are left to our own check, which stops.
+        if problem := header.problem if reader.of_values else header.pages == 1 and header.damage:
+            raise ValueError(problem)
+        height, width = header.height, header.width
+        if header.problem and header.pages == 1:  # such as turned: what is seen is what is read
+            height, width = reader(im_file).shape[:2]
+        if min(height, width) < _SMALLEST_PX:
+            raise ValueError(f"image size {(height, width)} <{_SMALLEST_PX} pixels")
+        return "", (height, width)
 
     check_image._rsdet = True
     return check_image

@@ -31,19 +31,20 @@ def describe(model: Any, module: Any, family: str, format: str) -> dict[str, Any
         format: Kind of artifact.
     """
     names = getattr(module, "names", None) or {}
-    sar = (getattr(module, "yaml", None) or {}).get("sar")
+    spec = getattr(module, "yaml", None) or {}
+    reading = {k: spec[k] for k in ("sar", "bands") if spec.get(k) is not None}
     return {
         "family": family,
         "task": getattr(model, "task", None) or getattr(module, "task", None) or "detect",
         "names": {str(k): str(v) for k, v in (names.items() if isinstance(names, dict) else enumerate(names))},
-        "channels": int((getattr(module, "yaml", None) or {}).get("channels", 3)),
+        "channels": int(spec.get("channels", 3)),
         "format": format,
         "version": __version__,
         "ultralytics": version("ultralytics"),
         "torch": version("torch"),
         "git_commit": git_commit(),
         "weights_sha256": weights_sha256(module),
-        **({} if sar is None else {"sar": sar}),  # how files become pictures: part of the model
+        **reading,  # how files become pictures: part of the model
     }
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from rsdet.data.pictures import reader_of
 from rsdet.deploy import artifact as artifacts
 from rsdet.deploy.complexity import Complexity, as_module, complexity
 from rsdet.deploy.decode import detections_from_raw, preprocess
@@ -30,7 +31,7 @@ from rsdet.deploy.records import BenchmarkResult, BenchmarkRow, shown_command
 from rsdet.deploy.rowtimes import row_times
 from rsdet.deploy.runners import Runner, TorchRunner, open_runner
 from rsdet.deploy.timing import time_interleaved
-from rsdet.deploy.verify import parity_images, read_image
+from rsdet.deploy.verify import parity_images
 from rsdet.deploy.watch import Watcher
 from rsdet.enhance.timing import time_parts
 from rsdet.errors import ConfigError, MissingDependencyError
@@ -127,7 +128,7 @@ def benchmark(
             parts: list[dict[str, Any]] = []
             pictures = _picture_files(images, setup.folder)
             for source in [] if images else sources:
-                source.sar = None  # rendered scenes have 8 bits already
+                source.sar = source.bands = None  # rendered scenes have 8 bits and 3 bands already
             timing = {"rounds": rounds, "min_s": min_s, "max_s": max_s, "warmup_s": warmup_s, "rest_s": REST_S}
             if chain is not None:
                 chain.check_fast("a benchmark")
@@ -215,12 +216,12 @@ class _Source:
             module = as_module(self.model)
             self.family = getattr(self.model, "family", None) or artifacts.family_of(module)
             spec = getattr(module, "yaml", None) or {}
-            self.channels, self.sar = int(spec.get("channels", 3)), spec.get("sar")
+            self.channels, self.sar, self.bands = int(spec.get("channels", 3)), spec.get("sar"), spec.get("bands")
             self.cost = complexity(module, size, self.channels)
         else:
             said = artifacts.read_metadata(self.path)
             self.family, self.channels = said.get("family", "rtdetr"), int(said.get("channels", 3))
-            self.sar = said.get("sar")
+            self.sar, self.bands = said.get("sar"), said.get("bands")
 
 
 class _Entrant:
@@ -355,11 +356,12 @@ def _end_to_end(
 
 def _kind(source: _Source) -> tuple[str, int, str]:
     """Models of one kind take the same input."""
-    return source.family, source.channels, str(source.sar)
+    return source.family, source.channels, str((source.sar, source.bands))
 
 
 def _read(pictures: Sequence[Path], start: int, n: int, source: _Source) -> list[np.ndarray]:
-    return [read_image(pictures[(start + i) % len(pictures)], source.channels, source.sar) for i in range(n)]
+    reader = reader_of(source.sar, source.channels, source.bands)
+    return [reader(pictures[(start + i) % len(pictures)]) for i in range(n)]
 
 
 def _picture_files(images: Sequence[str | Path] | None, folder: Path) -> list[Path]:

@@ -63,6 +63,7 @@ def calibration_of(
     batch: int = 1,
     channels: int = 3,
     sar: dict[str, Any] | None = None,
+    bands: list[int] | None = None,
     most: int = MOST,
 ) -> Calibration:
     """Training images of a dataset, spread over it.
@@ -74,6 +75,7 @@ def calibration_of(
         batch: Pictures per batch.
         channels: Channels of the network.
         sar: How the model's SAR files become pictures.
+        bands: Bands of the files that the model takes.
         most: Largest number of images.
 
     Raises:
@@ -82,8 +84,8 @@ def calibration_of(
     from ultralytics.data.base import BaseDataset
     from ultralytics.data.utils import check_det_dataset
 
+    from rsdet.data.pictures import reader_of
     from rsdet.data.resolve import resolve_data
-    from rsdet.deploy.verify import read_image
 
     spec = check_det_dataset(str(resolve_data(data)))
     files = BaseDataset.get_img_files(SimpleNamespace(prefix="", fraction=1.0), spec["train"]) if spec["train"] else []
@@ -93,6 +95,6 @@ def calibration_of(
     return Calibration(
         [Path(f) for f in files[::step]],
         batch,
-        lambda f: read_image(f, channels, sar),
+        reader_of(sar, channels, spec.get("bands") or bands),
         lambda pictures: preprocess(pictures, family, size),
     )

@@ -81,7 +81,7 @@ class Job:
         w, spec = self.wishes, getattr(self.module, "yaml", None) or {}
         return calibration_of(
             w.data, family=w.family, size=w.size, batch=w.batch, channels=int(spec.get("channels", 3)),
-            sar=spec.get("sar"),
+            sar=spec.get("sar"), bands=spec.get("bands"),
         )  # fmt: skip
 
     def prove(self, made: Path, target: Path, *, format: str | None = None) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.data.sar import SarReader, Stretch
+from rsdet.data.pictures import reader_of
 from rsdet.deploy.decode import detections_from_raw, preprocess
 from rsdet.deploy.parity import ParityReport, RawReport, compare, compare_raw
 from rsdet.deploy.runners import TorchRunner, open_runner
-from rsdet.errors import DataError, ExportError
+from rsdet.errors import ExportError
 from rsdet.textfiles import read_yaml
 
 N_IMAGES = 8  # images per check: enough to see every class of error met so far, few enough for a CPU
@@ -206,36 +206,14 @@ def parity_images(
         DataError: An image given cannot be read.
     """
     spec = getattr(getattr(model, "model", None), "yaml", None) or {}
-    channels, sar = int(spec.get("channels", 3)), spec.get("sar")
+    channels = int(spec.get("channels", 3))
+    reader = reader_of(spec.get("sar"), channels, spec.get("bands"))
     if images is not None and len(images):
-        return [im if isinstance(im, np.ndarray) else read_image(im, channels, sar) for im in images]
+        return [im if isinstance(im, np.ndarray) else reader(im) for im in images]
     found = _validation_images(model)
     if found:
-        return [read_image(p, channels, sar) for p in found[:: max(1, len(found) // n)][:n]]
+        return [reader(p) for p in found[:: max(1, len(found) // n)][:n]]
     return _rendered(n, channels)
-
-
-def read_image(path: str | Path, channels: int = 3, sar: dict[str, Any] | None = None) -> np.ndarray:
-    """Read an image as ``(H, W, C)`` uint8, BGR for three channels, grey for one.
-
-    Args:
-        path: Image file.
-        channels: Channels that the model takes.
-        sar: How the model's SAR files become pictures, where it was trained on such.
-
-    Raises:
-        DataError: The file is missing or no image.
-    """
-    if sar is not None:
-        return SarReader(Stretch.from_dict(sar), channels)(path)
-    import cv2
-
-    flag = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR}.get(channels, cv2.IMREAD_UNCHANGED)
-    path = Path(path)
-    im = cv2.imdecode(np.fromfile(path, np.uint8), flag) if path.is_file() and path.stat().st_size else None
-    if im is None:
-        raise DataError(f"{path} cannot be read as an image; expected an existing picture file; check the path")
-    return im[..., None] if im.ndim == 2 else im
 
 
 def _validation_images(model: Any) -> list[Path]:

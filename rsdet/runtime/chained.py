@@ -24,6 +24,7 @@ class ChainedDetector(Detector):
     Args:
         path: Chain JSON, made by ``rsdet export ... enhance=...``.
         threads: Threads for one operator of the detector; the backend's own choice when None.
+        bands: As for :class:`Detector`.
 
     Attributes:
         chain: What enhances.
@@ -33,11 +34,11 @@ class ChainedDetector(Detector):
         CheckpointError: A part is missing, is another file than it was, or cannot be loaded.
     """
 
-    def __init__(self, path: str | Path, threads: int | None = None):
+    def __init__(self, path: str | Path, threads: int | None = None, *, bands: Sequence[int] | None = None):
         path = Path(path)
-        super().__init__(path.parent / str(read_chain_json(path).model), threads)
+        super().__init__(path.parent / str(read_chain_json(path).model), threads, bands=bands)
         self.chain = load_chain(path)
-        self.chain.check_detector(self.channels, None if self.reader is None else {})
+        self.chain.check_detector(self.channels, {} if self.reader.of_values else None)
 
     def detect(
         self, pictures: Sequence[np.ndarray], rules: Rules, imgsz: int | Sequence[int] | None = None
@@ -50,7 +51,7 @@ class ChainedDetector(Detector):
         return [self._in_source(d, p, spent) for d, p in zip(found, pictures, strict=True)]
 
     def _in_source(self, d: Detections, picture: np.ndarray, spent_ms: float) -> Detections:
-        keep = len(d) if self.reader is None or picture.any() else 0  # an enhancer makes something of mere nodata
+        keep = len(d) if picture.any() or not self.reader.of_values else 0  # an enhancer makes something of mere nodata
         return replace(
             d, boxes_xyxy=self.chain.to_source(d.boxes_xyxy)[:keep], scores=d.scores[:keep], classes=d.classes[:keep],
             size_hw=picture.shape[:2], speed_ms={"enhance": spent_ms, **d.speed_ms},
@@ -70,6 +71,6 @@ def is_deployable_chain(path: Any) -> bool:
     return all(isinstance(p, str) and is_deployable(folder / p) for p in parts)
 
 
-def open_detector(path: str | Path) -> Detector:
+def open_detector(path: str | Path, bands: Sequence[int] | None = None) -> Detector:
     """The detector of an exported file, or of a chain JSON."""
-    return ChainedDetector(path) if is_chain_json(path) else Detector(path)
+    return (ChainedDetector if is_chain_json(path) else Detector)(path, bands=bands)

@@ -17,7 +17,6 @@ from rsdet.names import printable
 from rsdet.runtime.backends import is_deployable
 from rsdet.runtime.chained import is_deployable_chain, open_detector
 from rsdet.runtime.detector import Detections, Detector
-from rsdet.runtime.pictures import read_picture
 from rsdet.writing import new_folder, write_picture
 
 
@@ -72,6 +71,7 @@ _TAKES: dict[str, Callable[[Any], bool]] = {
     "project": _path,
     "name": _path,
     "exist_ok": _flag,
+    "bands": lambda v: bool(v := v if isinstance(v, list) else [v]) and all(map(_whole(1), v)),
     "line_width": lambda v: v is None or _whole(1)(v),
     "show_labels": _flag,
     "show_boxes": _flag,
@@ -102,14 +102,14 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
     from rsdet.tasks.detect.source import usable_source
 
     try:
-        detector = open_detector(args["model"])
+        detector = open_detector(args["model"], bands=args.get("bands"))
     except ConfigError:
         return None  # another task, or channels for which there is no reader here
     size = detector.size(args.get("imgsz"))
     outputs = Outputs(save_json=args.get("save_json", False), save_coco=args.get("save_coco", False))
-    with usable_source(args["source"], detector.channels, detector.reader) as usable:
+    with usable_source(args["source"], detector.reader) as usable:
         if not usable.files:
-            return None  # a video, a stream, a list of files
+            return None  # a video, a stream
         if args.get("verbose", True):
             print(f"Using {detector.backend} on the CPU\n")
         folder = _run_folder(args, made=args.get("save", True) or outputs.save_json or outputs.save_coco)
@@ -172,7 +172,7 @@ class _Run:
         for i, path in enumerate(paths, 1):
             whole = str(path.absolute())  # as Ultralytics names it
             try:
-                group.append((i, whole, read_picture(path, self.detector.channels, self.detector.reader)))
+                group.append((i, whole, self.detector.reader(path)))
             except RSDetError as e:
                 self.unread[whole] = str(e)
             if len(group) == self.batch:

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.data.sar import SarReader
+from rsdet.data.pictures import reader_of, to_picture
 from rsdet.deploy.thresholds import CONF, IOU, MAX_DET, predict_settings
 from rsdet.errors import CheckpointError, ConfigError
 from rsdet.quiet import silent_opencv
 from rsdet.runtime.backends import open_network
 from rsdet.runtime.geometry import Placement, lay, letterboxed, stretched, to_input
 from rsdet.runtime.metadata import read_facts
-from rsdet.runtime.pictures import to_picture
 from rsdet.runtime.postprocess import Rules, check_output, rows
 
 DEFAULT_IMGSZ = (640, 640)  # of Ultralytics; only for a graph of free size that does not say its own
@@ -55,14 +54,15 @@ class Detector:
     Args:
         path: ``.onnx`` file, or OpenVINO folder (or the ``.xml`` in it), made by ``rsdet export`` or by Ultralytics.
         threads: Threads for one operator; the backend's own choice when None.
+        bands: Bands of the files to take, counted from 1, in the order of the channels; those in the file when None.
 
     Attributes:
         names: Class number -> name.
         imgsz: Height and width of the input in pixels; where a graph has a free size, the one it was exported with.
-        channels: Channels of the pictures, 3 or 1.
+        channels: Channels of the pictures.
         free_size: The graph takes inputs of any height and width.
         backend: Name and version of what runs it.
-        reader: Reads SAR files as the model was trained on them; None for a model of ordinary pictures.
+        reader: Reads files as the model was trained on them.
 
     Raises:
         ConfigError: No such file, or not a detector.
@@ -70,23 +70,18 @@ class Detector:
         MissingDependencyError: The backend is not installed.
     """
 
-    def __init__(self, path: str | Path, threads: int | None = None):
+    def __init__(self, path: str | Path, threads: int | None = None, *, bands: Sequence[int] | None = None):
         self._network = open_network(path, threads)
         self._facts = read_facts(self._network.metadata, self._network.file)
         batch, channels, height, width = self._network.shape
         self.channels = channels or self._facts.channels
-        if self.channels not in (1, 3):
-            raise ConfigError(
-                f"{self._facts.file} takes pictures of {self.channels} channels; the runtime reads 1 or 3; use "
-                "rsdet.RSDet for it."
-            )
         if self.channels != self._facts.channels:
             raise CheckpointError(
                 f"{self._facts.file} says channels: {self._facts.channels} and its graph takes {self.channels}; "
                 "export it again."
             )
         self.names, self.backend = self._facts.names, self._network.backend
-        self.reader = SarReader.of(self._facts.sar, self.channels)
+        self.reader = reader_of(self._facts.sar, self.channels, bands or self._facts.bands)
         self.free_size = height is None or width is None
         self.imgsz = (self._facts.imgsz or DEFAULT_IMGSZ) if self.free_size else (height, width)
         self._batch = batch
@@ -105,8 +100,8 @@ class Detector:
         """Detect objects in one image.
 
         Args:
-            image: Path, (H, W, C) uint8 array in BGR order, or Pillow image. For a SAR model: path, or values as they
-                stand in files.
+            image: Path, (H, W, C) uint8 array in BGR order, or Pillow image. Of an array with more channels than the
+                model takes, ``bands`` are taken. For a SAR model: path, or values as they stand in files.
             conf: Lowest score; as for the next two, what the file holds when None, else 0.25.
             iou: Largest overlap of two boxes of a class that are both kept, else 0.7; of no effect on networks without
                 suppression.
@@ -120,7 +115,7 @@ class Detector:
             DataError: The image cannot be used.
         """
         with silent_opencv():
-            pictures = [to_picture(image, self.channels, self.reader)]
+            pictures = [to_picture(image, self.reader)]
         return self.detect(pictures, self.rules(conf, iou, max_det, _some(classes), agnostic), imgsz)[0]
 
     def predict_batch(
@@ -133,7 +128,7 @@ class Detector:
     ) -> list[Detections]:
         """Detect objects in several images in one run of the network; arguments as in :meth:`predict`."""
         with silent_opencv():
-            pictures = [to_picture(image, self.channels, self.reader) for image in images]
+            pictures = [to_picture(image, self.reader) for image in images]
         imgsz, classes = kwargs.pop("imgsz", None), _some(kwargs.pop("classes", None))
         return self.detect(pictures, self.rules(conf, iou, max_det, classes, **kwargs), imgsz)
 
@@ -169,7 +164,7 @@ class Detector:
         found = []
         for picture, place, o in zip(pictures, places, out, strict=True):
             boxes, scores, classes = rows(o, self._facts, place, rules)
-            if self.reader is not None and not picture.any():  # nothing but nodata: whatever it says is not of a scene
+            if self.reader.of_values and not picture.any():  # nothing but nodata: whatever it says is not of a scene
                 boxes, scores, classes = boxes[:0], scores[:0], classes[:0]
             found.append((boxes, scores, classes, place))
         spans = (prepared - began, ran - prepared, time.perf_counter() - ran)

@@ -32,6 +32,7 @@ class Facts:
         stride: What heights and widths of the input are multiples of.
         end2end: Rows come out final, without suppression.
         sar: How SAR files become pictures; None for a model of ordinary pictures.
+        bands: Bands of the files that it was trained with, counted from 1; None for all.
         stored: What :func:`rsdet.deploy.thresholds.predict_settings` reads: the thresholds in the file, and whether
             suppression is in its graph.
     """
@@ -44,6 +45,7 @@ class Facts:
     stride: int = 32
     end2end: bool = False
     sar: dict[str, Any] | None = None
+    bands: list[int] | None = None
     stored: dict[str, Any] = field(default_factory=dict)
 
 
@@ -83,6 +85,7 @@ def read_facts(raw: Mapping[str, Any], file: str) -> Facts:
             stride=int(known.get("stride", 32)),
             end2end=bool(known.get("end2end", False)) or nms_inside,
             sar=known.get("sar"),
+            bands=known.get("bands"),
             stored={k: known[k] for k in ("thresholds", "nms") if k in known},
         )
     except (TypeError, ValueError, AttributeError) as e:

@@ -16,6 +16,10 @@ from rsdet.data.images import no_pixel_limit, read_header
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _KINDS = {1: "uint", 2: "int", 3: "float", 4: "uint", 5: "complex_int", 6: "complex"}  # tag 339: SampleFormat
 _MODES = {"I": "int32", "F": "float32"}  # of Pillow; all else has 8 or 16 bits
+_CODECS = {  # tag 259: Compression, as far as OpenCV does not know it
+    33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", 34892: "lossy JPEG (DNG)",
+    34925: "LZMA", 50000: "ZSTD", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
+}  # fmt: skip
 _MOST_PAGES = 64
 _DAMAGED = (
     OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError, MemoryError,
@@ -37,7 +41,14 @@ class SarHeader:
         nodata: Value of the GDAL_NODATA tag (42113), or ``None``.
         masked: A page of the file says which pixels are valid.
         planar: Bands lie one after the other, which OpenCV takes for interleaved.
-        problem: Why the file cannot be read, or an empty string.
+        alpha: The last of the bands is marked as opacity.
+        mode: Pillow's name for the kind of pixel, such as ``CMYK``; of a TIFF only that one is told.
+        codec: Compression of a TIFF that OpenCV does not know, such as ``ZSTD``.
+        tiff: The file is a TIFF, whatever its name.
+        pages: Pictures in a TIFF; overviews and masks are none.
+        stack: The pages are gray and of one size and type, which some writers use for bands.
+        problem: Why the values cannot be taken as they stand, or an empty string.
+        damage: That part of ``problem`` for which nobody can read the file, not even as a picture.
     """
 
     path: Path
@@ -48,7 +59,14 @@ class SarHeader:
     nodata: float | None = None
     masked: bool = False
     planar: bool = False
+    alpha: bool = False
+    mode: str = ""
+    codec: str = ""
+    tiff: bool = False
+    pages: int = 1
+    stack: bool = False
     problem: str = ""
+    damage: str = ""
 
     @property
     def is_complex(self) -> bool:
@@ -67,14 +85,19 @@ def read_sar_header(path: str | Path) -> SarHeader:
     except _DAMAGED as e:
         if path.is_file():
             why = f"tag {e} is missing" if isinstance(e, KeyError) else " ".join(str(e).split())[:80] or "damaged"
-            return SarHeader(path, problem=f"is not a readable TIFF ({why}); copy it again or take it out")
+            return _damaged(f"is not a readable TIFF ({why}); copy it again or take it out", path=path)
     with no_pixel_limit():
         h = read_header(path)
     if h.problem:
-        return SarHeader(path, problem=h.problem)
+        return _damaged(h.problem, path=path)
     dtype = _MODES.get(h.mode, "uint16" if h.deep else "uint8")
     problem = "is turned by an EXIF orientation; save it upright" if _is_turned(path) else ""
-    return SarHeader(path, h.width, h.height, h.channels, dtype, problem=problem)
+    alpha = h.mode.endswith(("A", "a"))
+    return SarHeader(path, h.width, h.height, h.channels, dtype, alpha=alpha, mode=h.mode, problem=problem)
+
+
+def _damaged(why: str, **found: Any) -> SarHeader:
+    return SarHeader(**found, problem=why, damage=why)
 
 
 def _read_tiff(path: Path) -> SarHeader:
@@ -85,32 +108,37 @@ def _read_tiff(path: Path) -> SarHeader:
         if not kind & 5:
             pages.append(tags)
     if not pages:
-        return SarHeader(path, problem="is a TIFF without a picture; copy it again or take it out")
+        return _damaged("is a TIFF without a picture; copy it again or take it out", path=path)
     tags = pages[0]
     bits, kinds = _many(tags.get(258, 1)), _many(tags.get(339, 1))
     width, height, bands = int(tags[256]), int(tags[257]), int(tags.get(277, len(bits)))
     planar = bands > 1 and int(tags.get(284, 1)) == 2
-    found = dict(path=path, width=width, height=height, bands=bands, masked=masked, planar=planar)
-    if len(pages) > 1:
-        return SarHeader(**found, problem=f"has {len(pages)} pages; save each as a file of its own")
+    found = dict(path=path, width=width, height=height, bands=bands, masked=masked, planar=planar, tiff=True)
+    found["alpha"] = bands > 1 and _many(tags.get(338, 0))[-1] in (1, 2)  # ExtraSamples: premultiplied or not
+    found |= {"codec": _CODECS.get(int(tags.get(259, 1)), ""), "mode": "CMYK" if tags.get(262) == 5 else ""}
     if width < 1 or height < 1:
-        return SarHeader(**found, problem=f"has no pixels ({width}x{height}); copy it again")
+        return _damaged(f"has no pixels ({width}x{height}); copy it again", **found)
     if len({*bits}) > 1 or len({*kinds}) > 1 or kinds[0] not in _KINDS:
-        return SarHeader(**found, problem="has bands of different types; save one band per file")
+        return _damaged("has bands of different types; save one band per file", **found)
+    found["dtype"] = _name(_KINDS[kinds[0]], bits[0])
+    if any(_is_cut(page, path.stat().st_size) for page in pages):
+        return _damaged("is cut short (rows beyond the end of the file); copy it again", **found)
+    if len(pages) > 1:
+        alike = bands == 1 and len({tuple(p.get(k) for k in (256, 257, 258, 262, 277, 339)) for p in pages}) == 1
+        why = f"has {len(pages)} pages; save each as a file of its own (tiffsplit, or gdal_translate -sd 1)"
+        return _damaged(why, **found, pages=len(pages), stack=alike)
     if tags.get(262) == 0:  # PhotometricInterpretation
         return SarHeader(**found, problem="says that white is zero; save it with black as zero")
     if tags.get(262) == 3:
         return SarHeader(**found, problem="holds the colours of a palette; save it in gray")
     if int(tags.get(274, 1)) != 1:
         return SarHeader(**found, problem="is turned by an orientation tag; save it upright")
-    if _is_cut(tags, path.stat().st_size):
-        return SarHeader(**found, problem="is cut short (rows beyond the end of the file); copy it again")
     nodata = tags.get(42113)
     try:
         nodata = None if nodata is None else float(str(nodata).strip("\0 "))
     except ValueError:
         return SarHeader(**found, problem=f"has a nodata tag that is no number ({nodata!r}); mend it with gdal_edit")
-    return SarHeader(**found, dtype=_name(_KINDS[kinds[0]], bits[0]), nodata=nodata)
+    return SarHeader(**found, nodata=nodata)
 
 
 def _directories(path: Path) -> list[Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from rsdet.data.sar.check import sar_problem, type_problem
-from rsdet.data.sar.header import read_sar_header
+from rsdet.data.sar.check import check_sar_images, sar_problem, type_problem
+from rsdet.data.sar.header import SarHeader, read_sar_header
 from rsdet.data.sar.reader import MAX_PIXELS, SarImage, read_sar, to_image
 from rsdet.data.sar.stretch import Stretch
 from rsdet.errors import ConfigError, DataError
@@ -22,6 +23,7 @@ class SarReader:
     Attributes:
         stretch: The rule.
         channels: 3 to repeat the gray picture three times, 1 to leave it.
+        of_values: As in :class:`rsdet.data.pictures.PictureReader`.
 
     Raises:
         ConfigError: Another number of channels.
@@ -29,6 +31,7 @@ class SarReader:
 
     stretch: Stretch
     channels: int = 3
+    of_values: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
@@ -41,6 +44,19 @@ class SarReader:
         """Return the reader of a ``sar:`` section; None where there is none."""
         return None if section is None else cls(Stretch.from_dict(section), channels)
 
+    @property
+    def cache_key(self) -> str:
+        """Part of a file name: pictures of another key are other pictures."""
+        return f".sar-{self.stretch.key}"
+
+    def header_problem(self, header: SarHeader) -> str:
+        """Say in a few words why a file cannot be taken; an empty string where it can."""
+        return sar_problem(header, self.stretch)
+
+    def check(self, paths: Iterable[str | Path]) -> None:
+        """Make sure that all files can be taken; see :func:`rsdet.data.sar.check.check_sar_images`."""
+        check_sar_images(paths, self.stretch)
+
     def __call__(self, path: str | Path) -> np.ndarray:
         """Read one file.
 
@@ -50,7 +66,7 @@ class SarReader:
         Raises:
             DataError: The file cannot be read, or does not fit the stretch.
         """
-        if problem := sar_problem(read_sar_header(path), self.stretch):
+        if problem := self.header_problem(read_sar_header(path)):
             raise DataError(f"{path} {problem}.")
         return self._picture(read_sar(path, self.stretch.quantity, self.stretch.nodata), str(path))
 

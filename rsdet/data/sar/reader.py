@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from rsdet.data.decoding import by_opencv, needs_package, raster, within_memory
 from rsdet.data.sar.header import SarHeader, read_sar_header
-from rsdet.errors import DataError, MissingDependencyError, install
-from rsdet.quiet import silent_opencv
+from rsdet.errors import DataError
 
 MAX_PIXELS = 2**28  # one file at a time is held in memory: 1 GiB as float32
 QUANTITIES = ("amplitude", "intensity", "complex")
@@ -50,14 +50,15 @@ def read_sar(path: str | Path, quantity: str = "amplitude", nodata: float | None
     header = read_sar_header(path)
     if problem := header_problem(header, quantity):
         raise DataError(f"{header.path} {problem}.")
-    raw, valid = _decode(header)
-    return to_image(raw, header.dtype, [header.nodata, nodata], valid, str(path))
+    with within_memory(path):
+        raw, valid = _decode(header)
+        return to_image(raw, header.dtype, [header.nodata, nodata], valid, str(path))
 
 
 def header_problem(header: SarHeader, quantity: str) -> str:
     """Say in a few words why a file cannot be read as this quantity; an empty string where it can."""
-    if header.problem:
-        return header.problem
+    if problem := header.problem or needs_package(header):
+        return problem
     if header.width * header.height > MAX_PIXELS:
         return f"has {header.width}x{header.height} pixels, more than the {MAX_PIXELS} read at once; cut it into tiles"
     if header.is_complex and quantity != "complex":
@@ -122,7 +123,7 @@ def _of_type(value: float, dtype: np.dtype) -> Any:
 
 
 def _decode(header: SarHeader) -> tuple[np.ndarray, np.ndarray | None]:
-    if not (header.is_complex or header.masked or header.planar):
+    if not (header.is_complex or header.masked or header.planar or header.codec):
         raw = _by_opencv(header)
         if raw is not None:
             return raw, None
@@ -133,11 +134,7 @@ def _by_opencv(header: SarHeader) -> np.ndarray | None:
     """Samples as the header declares them, or None where OpenCV does not give these."""
     import cv2
 
-    try:
-        with silent_opencv():  # it warns of every GeoTIFF tag
-            raw = cv2.imdecode(np.fromfile(header.path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:  # its limits; whether the file is at fault, rasterio says
-        return None
+    raw = by_opencv(header.path, cv2.IMREAD_UNCHANGED)
     if raw is None or raw.shape[:2] != (header.height, header.width):
         return None
     wanted = np.dtype(header.dtype)
@@ -148,23 +145,6 @@ def _by_opencv(header: SarHeader) -> np.ndarray | None:
 
 
 def _by_rasterio(header: SarHeader) -> tuple[np.ndarray, np.ndarray | None]:
-    try:
-        import rasterio
-    except ModuleNotFoundError as e:
-        why = "complex samples" if header.is_complex else "a mask" if header.masked else "a kind OpenCV does not decode"
-        raise MissingDependencyError(
-            f"{header.path} holds {why} (or is damaged): it needs the package rasterio, which is not installed; "
-            f"{install('geo')}."
-        ) from e
-    import warnings
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # where it lies is not asked
-            with rasterio.open(header.path) as f:
-                raw = np.moveaxis(f.read(), 0, -1)
-                valid = f.dataset_mask() > 0 if header.masked else None
-    except (rasterio.errors.RasterioError, ValueError) as e:
-        why = " ".join(str(e).split())[:80]
-        raise DataError(f"{header.path} cannot be decoded ({why}); damaged or cut short, copy it again.") from e
-    return raw, valid
+    kind = "complex samples" if header.is_complex else "a mask" if header.masked else "a kind OpenCV does not decode"
+    with raster(header, f"holds {kind} (or is damaged)") as f:
+        return np.moveaxis(f.read(), 0, -1), f.dataset_mask() > 0 if header.masked else None

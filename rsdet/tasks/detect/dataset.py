@@ -25,10 +25,10 @@ from ultralytics.data.utils import get_split_fraction
 from ultralytics.models.rtdetr.val import RTDETRDataset
 from ultralytics.utils import LOCAL_RANK, LOGGER, RANK, remove_colorstr
 
-from rsdet.data.images import check_images
 from rsdet.data.label_cache import SUFFIX, read_label_cache, write_label_cache
+from rsdet.data.pictures import PictureReader, reader_of
 from rsdet.data.reading import reading
-from rsdet.data.sar import SarReader, Stretch, check_sar_images, measure
+from rsdet.data.sar import Stretch, measure
 from rsdet.data.sar.augment import with_sar_transforms
 from rsdet.data.sar.check import same_type
 from rsdet.enhance.chain import EnhanceChain
@@ -42,14 +42,14 @@ class _OurDataset:
     """What both families share.
 
     Attributes:
-        reader: Reads the pictures of data with a ``sar:`` section, else ``None``.
+        reader: Reads the pictures.
         chain: Enhances each picture once it has been read, else ``None``.
     """
 
     chain: EnhanceChain | None = None
 
     def __init__(self, *args: Any, data: dict[str, Any], **kwargs: Any):
-        self.reader = SarReader.of(data.get("sar"), data.get("channels", 3))
+        self.reader = reader_of(data.get("sar"), data.get("channels", 3), data.get("bands"))
         super().__init__(*args, data=data, **kwargs)
 
     @property
@@ -63,15 +63,15 @@ class _OurDataset:
 
     @npy_files.setter
     def npy_files(self, files: list[Path]) -> None:
-        # A picture made with another stretch, or with none, is another picture: its cache has another name.
-        key = f".sar-{self.reader.stretch.key}" if self.reader else ""
+        # A picture made with another stretch, or of other bands, is another picture: its cache has another name.
+        key = self.reader.cache_key
         key += f".enhanced-{self.chain.key}" if self.chain else ""
         # The whole name, suffix and all: a.jpg and a.png are two pictures.
         self._npy_files = [Path(f"{f}{key}{SUFFIX}.npy") for f in self.im_files]
 
     def get_cache_hash(self) -> str:
         """Ultralytics' hash of the label cache; what another reader found unreadable must be looked at again."""
-        return super().get_cache_hash() + ("-sar" if self.reader else "")
+        return super().get_cache_hash() + ("-sar" if self.reader.of_values else "")
 
     def _load_or_scan_cache(self, cache_path: Path, cache_hash: str) -> tuple[dict[str, Any], bool]:
         """Ultralytics' scan of pictures and labels, or what our cache kept of it; Ultralytics' own is a pickle."""
@@ -123,7 +123,7 @@ class _OurDataset:
     def build_transforms(self, hyp: Any) -> Any:
         """Ultralytics' augmentations, with what ``speckle`` and ``rot90`` ask for."""
         if self.augment:
-            hyp = with_sar_transforms(hyp, self.reader.stretch if self.reader else None, rect=self.rect)
+            hyp = with_sar_transforms(hyp, getattr(self.reader, "stretch", None), rect=self.rect)
         return super().build_transforms(hyp)
 
 
@@ -171,24 +171,24 @@ def check_pictures(dataset: Any, data: dict[str, Any]) -> None:
         DataError: At least one cannot be used.
         RSDetError: Data with a ``sar:`` section and a dataset that does not read it.
     """
-    if data.get("sar") is None:
-        check_images(dataset.im_files, channels=data["channels"])
+    if isinstance(dataset, _OurDataset):
+        dataset.reader.check(dataset.im_files)
         return
-    if not isinstance(dataset, _OurDataset):
+    if data.get("sar") is not None or data.get("bands") is not None:
         raise RSDetError(
-            f"{type(dataset).__name__} does not read SAR data, this release of Ultralytics builds it in a new way; "
-            "install the release that rsdet asks for."
+            f"{type(dataset).__name__} does not read SAR data or bands, this release of Ultralytics builds it in a new "
+            "way; install the release that rsdet asks for."
         )
-    check_sar_images(dataset.im_files, dataset.reader.stretch)
+    PictureReader(data["channels"]).check(dataset.im_files)
 
 
 def check_section(data: dict[str, Any]) -> None:
-    """Make sure that the ``sar:`` section of a data YAML, where there is one, can be worked with.
+    """Make sure that ``sar:`` or ``bands:`` of a data YAML, where there is one, can be worked with.
 
     Raises:
         ConfigError: It cannot.
     """
-    SarReader.of(data.get("sar"), data.get("channels", 3))
+    reader_of(data.get("sar"), data.get("channels", 3), data.get("bands"))
 
 
 def train_section(data: dict[str, Any], fraction: float | int = 1.0) -> dict[str, Any] | None:

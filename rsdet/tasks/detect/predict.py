@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from ultralytics.data.loaders import LoadImagesAndVideos
 from ultralytics.engine.results import Results
 from ultralytics.models.rtdetr.predict import RTDETRPredictor
 from ultralytics.models.yolo.detect.predict import DetectionPredictor
+from ultralytics.utils import NUM_THREADS
 
 from rsdet import quiet
+from rsdet.data.pictures import PictureReader
 from rsdet.data.sar import SarReader
 from rsdet.errors import ConfigError, RSDetError
 from rsdet.names import folder_names, printable
@@ -150,45 +153,55 @@ class DetectResults(Results):
         return coco_rows(self, image_id)
 
 
-class SarImages(LoadImagesAndVideos):
-    """Ultralytics' source of image files, read by our reader, one file at a time.
+class OurImages(LoadImagesAndVideos):
+    """Ultralytics' source of image files, read by our reader.
 
     Attributes:
         reader: Path -> (H, W, C) uint8.
         unread: Path -> why a file could not be read; such files are passed over.
     """
 
-    reader: SarReader
+    reader: SarReader | PictureReader
     unread: dict[str, str]
 
     def __next__(self) -> tuple[list[str], list[np.ndarray], list[str]]:
         """Return paths, pictures and log texts of the next batch."""
         paths, pictures, texts = [], [], []
         while len(pictures) < self.bs and self.count < self.nf:
-            path = self.files[self.count]
-            self.count += 1
-            try:
-                picture = self.reader(path)
-            except RSDetError as e:
-                self.unread[path] = str(e)
-                continue
-            self._append_image(paths, pictures, texts, path, picture, self.count)
+            files = self.files[self.count : self.count + self.bs - len(pictures)]
+            for path, picture in zip(files, self._read(files), strict=True):
+                self.count += 1
+                if picture is not None:
+                    self._append_image(paths, pictures, texts, path, picture, self.count)
         if not pictures:
             raise StopIteration
         return paths, pictures, texts
+
+    def _read(self, files: list[str]) -> list[np.ndarray | None]:
+        def one(path: str) -> np.ndarray | None:
+            try:
+                return self.reader(path)
+            except RSDetError as e:
+                self.unread[path] = str(e)
+                return None
+
+        if len(files) == 1:
+            return [one(files[0])]
+        with ThreadPoolExecutor(min(len(files), NUM_THREADS)) as pool:
+            return list(pool.map(one, files))
 
 
 class _OurPredictor(EnhancedPrediction):
     """What both families share.
 
     Attributes:
-        reader: Reads the files of a model that was trained with a ``sar:`` section; ``None`` for Ultralytics' reader.
+        reader: Reads the image files; ``None`` for Ultralytics' reader.
         unread: Path -> why the last run could not read a file.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
         quiet.no_font_download()
-        self.reader: SarReader | None = None
+        self.reader: SarReader | PictureReader | None = None
         self.unread: dict[str, str] = {}
         super().__init__(*args, **kwargs)
 
@@ -196,8 +209,9 @@ class _OurPredictor(EnhancedPrediction):
         """Open the source as Ultralytics does, with our reader behind its files."""
         super().setup_source(*args, **kwargs)
         self.unread = {}
-        if self.reader is not None and isinstance(self.dataset, LoadImagesAndVideos):
-            self.dataset.__class__ = SarImages  # the same list of files; only the reading differs
+        pictures = isinstance(self.dataset, LoadImagesAndVideos) and not any(self.dataset.video_flag)
+        if self.reader is not None and pictures:
+            self.dataset.__class__ = OurImages  # the same list of files; only the reading differs
             self.dataset.reader, self.dataset.unread = self.reader, self.unread
 
     def write_results(self, i: int, *args: Any) -> str:
@@ -216,7 +230,7 @@ class _OurPredictor(EnhancedPrediction):
         results = super().postprocess(*args, **kwargs)
         for r in results:
             r.__class__ = DetectResults  # same data; only the drawing differs
-            if self.reader is not None and not r.orig_img.any():
+            if getattr(self.reader, "of_values", False) and not r.orig_img.any():
                 r.update(boxes=r.boxes.data[:0])  # nothing but nodata: whatever the network says is not about a scene
         return results
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import glob
 import logging
 import os
@@ -16,8 +17,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rsdet.data.images import SUFFIXES, header_of, no_pixel_limit, problem_of, read_header
-from rsdet.data.sar import SarReader, read_sar_header, sar_problem
+from rsdet.data.images import SUFFIXES, header_of, no_pixel_limit
+from rsdet.data.pictures import PictureReader
+from rsdet.data.sar import SarReader, read_sar_header
 from rsdet.errors import DataError, nearest
 from rsdet.quiet import say, silent_opencv
 
@@ -26,6 +28,9 @@ _OTHER_SUFFIXES = {
     ".asf", ".avi", ".dng", ".gif", ".heic", ".heif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm",
     ".wmv",
 }  # fmt: skip
+
+
+LISTS = (".txt", ".csv")
 
 
 @dataclass
@@ -78,6 +83,8 @@ def _files(source: str | Path) -> list[Path] | None:
     if "://" in text or text.isnumeric() or text.partition(" ")[0] == "screen":
         return None
     path = Path(text)
+    if path.is_file() and path.suffix.lower() in LISTS:
+        return _listed(path)
     if path.is_file():
         return [path] if path.suffix.lower() in SUFFIXES else None
     known = {*SUFFIXES, *_OTHER_SUFFIXES}
@@ -92,76 +99,105 @@ def _files(source: str | Path) -> list[Path] | None:
     raise DataError(f"source {text!r} does not exist.{nearest(path.name, beside)} Pass an image, a folder or a glob.")
 
 
-def _problem(path: Path, channels: int, reader: SarReader | None) -> str:
+def _listed(file: Path) -> list[Path]:
+    """Files that a list names: one a line, or in a CSV one a cell, as Ultralytics reads it.
+
+    A name is looked for in the working folder, then beside the list; folders and globs stand for what is in them. What
+    does not exist is kept, to be named. A line that starts with ``#`` is a comment.
+
+    Raises:
+        DataError: The list is no text.
+    """
+    try:
+        lines = file.read_bytes().decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as e:
+        raise DataError(f"{file} is no list of images (no text in UTF-8); pass a file with one path a line.") from e
+    lines = [line for line in lines if not line.lstrip().startswith("#")]
+    if file.suffix.lower() == ".csv":
+        rows = list(csv.reader(lines))
+        lines = [cell for row in rows[rows[:1] == [["source"]] :] for cell in row]  # the header is optional
+    found: list[Path] = []
+    for name in filter(None, map(str.strip, lines)):
+        found += _there(Path(name)) or _there(file.parent / name) or [Path(name)]
+    return found
+
+
+def _there(path: Path) -> list[Path]:
+    """What a line of a list stands for; nothing where nothing is there."""
+    if path.is_dir() or (glob.has_magic(str(path)) and not path.exists()):
+        return _files(path) or []
+    return [path] if path.exists() else []
+
+
+def _name_problem(path: Path) -> str:
     if path.suffix.lower() in _OTHER_SUFFIXES:
         return "is a video or needs an extra package; pass it by itself"
     name = str(path.absolute())
     if len(name.splitlines()) > 1 or name != name.strip() or any(c == "*" or "\ud800" <= c <= "\udfff" for c in name):
         return "has a name that cannot be listed (a line break, a star or no UTF-8); rename it"
-    if reader is not None:
-        return sar_problem(read_sar_header(path), reader.stretch)
-    return problem_of(read_header(path), channels)
+    return ""
 
 
-def _sar_pictures(sources: Sequence[Any], reader: SarReader) -> list[Any]:
-    """Arrays, Pillow images and files of SAR values as the pictures that the model takes; tensors as they are."""
+def _in_memory(sources: Sequence[Any], reader: SarReader | PictureReader) -> list[Any]:
+    """Arrays, Pillow images and files among them as Ultralytics takes them; tensors as they are.
+
+    Raises:
+        DataError: One would be read wrongly.
+    """
     pictures = []
     for i, source in enumerate(sources):
-        name = "the array" + (f" {i}" if len(sources) > 1 else "")
+        which = f" {i}" if len(sources) > 1 else ""
         if isinstance(source, (str, Path)):
             pictures.append(reader(source))
         elif isinstance(source, (np.ndarray, Image.Image)):
-            if (header := header_of(source)) is not None and header.problem:
-                raise DataError(f"{name} {header.problem}.")
-            pictures.append(reader.array(np.asarray(source), name))
+            header = header_of(source)
+            if header.problem:
+                raise DataError(f"{header.path}{which} {header.problem}.")
+            if reader.of_values:
+                pictures.append(reader.array(np.asarray(source), f"{header.path}{which}"))
+                continue
+            picture = reader.array(source, f"{header.path}{which}")
+            # Pillow images of a file keep its name, which results carry, where Ultralytics makes the same of them.
+            pictures.append(source if reader.bands is None and reader.channels in (1, 3) else picture)
         else:
+            if _is_tensor(source) and source.ndim == 4 and source.shape[1] != reader.channels:
+                has, takes = source.shape[1], reader.channels
+                raise DataError(f"the tensor has {has} channels, not {takes}; pass (B, {takes}, H, W).")
             pictures.append(source)
     return pictures
 
 
-def _check_pictures(sources: Any, channels: int) -> None:
-    """Refuse arrays, tensors and Pillow images that would be read wrongly."""
-    for i, picture in enumerate(sources):
-        header = read_header(picture) if isinstance(picture, (str, Path)) else header_of(picture)
-        if header is not None and (why := problem_of(header, channels)):
-            raise DataError(f"{header.path}{f' {i}' if len(sources) > 1 else ''} {why}.")
-        if _is_tensor(picture) and picture.ndim == 4 and picture.shape[1] != channels:
-            raise DataError(f"the tensor has {picture.shape[1]} channels, not {channels}; pass (B, {channels}, H, W).")
-
-
 @contextlib.contextmanager
-def usable_source(source: Any, channels: int = 3, reader: SarReader | None = None) -> Iterator[Usable]:
+def usable_source(source: Any, reader: SarReader | PictureReader | None = None) -> Iterator[Usable]:
     """Yield a source that Ultralytics can read; it exists as long as the context is open.
 
     Args:
-        source: Path, glob, several of them in a list or with commas between them, array, PIL image, URL, ...
-        channels: Channels that the model takes.
-        reader: What will read the files, for a model that was trained with a ``sar:`` section; arrays are then values
-            of such files.
+        source: Path, glob, list of paths in a ``.txt`` or ``.csv`` file, several of them in a list or with commas
+            between them, array, PIL image, URL, ...
+        reader: What will read the files; that of 3 channels where not given. For a model that was trained with a
+            ``sar:`` section arrays are values of its files.
 
     Raises:
         DataError: There is no source, it does not exist, or none of its images can be used.
     """
+    reader = reader or PictureReader()
     if source is None or (isinstance(source, (str, list, tuple)) and not source):
         raise DataError("predict needs source=; pass an image, a folder, a glob, a video or a list of them.")
     listed = isinstance(source, (list, tuple)) and all(isinstance(s, (str, Path)) for s in source)
     if not isinstance(source, (str, Path)) and not listed:
         several = isinstance(source, (list, tuple))
-        if reader is not None and not _is_tensor(source):
-            source, several = _sar_pictures(source if several else [source], reader), True
-        unseen = [s for s in (source if several else [source]) if reader is None or _is_tensor(s)]
-        _check_pictures(unseen, channels)
+        pictures = _in_memory(source if several else [source], reader)
         with silent_opencv():
-            yield Usable(source)
+            yield Usable(pictures if several or not _is_tensor(source) else source)
         return
     groups = [_files(s) for s in (source if listed else [source])]
     if any(g is None for g in groups):
         if listed and len(source) > 1:
             raise DataError("source lists must hold images only; pass videos and streams one at a time.")
-        if reader is not None:
+        if reader.of_values:
             raise DataError(f"source {str(source)!r} is no image file, and the model takes SAR files; pass those.")
         only = str(source[0]) if listed else str(source)
-        if os.path.isfile(only) and Path(only).suffix.lower() not in {*_OTHER_SUFFIXES, ".txt", ".csv"}:
+        if os.path.isfile(only) and Path(only).suffix.lower() not in _OTHER_SUFFIXES:
             raise DataError(f"source {only!r} is no image and no video; images end in {', '.join(SUFFIXES)}.")
         with silent_opencv():
             yield Usable(only)
@@ -173,13 +209,16 @@ def usable_source(source: Any, channels: int = 3, reader: SarReader | None = Non
             "itself (a glob such as folder/**/*.jpg looks below it)."
         )
     with no_pixel_limit():
-        problems = {p: _problem(p, channels, reader) for p in files}
+        headers = {p: read_sar_header(p) for p in files if not _name_problem(p)}
+    problems = {p: reader.header_problem(headers[p]) if p in headers else _name_problem(p) for p in files}
     skipped = [f"{p} {why}" for p, why in problems.items() if why]
     good = [p for p, why in problems.items() if not why]
     if not good:
         raise DataError(_first_of(skipped))
     for line in skipped:
         say(f"left out: {line}", logging.WARNING)
+    if not reader.of_values:
+        reader.note([headers[p] for p in good])
     # A list would make Ultralytics hold every picture in memory; a text file of paths is read one by one.
     with silent_opencv(), tempfile.TemporaryDirectory() as folder:
         listing = Path(folder) / "images.txt"

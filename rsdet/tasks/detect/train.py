@@ -55,7 +55,7 @@ class _OurTrainer(SafeTrainer):
             if RANK in {-1, 0}:
                 kept = "stay as they are" if self.args.freeze_enhancer else "learn from the detector's loss"
                 LOGGER.info(f"enhance: {count:,} weights before the detector, which {kept}.")
-        self._set_sar(model)
+        self._set_reading(model)
         if model.iou_mean is not None and not self.resume:
             model.iou_mean.reset()  # that of another training says nothing about this one
         return model
@@ -72,15 +72,13 @@ class _OurTrainer(SafeTrainer):
             section["networks"], networks = joint_networks(asked, channels)
         return {**d, "enhance": {**section, "frozen": bool(self.args.freeze_enhancer)}}, networks
 
-    def _set_sar(self, model: torch.nn.Module) -> None:
-        """Store how SAR files become pictures in the model: measured here, or that of the run which is resumed."""
-        if self.data.get("sar") is None and "sar" not in model.yaml:
-            return
+    def _set_reading(self, model: torch.nn.Module) -> None:
+        """Store how files become pictures in the model: bands, and the stretch of this run or of the one resumed."""
         stored = model.yaml.get("sar") if self.resume else None
         section = val_section(stored, self.data) if self.resume else train_section(self.data, self.args.fraction)
-        model.yaml = {k: v for k, v in model.yaml.items() if k != "sar"}  # a copy: the caller's is not ours to change
-        if section is not None:
-            model.yaml["sar"] = section
+        # A copy: the caller's is not ours to change.
+        model.yaml = {k: v for k, v in model.yaml.items() if k not in ("sar", "bands")}
+        model.yaml |= {k: v for k, v in (("sar", section), ("bands", self.data.get("bands"))) if v is not None}
 
     def _say_classes(self, known: dict[int, str], wanted: dict[int, str]) -> None:
         if list(known.values()) == list(wanted.values()):

@@ -113,6 +113,8 @@ class _OurVal(EnhancedValidation):
         protocol: The protocol; None for Ultralytics' own numbers only.
         channels: Channels that the model takes, where whoever starts the run knows them.
         sar: How the model's SAR files become pictures, where whoever starts the run knows it.
+        bands: Bands of the files to take, where they are asked for; else those of the data YAML.
+        own_bands: Those that the model was trained with, where whoever starts the run knows them; the last resort.
         protocol_metrics: Result of the last run under the protocol; ``groups`` of it are those of the data YAML.
         groups: Groups of images that the data YAML wants measured apart: name to the keys of its images.
         truth: Labels of the last run, in original pixels.
@@ -127,6 +129,8 @@ class _OurVal(EnhancedValidation):
         self.ceiling: float | None = None
         self.channels: int | None = None
         self.sar: dict[str, Any] | None = None
+        self.bands: list[int] | None = None
+        self.own_bands: list[int] | None = None
         self.num_queries: int | None = None
         self.groups: dict[str, frozenset[str]] = {}
         self._images: dict[str, tuple[int | str, str]] = {}  # file -> id and name in predictions.json
@@ -136,6 +140,7 @@ class _OurVal(EnhancedValidation):
         if not self.args.single_cls:
             check_classes(self.names, self.data["names"])
         check_channels(self.data, self.channels)
+        self.data["bands"] = self.bands or self.data.get("bands") or self.own_bands
         check_section(self.data)
         self.groups = read_groups(self.data)
         self.data["sar"] = val_section(self.sar, self.data)

@@ -58,17 +58,15 @@ def to_display(image: np.ndarray) -> np.ndarray:
     together so that colours keep their balance. This is for looking at only. NaN and infinity become black.
 
     Raises:
-        DataError: The image is not (H, W) or (H, W, C) with C of 1, 3 or 4 (the 4th is dropped).
+        DataError: The image is not (H, W) or (H, W, C). Of more than three channels the first three are shown, of two
+            the first.
     """
     image = np.asarray(image)
     if image.ndim == 2:
         image = image[..., None]
-    if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or 0 in image.shape:
-        raise DataError(
-            f"cannot draw on an image of shape {image.shape}; expected (H, W) or (H, W, C) with 1, 3 or 4 channels; "
-            "choose three bands first, e.g. image[..., [2, 1, 0]]"
-        )
-    image = image[..., :3]
+    if image.ndim != 3 or 0 in image.shape:
+        raise DataError(f"cannot draw on an image of shape {image.shape}; expected (H, W) or (H, W, C).")
+    image = image[..., : 1 if image.shape[2] == 2 else 3]
     if image.dtype == np.bool_:
         image = image.astype(np.uint8) * 255
     elif image.dtype != np.uint8:

@@ -20,6 +20,7 @@ from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import select_device
 
 from rsdet import quiet
+from rsdet.data.decoding import within_memory
 from rsdet.data.raster_io import ImageMeta, same_file
 from rsdet.enhance.running import check_tiling
 from rsdet.errors import ConfigError, DataError
@@ -97,7 +98,8 @@ class RestorePredict(BasePredictor):
         done = 0
         for name, image, meta in source.pictures(channels=channels, **self.reading):
             try:
-                result = self._one(name, image, meta, f"{done + 1}/{len(source)}")
+                with within_memory(name):
+                    result = self._one(name, image, meta, f"{done + 1}/{len(source)}")
             except DataError as e:  # of this picture: too small, other channels
                 self.skipped.append(str(e).rstrip("."))
                 continue
