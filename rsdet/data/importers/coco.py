@@ -139,15 +139,21 @@ class _Finder:
         return f"{len(found)} files have the name" if found else "no such file"
 
 
-def _read_categories(document: _Document, names: list[str], classes: ClassTable) -> None:
-    """Learn the names of a document's category ids, and collect the classes in the order of their ids."""
+def _read_categories(document: _Document, names: list[str], classes: ClassTable) -> list[str]:
+    """Learn the names of a document's category ids, and collect the classes in the order of their ids.
+
+    Returns:
+        Names that several ids have.
+    """
     listed = []
     for item in document.categories:
         if isinstance(item, dict) and "name" in item and identity(item.get("id")) is not None:
             listed.append((identity(item["id"]), str(item["name"]).strip()))
     listed.sort(key=lambda pair: (isinstance(pair[0], str), pair[0]))
     document.classes = dict(listed)
-    names += [name for _, name in listed if name not in names and not classes.ignores(name)]
+    new = dict.fromkeys(name for _, name in listed if name not in names and not classes.ignores(name))
+    names += new
+    return sorted({name for name in new if sum(name == other for _, other in listed) > 1})
 
 
 def _in_fractions(document: _Document) -> bool:
@@ -243,7 +249,8 @@ def read_documents(
     names: list[str] = []
     closed = ClassTable(options.names)
     for document in documents:
-        _read_categories(document, names, closed)
+        for name in _read_categories(document, names, closed):
+            log.note("", files.rel(document.path), "", f"categories of one name are one class: {name}")
     classes = ClassTable(options.names or names)
     goes_to = file_under((d.split for d in documents), options)
     finder = _Finder(files)

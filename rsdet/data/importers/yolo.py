@@ -30,6 +30,7 @@ from rsdet.data.importers._lists import assign_listed, names_images, split_lists
 from rsdet.data.importers._text import read_pairs
 from rsdet.data.importers._yolo_rows import YoloRows, row_tokens
 from rsdet.errors import DataError, RSDetError
+from rsdet.names import class_names
 from rsdet.textfiles import read_yaml
 
 _NAME_FILES = ("classes.txt", "obj.names", "names.txt", "classnames.txt", "labels.txt")
@@ -119,7 +120,7 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     """Read a YOLO folder, or a single label file beside its image."""
     files = Source.open(source, ".txt")
     data = _data_yaml(files)
-    names = _source_names(files, data, options)
+    names = list(class_names(_source_names(files, data, options)).values())  # two numbers of one name stay two
     regions = ClassTable(None)
     classes = ClassTable(options.names or [name for name in names if not regions.ignores(name)])
     ignore_dir = files.root / str(data["ignore"]) if data.get("ignore") else None
