@@ -7,6 +7,7 @@ line cannot have (arrays, functions) are left to the function.
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 import numbers
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
 from rsdet.errors import ConfigError, nearest
+from rsdet.quiet import say
 from rsdet.usererrors import user_errors
 
 _SAID = {bool: "True or False", int: "a whole number", float: "a number", str: "text", type(None): "none"}
@@ -147,8 +149,48 @@ _DETECTORS_ONLY = {
 }  # fmt: skip
 
 
+# Keys of Ultralytics that something comes of. It takes all of them in every mode; those left over are named.
+_EVERY_RUN = {"model", "task", "mode", "cfg", "project", "name", "exist_ok", "verbose", "device", "quantize", "seed"}
+_DETECTING = {
+    "imgsz", "batch", "conf", "iou", "max_det", "classes", "agnostic_nms", "augment", "rect", "dnn", "nms", "compile",
+    "channels_last", "visualize", "save_txt", "save_conf", "show_conf", "show_labels",
+}  # fmt: skip
+_EFFECTIVE = {
+    ("detect", "predict"): _EVERY_RUN | _DETECTING | {
+        "source", "save", "save_frames", "save_crop", "show", "show_boxes", "line_width", "embed", "vid_stride",
+        "stream_buffer",
+    },
+    ("detect", "val"): _EVERY_RUN | _DETECTING | {
+        "data", "split", "plots", "save_json", "single_cls", "workers", "cache", "fraction", "deterministic",
+    },
+    ("restore", "predict"): _EVERY_RUN | {"source", "save"},
+    ("restore", "val"): _EVERY_RUN | {"data", "split", "plots"},
+}  # fmt: skip
+_NOT_IN_TRAINING = {
+    "source", "vid_stride", "stream_buffer", "embed", "show", "save_frames", "save_crop", "show_boxes", "line_width",
+    "retina_masks", "tracker", "format", "optimize", "dynamic", "simplify", "opset", "workspace", "dnn", "mask_ratio",
+    "overlap_mask", "pose", "kobj", "rle", "angle", "dlog", "dgrad", "dlam",
+}  # fmt: skip
+
+
+def without_effect(kwargs: Mapping[str, Any], mode: str, task: str = "detect") -> list[str]:
+    """Keys of Ultralytics of which nothing comes in a mode, and whose values say more than what is usual.
+
+    Args:
+        kwargs: Arguments of Ultralytics.
+        mode: ``train``, ``val`` or ``predict``.
+        task: ``detect`` or ``restore``.
+    """
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    used = _EFFECTIVE.get((task, mode), DEFAULT_CFG_DICT.keys() - _NOT_IN_TRAINING)
+    used = used | {*(_OURS_RESTORE if task == "restore" else _OURS)[mode]}
+    used = used | ({"tracker"} if kwargs.get("mode") == "track" else set())
+    return [k for k, v in kwargs.items() if k in DEFAULT_CFG_DICT and k not in used and v != DEFAULT_CFG_DICT[k]]
+
+
 def check_keys(kwargs: Mapping[str, Any], mode: str, task: str = "detect") -> None:
-    """Check what is handed on to Ultralytics, before anything is loaded or written.
+    """Check what is handed on to Ultralytics, before anything is loaded or written; name what has no effect.
 
     Args:
         kwargs: Arguments of Ultralytics.
@@ -173,6 +215,9 @@ def check_keys(kwargs: Mapping[str, Any], mode: str, task: str = "detect") -> No
             raise ConfigError(f"unknown argument {key!r} of {mode}.{hint} See `rsdet --help`.")
     with user_errors():
         check_cfg({k: v for k, v in kwargs.items() if k not in {*TRAIN_DEFAULTS, *RESTORE_DEFAULTS}})
+    if unused := without_effect(kwargs, mode, task):
+        them = "it" if len(unused) == 1 else "them"
+        say(f"{', '.join(f'{k}=' for k in unused)}: {mode} makes no use of {them}; leave {them} out.", logging.WARNING)
     sizes = kwargs.get("imgsz", 640)
     each = list(sizes) if isinstance(sizes, (list, tuple)) else [sizes]
     if not 1 <= len(each) <= 2 or not all(_accepts(int, n) and n > 0 for n in each):
