@@ -103,7 +103,7 @@ def prepare(args: argparse.Namespace) -> None:
     print(counts)
 
 
-SAR = {"sar": {"quantity": "amplitude", "scale": "linear", "stretch": "none"}}
+SAR = {"sar": {"quantity": "amplitude", "units": "linear", "stretch": "none"}}
 
 
 def train(variant: str, seed: int, args: argparse.Namespace) -> None:

@@ -233,7 +233,7 @@ def test_what_needs_a_network_is_refused_in_one_line(command, tmp_path, monkeypa
         ("method=go", "one of ['ca', 'os']"),
         ("looks=many", "auto"),
         ("quantity=power", "quantity"),
-        ("units=decibel", "scale"),
+        ("units=decibel", "units"),
         ("nodata=none rank=2", "rank=2"),
         ("scale=n", "single size"),
         ("head=SSCDetect", "has none"),

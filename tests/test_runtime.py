@@ -50,7 +50,7 @@ YAMLS = {
 }  # fmt: skip
 CONF = 1e-4  # the models are untrained
 SAR = {
-    "quantity": "amplitude", "scale": "linear", "nodata": 0.0, "dtype": "uint16",
+    "quantity": "amplitude", "units": "linear", "nodata": 0.0, "dtype": "uint16",
     "stretch": {"domain": "db", "method": "percentile", "low": 1.0, "high": 99.5, "range": [20.0, 90.0]},
 }  # fmt: skip
 

@@ -24,7 +24,7 @@ from rsdet.runtime.detector import Detector
 FORMATS = ["onnx", "openvino", "torchscript"]
 SIZE = 160
 SAR = {
-    "quantity": "amplitude", "scale": "linear", "dtype": "uint16",
+    "quantity": "amplitude", "units": "linear", "dtype": "uint16",
     "stretch": {"domain": "db", "method": "percentile", "low": 1.0, "high": 99.5, "per_image": False,
                 "range": [20.0, 60.0]},
 }  # fmt: skip

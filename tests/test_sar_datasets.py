@@ -17,7 +17,7 @@ from rsdet.data.importers.ssdd import official_split
 from rsdet.errors import DataError
 from rsdet.paths import datasets_dir
 
-SAR = {"quantity": "amplitude", "scale": "linear", "stretch": "none"}
+SAR = {"quantity": "amplitude", "units": "linear", "stretch": "none"}
 
 
 def members(out, group):

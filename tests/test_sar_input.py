@@ -265,7 +265,7 @@ def test_damage_of_any_kind_is_an_error_of_ours_or_a_picture(tmp_path_factory, p
         ({"stretch": {"methd": "sigma"}}, "Did you mean 'method'"),
         ({"quantity": "ampltude"}, "Did you mean 'amplitude'"),
         ({"quantity": 3}, "must be text"),
-        ({"scale": "dB!"}, "must be one of"),
+        ({"units": "dB!"}, "must be one of"),
         ({"nodata": "none"}, "must be a number"),
         ({"nodata": True}, "must be a number"),
         ({"stretch": "auto"}, "must be a mapping"),
@@ -280,7 +280,7 @@ def test_damage_of_any_kind_is_an_error_of_ours_or_a_picture(tmp_path_factory, p
         ({"stretch": {"per_image": "yes"}}, "true or false"),
         ({"stretch": {"range": [3]}}, r"must be \[low, high\]"),
         ({"stretch": {"range": [3, 2]}}, "low below high"),
-        ({"quantity": "complex", "scale": "db"}, "cannot be in dB"),
+        ({"quantity": "complex", "units": "db"}, "cannot be in dB"),
     ],
 )
 def test_a_wrong_section_is_one_line(section, message):
@@ -295,7 +295,7 @@ _STRETCHES = st.one_of(
     st.builds(
         Stretch,
         quantity=st.sampled_from(["amplitude", "intensity"]),
-        scale=st.sampled_from(["linear", "db"]),
+        units=st.sampled_from(["linear", "db"]),
         nodata=st.none() | _NUMBERS,
         domain=st.sampled_from(["db", "linear"]),
         method=st.just("percentile"),
@@ -319,7 +319,7 @@ def test_a_stretch_survives_yaml_and_json(stretch):
 
 
 def test_the_section_of_an_8_bit_set_takes_values_as_they_are():
-    stretch = Stretch.from_dict({"quantity": "amplitude", "scale": "linear", "stretch": "none"})
+    stretch = Stretch.from_dict({"quantity": "amplitude", "units": "linear", "stretch": "none"})
     values = np.arange(256, dtype=np.float32).reshape(16, 16)
     np.testing.assert_array_equal(stretch.apply(values, np.ones((16, 16), bool)), values)
 
@@ -336,34 +336,34 @@ _RULES = [
 ]
 
 
-@pytest.mark.parametrize(("quantity", "scale", "domain", "equation"), _RULES)
+@pytest.mark.parametrize(("quantity", "units", "domain", "equation"), _RULES)
 @pytest.mark.parametrize("dtype", ["float32", "uint16"])
-def test_grey_levels_follow_the_equation(quantity, scale, domain, equation, dtype):
+def test_grey_levels_follow_the_equation(quantity, units, domain, equation, dtype):
     rng = np.random.default_rng(0)
-    values = rng.uniform(1, 60, (50, 60)) if scale == "db" else rng.gamma(1, 300, (50, 60)) + 1
+    values = rng.uniform(1, 60, (50, 60)) if units == "db" else rng.gamma(1, 300, (50, 60)) + 1
     values = np.round(values) if dtype == "uint16" else values
     values = values.astype(np.float32)
     x = equation(values.astype(np.float64))
     lo, hi = np.percentile(x, (2, 98))
-    stretch = Stretch(quantity=quantity, scale=scale, domain=domain, range=(lo, hi), dtype=dtype)
+    stretch = Stretch(quantity=quantity, units=units, domain=domain, range=(lo, hi), dtype=dtype)
     found = stretch.apply(values, np.ones(values.shape, bool))
     exact = 255 * (np.clip(x, lo, hi) - lo) / (hi - lo)
     assert np.abs(found - exact).max() < 0.5 + 1e-3  # the nearest level; float32 limits decide ties
     assert (found == _levels(x, lo, hi)).mean() > 0.999
 
 
-@pytest.mark.parametrize(("quantity", "scale", "domain", "equation"), _RULES)
+@pytest.mark.parametrize(("quantity", "units", "domain", "equation"), _RULES)
 @given(data=st.data())
-def test_brighter_values_are_never_darker_and_the_ends_are_black_and_white(quantity, scale, domain, equation, data):
+def test_brighter_values_are_never_darker_and_the_ends_are_black_and_white(quantity, units, domain, equation, data):
     lo = data.draw(st.floats(0.1, 40))
     hi = lo + data.draw(st.floats(0.1, 60))
     values = np.sort(np.array(data.draw(st.lists(st.floats(0, 1e6, width=32), min_size=2, max_size=40)), np.float32))
-    stretch = Stretch(quantity=quantity, scale=scale, domain=domain, range=(lo, hi), dtype="float32")
+    stretch = Stretch(quantity=quantity, units=units, domain=domain, range=(lo, hi), dtype="float32")
     levels = stretch.apply(values[None], np.ones((1, len(values)), bool)).ravel()
     assert (np.diff(levels.astype(int)) >= 0).all()
     factor = 10 if quantity == "intensity" else 20
     back = {("linear", "db"): lambda x: 10 ** (x / factor), ("db", "linear"): lambda x: factor * np.log10(x)}
-    ends = np.array([[back.get((scale, domain), lambda x: x)(np.float64(v)) for v in (lo, hi)]], np.float32)
+    ends = np.array([[back.get((units, domain), lambda x: x)(np.float64(v)) for v in (lo, hi)]], np.float32)
     np.testing.assert_array_equal(stretch.apply(ends, np.ones((1, 2), bool)), [[0, 255]])
 
 
@@ -391,11 +391,11 @@ def test_what_is_not_valid_is_black():
 def test_negative_values_are_fine_in_db_and_an_error_where_they_are_said_to_be_linear(tmp_path):
     decibels = np.linspace(-25, 5, 64).reshape(8, 8).astype(np.float32)
     path = tiff(tmp_path / "a.tif", decibels)
-    stretch = measure([path], Stretch(scale="db", low=0, high=100)).stretch
+    stretch = measure([path], Stretch(units="db", low=0, high=100)).stretch
     assert stretch.range == (-25, 5)
     np.testing.assert_array_equal(SarReader(stretch, 1)(path)[..., 0], _levels(decibels.astype(float), -25, 5))
     for domain in ("db", "linear"):
-        with pytest.raises(DataError, match=r"a\.tif holds negative values \(lowest -25\).*scale: db") as e:
+        with pytest.raises(DataError, match=r"a\.tif holds negative values \(lowest -25\).*units: db") as e:
             measure([path], Stretch(domain=domain))
         assert "\n" not in str(e.value)
 

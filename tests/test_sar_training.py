@@ -23,7 +23,7 @@ from rsdet.tasks.detect.dataset import OurRTDETRDataset, OurYOLODataset, our_dat
 
 SIZE = 96
 QUICK = {**TRAIN, "deterministic": False}  # deterministic algorithms make PyTorch import its compiler first
-SECTION = {"quantity": "amplitude", "scale": "linear"}
+SECTION = {"quantity": "amplitude", "units": "linear"}
 MODEL = """
 task: detect
 family: yolo
@@ -183,7 +183,7 @@ def test_validation_takes_the_stretch_of_the_weights(weights, artifact, sar_set,
     ("section", "message"),
     [
         ({**SECTION, "quantity": "intensity"}, "quantity: intensity.*trained on quantity: amplitude"),
-        ({**SECTION, "scale": "db"}, "scale: db.*trained on scale: linear"),
+        ({**SECTION, "units": "db"}, "units: db.*trained on units: linear"),
         ({**SECTION, "dtype": "uint8"}, "dtype: uint8.*trained on dtype: uint16"),
         ({**SECTION, "stretch": {"lo": 1}}, "does not know 'lo'"),
     ],
@@ -217,7 +217,7 @@ def test_resuming_goes_on_with_the_stored_stretch(model_yaml, tmp_path):
 
 
 def test_training_on_other_data_measures_anew_and_data_without_a_section_has_none(weights, tmp_path, tiny_data):
-    data = make_set(tmp_path / "set", dtype="float32", n=(4, 2), section={**SECTION, "scale": "db"})
+    data = make_set(tmp_path / "set", dtype="float32", n=(4, 2), section={**SECTION, "units": "db"})
     model = RSDet(weights)
     before = model.sar
     model.train(data=data, epochs=1, project=str(tmp_path), name="new", **QUICK)

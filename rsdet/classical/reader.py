@@ -22,7 +22,7 @@ class AmplitudeReader:
     """Reads files and arrays as amplitudes. It has the interface of :class:`rsdet.data.sar.SarReader`.
 
     Attributes:
-        stretch: What the numbers in the files are (``quantity``, ``scale``, ``nodata``); how they would be stretched
+        stretch: What the numbers in the files are (``quantity``, ``units``, ``nodata``); how they would be stretched
             is not used.
         channels, of_values: As in :class:`rsdet.data.pictures.PictureReader`.
     """
@@ -68,7 +68,7 @@ class AmplitudeReader:
         values, valid = image.values, image.valid
         self.stretch.check_values(values, valid, name)
         power = 0.5 if self.stretch.quantity == "intensity" else 1.0
-        if self.stretch.scale == "db":
+        if self.stretch.units == "db":
             values = 10 ** (values.astype(np.float64) / 20)  # 20 log10 of an amplitude is 10 log10 of its intensity
         elif image.dtype == "uint8" and power == 1 and valid.all():
             return values.astype(np.uint8)[..., None]

@@ -16,7 +16,7 @@ GROUPS = {"inshore": "inshore.txt", "offshore": "offshore.txt"}
 # How digital numbers become 0 to 255; measured once on the training images, see the `sar:` key of data YAMLs.
 SAR = {
     "quantity": "amplitude",
-    "scale": "linear",
+    "units": "linear",
     "stretch": {"domain": "db", "method": "percentile", "low": 1.0, "high": 99.5, "per_image": False},
 }
 

@@ -3,7 +3,7 @@
 ```yaml
 sar:
   quantity: amplitude      # amplitude | intensity | complex (its magnitude is taken)
-  scale: linear            # linear | db: what the numbers in the files are
+  units: linear            # linear | db: what the numbers in the files are
   nodata: 0                # value that means "no data", besides NaN and the nodata tag of a file
   stretch:                 # or `stretch: none`: 8-bit values are taken as they are
     domain: db             # db | linear: where low and high are cut
@@ -24,7 +24,8 @@ from typing import Any
 
 from rsdet.errors import ConfigError, nearest
 
-TOP = ("quantity", "scale", "nodata", "stretch", "dtype")
+TOP = ("quantity", "units", "nodata", "stretch", "dtype")
+OLD_UNITS = "scale"  # the former name of units: weights and exported files of then hold it
 INNER = ("domain", "method", "low", "high", "per_image", "range")
 _CUTS = {"percentile": (1.0, 99.5), "sigma": (2.0, 4.0)}  # where nothing is said; range has no default
 
@@ -39,11 +40,15 @@ def read_section(section: Any, where: str) -> dict[str, Any]:
     Raises:
         ConfigError: No mapping, an unknown key, or a value of a wrong type.
     """
+    if isinstance(section, Mapping) and OLD_UNITS in section:
+        if "units" in section:
+            raise ConfigError(f"{where} has units: and its former name {OLD_UNITS}:; keep units:.")
+        section = {"units" if k == OLD_UNITS else k: v for k, v in section.items()}
     top = _mapping(section, where, TOP)
     inner = top.get("stretch", {})
     common = {
         "quantity": _text(top, "quantity", "amplitude", where),
-        "scale": _text(top, "scale", "linear", where),
+        "units": _text(top, "units", "linear", where),
         "nodata": _number(top, "nodata", None, where),
         "dtype": _text(top, "dtype", None, where),
     }

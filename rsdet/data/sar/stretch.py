@@ -21,7 +21,7 @@ from rsdet.errors import ConfigError, DataError, nearest
 
 _CHOICES = {
     "quantity": ("amplitude", "intensity", "complex"),
-    "scale": ("linear", "db"),
+    "units": ("linear", "db"),
     "domain": ("db", "linear"),
     "method": ("percentile", "sigma", "range"),
 }
@@ -38,7 +38,7 @@ class Stretch:
 
     Attributes:
         quantity: ``amplitude``, ``intensity``, or ``complex`` (its magnitude, an amplitude, is taken).
-        scale: ``linear`` or ``db``: what the numbers in the files are.
+        units: ``linear`` or ``db``: what the numbers in the files are.
         nodata: Value that means "no data", in the units of the files.
         domain: ``db`` or ``linear``: where ``low``, ``high`` and ``range`` are meant.
         method: ``percentile``, ``sigma``, ``range``, or ``none`` for 8-bit values that are taken as they are.
@@ -53,7 +53,7 @@ class Stretch:
     """
 
     quantity: str = "amplitude"
-    scale: str = "linear"
+    units: str = "linear"
     nodata: float | None = None
     domain: str = "db"
     method: str = "percentile"
@@ -68,8 +68,8 @@ class Stretch:
             value = getattr(self, key)
             if value not in known and not (key == "method" and value == "none"):
                 raise ConfigError(f"sar: {key}: {value!r} must be one of {list(known)}.{nearest(str(value), known)}")
-        if self.quantity == "complex" and self.scale == "db":
-            raise ConfigError("sar: complex data cannot be in dB; say scale: linear.")
+        if self.quantity == "complex" and self.units == "db":
+            raise ConfigError("sar: complex data cannot be in dB; say units: linear.")
         if self.method == "none":
             return
         low, high = (-self.low, self.high) if self.method == "sigma" else (self.low, self.high)
@@ -107,7 +107,7 @@ class Stretch:
         """Read the ``sar:`` section of a data YAML, measured or not.
 
         Args:
-            section: The section: ``quantity``, ``scale``, ``nodata``, ``stretch`` (a mapping or ``none``), ``dtype``.
+            section: The section: ``quantity``, ``units``, ``nodata``, ``stretch`` (a mapping or ``none``), ``dtype``.
             where: Where it stands, for messages.
 
         Raises:
@@ -117,7 +117,7 @@ class Stretch:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the section as plain values for YAML, JSON and checkpoints; ``from_dict`` reads it back."""
-        out: dict[str, Any] = {"quantity": self.quantity, "scale": self.scale}
+        out: dict[str, Any] = {"quantity": self.quantity, "units": self.units}
         if self.nodata is not None:
             out["nodata"] = self.nodata
         if self.as_is:
@@ -130,7 +130,7 @@ class Stretch:
 
     def describe(self) -> str:
         """Say in one line how a picture is made."""
-        what = f"{self.quantity}{' in dB' if self.scale == 'db' else ''} ({self.dtype or 'not measured yet'})"
+        what = f"{self.quantity}{' in dB' if self.units == 'db' else ''} ({self.dtype or 'not measured yet'})"
         if self.as_is:
             return f"{what}, 8-bit values as they are"
         unit = "dB" if self.domain == "db" else "linear"
@@ -152,7 +152,7 @@ class Stretch:
             (N,) values.
         """
         x = np.asarray(values, np.float64).ravel()
-        if self.scale == self.domain:
+        if self.units == self.domain:
             return x
         return self.decibels * np.log10(x[x > 0]) if self.domain == "db" else 10 ** (x / self.decibels)
 
@@ -200,13 +200,13 @@ class Stretch:
         Raises:
             DataError: Negative values that are said to be linear.
         """
-        if self.scale == "db" or self.as_is:
+        if self.units == "db" or self.as_is:
             return
         lowest = float(values.min(initial=0.0, where=valid))
         if lowest < 0:
             raise DataError(
-                f"{name} holds negative values (lowest {lowest:g}), which no linear {self.quantity} has; say scale: db "
-                f"if it is in dB, or nodata: {lowest:g} if that means no data."
+                f"{name} holds negative values (lowest {lowest:g}), which no linear {self.quantity} has; say units: db "
+                f"(for CFAR units=db) if it is in dB, or nodata: {lowest:g} if that means no data."
             )
 
     def apply(self, values: np.ndarray, valid: np.ndarray, name: str = "the image") -> np.ndarray:
@@ -234,11 +234,11 @@ class Stretch:
                 return np.zeros(values.shape, np.uint8)
         if limits is None:
             raise DataError("the limits of the stretch were never measured; train on this data first.")
-        edges = _edges(*limits, self.domain, self.scale, self.decibels)
+        edges = _edges(*limits, self.domain, self.units, self.decibels)
         out = np.empty(values.size, np.uint8)
         flat = np.ascontiguousarray(values, np.float32).ravel()
         if self.dtype in ("uint8", "uint16"):
-            out[:] = _table(*limits, self.domain, self.scale, self.decibels)[flat.clip(0, 65535).astype(np.uint16)]
+            out[:] = _table(*limits, self.domain, self.units, self.decibels)[flat.clip(0, 65535).astype(np.uint16)]
         else:
             for i in range(0, flat.size, _CHUNK):  # indices take eight bytes a pixel
                 out[i : i + _CHUNK] = np.searchsorted(edges, flat[i : i + _CHUNK], side="right")

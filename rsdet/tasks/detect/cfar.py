@@ -79,8 +79,8 @@ class CFARModel(nn.Module):
         return (
             f"{c.method.upper()}-CFAR: pfa {c.pfa:g}, guard {c.guard} px, background {c.background} px, looks {c.looks}"
             + (f", rank {c.rank:g}" if c.method == "os" else "")
-            + f", closing {c.closing} px, objects of {limits}; {self.reader.stretch.quantity}, "
-            + f"{self.reader.stretch.scale}. No parameters, nothing is learnt."
+            + f", closing {c.closing} px, objects of {limits}; files hold quantity={self.reader.stretch.quantity}, "
+            + f"units={self.reader.stretch.units}. No parameters, nothing is learnt."
         )
 
     def forward(self, x: torch.Tensor, **kwargs: Any) -> torch.Tensor:
@@ -102,7 +102,7 @@ class CFARModel(nn.Module):
 
 
 def _as_stretch(quantity: str = "amplitude", units: str = "linear", nodata: float | None = None) -> Stretch:
-    return Stretch(quantity=quantity, scale=units, nodata=nodata, per_image=True)
+    return Stretch(quantity=quantity, units=units, nodata=nodata, per_image=True)
 
 
 class CFARPredict(YOLOPredict):

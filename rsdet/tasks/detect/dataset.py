@@ -31,6 +31,7 @@ from rsdet.data.reading import reading
 from rsdet.data.sar import Stretch, measure
 from rsdet.data.sar.augment import with_sar_transforms
 from rsdet.data.sar.check import same_type
+from rsdet.data.sar.section import OLD_UNITS
 from rsdet.enhance.chain import EnhanceChain
 from rsdet.errors import DataError, RSDetError, WriteError
 from rsdet.names import printable
@@ -188,6 +189,10 @@ def check_section(data: dict[str, Any]) -> None:
     Raises:
         ConfigError: It cannot.
     """
+    if isinstance(data.get("sar"), dict) and OLD_UNITS in data["sar"]:
+        LOGGER.warning(
+            f"sar: {OLD_UNITS}: of the data YAML is called units: now; the old name goes with a later release."
+        )
     reader_of(data.get("sar"), data.get("channels", 3), data.get("bands"))
 
 
@@ -241,12 +246,12 @@ def check_same(stored: dict[str, Any], section: Any) -> None:
     """Make sure that the ``sar:`` section of data says what the weights were trained on.
 
     Raises:
-        DataError: Another quantity, scale or sample type.
+        DataError: Another quantity, units or sample type.
     """
     if section is None:
         return
     ours, theirs = Stretch.from_dict(stored), Stretch.from_dict(section)
-    for key in ("quantity", "scale", "dtype"):
+    for key in ("quantity", "units", "dtype"):
         a, b = getattr(ours, key), getattr(theirs, key)
         if b is not None and not same_type(a, b):
             raise DataError(
