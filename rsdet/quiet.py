@@ -88,6 +88,21 @@ def hushed(level: int = logging.WARNING) -> Iterator[None]:
                 logger.setLevel(before)
 
 
+@contextlib.contextmanager
+def silent_about(place: Path) -> Iterator[None]:
+    """Keep back what Ultralytics says of the folder in which a result is made: nothing stays there."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return place.name not in record.getMessage()
+
+    logger = logging.getLogger("ultralytics")
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
+
+
 def say(text: str, level: int = logging.INFO) -> None:
     """Write a line to the log of Ultralytics, or to the standard output where nobody has loaded Ultralytics."""
     text = printable(text, keep="\n")

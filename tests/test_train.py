@@ -74,7 +74,7 @@ def test_resume_after_a_kill_in_mid_epoch_goes_on_where_it_was(tiny_data, tmp_pa
     assert seen["steps"] == 2  # eight images, batch of four, one finished epoch
     assert seen["updates"] == saved["updates"] == 2
     assert seen["lr0"] == TRAIN["lr0"]
-    for k, v in saved["ema"].float().state_dict().items():
+    for k, v in saved["optimizer"]["rsdet"]["ema"].items():  # the exact one, not that of half precision
         torch.testing.assert_close(seen["ema"][k], v, msg=k)
     with open(tmp_path / "run" / "results.csv") as f:
         epochs = [line.split(",")[0].strip() for line in f][1:]
@@ -86,7 +86,7 @@ def test_ctrl_c_leaves_the_last_checkpoint_whole_and_says_how_to_resume(tiny_dat
     error = process.stderr.read()
     assert f"rsdet train resume=True model={last}" in error
     assert RSDet(last).ckpt["epoch"] == 0
-    assert not list(last.parent.glob("*.part"))
+    assert not list(last.parent.glob(".*"))
 
 
 def test_a_loss_that_is_not_finite_stops_with_one_line(tiny_data, tmp_path):
@@ -107,7 +107,7 @@ def test_a_full_disk_keeps_the_earlier_checkpoint(tiny_data, tmp_path, monkeypat
     write, calls = Path.write_bytes, []
 
     def full(self, data):
-        if self.name == "last.pt.part":
+        if self.name == "last.pt":
             calls.append(self)
             if len(calls) == 2:
                 write(self, data[:100])
@@ -115,11 +115,11 @@ def test_a_full_disk_keeps_the_earlier_checkpoint(tiny_data, tmp_path, monkeypat
         return write(self, data)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(RSDetError, match="No space left on device"):
+    with pytest.raises(RSDetError, match=r"no space is left.*resume from it"):
         model.train(data=tiny_data, epochs=3, project=str(tmp_path), name="full", **TRAIN)
     weights = tmp_path / "full" / "weights"
     assert RSDet(weights / "last.pt").ckpt["epoch"] == 0
-    assert not list(weights.glob("*.part"))
+    assert not list(weights.glob(".*"))
 
 
 def test_pretrained_weights_are_taken_by_intersection_and_reported(tiny_weights):

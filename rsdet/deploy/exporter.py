@@ -19,7 +19,7 @@ from typing import Any
 
 from rsdet.deploy.calibration import Calibration
 from rsdet.errors import ExportError
-from rsdet.quiet import hushed
+from rsdet.quiet import hushed, silent_about
 from rsdet.writing import not_written
 
 _SUFFIX = ".rsdet-export"  # stands for .pt; Ultralytics replaces it wherever it occurs in the path, so it is unique
@@ -69,7 +69,7 @@ def run_exporter(
     base = {k: v for k, v in model.overrides.items() if k not in ("data", "device", "batch", "imgsz", "verbose")}
     arguments = {"verbose": False, "data": None, **base, **settings, "mode": "export"}
     try:
-        with _one_at_a_time, no_reports_home(), _silent_about(place):
+        with _one_at_a_time, no_reports_home(), silent_about(place):
             if calibration is not None:
                 import nncf  # of OpenVINO, the only format that is calibrated here
 
@@ -82,21 +82,6 @@ def run_exporter(
             f"{settings['format']} export of {stem} failed ({first_line(e)}); expected a graph that the format can "
             "hold; try another opset, dynamic=False or half=False"
         ) from e
-
-
-@contextmanager
-def _silent_about(place: Path) -> Iterator[None]:
-    """Keep back what Ultralytics says of the folder in which an artifact is made: nothing stays there."""
-
-    def keep(record: logging.LogRecord) -> bool:
-        return place.name not in record.getMessage()
-
-    logger = logging.getLogger("ultralytics")
-    logger.addFilter(keep)
-    try:
-        yield
-    finally:
-        logger.removeFilter(keep)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ class RunningMean(nn.Module):
         momentum: Weight of the new value, 0 to 1.
 
     Attributes:
+        pending: Sum and count of what was added since the last commit, shape (2,), or None.
         mean: Buffer of shape (), the mean; 1 at the start. It stays FP32 when the model is converted: a checkpoint is
             stored in half precision, and training would go on from a rounded value.
     """
@@ -31,22 +32,22 @@ class RunningMean(nn.Module):
         super().__init__()
         self.momentum = momentum
         self.register_buffer("mean", torch.ones(()))
-        self._pending: torch.Tensor | None = None  # sum and count; no buffer, or DDP would overwrite it with rank 0's
+        self.pending: torch.Tensor | None = None  # no buffer, or DDP would overwrite it with rank 0's
 
     def add(self, values: torch.Tensor) -> None:
         """Take note of values of any shape, detached; nothing changes before :meth:`commit`."""
         values = values.detach().float()
         new = torch.stack([values.sum(), values.new_tensor(float(values.numel()))])
-        self._pending = new if self._pending is None else self._pending + new
+        self.pending = new if self.pending is None else self.pending.to(new.device) + new
 
     def drop(self) -> None:
         """Forget what was added since the last commit, as when the step is left out."""
-        self._pending = None
+        self.pending = None
 
     @torch.no_grad()
     def commit(self) -> None:
         """Move the mean; every process of a distributed training must call it. Nothing added, nothing moved."""
-        pending, self._pending = self._pending, None
+        pending, self.pending = self.pending, None
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         if pending is None and not distributed:
             return
@@ -69,4 +70,4 @@ class RunningMean(nn.Module):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_pending": None}
+        return {**self.__dict__, "pending": None}

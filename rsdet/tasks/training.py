@@ -6,15 +6,21 @@ have every registration.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+import ultralytics.engine.trainer
 from ultralytics.cfg import DEFAULT_CFG
+from ultralytics.nn.tasks import load_checkpoint
+from ultralytics.utils.torch_utils import strip_optimizer
 
 from rsdet import quiet
-from rsdet.errors import RSDetError
+from rsdet.errors import RSDetError, WriteError
+from rsdet.tasks.resuming import ExactResume
+from rsdet.writing import put, workplace
 
 MAX_BAD_STEPS = 10  # consecutive optimizer steps with a loss that is not finite before training is given up
 
@@ -23,7 +29,7 @@ class TrainingFailed(RSDetError):
     """Training cannot go on; the message names the last good checkpoint."""
 
 
-class SafeTrainer:
+class SafeTrainer(ExactResume):
     """Mixed in before one of Ultralytics' trainers.
 
     Attributes:
@@ -52,6 +58,7 @@ class SafeTrainer:
         if self.loss is not None and not torch.isfinite(self.loss):
             self._bad_steps += 1
             self.optimizer.zero_grad()
+            self._waiting = self._shift = 0
             self.after_bad_step()
             if self._bad_steps >= MAX_BAD_STEPS:
                 raise self._failed(f"for {MAX_BAD_STEPS} steps running")
@@ -85,24 +92,38 @@ class SafeTrainer:
 
     def save_model(self) -> bool:
         """Write the checkpoints beside their final place and rename them: an interruption leaves the old ones whole."""
-        last, best = self.last, self.best
-        parts = {last.with_name("last.pt.part"): last, best.with_name("best.pt.part"): best}
-        self.last, self.best = parts
+        last, best, folder = self.last, self.best, self.wdir
         try:
-            saved = super().save_model()
-            for part, final in parts.items():
-                if part.exists():
-                    os.replace(part, final)
+            with workplace(folder, "checkpoint") as self.wdir:
+                self.last, self.best = self.wdir / last.name, self.wdir / best.name
+                saved = super().save_model()
+                # last.pt after all others: a training that is killed in between does this epoch again.
+                for made in sorted(self.wdir.iterdir(), key=lambda p: p == self.last):
+                    put(made, folder / made.name)
             return saved
-        except OSError as e:
-            raise TrainingFailed(
-                f"the checkpoint could not be written ({e.strerror or e}); {last} is still the one of an earlier epoch "
-                "if it exists; free some space or choose another project=, then resume."
-            ) from e
+        except WriteError as e:
+            kept = f"{last} is still the one of an earlier epoch if it exists: resume from it"
+            raise TrainingFailed(f"{e}; {kept}.") from e
         finally:
-            self.last, self.best = last, best
-            for part in parts:
-                part.unlink(missing_ok=True)
+            self.last, self.best, self.wdir = last, best, folder
+
+
+def _strip(f: str | Path, s: str | Path = "", updates: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Ultralytics' ``strip_optimizer``, which writes over the checkpoint: whole or not at all."""
+    target = Path(s or f)
+    with workplace(target.parent, target.name) as place, quiet.silent_about(place):
+        try:
+            content = strip_optimizer(f, str(place / target.name), updates)
+        except RuntimeError as e:
+            if "inline_container" not in str(e):
+                raise
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from e  # PyTorch's writer does not say why
+        if content:
+            put(place / target.name, target)
+    return content
+
+
+ultralytics.engine.trainer.strip_optimizer = _strip  # a function of its module: no method to derive
 
 
 def transfer(model: torch.nn.Module, source: torch.nn.Module | dict[str, torch.Tensor]) -> dict[str, list[str]]:
@@ -141,6 +162,11 @@ def transfer_line(report: dict[str, list[str]], total: int) -> str:
 def resume_line(save_dir: str | Path) -> str:
     """The command that continues an interrupted run, or a sentence that says why there is none."""
     last = Path(save_dir) / "weights" / "last.pt"
-    if last.is_file():
+    if not last.is_file():
+        return "no epoch was finished, so there is nothing to resume; start again"
+    ckpt = load_checkpoint(last)[1]
+    if ckpt.get("optimizer") is not None and ckpt["epoch"] + 1 < ckpt["train_args"]["epochs"]:
         return f"rsdet train resume=True model={last}"
-    return "no epoch was finished, so there is nothing to resume; start again"
+    best = last.with_name("best.pt") if last.with_name("best.pt").is_file() else last
+    data, size = ckpt["train_args"]["data"], ckpt["train_args"]["imgsz"]
+    return f"all epochs are done, only the last validation is not: rsdet val model={best} data={data} imgsz={size}"

@@ -8,6 +8,7 @@ classes do exactly what theirs do.
 from __future__ import annotations
 
 import math
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -35,6 +36,7 @@ from rsdet.data.sar.section import OLD_UNITS
 from rsdet.enhance.chain import EnhanceChain
 from rsdet.errors import DataError, RSDetError, WriteError
 from rsdet.names import printable
+from rsdet.tasks.resuming import drawing_from
 
 _swap = threading.RLock()
 
@@ -45,9 +47,13 @@ class _OurDataset:
     Attributes:
         reader: Reads the pictures.
         chain: Enhances each picture once it has been read, else ``None``.
+        seed: Where set, everything random about a sample comes from it, the epoch and the sample; the epoch is part of
+            the index, ``dataset[i + epoch * len(dataset)]``.
     """
 
     chain: EnhanceChain | None = None
+    seed: int | None = None
+    _epoch = -1
 
     def __init__(self, *args: Any, data: dict[str, Any], **kwargs: Any):
         self.reader = reader_of(data.get("sar"), data.get("channels", 3), data.get("bands"))
@@ -102,6 +108,24 @@ class _OurDataset:
             return *found, said and self.prefix + printable(said.removeprefix(self.prefix))
 
         return ours, each
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """One sample; see the class."""
+        if self.seed is None:
+            return super().__getitem__(index)
+        epoch, i = divmod(index, len(self))
+        if epoch != self._epoch:
+            self._begin(epoch)
+        with drawing_from(self.seed, epoch, i):
+            return super().__getitem__(i)
+
+    def _begin(self, epoch: int) -> None:
+        """Forget the pictures that Mosaic chooses from: those last read, which are others after a stop."""
+        self._epoch = epoch
+        if self.augment and self.cache != "ram":
+            for i in self.buffer:
+                self.ims[i], self.im_hw0[i], self.im_hw[i] = None, None, None
+            self.buffer = random.Random(f"{self.seed} {epoch}").sample(range(len(self)), self.max_buffer_length)
 
     def _reading(self) -> AbstractContextManager[None]:
         return reading(self.reader, None if self.chain is None else self.chain.apply_bgr)

@@ -22,6 +22,7 @@ from rsdet.modelyaml import load_model_yaml
 from rsdet.tasks.detect.dataset import check_pictures, check_section, our_datasets, train_section, val_section
 from rsdet.tasks.detect.model import RTDETRModel, YOLOModel, transfer
 from rsdet.tasks.detect.val import RTDETRVal, YOLOVal, check_channels, warn_of_left_out
+from rsdet.tasks.resuming import count_passes
 from rsdet.tasks.training import MAX_BAD_STEPS, SafeTrainer, TrainingFailed, resume_line, transfer_line
 
 __all__ = ["MAX_BAD_STEPS", "RTDETRTrain", "TrainingFailed", "YOLOTrain", "resume_line"]
@@ -100,6 +101,8 @@ class _OurTrainer(SafeTrainer):
         self.data["sar"] = getattr(unwrap_model(self.model), "yaml", {}).get("sar")
         with our_datasets():
             dataset = super().build_dataset(img_path, mode, batch)
+        if mode == "train":
+            dataset.seed = self.args.seed
         if mode == "val" and not self.args.rect:
             dataset.rect = False  # what val and every exported file get: one size of input, and one set of numbers
         if RANK in {-1, 0}:
@@ -111,6 +114,11 @@ class _OurTrainer(SafeTrainer):
                     "folder (images/train -> labels/train)."
                 )
         return dataset
+
+    def get_dataloader(self, *args: Any, mode: str = "train", **kwargs: Any) -> Any:
+        """Ultralytics' loader, with samples that depend on their epoch and not on what was drawn before."""
+        loader = super().get_dataloader(*args, mode=mode, **kwargs)
+        return count_passes(loader, self.args.seed) if mode == "train" else loader
 
     def get_validator(self) -> Any:
         """Return our validator, which knows the protocols and the ignored regions."""
@@ -128,6 +136,18 @@ class _OurTrainer(SafeTrainer):
             steps = max(1, len(self.train_loader) // max(1, self.accumulate)) * max(1.0, self.epochs / 4)
             mean.momentum = 1 - 0.05 ** (1 / steps)
         return result
+
+    def exact_state(self, optimizer: dict[str, Any]) -> dict[str, Any]:
+        """What training goes on from, with what the loss has learnt since the last step."""
+        mean = unwrap_model(self.model).iou_mean
+        return {**super().exact_state(optimizer), "pending": None if mean is None else mean.pending}
+
+    def resume_training(self, ckpt: dict[str, Any] | None) -> None:
+        """Go on from a checkpoint."""
+        super().resume_training(ckpt)
+        mean = unwrap_model(self.model).iou_mean
+        if mean is not None and self._exact is not None:
+            mean.pending = self._exact["pending"]
 
     def after_step(self) -> None:
         """Take over what the loss has learnt from the step."""

@@ -12,12 +12,9 @@ def task_map(family: str) -> dict[str, Any]:
         family: ``"restore"`` (a network), ``"classical"`` (a method without weights) or ``"per-image"`` (a method that
             optimises on each picture).
     """
-    from ultralytics.cfg import TASK2DATA
-
     from rsdet.tasks.restore.predict import RestorePredict
     from rsdet.tasks.restore.val import RestoreVal
 
-    TASK2DATA.setdefault("restore", None)  # Ultralytics looks up a default set for each task; data= is always given
     both = {"validator": RestoreVal, "predictor": RestorePredict}
     if family != "restore":
         from rsdet.tasks.restore.methods import RestoreMethod

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ultralytics.cfg import TASK2DATA
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
 from rsdet.arguments import check_restore_values, fit, loss_terms
@@ -14,6 +15,8 @@ from rsdet.modelyaml import LAYERLESS
 from rsdet.tasks.restore.predict import RestorePredict
 from rsdet.tasks.restore.train import USUAL
 from rsdet.tasks.restore.val import RestoreVal
+
+TASK2DATA.setdefault("restore", None)  # Ultralytics looks up a default set for each task; data= is always given
 
 _PREDICT_ONLY = ("tile", "overlap", "bands", "value_range", "save_routes")
 _VAL_ONLY = ("metrics", "niqe", "tile", "overlap")

@@ -58,7 +58,7 @@ def cache_of(cache: Any) -> str:
 
 def train_loader(
     pairs: PairData, *, scale: int, patch: int, batch: int, repeats: int, seed: int, cache: str, workers: int,
-    rank: int = -1, world: int = 1, start_epoch: int = 0, fraction: float = 1.0, augment: bool = True,
+    rank: int = -1, world: int = 1, fraction: float = 1.0, augment: bool = True,
 ) -> InfiniteDataLoader:  # fmt: skip
     """Random patches of the split ``train``.
 
@@ -73,7 +73,6 @@ def train_loader(
         workers: Worker processes.
         rank: Of this process; -1 without others.
         world: Number of processes.
-        start_epoch: Epoch that comes first, in a resumed training.
         fraction: Part of the pictures to use.
         augment: Turn and mirror at random.
     """
@@ -83,9 +82,7 @@ def train_loader(
         chosen, scale=scale, patch_px=patch, augment=augment, degrade=pairs.degradation(scale), seed=seed, cache=cache,
         **pairs.reading(),
     )  # fmt: skip
-    sampler = _Sampler(
-        len(dataset), seed, rank=max(rank, 0), world=max(world, 1), start_epoch=start_epoch, repeats=repeats
-    )
+    sampler = _Sampler(len(dataset), seed, rank=max(rank, 0), world=max(world, 1), repeats=repeats)
     batch = min(batch, len(sampler))
     return InfiniteDataLoader(
         dataset, batch_size=batch, sampler=sampler, drop_last=True, collate_fn=collate, num_workers=workers,

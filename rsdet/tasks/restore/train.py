@@ -51,7 +51,6 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
     bad_step_remedy: ClassVar[str] = "lower lr0, set amp=False, or look for pictures that are no pairs"
 
     pairs: Any = None
-    _first_epoch = 0
 
     # -- before it starts -----------------------------------------------------------------------------------------
 
@@ -78,11 +77,10 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
         self.data = data_dict(self.args.data, model.kind, model.network.channels)
 
     def setup_model(self) -> Any:
-        """Load or build the model; a resumed training goes on with the patches that would have come."""
+        """Load or build the model."""
         ckpt = super().setup_model()
         if self.pairs is None:  # a process of a multi-GPU training gets the network ready-made
             self._read_data(self.model)
-        self._first_epoch = ckpt["epoch"] + 1 if self.resume and ckpt else 0
         return ckpt
 
     def set_model_attributes(self) -> None:
@@ -158,8 +156,7 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
             return val_loader(dataset, rank=rank, world=world, workers=self.args.workers)
         loader = train_loader(
             self.pairs, scale=scale, patch=self.patch, batch=batch_size, repeats=int(self.args.repeats), seed=seed,
-            cache=cache, workers=self.args.workers, rank=rank, world=world, start_epoch=self._first_epoch,
-            fraction=self.args.fraction,
+            cache=cache, workers=self.args.workers, rank=rank, world=world, fraction=self.args.fraction,
         )  # fmt: skip
         check_has_work(loader, self.pairs)
         return loader
