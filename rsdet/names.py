@@ -11,6 +11,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PureWindowsPath
 from typing import Any
 
 MOST = 100  # characters of a class name; more is no name
@@ -79,6 +80,12 @@ def folder_names(names: Mapping[int, str]) -> dict[int, str]:
     return _apart(
         names, parts, lambda part, n: f"{part}-{n}", str.casefold
     )  # Car and car are one folder on Windows and macOS
+
+
+def lies_below(name: str) -> bool:
+    """Whether a path that a file names stays below the folder it is put behind, on any system."""
+    path = PureWindowsPath(name)  # takes both strokes, and knows drives
+    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
 
 
 def csv_cell(value: Any) -> Any:

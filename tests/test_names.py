@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsdet.errors import DataError
-from rsdet.names import MOST, class_names, csv_cell, folder_names, printable, printable_all
+from rsdet.names import MOST, class_names, csv_cell, folder_names, lies_below, printable, printable_all
 from rsdet.quiet import say
 
 ANY = st.text(st.characters(codec=None), max_size=150)
@@ -95,6 +95,16 @@ def test_a_folder_of_a_class_lies_below_and_is_its_own(names):
 def test_folders_of_ordinary_classes_have_their_names():
     names = {0: "small vehicle", 1: "Schiff", 2: "tennis-court", 3: "a/b", 4: "a_b", 5: "v1.5"}
     assert folder_names(names) == {**names, 3: "a_b-2"}
+
+
+@pytest.mark.parametrize(
+    ("name", "below"),
+    [("a.jpg", True), ("sub/a.jpg", True), ("a..b", True), ("", False), (".", False), ("..", False), ("../a", False),
+     ("a/../../b", False), ("a\\..\\b", False), ("/a", False), ("C:a", False), ("C:\\a", False), ("\\\\h\\s", False),
+     ("a\0b", False)],
+)  # fmt: skip
+def test_what_lies_below_a_folder(name, below):
+    assert lies_below(name) is below
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1"])

@@ -425,6 +425,11 @@ def test_disk_cache_follows_a_changed_file_and_leaves_no_parts(tmp_path):
     save(path, np.full((13, 12, 3), 255, np.uint8))
     assert make_set()[0]["img"].min() == 1
     assert {p.suffix for p in (tmp_path / "c").iterdir()} == {".npy"}
+    for content in (b"", b"\x93NUMPY", pickle.dumps([1])):  # of a full disk, or planted
+        for kept in (tmp_path / "c").iterdir():
+            kept.write_bytes(content or kept.read_bytes()[:-9])
+        assert make_set()[0]["img"].shape[1:] == (13, 12)
+        assert make_set()[0]["img"].min() == 1
 
 
 def test_too_much_for_the_memory_falls_back(tmp_path, monkeypatch, caplog):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rsdet.data.images import SUFFIXES
 from rsdet.errors import DataError
+from rsdet.names import printable
 from rsdet.writing import write_if_changed
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def read_groups(data: Mapping[str, Any], root: str | Path | None = None) -> dict
                 f"{path}, the list of group {name!r}, cannot be read ({e.strerror}); expected one image name a line; "
                 "put it there, or take the group out of groups: in the data YAML."
             ) from e
-        found[name] = frozenset(image_key(line) for line in lines if line.strip() and not line.startswith("#"))
+        found[printable(name)] = frozenset(
+            image_key(line) for line in lines if line.strip() and not line.startswith("#")
+        )
     return found
 
 

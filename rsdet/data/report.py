@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rsdet.data.annotations import Dropped, ImageRecord, SplitLog, kind_of, printable
 from rsdet.errors import RSDetError
+from rsdet.names import lies_below
 from rsdet.textfiles import read_json
 from rsdet.writing import write_if_changed
 
@@ -148,6 +149,9 @@ class ConvertReport:
                 split = report.splits[name] = SplitReport(**fields)
                 split.dropped = [Dropped(**item) for item in split.dropped]
                 split.notes = [Dropped(**item) for item in split.notes]
+            named = [(*split.files, *split.groups, name or ".x") for name, split in report.splits.items()]
+            if not all(map(lies_below, [data["data_yaml"] or ".x", *(n for part in named for n in part)])):
+                return None  # what is named here is taken away when it is no more: nothing elsewhere
         except (RSDetError, KeyError, TypeError, AttributeError):  # any other JSON, or none
             return None
         return report

@@ -35,6 +35,7 @@ from rsdet.deploy.verify import parity_images
 from rsdet.deploy.watch import Watcher
 from rsdet.enhance.timing import time_parts
 from rsdet.errors import ConfigError, MissingDependencyError
+from rsdet.names import printable
 from rsdet.writing import write_picture
 
 REST_S = 0.005  # pause before each run, so that one backend's spinning threads are not in another one's time
@@ -240,7 +241,7 @@ def _named_models(model: Any) -> dict[str, Any]:
         named = {}
         for i, m in enumerate(model if isinstance(model, (list, tuple)) else [model]):
             file = m if isinstance(m, (str, Path)) else getattr(m, "model_name", None) or f"model {i}"
-            stem = Path(str(file)).stem
+            stem = printable(Path(str(file)).stem)
             named[stem if stem not in named else f"{stem} ({i})"] = m
     if not named:
         raise ConfigError("got no model; expected at least one; pass model=")

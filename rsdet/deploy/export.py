@@ -27,6 +27,7 @@ from rsdet.deploy.parity import ParityReport, RawReport
 from rsdet.deploy.thresholds import thresholds
 from rsdet.deploy.verify import parity_images
 from rsdet.deploy.wishes import FORMATS, MIN_OPSET, Wishes, input_size, precision
+from rsdet.names import printable
 from rsdet.writing import put, size_mb, workplace
 
 __all__ = ["FORMATS", "MIN_OPSET", "ExportResult", "export", "read_metadata"]
@@ -177,7 +178,7 @@ def export(
             made = put(made, target)
     result = ExportResult(made, format, size_mb=size_mb(made), seconds=time.perf_counter() - begin, **reports)
     if verbose:
-        print(result.summary())
+        print(printable(result.summary(), keep="\n"))
     return result
 
 

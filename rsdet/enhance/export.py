@@ -11,6 +11,7 @@ from typing import Any
 from rsdet.enhance.chain import EnhanceChain, Part
 from rsdet.enhance.chain_json import ChainFile, write_chain_json
 from rsdet.errors import ConfigError
+from rsdet.names import printable
 from rsdet.writing import disk_errors
 
 FORMATS = {"onnx": "onnx", "openvino": "openvino", "torchscript": "torchscript", "engine": "onnx"}
@@ -72,7 +73,7 @@ def export_chain(model: Any, chain: EnhanceChain, settings: Mapping[str, Any]) -
     file = ChainFile(names, detector.path.name, None, chain.overlap, list(imgsz) if imgsz else None)
     path = write_chain_json(folder / "chain.json", file)
     if settings.get("verbose", True):
-        print(f"{chain.describe()} -> detector: {path}; rsdet predict model={path} source=...")
+        print(printable(f"{chain.describe()} -> detector: {path}; rsdet predict model={path} source=..."))
     return ChainExport(path, detector, made)
 
 

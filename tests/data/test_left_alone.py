@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import ultralytics.data.utils
 import yaml
 from conftest import TRAIN
 from exported import lively
@@ -19,6 +19,7 @@ from restore_fakes import model_yaml, write_pairs
 
 from rsdet import RSDet
 from rsdet.cli import run as cli
+from rsdet.data import reading
 from rsdet.data.label_cache import SUFFIX
 from rsdet.data.scenes import render_scene
 from rsdet.deploy.calibration import calibration_of
@@ -90,21 +91,28 @@ def weights(models, kind: str = "rtdetr") -> RSDet:
     return model
 
 
+def look(path: Path) -> tuple[str, tuple[int, int]]:
+    """What Ultralytics' scan of a data set does with a picture."""
+    return reading.ultralytics.data.utils.check_image(str(path))
+
+
 def test_the_look_at_a_picture_says_the_same_and_writes_nothing(data):
-    check = ultralytics.data.utils.check_image
     folder = data.parent / "images" / "train"
     for name in ("a.jpg", "b.png", "c.tif", "d.jpeg"):
-        assert check(str(folder / name)) == ("", (SIZE, SIZE))
+        assert look(folder / name) == ("", (SIZE, SIZE))
 
 
 def test_a_cut_jpeg_is_left_out_and_left_alone(tmp_path):
     path = tmp_path / "a.jpg"
     drone_jpeg(path, render_scene(0, (SIZE, 2 * SIZE)).image)
     whole = path.read_bytes()
-    assert ultralytics.data.utils.check_image(str(path)) == ("", (2 * SIZE, SIZE))  # upright, as it will be read
+    assert look(path) == (
+        "",
+        (2 * SIZE, SIZE),
+    )  # upright, as it will be read
     path.write_bytes(whole[: len(whole) // 3])
     with pytest.raises(OSError, match="truncated"):
-        ultralytics.data.utils.check_image(str(path))
+        look(path)
     assert path.read_bytes() == whole[: len(whole) // 3]
     assert [p.name for p in tmp_path.iterdir()] == ["a.jpg"]
 
@@ -150,6 +158,29 @@ def test_convert(data, tmp_path):
     for link in ("copy", "hardlink", "symlink"):
         assert cli(["convert", f"source={data.parent}", "format=yolo", f"out={tmp_path / link}", f"link={link}"]) == 0
     assert cli(["convert", f"source={data.parent}", "format=yolo", f"out={tmp_path / 'coco'}", "to=coco"]) == 0
+
+
+@pytest.mark.parametrize("at", ["files", "split", "groups", "data_yaml"])
+def test_a_report_in_the_output_names_nothing_elsewhere(at, data, tmp_path):
+    """What an earlier conversion made and this one does not is taken away, but only below the output."""
+    out, victim = tmp_path / "out", tmp_path / "victim.txt"
+    assert cli(["convert", f"source={data.parent}", "format=yolo", f"out={out}"]) == 0
+    victim.write_text("mine")
+    (tmp_path / "victim.json").write_text("mine")
+    report = json.loads((out / "convert-report.json").read_text())
+    split = report["splits"]["train"]
+    far = "../" * 3 + "victim"
+    if at == "files":
+        split["files"].update({f"{far}.txt": "", str(victim): ""})
+    elif at == "split":
+        report["splits"][far] = {**split, "to": "coco"}
+    elif at == "groups":
+        split["groups"] = {f"../{far}": [], str(victim.with_suffix("")): []}
+    else:
+        report["data_yaml"] = str(victim)
+    (out / "convert-report.json").write_text(json.dumps(report))
+    assert cli(["convert", f"source={data.parent}", "format=yolo", f"out={out}"]) == 2
+    assert victim.read_text() == (tmp_path / "victim.json").read_text() == "mine"
 
 
 @pytest.mark.parametrize("link", ["hardlink", "symlink"])

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +109,10 @@ class Store:
         stat = path.stat()
         facts = (str(path.resolve()), stat.st_mtime_ns, stat.st_size, sorted(self.reading.items()))
         target = self.folder / f"{hashlib.sha256(repr(facts).encode('utf-8', 'surrogateescape')).hexdigest()}.npy"
-        if not target.is_file():
-            picture = self._decoded(path)
-            with replacing(target) as part:
-                np.save(part, picture)
+        with suppress(OSError, ValueError, EOFError):  # not there yet, cut or damaged
+            return np.load(target, mmap_mode="r", allow_pickle=False)
+        with replacing(target) as part:
+            np.save(part, self._decoded(path))
         return np.load(target, mmap_mode="r", allow_pickle=False)
 
 

@@ -17,6 +17,7 @@ from rsdet.deploy.hardware import describe, slug, torch_device
 from rsdet.deploy.records import shown_command
 from rsdet.deploy.timing import time_interleaved
 from rsdet.errors import ConfigError
+from rsdet.names import printable
 from rsdet.tasks.restore.export import FORMATS, TILE_PX, _size, export
 from rsdet.tasks.restore.parity import parity_pictures
 from rsdet.tasks.restore.running import runner_of
@@ -133,7 +134,7 @@ def benchmark(
         content = {"rows": rows, "hardware": hardware, "command": result.command}
         write_if_changed(result.path, json.dumps(content, indent=1))
     if verbose:
-        print(result.table())
+        print(printable(result.table(), keep="\n"))
         if result.path is not None:
             print(f"Results saved to {result.path}")
     return result

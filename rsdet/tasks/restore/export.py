@@ -17,6 +17,7 @@ from rsdet.deploy.exporter import _one_at_a_time, quiet, run_exporter
 from rsdet.deploy.hardware import torch_device
 from rsdet.deploy.wishes import MIN_OPSET, _check_format, _check_packages
 from rsdet.errors import ConfigError, ExportError, RSDetError
+from rsdet.names import printable
 from rsdet.tasks.restore import engine
 from rsdet.tasks.restore.model import RestoreModel
 from rsdet.tasks.restore.parity import MAX_DIFF, MIN_PSNR_DB, PictureParity, compare_pictures, parity_pictures
@@ -109,7 +110,7 @@ def export(
             made = put(made, target)
     result = ExportResult(made, format, parity, size_mb(made), time.perf_counter() - begin, meta, tensorrt=tensorrt)
     if verbose:
-        print(result.summary())
+        print(printable(result.summary(), keep="\n"))
     return result
 
 
