@@ -20,7 +20,7 @@ from rsdet.errors import DataError
 
 ENOUGH = 0.1
 _CHOSEN = "class left out"
-_NO_IMAGE = "label without image"
+_NO_IMAGE = {("label without image", ""), ("listed image not found", "line")}  # whole files, lines of lists
 _REMEDY = "mend the labels or check format= and the folder; allow_empty=True converts what is left"
 
 
@@ -59,9 +59,9 @@ def check_losses(dataset: Dataset, log: ImportLog, source: object, format: str, 
             kind_of(d.reason)
             for s, part in parts.items()
             for d in part.dropped
-            if split in (None, s) and kind_of(d.reason) == _NO_IMAGE and not d.where
+            if split in (None, s) and (kind_of(d.reason), d.where and "line") in _NO_IMAGE
         )
-        _refuse_if_few(have, gone, parts, split, f"{scope}: {{}} of {{}} label files have their image")
+        _refuse_if_few(have, gone, parts, split, f"{scope}: {{}} of {{}} labelled or listed images are there")
     edges = [(max(item.xyxy_px), record.width) for _, record in records for item in record.objects]
     if edges and all(far <= 1.01 < width / 2 for far, width in edges):
         what = "fractions of the picture? multiply x by its width, y by its height"

@@ -104,7 +104,7 @@ def test_labels_without_their_pictures(tmp_path):
     root = source(tmp_path / "s", train_a=GOOD)
     for i in range(12):
         text(root / f"labels/train/other{i}.txt", GOOD)
-    with pytest.raises(DataError, match=r"1 of 13 label files have their image \(12 x label without image"):
+    with pytest.raises(DataError, match=r"1 of 13 labelled or listed images are there \(12 x label without image"):
         run(root, tmp_path / "out")
     assert run(root, tmp_path / "out", allow_empty=True).counts["train"]["boxes"] == 1
 
@@ -112,9 +112,19 @@ def test_labels_without_their_pictures(tmp_path):
 def test_a_split_without_its_pictures_does_not_vanish(tmp_path):
     root = source(tmp_path / "s", train_a=GOOD, val_b=GOOD)
     (root / "images/val/b.png").unlink()
-    with pytest.raises(DataError, match=r"split val of .*: 0 of 1 label files have their image"):
+    with pytest.raises(DataError, match=r"split val of .*: 0 of 1 labelled or listed images are there"):
         run(root, tmp_path / "out")
     assert run(root, tmp_path / "out", split="train").counts["train"]["boxes"] == 1
+
+
+def test_a_list_that_names_nothing_does_not_lose_its_split(tmp_path):
+    root = source(tmp_path / "s", x_a=GOOD, x_b=GOOD)
+    text(root / "train.txt", "images/x/a.png\n")
+    text(root / "val.txt", "pictures/c.png\npictures/d.png\n")
+    with pytest.raises(
+        DataError, match=r"split val of .*: 0 of 2 .* are there \(2 x listed image not found; .*val.txt:1"
+    ):
+        run(root, tmp_path / "out")
 
 
 def test_only_the_split_that_was_asked_for_is_judged(tmp_path):

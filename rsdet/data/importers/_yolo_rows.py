@@ -148,7 +148,7 @@ class YoloRows:
         elif n >= 7 and n % 2:
             box = []
         elif n != 5:
-            hint = {6: "; the sixth is an angle?"}.get(n, "; of key points, kpt_shape in the data YAML must tell")
+            hint = {6: "; the sixth is an angle?"}.get(n, "; for key points write kpt_shape into the data YAML")
             wanted = "class xc yc w h, or class and at least 3 corners"
             return f"malformed line: expected {wanted}, received {n} numbers{hint if n > 5 else ''}"
         corners = [] if box else list(values[1:])
