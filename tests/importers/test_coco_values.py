@@ -114,6 +114,7 @@ def test_boxes_of_masks(tmp_path, packed, crowd):
         {"size": [48, 64], "counts": ""},
         {"size": [48, 64], "counts": [-1, 5]},
         {"size": [48, 64], "counts": [10**30]},
+        {"size": [48, 64], "counts": [0, 48 * 64 + 1]},
         {"size": [48, 64], "counts": ["x"]},
         {"size": [0, 64], "counts": [1]},
         {"size": [48], "counts": [1]},
@@ -140,7 +141,7 @@ def test_boxes_as_fractions_are_recognised_and_said(tmp_path):
 
 
 def test_one_box_beyond_the_first_pixel_makes_them_pixels(tmp_path):
-    source(tmp_path, [{"bbox": [0.125, 0.25, 0.25, 0.5]}, {"bbox": [5, 5, 9, 9]}])
+    source(tmp_path, [{"bbox": [0.125, 0.25, 0.25, 0.5]}, {"bbox": [0, 0, 1.5, 1.25]}])
     data, _ = read_dataset(tmp_path, "coco")
     assert boxes(data, "train", "a.png")[0] == ("car", 0.125, 0.25, 0.375, 0.75)
 

@@ -93,6 +93,17 @@ def test_classes_may_be_left_out_but_not_all(tmp_path):
         run(root, tmp_path / "other", names=["cat"])
 
 
+def test_an_object_without_a_class_is_lost_not_left_out(tmp_path):
+    picture(tmp_path / "s/a.png")
+    edges = "<xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>9</ymax>"
+    rows = (
+        f"<object><bndbox>{edges}</bndbox></object>" * 10 + f"<object><name>x</name><bndbox>{edges}</bndbox></object>"
+    )
+    text(tmp_path / "s/a.xml", f"<annotation>{rows}</annotation>")
+    with pytest.raises(DataError, match=r"1 of 11 boxes .*10 x unknown class"):
+        convert(tmp_path / "s", "voc", tmp_path / "out", names=["x"], progress=False)
+
+
 def test_a_split_whose_pictures_are_all_unusable_does_not_vanish(tmp_path):
     root = source(tmp_path / "s", train_a=GOOD, val_b=GOOD)
     (root / "images/val/b.png").write_bytes(b"no picture")
