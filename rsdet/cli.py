@@ -60,7 +60,9 @@ keys of Ultralytics (epochs, imgsz, batch, device, conf, ...) work as they do th
   format=    of an export: onnx, openvino, torchscript or engine; half=True, int8=True (needs data=),
              dynamic=True or batch, nms=True (suppression inside), debug=layers (where a graph departs)
   max_drop=  points of AP that an export with data= may cost: 0.1, with int8 1, unless given
-  source=    image, folder, glob, several of them with commas between, video, stream or camera number
+  source=    image, folder, glob, several of them with commas between, list of them in a .txt or .csv file, video,
+             stream or camera number
+  bands=     bands of a file to take in predict and val, counted from 1, in the order of the model's channels: [1,2,3]
   save_json= save_coco=   predict writes its detections as JSON, as COCO
   enhance=   models that restore pictures before a detector sees them, in order: a.pt, dcp.yaml or [a.pt,b.onnx].
              predict: boxes stay in pixels of the source, save_enhanced=True writes what was seen; val: AP without
@@ -73,7 +75,7 @@ keys of Ultralytics (epochs, imgsz, batch, device, conf, ...) work as they do th
   clip_grad= largest norm of the gradients, 0 for any; lr_steps=0.5,0.9 parts of the training after which lr halves
   metrics=   psnr and ssim, and what else val measures: niqe (niqe=FILE.npz for its model), lpips
   tile=      side of the tiles that large pictures are cut into, 0 for none; overlap= what neighbours share
-  bands=     bands of a file to take, counted from 1; value_range= file values that are black and white
+  value_range=  file values that are black and white, where files do not have 8 or 16 bits
   any name under vars: in the model YAML, such as kernels=[7,9,11,13]
 
 --debug shows the traceback of an error; --version, --help.

@@ -413,7 +413,7 @@ class RSDet(Model):
             **kwargs: Any validation argument of Ultralytics. ``rect`` is off unless asked for: weights get the square
                 input that exported files get. ``enhance`` (see :func:`rsdet.enhance.loading.load_chain`) with ``tile``
                 and ``overlap``: measure without and with it; ``without`` and ``enhance_gain`` are added to what is
-                returned.
+                returned. ``bands``: those of the files to take, instead of the data YAML's or the model's.
 
         Returns:
             Ultralytics' metrics, with ``protocol_metrics``, ``group_metrics`` (group of the data YAML's ``groups:`` to
@@ -484,6 +484,8 @@ class RSDet(Model):
                 so that weights and exported files see the same. ``enhance`` (see
                 :func:`rsdet.enhance.loading.load_chain`) with ``tile`` and ``overlap``: detect in enhanced pictures;
                 results keep the original ones, and boxes are in their pixels. ``save_enhanced=True`` writes the others.
+                ``bands``: numbers of the bands of the files, counted from 1, in the order of the model's channels; of
+                arrays with more channels than the model takes, those of their channels.
 
         Returns:
             One result per image.

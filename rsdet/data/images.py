@@ -26,6 +26,7 @@ class Header:
         mode: Pillow's name for the kind of pixel, such as ``RGBA``.
         deep: More than 8 bits per sample.
         problem: Why the file cannot be read, or an empty string.
+        turned: An EXIF orientation of a JPEG says that it is not stored upright.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Header:
     mode: str = "RGB"
     deep: bool = False
     problem: str = ""
+    turned: bool = False
 
 
 @contextlib.contextmanager
@@ -65,6 +67,7 @@ def read_header(path: str | Path) -> Header:
             if mode in ("P", "PA"):
                 mode, channels = ("RGBA", 4) if mode == "PA" or "transparency" in im.info else ("RGB", 3)
             deep = mode in _DEEP or _tiff_is_deep(im) or _png_is_deep(path)
+            turned = _is_turned(im)
     except FileNotFoundError:
         return Header(path, problem="does not exist; check the path")
     except Image.DecompressionBombError:
@@ -81,7 +84,7 @@ def read_header(path: str | Path) -> Header:
         return Header(path, problem=f"is not a readable image ({why}); copy it again or take it out")
     if width == 0 or height == 0:
         return Header(path, problem=f"has no pixels ({width}x{height}); copy it again")
-    return Header(path, width, height, channels, mode, deep)
+    return Header(path, width, height, channels, mode, deep, turned=turned)
 
 
 def header_of(image: Any) -> Header | None:
@@ -101,6 +104,14 @@ def header_of(image: Any) -> Header | None:
             return Header(Path("the array"), problem=f"has the shape {image.shape}, {turned}")
         return Header(Path("the array"), w, h, c, str(image.dtype), image.dtype != np.uint8)
     return None
+
+
+def _is_turned(im: Any) -> bool:
+    if im.format not in ("JPEG", "MPO"):  # others would have to be decoded to know
+        return False
+    with contextlib.suppress(Exception):  # Pillow's EXIF reader raises every kind of error on damaged bytes
+        return im.getexif().get(274, 1) not in (0, 1)
+    return False
 
 
 def _tiff_is_deep(im: object) -> bool:

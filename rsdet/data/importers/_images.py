@@ -59,7 +59,7 @@ def probe(path: Path) -> ImageInfo:
     Raises:
         BadImageError: Empty, truncated, damaged, not readable or no image at all.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         size = path.stat().st_size
@@ -83,6 +83,8 @@ def probe(path: Path) -> ImageInfo:
             orientation = orientation if (width, height) == stored[::-1] else 1
     except BadImageError:
         raise
+    except UnidentifiedImageError as e:
+        return _by_tags(path, e)
     except Exception as e:  # Pillow's plugins raise every kind of error on damaged bytes
         reason = getattr(e, "strerror", None) or str(e).replace(str(path), path.name) or type(e).__name__
         raise BadImageError(" ".join(reason.split())) from e
@@ -94,6 +96,21 @@ def probe(path: Path) -> ImageInfo:
     if min(width, height) < _SMALLEST_PX:
         remarks.append(f"smaller than {_SMALLEST_PX} px: Ultralytics leaves it out of training")
     return ImageInfo(width, height, orientation, tuple(remarks))
+
+
+def _by_tags(path: Path, why: Exception) -> ImageInfo:
+    """A TIFF that Pillow does not know, by its compression or its bands."""
+    from rsdet.data.sar.header import read_sar_header
+
+    header = read_sar_header(path)
+    if not header.tiff or header.problem:
+        raise BadImageError(header.problem or " ".join(str(why).replace(str(path), path.name).split())) from why
+    remarks = [f"{header.bands} bands: name those to take with bands: in the data YAML"] * (header.bands not in (1, 3))
+    if header.codec:
+        remarks.append(f"compressed with {header.codec}: reading it needs the package rasterio")
+    if header.dtype != "uint8":
+        remarks.append(f"{header.dtype}: readers that expect 8 bits scale or cut the values")
+    return ImageInfo(header.width, header.height, 1, tuple(remarks))
 
 
 def _orientation(im: object) -> int:

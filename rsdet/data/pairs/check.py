@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from rsdet.data.decoding import needs_package
 from rsdet.data.images import no_pixel_limit
 from rsdet.data.pairs.matching import Pair, Problems
 from rsdet.data.sar.header import SarHeader, read_sar_header
@@ -49,7 +50,7 @@ def check_pairs(
     paths = sorted({p for pairs in splits.values() for pair in pairs for p in (pair.input, pair.target) if p})
     with no_pixel_limit(), ThreadPoolExecutor(_THREADS) as pool:
         headers = dict(zip(paths, pool.map(_look, paths), strict=True))
-    alpha = [p for p, h in headers.items() if _has_alpha(h)]
+    alpha = [p for p, h in headers.items() if h.alpha]
     for path, header in headers.items():
         if why := _problem(header, channels, bands):
             problems.add("files that cannot be used", f"{path.name} {why}")
@@ -107,22 +108,14 @@ def _hw(headers: dict[Path, SarHeader], path: Path) -> tuple[int, int] | None:
     return (header.height, header.width) if header.width and header.height else None
 
 
-def _is_tiff(header: SarHeader) -> bool:
-    return Path(header.path).suffix.lower() in (".tif", ".tiff")
-
-
-def _has_alpha(header: SarHeader) -> bool:
-    return header.bands in (2, 4) and not _is_tiff(header)
-
-
 def _problem(header: SarHeader, channels: int, bands: list[int] | None) -> str:
     if header.problem and not header.problem.startswith("holds the colours of a palette"):
         return header.problem
     if header.is_complex:
         return "holds complex samples; make amplitudes of them first"
-    have = header.bands - 1 if _has_alpha(header) else header.bands
-    if bands is not None:
-        return "" if max(bands) <= have else f"has {have} bands, bands= asks for {max(bands)}"
-    # Whether the last band of a TIFF is alpha, only decoding tells; the reader refuses what does not fit.
-    fits = have == channels or {have, channels} == {1, 3} or (_is_tiff(header) and have - 1 in (1, 3, channels))
-    return "" if fits else f"has {have} channels, {channels} are needed; choose them with bands: in the data YAML"
+    if bands is not None and max(bands) > header.bands:
+        return f"has {header.bands} bands, bands= asks for {max(bands)}"
+    have = header.bands - header.alpha
+    if bands is None and have != channels and {have, channels} != {1, 3}:
+        return f"has {have} channels, {channels} are needed; choose them with bands: in the data YAML"
+    return needs_package(header)

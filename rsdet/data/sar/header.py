@@ -91,7 +91,7 @@ def read_sar_header(path: str | Path) -> SarHeader:
     if h.problem:
         return _damaged(h.problem, path=path)
     dtype = _MODES.get(h.mode, "uint16" if h.deep else "uint8")
-    problem = "is turned by an EXIF orientation; save it upright" if _is_turned(path) else ""
+    problem = "is turned by an EXIF orientation; save it upright" if h.turned else ""
     alpha = h.mode.endswith(("A", "a"))
     return SarHeader(path, h.width, h.height, h.channels, dtype, alpha=alpha, mode=h.mode, problem=problem)
 
@@ -178,10 +178,3 @@ def _is_cut(tags: Any, size: int) -> bool:
             starts, counts = _many(tags[offsets]), _many(tags[lengths])
             return len(starts) != len(counts) or any(a + b > size for a, b in zip(starts, counts, strict=True))
     return False
-
-
-def _is_turned(path: Path) -> bool:
-    from PIL import Image
-
-    with no_pixel_limit(), Image.open(path) as im:  # others would have to be decoded to know
-        return im.format in ("JPEG", "MPO") and im.getexif().get(274, 1) not in (0, 1)
