@@ -284,6 +284,10 @@ def _saved(mode: str, name: str) -> Callable[[Path], None]:
     return lambda folder: _picture(mode).save(folder / name)
 
 
+def _pages(name: str) -> Callable[[Path], None]:
+    return lambda folder: _picture("RGB").save(folder / name, save_all=True, append_images=[_picture("RGB")])
+
+
 def _bytes(content: Callable[[], bytes], name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).write_bytes(content())
 
@@ -306,6 +310,7 @@ BAD_IMAGES = {
     "deep-gray.png": (_bytes(lambda: _encode(".png", np.uint16, 1), "deep-gray.png"), "8 bits per sample", False),
     "deep.tif": (_bytes(lambda: _encode(".tif", np.uint16), "deep.tif"), "8 bits per sample", False),
     "bands.tif": (_bytes(lambda: _encode(".tif", np.uint8, 4), "bands.tif"), "has 4 bands, the weights take 3", False),
+    "pages.tif": (_pages("pages.tif"), "has 2 pages; save each as a file of its own", False),
     "ink.jpg": (_saved("CMYK", "ink.jpg"), "save it as RGB", False),
     "folder.jpg": (lambda folder: (folder / "folder.jpg").mkdir(), "holds no images", True),
 }
@@ -361,7 +366,7 @@ def test_a_folder_with_bad_images_is_done_but_for_them(refused, tiny_weights, tm
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-@pytest.mark.parametrize("name", ["half.bmp", "deep.png", "bands.tif", "half.jpg", "huge.png"])
+@pytest.mark.parametrize("name", ["half.bmp", "deep.png", "bands.tif", "pages.tif", "half.jpg", "huge.png"])
 def test_a_bad_image_in_a_dataset(name, split, refused, warned, tiny_data, tiny_weights, tmp_path, capsys):
     data = data_copy(tiny_data, tmp_path / "data")
     make, message, left_out = BAD_IMAGES[name]
