@@ -438,7 +438,7 @@ class RSDet(Model):
 
         from rsdet.enhance.compare import val_both
 
-        return val_both(chain, measure, protocol)
+        return val_both(chain, measure, rule.name if rule else protocol)
 
     def _val(self, validator: type | None, data: Any, rule: Any, chain: Any, kwargs: dict[str, Any]) -> Any:
         self.check_trained("val")  # before data are fetched

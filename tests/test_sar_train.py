@@ -143,6 +143,9 @@ class TestRunningMeanInTraining:
         torch.testing.assert_close(whole.mean, parts.mean)
         torch.testing.assert_close(whole.mean, 0.9 + 0.1 * values.mean())
 
+    def test_half_of_the_start_is_left_after_7000_steps_unless_the_trainer_knows_better(self):
+        assert (1 - RunningMean().momentum) ** 7000 == pytest.approx(0.5)
+
     def test_a_dropped_step_leaves_no_trace(self):
         mean = RunningMean(0.5)
         mean.add(torch.tensor([float("nan")]))

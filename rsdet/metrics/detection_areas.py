@@ -6,7 +6,7 @@ protocols is data: area ranges, detection caps, what happens in ignored regions,
 arrays are read instead, and AP is always the one at the largest cap of the protocol.
 
 Areas of true boxes are those of the annotation where it states them (COCO: of the mask), else ``w * h`` in original
-pixels. Labels in YOLO form state none, so on COCO itself AP is identical and the figures per area are not.
+pixels. Labels in YOLO form state none, and no crowds: validated on them, figures of COCO itself are near, not equal.
 
 The VisDrone2018-DET-toolkit averages over a list that holds each class once for every image it occurs in: a class seen
 in 500 images weighs a hundred times as much as one seen in 5. ``protocol=visdrone`` means that number; the plain mean
