@@ -28,7 +28,7 @@ from rsdet.modelyaml import (
 )
 from rsdet.names import class_names
 from rsdet.nn.folded_decoder import use_decoder_layers
-from rsdet.quiet import silent_opencv
+from rsdet.quiet import plain_labels, silent_opencv
 from rsdet.recipes import recipe_settings
 from rsdet.tasks.detect.settings import max_det, resolve_data, rule_of, sar_settings, save_val
 from rsdet.tasks.table import TASKS, task_map
@@ -188,7 +188,12 @@ class RSDet(Model):
                 checkpoint.check(weights)
             super()._load(weights, task=task)
             if getattr(self.model, "names", None):
-                self.model.names = class_names(self.model.names)
+                try:
+                    self.model.names = class_names(self.model.names)
+                except (TypeError, ValueError) as e:
+                    raise CheckpointError(
+                        f"{weights}: its class names are no list of names ({e}); save it anew."
+                    ) from e
             self.family = getattr(self.model, "family", None) or family_of_head(self.model)
             if self.task not in TASKS:
                 raise ConfigError(f"{weights} is a model for task={self.task!r}; expected {' or '.join(TASKS)}.")
@@ -457,7 +462,7 @@ class RSDet(Model):
             kept[-1].bands, kept[-1].own_bands = bands, self.bands
             return kept[-1]
 
-        with silent_opencv():
+        with silent_opencv(), plain_labels():
             metrics = super().val(validator=make, **_placed(kwargs, self.task))
         metrics.protocol_metrics = getattr(kept[-1], "protocol_metrics", None)
         metrics.group_metrics = dict(getattr(metrics.protocol_metrics, "groups", {}))

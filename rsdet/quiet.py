@@ -150,6 +150,15 @@ def local_font(font: str = "Arial.ttf") -> Path:
     return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 
 
+@contextlib.contextmanager
+def plain_labels() -> Iterator[None]:
+    """Let matplotlib draw what stands in a name, and not take ``$`` for the beginning of a formula."""
+    import matplotlib
+
+    with matplotlib.rc_context({k: False for k in ("text.parse_math",) if k in matplotlib.rcParams}):
+        yield
+
+
 def no_font_download() -> None:
     """Let every module that draws text use the font at hand."""
     for name in ("utils.checks", "utils.plotting", "data.utils"):

@@ -47,6 +47,10 @@ class SafeTrainer(ExactResume):
         cfg = {**self.own_defaults, **(cfg if isinstance(cfg, dict) else vars(cfg))}
         super().__init__(cfg, overrides, _callbacks)
 
+    def _do_train(self) -> None:
+        with quiet.plain_labels():  # a class called $x{$ would end the training at its last plot
+            super()._do_train()
+
     def _setup_train(self) -> Any:
         # Ultralytics would try AMP on a model that it downloads; bfloat16 needs no such trial and does not overflow.
         if self.args.amp is True:

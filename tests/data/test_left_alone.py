@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from fakes import fingerprint
 from PIL import Image
 from restore_fakes import TRAIN as RESTORE_TRAIN
 from restore_fakes import model_yaml, write_pairs
+from test_label_cache import Planted
 
 from rsdet import RSDet
 from rsdet.cli import run as cli
@@ -51,8 +53,8 @@ def make_set(root: Path) -> Path:
             path = images / name
             drone_jpeg(path, picture) if i == 0 else Image.fromarray(picture).save(path)
             (labels / f"{path.stem}.txt").write_text(f"{i % 3} .5 .5 .25 .25\n{i % 3} .2 .2 .1 .1\n")
-        (images / "b.npy").write_bytes(b"someone else's")
-        (root / "labels" / f"{split}.cache").write_bytes(b"someone else's")
+        for path in (images / "b.npy", root / "labels" / f"{split}.cache"):
+            path.write_bytes(pickle.dumps(Planted(root.parent / "ran")))  # as Ultralytics would read it
     (root / "classes.txt").write_text("car\nship\nplane\n")
     path = root / "data.yaml"
     names = {0: "car", 1: "ship", 2: "plane"}
@@ -76,6 +78,7 @@ def data(original, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "elsewhere")
     before = fingerprint(root.parent)
     yield path
+    assert not (original.parent.parent / "ran").exists()
     after = {name: facts for name, facts in fingerprint(root.parent).items() if SUFFIX not in name}
     assert after == before
 

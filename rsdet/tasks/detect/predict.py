@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from rsdet import quiet
 from rsdet.data.pictures import PictureReader
 from rsdet.data.sar import SarReader
 from rsdet.errors import ConfigError, RSDetError
-from rsdet.names import folder_names, printable
+from rsdet.names import csv_cell, folder_names, printable
 from rsdet.tasks.detect.enhanced import EnhancedPrediction
 from rsdet.tasks.detect.outputs import coco_rows
 from rsdet.writing import write_picture
@@ -142,11 +144,21 @@ class DetectResults(Results):
 
     def save_crop(self, save_dir: str | Path, file_name: str | Path = "im.jpg") -> None:
         """Write each object as ``<save_dir>/<class>/<file_name>``; whatever a class is called, it stays below."""
-        names, self.names = self.names, folder_names(self.names)
-        try:
+        with self._called(folder_names(self.names)):
             super().save_crop(save_dir, file_name)
+
+    def to_csv(self, *args: Any, **kwargs: Any) -> str:
+        """Ultralytics' table of the objects, with no class that a spreadsheet takes for a formula."""
+        with self._called({i: csv_cell(name) for i, name in self.names.items()}):
+            return super().to_csv(*args, **kwargs)
+
+    @contextmanager
+    def _called(self, names: dict[int, str]) -> Iterator[None]:
+        before, self.names = self.names, names
+        try:
+            yield
         finally:
-            self.names = names
+            self.names = before
 
     def to_coco(self, image_id: int | str) -> list[dict[str, Any]]:
         """Rows of a COCO results file: ``bbox`` is x, y, w, h in pixels of the original image, ids start at 1."""
