@@ -212,7 +212,7 @@ def _layers(layers: Mapping[str, Sequence[Any]]) -> str:
     if not layers:
         return ""
     parts = ["<section aria-labelledby='layers'><h2 id='layers'>Where the time goes</h2>",
-             "<p class='soft'>Rows of each model in PyTorch, slowest first.</p>"]  # fmt: skip
+             "<p class='soft'>Rows of each model in PyTorch, slowest first, with the quartiles of their times.</p>"]  # fmt: skip
     for model, given in layers.items():
         found = sorted((r if isinstance(r, Mapping) else vars(r) for r in given), key=lambda r: -r["median_ms"])
         top, rest = found[:_TOP_ROWS], found[_TOP_ROWS:]
@@ -220,19 +220,20 @@ def _layers(layers: Mapping[str, Sequence[Any]]) -> str:
         body = []
         for r in top:
             rate = f"{r['gflops_per_s']:.1f}" if r.get("gflops_per_s") else "–"
+            spread = f"{r['low_ms']:.2f} to {r['high_ms']:.2f}" if r.get("high_ms") is not None else "–"
             body.append(
                 f"<tr><th scope='row'>{escape(str(r['index']))} {escape(str(r['type']))}</th><td class='cell'>"
                 f"<span class='bar' style='width:{100 * r['median_ms'] / longest:.1f}%'></span></td>"
-                f"<td>{r['median_ms']:.2f}</td><td>{100 * r['share']:.1f}</td><td>{r['gflops']:.3f}</td>"
-                f"<td>{rate}</td></tr>"
+                f"<td>{r['median_ms']:.2f}</td><td>{spread}</td><td>{100 * r['share']:.1f}</td>"
+                f"<td>{r['gflops']:.3f}</td><td>{rate}</td></tr>"
             )
         if rest:
             ms, share, gflops = (sum(r[k] for r in rest) for k in ("median_ms", "share", "gflops"))
             body.append(
                 f"<tr><th scope='row'>{len(rest)} other rows together</th><td class='cell'></td><td>{ms:.2f}</td>"
-                f"<td>{100 * share:.1f}</td><td>{gflops:.3f}</td><td>–</td></tr>"
+                f"<td>–</td><td>{100 * share:.1f}</td><td>{gflops:.3f}</td><td>–</td></tr>"
             )
-        heads = "".join(f"<th scope='col'>{h}</th>" for h in ("row", "", "ms", "%", "GFLOPs", "GFLOPs/s"))
+        heads = "".join(f"<th scope='col'>{h}</th>" for h in ("row", "", "ms", "quartiles", "%", "GFLOPs", "GFLOPs/s"))
         table = (
             f"<table class='layers'><caption>{escape(str(model))}: time of each row</caption><thead><tr>{heads}"
             f"</tr></thead><tbody>{''.join(body)}</tbody></table>"

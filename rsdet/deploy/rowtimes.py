@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,6 +23,8 @@ class RowTime:
         share: Part of the sum over all rows, in [0, 1].
         gflops: True GFLOPs of the row.
         gflops_per_s: Rate; a row far below the others is bound by memory or by many small operations.
+        low_ms: First quartile of the times in milliseconds.
+        high_ms: Third quartile.
     """
 
     index: int
@@ -31,6 +33,8 @@ class RowTime:
     share: float
     gflops: float
     gflops_per_s: float
+    low_ms: float | None = None
+    high_ms: float | None = None
 
 
 def row_times(model: nn.Module, imgsz: int = 640, runs: int = 10) -> list[RowTime]:
@@ -73,10 +77,11 @@ def row_times(model: nn.Module, imgsz: int = 640, runs: int = 10) -> list[RowTim
     finally:
         for hook in hooks:
             hook.remove()
-    medians = [statistics.median(s[3:]) if len(s) > 3 else 0.0 for s in samples]
+    spans = [np.percentile(s[3:], (25, 50, 75)).tolist() if len(s) > 3 else [0.0] * 3 for s in samples]
+    medians = [median for _, median, _ in spans]
     total = sum(medians) or 1.0
     found = [
-        RowTime(i, type(r).__name__, ms, ms / total, cost[i].true, cost[i].true / ms * 1e3 if ms else 0.0)
-        for i, (r, ms) in enumerate(zip(rows, medians, strict=True))
+        RowTime(i, type(r).__name__, ms, ms / total, cost[i].true, cost[i].true / ms * 1e3 if ms else 0.0, low, high)
+        for i, (r, (low, ms, high)) in enumerate(zip(rows, spans, strict=True))
     ]
     return sorted(found, key=lambda r: -r.median_ms)
