@@ -486,7 +486,8 @@ class RSDet(Model):
             **kwargs: Any prediction argument of Ultralytics; ``save_json=True`` and ``save_coco=True`` write
                 ``predictions.json`` and ``predictions-coco.json`` beside the pictures. ``conf``, ``iou`` and
                 ``max_det`` are those that an exported file holds unless given here; ``rect`` is off unless asked for,
-                so that weights and exported files see the same. ``enhance`` (see
+                so that weights and exported files see the same; with it, oblong pictures take the YOLO family 1.2 to
+                1.4 times less. ``enhance`` (see
                 :func:`rsdet.enhance.loading.load_chain`) with ``tile`` and ``overlap``: detect in enhanced pictures;
                 results keep the original ones, and boxes are in their pixels. ``save_enhanced=True`` writes the others.
                 ``bands``: numbers of the bands of the files, counted from 1, in the order of the model's channels; of

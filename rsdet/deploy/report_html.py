@@ -212,7 +212,7 @@ def _layers(layers: Mapping[str, Sequence[Any]]) -> str:
     if not layers:
         return ""
     parts = ["<section aria-labelledby='layers'><h2 id='layers'>Where the time goes</h2>",
-             "<p class='soft'>Rows of each model in PyTorch, slowest first, with the quartiles of their times.</p>"]  # fmt: skip
+             "<p class='soft'>Rows of each model in PyTorch, slowest first, with quartiles.</p>"]  # fmt: skip
     for model, given in layers.items():
         found = sorted((r if isinstance(r, Mapping) else vars(r) for r in given), key=lambda r: -r["median_ms"])
         top, rest = found[:_TOP_ROWS], found[_TOP_ROWS:]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,20 @@ class SarHeader:
 def read_sar_header(path: str | Path) -> SarHeader:
     """Read the header of one file; a file that cannot be read is described, not raised."""
     path = Path(path)
+    try:
+        s = path.stat()
+    except OSError:
+        return _read(path)
+    return _known(path, s.st_size, s.st_ino, s.st_mtime_ns, s.st_ctime_ns)
+
+
+@lru_cache(maxsize=1 << 14)
+def _known(path: Path, *state: int) -> SarHeader:
+    """The header of a file in this state: a prediction needs it to judge the source and again to read it."""
+    return _read(path)
+
+
+def _read(path: Path) -> SarHeader:
     try:
         with open(path, "rb") as f:
             magic = f.read(4)
