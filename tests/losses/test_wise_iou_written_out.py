@@ -39,6 +39,17 @@ def test_three_steps_of_two_batches_each(version):
     assert paper.mean < 0.95
 
 
+def test_one_pair_moves_the_mean():
+    mean = RunningMean(0.3)
+    BoxLoss("wiou-v3", mean)(boxes(1, 0).requires_grad_(), boxes(1, 1))
+    mean.commit()
+    want = WiseIoU(3, 0.3)
+    want.pair(boxes(1, 0)[0].tolist(), boxes(1, 1)[0].tolist())
+    want.step()
+    assert float(mean.mean) == pytest.approx(want.mean, rel=1e-5)
+    assert want.mean < 1
+
+
 def test_half_of_the_start_is_left_after_seven_thousand_steps():
     assert (1 - RunningMean().momentum) ** 7000 == pytest.approx(0.5)
 

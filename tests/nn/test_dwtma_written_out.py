@@ -62,8 +62,9 @@ class TestDWTMANet:
         ids=str,
     )
     def test_whole(self, args, training):
-        net = lively(DWTMANet(4, (1, 2, 1, 0, 2), **args))
-        assert_restores(net, dwtma.dwtma_net, (16, 24), training)
+        blocks = (1, 2, 3, 0, 1)
+        net = lively(DWTMANet(4, blocks, **args))
+        assert_restores(net, lambda w, x: dwtma.dwtma_net(w, x, blocks), (16, 24), training)
 
 
 @pytest.mark.parametrize("make", [MAB, StarBlock])
@@ -74,7 +75,7 @@ def test_folded_batch_norms(make):
 @pytest.mark.parametrize("args", [{}, {"dwb": False, "mab": False}], ids=str)
 def test_folded_network(args):
     net = lively(DWTMANet(4, (1, 1, 1, 1, 1), **args))
-    assert_folds(net, dwtma.dwtma_net, maps((2, 3, 16, 16)), net.restore)
+    assert_folds(net, lambda w, x: dwtma.dwtma_net(w, x, (1,) * 5), maps((2, 3, 16, 16)), net.restore)
 
 
 @pytest.mark.parametrize(("b", "channels"), [(1.0, 3), (0.6, 2)])

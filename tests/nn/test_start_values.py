@@ -28,6 +28,8 @@ from rsdet.nn import (
     WindowAttention,
 )
 from rsdet.nn.aodnet import AODNet
+from rsdet.nn.dwtma import DWTMANet
+from rsdet.nn.edsr import EDSR
 from rsdet.nn.hat import CAB, HAB, RHAG
 from rsdet.nn.hmoe import DualRouter
 from rsdet.nn.mfg_hmoe import MFGHMoE
@@ -87,11 +89,24 @@ DEFAULTS = {  # of the papers, or of the works that they build on
     HAB: dict(shift=0, mlp_ratio=2.0, drop=0.0, alpha=0.01),
     RHAG: dict(mlp_ratio=2.0),
     OCAB: dict(overlap=0.5, mlp_ratio=2.0),
+    AODNet: dict(b=1.0, channels=3),
+    DWTMANet: dict(width=24, blocks=(2, 2, 4, 2, 2), head="soft", wdm=True, dwb=True, mab=True, ca=True, pa=True,
+                   fam=True, identity_start=False, channels=3),
+    EDSR: dict(upscale=2, width=64, blocks=16, residual=1.0, bicubic_skip=False, channels=3),
+    MFGHMoE: dict(upscale=2, dim=180, groups=6, depth=6, heads=6, window=16, mlp_ratio=2.0, features=64, kernels=(1, 3),
+                  experts=(8, 8), k=1, gate="ste", dispatch="auto", mfa=True, trunk_norm=True, drop_path=0.1,
+                  bicubic_skip=False, channels=3),
     DRHMoE: dict(kernels=(1, 3), experts=(8, 8), k=1, gate="ste", dispatch="auto"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("layer", DEFAULTS)
 def test_defaults(layer):
     found = {k: p.default for k, p in inspect.signature(layer).parameters.items() if p.default is not p.empty}
     assert found == DEFAULTS[layer]
+
+
+@pytest.mark.parametrize(("network", "multiple", "local"), [(AODNet, 1, True), (EDSR, 1, True), (DWTMANet, 8, False)])
+def test_sizes_that_networks_take(network, multiple, local):
+    assert (network.multiple, network.min_px, network.local) == (multiple, 16, local)
+    assert MFGHMoE(**SMALL).multiple == SMALL["window"]

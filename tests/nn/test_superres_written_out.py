@@ -20,8 +20,8 @@ from rsdet.nn.window_attention import OCAB, WindowAttention
 
 @pytest.mark.parametrize(("upscale", "factor", "skip"), [(2, 1, False), (3, 0.1, True), (4, 0.3, False), (8, 1, True)])
 def test_edsr(upscale, factor, skip):
-    net = lively(EDSR(upscale, 4, 2, factor, skip))
-    assert_restores(net, lambda w, x: superres.edsr(w, x, upscale, factor, skip), (5, 4))
+    net = lively(EDSR(upscale, 4, 3, factor, skip))
+    assert_restores(net, lambda w, x: superres.edsr(w, x, upscale, 3, factor, skip), (5, 4))
 
 
 @pytest.mark.parametrize("upscale", [2, 3, 4, 8])
@@ -68,7 +68,7 @@ class TestHAT:
 
     def test_group(self):
         group = lively(RHAG(6, 4, 2, [0.0, 0.0, 0.0]))
-        assert_agrees(group, lambda w, x: superres.rhag(w, x, 4, 2), maps((1, 8, 8, 6)))
+        assert_agrees(group, lambda w, x: superres.rhag(w, x, 4, 2, 3), maps((1, 8, 8, 6)))
 
 
 @pytest.mark.parametrize("dispatch", ["dense", "sparse"])
@@ -96,9 +96,9 @@ def test_experts(gate, k, dispatch):
     ids=str,
 )
 def test_mfg_hmoe(args):
-    net = lively(MFGHMoE(**{"upscale": 2, "dim": 6, "groups": 2, "depth": 2, "heads": 2, "window": 4, "features": 5,
+    net = lively(MFGHMoE(**{"upscale": 2, "dim": 6, "groups": 2, "depth": 1, "heads": 2, "window": 4, "features": 5,
                             "experts": (3, 2), "drop_path": 0.0} | args))  # fmt: skip
-    settings = dict(upscale=args.get("upscale", 2), window=4, heads=2, k=args.get("k", 1),
+    settings = dict(upscale=args.get("upscale", 2), window=4, heads=2, groups=2, depth=1, k=args.get("k", 1),
                     gate=args.get("gate", "ste"), skip="bicubic_skip" in args)  # fmt: skip
     assert_restores(net, lambda w, x: superres.mfg_hmoe(w, x, **settings), (8, 8))
     (x,), mirrored = maps((1, 3, 6, 7)), ((0, 0), (0, 0), (0, 2), (0, 1))

@@ -30,7 +30,7 @@ def test_heat(layer, written, size, learnt_at):
 @pytest.mark.parametrize("res", [5, (4, 7)])
 def test_vheat_c2f(n, res, training):
     block = lively(VHeatC2f(3, 8, n, res))
-    assert_agrees(block, paper.vheat_c2f, maps((2, 3, 5, 6)), training=training)
+    assert_agrees(block, lambda w, x: paper.vheat_c2f(w, x, n), maps((2, 3, 5, 6)), training=training)
 
 
 def test_vheat_c2f_at_another_width():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from references.plain import (
     Array,
@@ -109,11 +111,17 @@ def sk_fusion(w: Weights, u: Array, v: Array) -> Array:
     return share[0] * u + share[1] * v
 
 
-def dwtma_net(w: Weights, x: Array) -> Array:
-    """Figure 1, for sizes that are multiples of 8, without clamping; the soft head has one channel more than x."""
+def dwtma_net(w: Weights, x: Array, blocks: Sequence[int]) -> Array:
+    """Figure 1, for sizes that are multiples of 8, without clamping; the soft head has one channel more than x.
+
+    Args:
+        w: Weights of the network.
+        x: (B, C, H, W).
+        blocks: N_1 to N_5.
+    """
 
     def level(i: int, y: Array) -> Array:
-        for block in w[f"level{i}"].parts():
+        for block in w[f"level{i}"].parts(blocks[i - 1]):
             y = ffeb(block, y)
         return y
 

@@ -5,8 +5,8 @@ Maps are (B, C, H, W) unless said otherwise. ``w`` is a :class:`Weights`, the pa
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -35,12 +35,11 @@ class Weights:
         """Whether there is an array, or a part, of this name."""
         return any(k == self.at + name or k.startswith(f"{self.at}{name}.") for k in self.arrays)
 
-    def parts(self) -> Iterator[Weights]:
-        """The numbered parts, in their order."""
-        i = 0
-        while self.has(str(i)):
-            yield self[i]
-            i += 1
+    def parts(self, count: int | None = None) -> list[Weights]:
+        """The numbered parts, in their order; there must be ``count`` of them where that is given."""
+        found = [self[i] for i in itertools.takewhile(lambda i: self.has(str(i)), itertools.count())]
+        assert count is None or len(found) == count, f"{self.at}: {len(found)} parts instead of {count}"
+        return found
 
 
 # -- of one number -----------------------------------------------------------------------------------------------------

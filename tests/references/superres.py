@@ -42,12 +42,12 @@ def imresize(x: Array, scale: int) -> Array:
     return along(x.shape[-2]) @ x @ along(x.shape[-1]).T
 
 
-def edsr(w: Weights, x: Array, upscale: int, factor: float = 1.0, skip: bool = False) -> Array:
+def edsr(w: Weights, x: Array, upscale: int, blocks: int, factor: float = 1.0, skip: bool = False) -> Array:
     """EDSR: residual blocks, the long skip, steps of sub-pixel convolution, without clamping."""
     first = conv(w["head"], x)
-    *blocks, last = w["body"].parts()
+    *body, last = w["body"].parts(blocks + 1)
     y = first
-    for block in blocks:
+    for block in body:
         y = y + factor * conv(block["body"][2], relu(conv(block["body"][0], y)))
     y = conv(last, y) + first
     for i, s in enumerate({2: [2], 3: [3], 4: [2, 2], 8: [2, 2, 2]}[upscale]):
@@ -129,9 +129,9 @@ def hab(w: Weights, x: Array, window: int, heads: int, shift: int, kept: Sequenc
     return x + kept[1] * mlp(w["mlp"], layer_norm(w["norm2"], x))
 
 
-def rhag(w: Weights, x: Array, window: int, heads: int) -> Array:
+def rhag(w: Weights, x: Array, window: int, heads: int, depth: int) -> Array:
     """Hybrid attention blocks, every second one shifted by half a window, an OCAB, a convolution, the input."""
-    *blocks, crossing = w["blocks"].parts()
+    *blocks, crossing = w["blocks"].parts(depth + 1)
     y = x
     for i, block in enumerate(blocks):
         y = hab(block, y, window, heads, window // 2 * (i % 2))
@@ -175,13 +175,14 @@ def mfa(w: Weights, norm: Weights, levels: Sequence[Array]) -> Array:
 
 
 def mfg_hmoe(
-    w: Weights, x: Array, upscale: int, window: int, heads: int, k: int = 1, gate: str = "ste", skip: bool = False
-) -> Array:
+    w: Weights, x: Array, upscale: int, window: int, heads: int, groups: int, depth: int, k: int = 1, gate: str = "ste",
+    skip: bool = False,
+) -> Array:  # fmt: skip
     """Equation 1, for sizes that are multiples of the window, without clamping."""
     start = conv(w["conv_first"], x)
     t, levels = layer_norm(w["norm_first"], last(start)), []
-    for i, group in enumerate(w["groups"].parts()):
-        t = rhag(group, t, window, heads)
+    for i, group in enumerate(w["groups"].parts(groups)):
+        t = rhag(group, t, window, heads, depth)
         t = layer_norm(w["norms"][i], t) if w["norms"].has(str(i)) else t
         levels.append(t)
     body = conv(w["conv_body"], first(layer_norm(w["norm"], t))) + start

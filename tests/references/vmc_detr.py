@@ -55,10 +55,10 @@ def heat_block(w: Weights, x: Array, fve: Array) -> Array:
     return x + layer_norm(w["norm2"], linear(w["mlp"][2], hidden, 1), 1, 1e-6)
 
 
-def vheat_c2f(w: Weights, x: Array) -> Array:
+def vheat_c2f(w: Weights, x: Array, n: int | None = None) -> Array:
     """Figure 4b: two halves, a chain of blocks from the second, everything concatenated."""
     parts = np.split(conv_bn_silu(w["cv1"], x), 2, 1)
-    for block in w["m"].parts():
+    for block in w["m"].parts(n):
         parts.append(heat_block(block, parts[-1], w.fve))
     return conv_bn_silu(w["cv2"], np.concatenate(parts, 1))
 
