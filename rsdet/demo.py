@@ -13,6 +13,7 @@ from typing import Any
 from rsdet.errors import DataError
 from rsdet.paths import assets_dir
 from rsdet.quiet import hushed
+from rsdet.writing import alone
 
 WEIGHTS = "vmc-detr-demo.pt"
 SIZE = 320
@@ -42,9 +43,13 @@ def run_demo(out: str | Path = "runs/demo", epochs: int = 2, seed: int = 0) -> d
     weights = assets_dir() / WEIGHTS
     if not weights.is_file():
         raise DataError(f"{weights} is missing; install rsdet again, or run benchmarks/train_demo_weights.py.")
-    begin = time.perf_counter()
     out = Path(out).resolve()
+    with alone(out, "demo"):
+        return _run(weights, out, epochs, seed)
 
+
+def _run(weights: Path, out: Path, epochs: int, seed: int) -> dict[str, Any]:
+    begin = time.perf_counter()
     _say(1, "rendering aerial scenes (cars, trucks, boats and planes, seeded)")
     from rsdet.data.demo import make_demo
 

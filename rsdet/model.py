@@ -555,7 +555,7 @@ class RSDet(Model):
                 if chain is not None:
                     self.predictor.say_time()
                 if outputs.plain:
-                    outputs.write(Path(self.predictor.save_dir))
+                    outputs.write(getattr(self.predictor, "make_folder", lambda: Path(self.predictor.save_dir))())
             if read or not kwargs.get("embed"):
                 usable.check_read(read, getattr(self.predictor, "unread", None))
 

@@ -103,6 +103,24 @@ def workplace(folder: Path, name: str, need_mb: float = 0.0) -> Iterator[Path]:
             shutil.rmtree(place, ignore_errors=True)  # what cannot be removed must not hide what went wrong
 
 
+@contextmanager
+def alone(folder: Path, name: str) -> Iterator[None]:
+    """Keep others that ask for the same out of a folder to which many files are going to be written.
+
+    Args:
+        folder: The folder; made where it is missing.
+        name: What is done there.
+
+    Raises:
+        WriteError: Another process does it right now; in place of any system error, too.
+    """
+    with workplace(folder, name) as mine:
+        sweep(folder)
+        if any(p.name.startswith(f".{name}.") and _LEFTOVER.fullmatch(p.name) and p != mine for p in folder.iterdir()):
+            raise WriteError(f"another {name} is writing to {folder}; wait for it, or choose another out=")
+        yield
+
+
 def put(made: Path, target: Path) -> Path:
     """Rename a file or folder to its place, over what lies there.
 

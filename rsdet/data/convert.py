@@ -23,7 +23,7 @@ from rsdet.data.report import REPORT_NAME, ConvertReport, SplitReport
 from rsdet.data.splitting import Splitter
 from rsdet.errors import ConfigError, DataError, nearest
 from rsdet.textfiles import read_yaml
-from rsdet.writing import disk_errors, write_if_changed
+from rsdet.writing import alone, write_if_changed
 
 __all__ = ["ConvertReport", "convert", "write_coco"]
 
@@ -133,7 +133,9 @@ def convert(
         part = report.splits[name] = SplitReport(os.path.abspath(source), format, to)
         part.count(dataset.splits.get(name, []), log[name], dataset.names)
         part.files = {r.name: _origin(r, source) for r in dataset.splits.get(name, []) if r.path}
-    with disk_errors(out):
+    with alone(out, "convert"):
+        if ConvertReport.load(out) != before:
+            raise DataError(f"another conversion has written to {out} meanwhile; run this one again")
         _marked(before or report, report).save()
         _remove_stale(before, report)
         _write(dataset, report, to, link, obb, options)

@@ -108,10 +108,9 @@ class ExactResume:
         super()._build_train_pipeline()  # at the start, and once more where the batch was too large for the memory
         self.train_loader.sampler.epoch = self.start_epoch + self._repeated
 
-    def optimizer_step(self) -> None:
-        """Step."""
+    def count_step(self) -> None:
+        """To be called by each step, whether it is taken or left out."""
         self._waiting = self._shift = 0
-        super().optimizer_step()
 
     def _model_train(self) -> None:
         """What Ultralytics calls at the start of each epoch."""

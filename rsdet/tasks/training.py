@@ -13,13 +13,15 @@ from typing import Any, ClassVar
 
 import torch
 import ultralytics.engine.trainer
-from ultralytics.cfg import DEFAULT_CFG
+from ultralytics.cfg import DEFAULT_CFG, get_cfg
 from ultralytics.nn.tasks import load_checkpoint
+from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import strip_optimizer
 
 from rsdet import quiet
 from rsdet.errors import RSDetError, WriteError
 from rsdet.tasks.resuming import ExactResume
+from rsdet.tasks.runs import run_folder
 from rsdet.writing import put, workplace
 
 MAX_BAD_STEPS = 10  # consecutive optimizer steps with a loss that is not finite before training is given up
@@ -45,6 +47,8 @@ class SafeTrainer(ExactResume):
         quiet.no_font_download()
         self._bad_steps = 0
         cfg = {**self.own_defaults, **(cfg if isinstance(cfg, dict) else vars(cfg))}
+        if RANK in {-1, 0} and not (overrides or {}).get("resume"):
+            overrides = {**(overrides or {}), "save_dir": str(run_folder(get_cfg(cfg, overrides)))}
         super().__init__(cfg, overrides, _callbacks)
 
     def _do_train(self) -> None:
@@ -59,10 +63,10 @@ class SafeTrainer(ExactResume):
 
     def optimizer_step(self) -> None:
         """Step, unless the loss is not finite; give up after a few such steps in a row."""
+        self.count_step()
         if self.loss is not None and not torch.isfinite(self.loss):
             self._bad_steps += 1
             self.optimizer.zero_grad()
-            self._waiting = self._shift = 0
             self.after_bad_step()
             if self._bad_steps >= MAX_BAD_STEPS:
                 raise self._failed(f"for {MAX_BAD_STEPS} steps running")

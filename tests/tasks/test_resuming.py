@@ -29,7 +29,7 @@ DETECT = dict(
 )  # fmt: skip
 RESTORE = dict(
     patch=16, batch=2, nbs=4, repeats=1, optimizer="AdamW", lr0=1e-3, epochs=4, plots=False, recipe="none",
-    val_period=3, device="cpu",
+    val_period=3, warmup_epochs=0.5, device="cpu",
 )  # fmt: skip
 MODELS = {
     "rtdetr": ("vmc-detr-demo.yaml", TINY, DETECT),

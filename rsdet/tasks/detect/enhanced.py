@@ -13,9 +13,10 @@ from ultralytics.engine.results import Boxes, Results
 from rsdet.enhance.chain import EnhanceChain, size_note
 from rsdet.errors import ConfigError
 from rsdet.quiet import say
+from rsdet.tasks.runs import PredictFolder, ValFolder
 
 
-class EnhancedPrediction:
+class EnhancedPrediction(PredictFolder):
     """Mixed in before one of Ultralytics' predictors.
 
     The detector gets the enhanced picture, results keep the original one, and boxes are in its pixels.
@@ -78,7 +79,7 @@ class EnhancedPrediction:
             name, n = f"{stem}_{n}", n + 1
         self._written.add(name)
         rgb = picture[..., ::-1] if picture.ndim == 3 and picture.shape[2] == 3 else picture
-        write_image(Path(self.save_dir) / "enhanced" / f"{name}.png", rgb.astype(np.float32) / 255)
+        write_image(self.make_folder() / "enhanced" / f"{name}.png", rgb.astype(np.float32) / 255)
 
     def postprocess(self, preds: Any, img: torch.Tensor, orig_imgs: Any, *args: Any, **kwargs: Any) -> list[Results]:
         """Boxes of the enhanced picture, then of the original one."""
@@ -99,7 +100,7 @@ class EnhancedPrediction:
             say(f"{self.chain.time_line()}, part of the preprocessing above")
 
 
-class EnhancedValidation:
+class EnhancedValidation(ValFolder):
     """Mixed in before one of Ultralytics' validators.
 
     The dataset hands out enhanced pictures; labels, detections and sizes are measured in pixels of the original ones.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -16,6 +16,8 @@ from ultralytics.engine.results import Results
 from ultralytics.models.rtdetr.predict import RTDETRPredictor
 from ultralytics.models.yolo.detect.predict import DetectionPredictor
 from ultralytics.utils import NUM_THREADS
+from ultralytics.utils.files import increment_path
+from ultralytics.utils.plotting import save_one_box
 
 from rsdet import quiet
 from rsdet.data.pictures import PictureReader
@@ -24,7 +26,9 @@ from rsdet.errors import ConfigError, RSDetError
 from rsdet.names import csv_cell, folder_names, printable
 from rsdet.tasks.detect.enhanced import EnhancedPrediction
 from rsdet.tasks.detect.outputs import coco_rows
-from rsdet.writing import write_picture
+from rsdet.writing import put, workplace, write_picture
+
+_CROP = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 
 
 class DetectResults(Results):
@@ -144,21 +148,31 @@ class DetectResults(Results):
 
     def save_crop(self, save_dir: str | Path, file_name: str | Path = "im.jpg") -> None:
         """Write each object as ``<save_dir>/<class>/<file_name>``; whatever a class is called, it stays below."""
-        with self._called(folder_names(self.names)):
-            super().save_crop(save_dir, file_name)
+        names = folder_names(self.names)
+        for box in self.boxes.cpu() if self.boxes is not None else ():
+            crop = save_one_box(box.xyxy, self.orig_img, BGR=True, save=False)
+            path = Path(save_dir) / names[int(box.cls)] / Path(file_name).with_suffix(".jpg")
+            if crop.size:
+                write_picture(increment_path(path), crop, _CROP)
+
+    def save_txt(self, txt_file: str | Path, save_conf: bool = False) -> str:
+        """Add the boxes to a text file as Ultralytics does, whole or not at all."""
+        path = Path(txt_file)
+        with workplace(path.parent, path.name) as place:
+            if path.is_file():
+                shutil.copyfile(path, place / path.name)
+            super().save_txt(place / path.name, save_conf)
+            if (place / path.name).is_file():
+                put(place / path.name, path)
+        return str(txt_file)
 
     def to_csv(self, *args: Any, **kwargs: Any) -> str:
         """Ultralytics' table of the objects, with no class that a spreadsheet takes for a formula."""
-        with self._called({i: csv_cell(name) for i, name in self.names.items()}):
-            return super().to_csv(*args, **kwargs)
-
-    @contextmanager
-    def _called(self, names: dict[int, str]) -> Iterator[None]:
-        before, self.names = self.names, names
+        names, self.names = self.names, {i: csv_cell(name) for i, name in self.names.items()}
         try:
-            yield
+            return super().to_csv(*args, **kwargs)
         finally:
-            self.names = before
+            self.names = names
 
     def to_coco(self, image_id: int | str) -> list[dict[str, Any]]:
         """Rows of a COCO results file: ``bbox`` is x, y, w, h in pixels of the original image, ids start at 1."""
@@ -234,6 +248,13 @@ class _OurPredictor(EnhancedPrediction):
             return super().write_results(i, *args)
         finally:
             result.legend = False
+
+    def save_predicted_images(self, save_path: Path, frame: int | None = 0) -> None:
+        """Save a picture whole or not at all; frames of a video go to its writer."""
+        if self.dataset.mode == "image":
+            write_picture(save_path.with_suffix(".jpg"), self.plotted_img)
+        else:
+            super().save_predicted_images(save_path, frame)
 
     def postprocess(self, *args: Any, **kwargs: Any) -> list[Results]:
         """Boxes in original pixels, as our result type."""

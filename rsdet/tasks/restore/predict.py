@@ -30,13 +30,14 @@ from rsdet.tasks.restore.results import RestoreResults, suffix_for
 from rsdet.tasks.restore.routes import check_flag, routed_network, write_routes
 from rsdet.tasks.restore.running import apply, runner_of
 from rsdet.tasks.restore.source import Source, find
+from rsdet.tasks.runs import PredictFolder
 
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, once what there was has been written; the message says what that is."""
 
 
-class RestorePredict(BasePredictor):
+class RestorePredict(PredictFolder, BasePredictor):
     """Predictor of the task ``restore``.
 
     Args:
@@ -139,6 +140,7 @@ class RestorePredict(BasePredictor):
         return result
 
     def _save(self, result: RestoreResults, solved: Any) -> None:
+        self.make_folder()
         suffix = suffix_for(result.path, result.meta)
         stem = self._free(Path(result.path).stem, suffix)
         if same_file(self.save_dir / f"{stem}{suffix}", result.path):
@@ -164,7 +166,7 @@ class RestorePredict(BasePredictor):
 
         reader, writer, n = cv2.VideoCapture(str(path)), None, 0
         total, fps = int(reader.get(cv2.CAP_PROP_FRAME_COUNT)), reader.get(cv2.CAP_PROP_FPS) or 25.0
-        target = self.save_dir / f"{path.stem}.mp4"
+        target = (self.make_folder() if self.args.save else self.save_dir) / f"{path.stem}.mp4"
         try:
             while True:
                 ok, frame = reader.read()
@@ -180,7 +182,6 @@ class RestorePredict(BasePredictor):
                 if self.args.save:
                     shown = np.rint(np.repeat(output, 3 // output.shape[2], 2)[..., ::-1] * 255).astype(np.uint8)
                     if writer is None:
-                        self.save_dir.mkdir(parents=True, exist_ok=True)
                         size = shown.shape[1], shown.shape[0]
                         writer = cv2.VideoWriter(str(target), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
                     writer.write(np.ascontiguousarray(shown))

@@ -29,6 +29,7 @@ from rsdet.tasks.restore.data import read_pairs, val_dataset
 from rsdet.tasks.restore.quality import RestoreMetrics
 from rsdet.tasks.restore.running import apply, runner_of
 from rsdet.tasks.restore.visual import side_by_side, write_jpeg
+from rsdet.tasks.runs import ValFolder
 
 TRAINING_PX = 1024  # side of the part of a picture that is measured during a training
 SHOWN = 8  # pictures drawn
@@ -36,7 +37,7 @@ MIN_SIDE_PX = 11  # window of SSIM
 _NIQE_PICTURES = 50  # of the training targets, that the model of undisturbed pictures is fitted to
 
 
-class RestoreVal(BaseValidator):
+class RestoreVal(ValFolder, BaseValidator):
     """Validator of the task ``restore``.
 
     Args:

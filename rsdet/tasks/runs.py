@@ -1,0 +1,47 @@
+"""Folders of runs are made, not looked for: two runs that begin at once have one each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from ultralytics.cfg import get_cfg, get_save_dir
+
+from rsdet.writing import new_folder
+
+
+def run_folder(args: Any) -> Path:
+    """Make the folder of a run below ``project=``, where Ultralytics would look for a name that is free.
+
+    Args:
+        args: Settings of the run. A ``save_dir`` among them is taken as it is.
+    """
+    if getattr(args, "save_dir", None):
+        return get_save_dir(args)
+    return new_folder(get_save_dir(SimpleNamespace(**{**vars(args), "exist_ok": True})), args.exist_ok)
+
+
+class ValFolder:
+    """Mixed in before one of Ultralytics' validators."""
+
+    def __init__(self, dataloader: Any = None, save_dir: Path | None = None, args: Any = None, _callbacks: Any = None):
+        super().__init__(dataloader, save_dir or run_folder(get_cfg(overrides=args)), args, _callbacks)
+
+
+class PredictFolder:
+    """Mixed in before one of Ultralytics' predictors; its folder is made once there is something to write."""
+
+    _made: Path | None = None
+
+    def setup_source(self, *args: Any, **kwargs: Any) -> None:
+        """Open the source, and make the folder if files are going to be saved."""
+        super().setup_source(*args, **kwargs)
+        if self.args.save or self.args.save_txt or self.args.save_crop:
+            self.make_folder()
+
+    def make_folder(self) -> Path:
+        """The folder of the run, made at the first call; Ultralytics keeps it until ``project``, ``name``, … change."""
+        if self.save_dir != self._made:
+            self.save_dir = self._made = run_folder(self.args)
+        return self.save_dir
