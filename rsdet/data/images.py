@@ -68,6 +68,7 @@ def read_header(path: str | Path) -> Header:
                 mode, channels = ("RGBA", 4) if mode == "PA" or "transparency" in im.info else ("RGB", 3)
             deep = mode in _DEEP or _tiff_is_deep(im) or _png_is_deep(path)
             turned = _is_turned(im)
+            frames = 1 if im.format in ("MPO", "TIFF") else getattr(im, "n_frames", 1)  # previews; pages have a reader
     except FileNotFoundError:
         return Header(path, problem="does not exist; check the path")
     except Image.DecompressionBombError:
@@ -84,6 +85,8 @@ def read_header(path: str | Path) -> Header:
         return Header(path, problem=f"is not a readable image ({why}); copy it again or take it out")
     if width == 0 or height == 0:
         return Header(path, problem=f"has no pixels ({width}x{height}); copy it again")
+    if frames > 1:
+        return Header(path, problem=f"is an animation of {frames} pictures; save each as a file of its own")
     return Header(path, width, height, channels, mode, deep, turned=turned)
 
 

@@ -127,6 +127,17 @@ def test_pages_are_no_bands_and_no_picture_by_themselves(tmp_path):
                 read(tmp_path / name)
 
 
+@pytest.mark.parametrize("suffix", [".webp", ".png"])
+def test_animations_are_no_pictures_either(suffix, tmp_path):
+    frames = [Image.fromarray(np.roll(RAW[..., :3], i, 0)) for i in range(3)]
+    frames[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=frames[1:])
+    for read in (PictureReader(3), read_image):
+        with pytest.raises(DataError, match="is an animation of 3 pictures; save each as a file of its own"):
+            read(tmp_path / f"a{suffix}")
+    frames[0].save(tmp_path / "a.mpo", save_all=True, append_images=frames[1:])  # cameras store a preview so
+    assert PictureReader(3)(tmp_path / "a.mpo").shape == (48, 64, 3)
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_overviews_and_a_mask_are_no_pages(count, tmp_path):
     big = RNG.integers(1, 256, (600, 700, count), dtype=np.uint8)

@@ -57,11 +57,12 @@ class Usable:
         Raises:
             DataError: There was none at all.
         """
-        lost = [p for p in self.files if str(p.absolute()) not in read]
+        lost, why = [p for p in self.files if str(p.absolute()) not in read], dict(reasons or {})
         unknown = "cannot be decoded (damaged or cut short); copy it again"
-        lines = [(reasons or {}).get(str(p.absolute()), f"{p} {unknown}").rstrip(".") for p in lost]
+        lines = [why.pop(str(p.absolute()), f"{p} {unknown}") for p in lost]
+        lines = [line.rstrip(".") for line in [*lines, *why.values()]]  # also of what Ultralytics has fetched itself
         self.skipped += lines
-        if lost and len(lost) == len(self.files):
+        if lines and len(lost) == len(self.files):
             raise DataError(_first_of(lines))
         for line in lines:
             say(f"left out: {line}", logging.WARNING)

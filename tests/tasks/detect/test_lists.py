@@ -123,6 +123,12 @@ def test_lists_are_taken_by_methods_without_weights(name, tmp_path):
     assert "nowhere.png does not exist" in model.skipped[0]
 
 
+def test_a_picture_that_ultralytics_fetches_itself_is_looked_at_too(models, place, tmp_path, monkeypatch):
+    monkeypatch.setattr("ultralytics.data.build.check_file", lambda source: str(place / "in" / "deep.png"))
+    with pytest.raises(DataError, match=r"deep\.png .*8 bits per sample"):
+        RSDet(models["weights"]).predict("https://example.com/deep.png", imgsz=SIZE, save=False, verbose=False)
+
+
 @pytest.mark.parametrize("kind", ["weights", "artifact", "dcp"])
 def test_one_picture_larger_than_the_memory_does_not_end_the_folder(kind, models, place, tmp_path, monkeypatch):
     real = cv2.imdecode
