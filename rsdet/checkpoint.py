@@ -181,6 +181,6 @@ def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         model.load_state_dict(state)
     except RuntimeError as e:
         raise CheckpointError(f"{path}: the weights do not fit the YAML in their header ({_one_line(e)}).") from e
-    model.names = class_names(json.loads(header["names"]))
+    model.names = class_names(json.loads(header["names"]), twins=True)
     model.task = header["task"]
     return model.float().eval(), header

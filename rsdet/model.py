@@ -189,7 +189,7 @@ class RSDet(Model):
             super()._load(weights, task=task)
             if getattr(self.model, "names", None):
                 try:
-                    self.model.names = class_names(self.model.names)
+                    self.model.names = class_names(self.model.names, twins=True)
                 except (TypeError, ValueError) as e:
                     raise CheckpointError(
                         f"{weights}: its class names are no list of names ({e}); save it anew."

@@ -46,13 +46,14 @@ def printable_all(value: Any) -> Any:
     return [printable_all(v) for v in value] if isinstance(value, list) else value
 
 
-def class_names(names: Mapping[Any, Any] | Sequence[Any]) -> dict[int, str]:
+def class_names(names: Mapping[Any, Any] | Sequence[Any], twins: bool = False) -> dict[int, str]:
     """Class number -> name: printable, on one line, of at most :data:`MOST` characters, none empty, no two alike.
 
     What is changed beyond spaces is told. Names that are fine stay as they are, so that a second time changes nothing.
 
     Args:
         names: Mapping of numbers or a list, as they stand in a file.
+        twins: Leave names that are alike in the file so, as those of ImageNet's two cranes.
 
     Raises:
         TypeError: It is neither.
@@ -60,7 +61,7 @@ def class_names(names: Mapping[Any, Any] | Sequence[Any]) -> dict[int, str]:
     """
     given = {int(k): str(v) for k, v in (names.items() if isinstance(names, Mapping) else enumerate(names))}
     clean = {i: _shortened(printable(" ".join(name.split()))) or f"class_{i}" for i, name in given.items()}
-    found = _apart(given, clean, lambda name, n: f"{name[: MOST - 8]} ({n})", str)
+    found = _apart(given, clean, lambda name, n: f"{name[: MOST - 8]} ({n})", str, twins)
     changed = [i for i in given if found[i] != " ".join(given[i].split())]
     if changed:
         told = ", ".join(f"class {i} is called {found[i]!r}" for i in changed[:3]) + (", ..." if changed[3:] else "")
@@ -102,12 +103,13 @@ def _apart(
     wanted: Mapping[int, str],
     numbered: Callable[[str, int], str],
     key: Callable[[str], str],
+    twins: bool = False,
 ) -> dict[int, str]:
     """The wanted names, with a number behind those that another has; who has its own name already comes first."""
     found, taken = {}, set()
     for i in sorted(wanted, key=lambda i: (wanted[i] != given[i], i)):
         name, n = wanted[i], 2
-        while key(name) in taken:
+        while key(name) in taken and not (twins and name == given[i]):
             name, n = numbered(wanted[i], n), n + 1
         taken.add(key(name))
         found[i] = name

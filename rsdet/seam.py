@@ -88,7 +88,7 @@ def _clean_class_names() -> None:
 
     @wraps(stock)
     def check_class_names(names: Any) -> dict[int, str]:
-        return class_names(stock(names))
+        return class_names(stock(names), twins=True)
 
     for name, module in list(sys.modules.items()):
         if name.startswith("ultralytics.") and vars(module).get("check_class_names") is stock:

@@ -77,6 +77,9 @@ def test_names_that_would_become_one_are_numbered_and_told(caplog):
     caplog.clear()
     assert class_names(["car", " small  vehicle\n"]) == {0: "car", 1: "small vehicle"}
     assert not caplog.text  # spaces say nothing
+    alike = {0: "crane", 1: "crane", 2: "crane\n"}
+    assert class_names(alike, twins=True) == {0: "crane", 1: "crane", 2: "crane (2)"}
+    assert class_names(alike) == {0: "crane", 1: "crane (2)", 2: "crane (3)"}
 
 
 @given(st.lists(st.one_of(ANY, st.sampled_from(HOSTILE)), max_size=12))

@@ -117,7 +117,7 @@ def merged(raw: Mapping[str, Any], file: str) -> dict[str, Any]:
     for key, fits in _KINDS.items():
         if known.get(key) is not None and not fits(known[key]):
             raise _unreadable(file, f"{key}: holds {str(known[key])[:40]}")
-    names = class_names(known["names"]) if known.get("names") is not None else None
+    names = class_names(known["names"], twins=True) if known.get("names") is not None else None
     return {**printable_all(known), **({} if names is None else {"names": names})}
 
 

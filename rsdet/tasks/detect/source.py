@@ -21,6 +21,7 @@ from rsdet.data.images import SUFFIXES, header_of, no_pixel_limit
 from rsdet.data.pictures import PictureReader
 from rsdet.data.sar import SarReader, read_sar_header
 from rsdet.errors import DataError, nearest
+from rsdet.names import printable
 from rsdet.quiet import say, silent_opencv
 
 # What Ultralytics opens besides: videos, and images that need one more package. Its own lists would bring PyTorch.
@@ -65,7 +66,7 @@ class Usable:
         if lines and len(lost) == len(self.files):
             raise DataError(_first_of(lines))
         for line in lines:
-            say(f"left out: {line}", logging.WARNING)
+            say(f"left out: {printable(line)}", logging.WARNING)
 
 
 def _first_of(skipped: list[str]) -> str:
@@ -217,7 +218,7 @@ def usable_source(source: Any, reader: SarReader | PictureReader | None = None) 
     if not good:
         raise DataError(_first_of(skipped))
     for line in skipped:
-        say(f"left out: {line}", logging.WARNING)
+        say(f"left out: {printable(line)}", logging.WARNING)
     if not reader.of_values:
         reader.note([headers[p] for p in good])
     # A list would make Ultralytics hold every picture in memory; a text file of paths is read one by one.

@@ -136,7 +136,7 @@ class RestorePredict(PredictFolder, BasePredictor):
         (h, w), (oh, ow) = image.shape[:2], output.shape[:2]
         told = f", {solved.summary()}" if solved is not None else ""
         if self.args.verbose:
-            LOGGER.info(f"image {which} {name}: {w}x{h} -> {ow}x{oh}, {ms:.0f} ms{told}")
+            LOGGER.info(f"image {which} {printable(name)}: {w}x{h} -> {ow}x{oh}, {ms:.0f} ms{told}")
         return result
 
     def _save(self, result: RestoreResults, solved: Any) -> None:
