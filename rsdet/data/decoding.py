@@ -47,7 +47,7 @@ def by_opencv(path: str | Path, flags: int) -> np.ndarray | None:
         with silent_opencv():  # it warns of every GeoTIFF tag
             return cv2.imdecode(data, flags) if data.size else None
     except cv2.error as e:
-        if e.code == cv2.Error.StsNoMem:
+        if getattr(e, "code", None) == cv2.Error.StsNoMem:
             raise MemoryError(str(path)) from e
         return None  # its limits; whether the file is at fault, others say
 

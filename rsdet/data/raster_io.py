@@ -284,6 +284,8 @@ def _by_opencv(header: SarHeader) -> Samples:
     raw = raw[..., None] if raw.ndim == 2 else raw
     if raw.shape[2] == 4 and header.bands == 2:  # gray and alpha come as BGRA
         return Samples(raw[..., [0, 3]], 1)
+    if raw.shape[2] == 2:
+        return Samples(raw, 1)
     if header.bands == 1:
         return Samples(raw[..., :1])
     return Samples(raw[..., [2, 1, 0, 3][: raw.shape[2]]], 3 if raw.shape[2] == 4 else None)
