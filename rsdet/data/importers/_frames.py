@@ -117,7 +117,7 @@ class Frames:
 
     def settle(self, dataset: Dataset, log: ImportLog) -> None:
         """Let the open pictures follow the others; where these disagree, leave them out."""
-        kind = f"{_TAG} of no clear meaning"
+        kind, unclear = f"{_TAG} of no clear meaning", set()
         for record, split, file in self.open:
             if not record.objects and not record.ignored_xyxy_px:
                 continue
@@ -126,10 +126,12 @@ class Frames:
                 reason = f"{kind}: the labels of some others follow it, of some they do not; save the picture upright"
                 log.drop(split, file, where, reason)
                 log[split].lost["", kind] += len(record.objects)
-                dataset.splits[split] = [r for r in dataset.splits[split] if r is not record]
+                unclear.add(id(record))
             elif self.stored:
                 size = record.width, record.height
                 move(record, size[::-1] if record.orientation >= 5 else size, size, record.orientation)
                 log.note(split, file, where, f"{_TAG} applied to the labels: as in {self.stored} others")
             elif not self.shown:
                 log.note(split, file, where, f"{_TAG} not applied to the labels: taken to be as the picture is shown")
+        for split, records in dataset.splits.items():
+            dataset.splits[split] = [record for record in records if id(record) not in unclear]
