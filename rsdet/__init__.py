@@ -35,6 +35,12 @@ def _connect() -> None:
     connect()
 
 
+def _check_data() -> None:
+    from rsdet.data.checked import install
+
+    install()
+
+
 def _connect_openvino() -> None:
     from rsdet.deploy.fullprecision import connect
 
@@ -44,6 +50,7 @@ def _connect_openvino() -> None:
 quiet.before_ultralytics()
 when_imported("ultralytics.utils", quiet.after_ultralytics, before=quiet.import_offline)
 when_imported("ultralytics.models.yolo.model", _connect)
+when_imported("ultralytics.data.utils", _check_data)
 when_imported("ultralytics.nn.backends.openvino", _connect_openvino)
 
 

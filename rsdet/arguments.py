@@ -18,6 +18,7 @@ from typing import Any, Union, get_args, get_origin
 
 from rsdet.errors import ConfigError, nearest
 from rsdet.quiet import say
+from rsdet.textfiles import read_yaml
 from rsdet.usererrors import user_errors
 
 _SAID = {bool: "True or False", int: "a whole number", float: "a number", str: "text", type(None): "none"}
@@ -189,6 +190,34 @@ def without_effect(kwargs: Mapping[str, Any], mode: str, task: str = "detect") -
     return [k for k, v in kwargs.items() if k in DEFAULT_CFG_DICT and k not in used and v != DEFAULT_CFG_DICT[k]]
 
 
+_NOT_OF_CFG = ("cfg", "mode", "model", "task")  # known already when a file of arguments is read
+
+
+def with_cfg(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments with those of the YAML that ``cfg=`` names below them, so that both go through the same checks.
+
+    Raises:
+        ConfigError: The file is no YAML.
+    """
+    own = {k: v for k, v in kwargs.items() if k != "cfg"}
+    if kwargs.get("cfg") is None:
+        return own
+    return {k: v for k, v in read_yaml(str(kwargs["cfg"])).items() if k not in _NOT_OF_CFG} | own
+
+
+def check_tracker(tracker: Any) -> None:
+    """Make sure that the YAML of a tracker, where it is the user's, names no model that would have to be fetched.
+
+    Raises:
+        ConfigError: It does, or it is no YAML.
+    """
+    if tracker is None or (Path(str(tracker)).name == str(tracker) and not Path(str(tracker)).exists()):
+        return  # one of Ultralytics'
+    model = read_yaml(str(tracker)).get("model", "auto")
+    if model not in ("auto", None) and not Path(str(model)).is_file():
+        raise ConfigError(f"{tracker}: model: {str(model)[:80]!r} is no file here, and is not fetched; name a file.")
+
+
 def check_keys(kwargs: Mapping[str, Any], mode: str, task: str = "detect") -> None:
     """Check what is handed on to Ultralytics, before anything is loaded or written; name what has no effect.
 
@@ -236,6 +265,7 @@ def check_keys(kwargs: Mapping[str, Any], mode: str, task: str = "detect") -> No
             raise ConfigError(f"{key}={value!r} must be {what}, counted from 0; e.g. {key}=0,2.")
     check_train_values(kwargs)
     check_restore_values(kwargs)
+    check_tracker(kwargs.get("tracker"))
     if isinstance(kwargs.get("augmentations"), (str, int, float)):
         raise ConfigError("augmentations= takes a list of Albumentations transforms, in Python only; leave it out.")
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import json
 import pickle
+import pickletools
 import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from rsdet.errors import CheckpointError, MissingDependencyError, install, nearest
+from rsdet.errors import CheckpointError, MissingDependencyError, RSDetError, install, nearest
 from rsdet.names import class_names
+from rsdet.textfiles import parse_json
 from rsdet.writing import write_bytes
 
 PLAIN_FORMAT = "rsdet-plain-1"
@@ -82,6 +86,140 @@ def allow_needed(path: str | Path) -> None:
                     _SafeLoad._registry[name] = found
 
 
+def refuse_calls(path: str | Path) -> None:
+    """Refuse a checkpoint that calls a layer while it is read: one from ``torch.save`` restores layers without that.
+
+    The allow-list says which classes may be named, not what is done with them, and to make some of Ultralytics' and
+    PyTorch's from chosen arguments is to read or fetch a file.
+
+    Raises:
+        CheckpointError: It does.
+    """
+    from ultralytics.nn.tasks import _SafeLoad
+
+    try:
+        called = _called(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl"))
+    except (RuntimeError, ValueError, IndexError, KeyError):
+        return  # whoever loads it says what is wrong with it
+    known = _SafeLoad._registry or {}
+    made = sorted(n for n in called if isinstance(c := known.get(n), type) and issubclass(c, nn.Module))
+    if made:
+        raise CheckpointError(
+            f"{path} was refused and nothing in it was run: it would call {', '.join(made)} while it is read, which no "
+            "saved model does; do not use this file."
+        )
+
+
+def _called(program: bytes) -> set[str]:
+    """Dotted names of what a pickle calls, found by following its stack without doing anything it says."""
+    stack: list[Any] = []
+    memo: dict[Any, Any] = {}
+    found: set[str] = set()
+    for op, arg, _ in pickletools.genops(program):
+        if op.name == "GLOBAL":
+            stack.append(arg.replace(" ", "."))
+        elif op.name.endswith("PUT"):
+            memo[arg] = stack[-1]
+        elif op.name.endswith("GET"):
+            stack.append(memo[arg])
+        elif op.name == "MARK":
+            stack.append(pickletools.markobject)
+        else:
+            if op.name == "REDUCE":
+                found.add(str(stack[-2]))
+            taken = op.stack_before
+            if pickletools.markobject in taken:
+                while stack.pop() is not pickletools.markobject:
+                    pass
+                taken = taken[: taken.index(pickletools.markobject)]
+            if taken:
+                del stack[-len(taken) :]
+            stack += [None] * len(op.stack_after)
+    return found
+
+
+@contextmanager
+def loading(path: str | Path) -> Iterator[None]:
+    """Say in one line what is wrong with a checkpoint that :func:`check` has let pass and that cannot be loaded.
+
+    Raises:
+        CheckpointError: In place of whatever a file that holds something else makes of the code that reads it.
+    """
+    try:
+        yield
+    except RSDetError:
+        raise
+    except Exception as e:
+        raise CheckpointError(f"{path} {_what_it_holds(path)}.") from e
+
+
+def check_model(model: Any, path: str | Path) -> None:
+    """Make sure that what a checkpoint held is a model that can be run.
+
+    Raises:
+        CheckpointError: It is another network, or one of its weights is no number.
+    """
+    from ultralytics.nn.tasks import BaseModel
+
+    kinds = {"yaml": dict, "names": (dict, list), "task": str}
+    if not isinstance(model, BaseModel) or not all(isinstance(getattr(model, k, None), t) for k, t in kinds.items()):
+        raise CheckpointError(
+            f"{path} holds a {type(model).__name__} and no model of rsdet or Ultralytics; pass a checkpoint that one "
+            "of them has trained."
+        )
+    check_finite(model.state_dict(), path)
+
+
+def _what_it_holds(path: str | Path) -> str:
+    """What is in a file that Ultralytics cannot load, with the remedy."""
+    remedy = "pass a checkpoint that rsdet or Ultralytics has trained"
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # what it holds stays unknown
+        return f"cannot be read as a model; {remedy}"
+    held = content.get("state_dict", content) if isinstance(content, dict) else content
+    if isinstance(held, dict) and held and all(isinstance(v, torch.Tensor) for v in held.values()):
+        return (
+            "is a plain state dict (tensors without their network); build the network in Python, load them into it "
+            f"(model.model.load_state_dict) and save that with save_plain(), or {remedy}"
+        )
+    if isinstance(content, dict):
+        return f"has no model in it (it holds {', '.join(map(str, list(content)[:4])) or 'nothing'}); {remedy}"
+    return f"holds {type(content).__name__} and no model; {remedy}"
+
+
+def check_finite(tensors: Mapping[str, torch.Tensor], path: str | Path) -> None:
+    """Refuse weights that are no numbers: a network with them finds nothing, and says nothing of it.
+
+    Args:
+        tensors: Tensors by name.
+        path: Where they are from.
+
+    Raises:
+        CheckpointError: One of them holds NaN or infinity.
+    """
+    for name, value in tensors.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            bad = int((~torch.isfinite(value)).sum())
+            raise CheckpointError(
+                f"{path}: {bad} of {value.numel()} values of {name} are NaN or infinite; the training went wrong or "
+                "the file is damaged, so use an earlier checkpoint or copy it again."
+            )
+
+
+def check_torchscript(path: str | Path) -> None:
+    """Make sure that a TorchScript archive can be loaded and holds numbers.
+
+    Raises:
+        CheckpointError: It does not.
+    """
+    try:
+        module = torch.jit.load(str(path), map_location="cpu")
+    except (RuntimeError, ValueError) as e:
+        raise CheckpointError(f"{path} is no TorchScript that can be loaded ({_one_line(e)}); export it again.") from e
+    check_finite(module.state_dict(), path)
+
+
 def check(path: str | Path) -> Path:
     """Make sure that a checkpoint can be loaded without running code, and say in one line why not.
 
@@ -126,6 +264,9 @@ def _one_line(e: BaseException) -> str:
     return str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
 
 
+_HEADER = {"yaml": "", "names": "", "imgsz": "640"}  # what stands there in JSON, and without it
+
+
 def save_plain(model: nn.Module, path: str | Path) -> Path:
     """Save weights as safetensors, with the resolved YAML and the class names in its header.
 
@@ -155,7 +296,7 @@ def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     """Load what :func:`save_plain` wrote.
 
     Returns:
-        The model in float32 and eval mode, and the header.
+        The model in float32 and eval mode, and the header, with ``task`` and ``imgsz`` as values.
 
     Raises:
         CheckpointError: Not such a file, or the weights do not fit the YAML in it.
@@ -175,12 +316,20 @@ def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         raise CheckpointError(f"{path} is not a safetensors file ({_one_line(e)}); copy it again.") from e
     if header.get("format") != PLAIN_FORMAT:
         raise CheckpointError(f"{path} holds no rsdet header; save it with RSDet.save_plain().")
-    cfg = json.loads(header["yaml"])
-    model = build(cfg)
+    damaged = "its header is damaged; copy it again, or save it again with RSDet.save_plain()"
+    cfg, names, imgsz = (parse_json(header.get(k, d), path, CheckpointError, damaged) for k, d in _HEADER.items())
+    numbered = isinstance(names, dict) and all(k.isdecimal() and isinstance(v, str) for k, v in names.items())
+    sizes = imgsz if isinstance(imgsz, list) else [imgsz]
+    if not numbered or not isinstance(cfg, dict) or not all(type(n) is int and n > 0 for n in sizes):
+        raise CheckpointError(f"{path}: {damaged}.")
     try:
+        model = build(cfg)
         model.load_state_dict(state)
-    except RuntimeError as e:
+    except RSDetError as e:
+        raise CheckpointError(f"{path}: {e}") from e
+    except Exception as e:  # whatever a YAML that describes no network makes of the code that builds it
         raise CheckpointError(f"{path}: the weights do not fit the YAML in their header ({_one_line(e)}).") from e
-    model.names = class_names(json.loads(header["names"]), twins=True)
-    model.task = header["task"]
-    return model.float().eval(), header
+    check_finite(state, path)
+    model.names = class_names(names, twins=True)
+    model.task = cfg.get("task", "detect")
+    return model.float().eval(), {**header, "task": model.task, "imgsz": imgsz}

@@ -9,13 +9,15 @@ from typing import Any
 from torch.nn import Module
 from ultralytics.engine.model import Model
 from ultralytics.engine.results import Results
+from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
 from rsdet import checkpoint
-from rsdet.arguments import check_keys, fit
+from rsdet.arguments import check_keys, fit, with_cfg
+from rsdet.data.download import find_stored
 from rsdet.data.pictures import check_bands, reader_of
 from rsdet.enhance.wiring import chain_detector, chain_for, is_chain_json, train_settings, use_chain, with_time
-from rsdet.errors import CheckpointError, ConfigError, RSDetError
+from rsdet.errors import CheckpointError, ConfigError, DataError, RSDetError
 from rsdet.modelfiles import PLAIN_SUFFIX, check_head, family_of_head, is_artifact, is_official_asset, suggest
 from rsdet.modelyaml import (
     LAYERLESS,
@@ -32,6 +34,7 @@ from rsdet.quiet import plain_labels, silent_opencv
 from rsdet.recipes import recipe_settings
 from rsdet.tasks.detect.settings import max_det, resolve_data, rule_of, sar_settings, save_val
 from rsdet.tasks.table import TASKS, task_map
+from rsdet.tasks.training import new_folder, resume_line, run_folder
 from rsdet.usererrors import user_errors
 
 
@@ -97,6 +100,8 @@ class RSDet(Model):
             self.skipped = []
             self._artifact = {}
             self._fresh = getattr(self, "_fresh", (None, ()))
+        if "data" in self.overrides and not find_stored(self.overrides["data"]):
+            del self.overrides["data"]  # what a checkpoint names is never fetched
 
     @property
     def untrained(self) -> bool:
@@ -186,14 +191,12 @@ class RSDet(Model):
         elif suffix == ".pt":
             if Path(weights).is_file() or not is_official_asset(weights):
                 checkpoint.check(weights)
-            super()._load(weights, task=task)
-            if getattr(self.model, "names", None):
-                try:
+                with checkpoint.loading(weights):
+                    super()._load(weights, task=task)
+                    checkpoint.check_model(self.model, weights)
                     self.model.names = class_names(self.model.names, twins=True)
-                except (TypeError, ValueError) as e:
-                    raise CheckpointError(
-                        f"{weights}: its class names are no list of names ({e}); save it anew."
-                    ) from e
+            else:
+                super()._load(weights, task=task)
             self.family = getattr(self.model, "family", None) or family_of_head(self.model)
             if self.task not in TASKS:
                 raise ConfigError(f"{weights} is a model for task={self.task!r}; expected {' or '.join(TASKS)}.")
@@ -214,7 +217,7 @@ class RSDet(Model):
     def _adopt_plain(self, weights: str) -> None:
         self.model, header = checkpoint.load_plain(weights)
         self.family, self.task = self.model.family, header["task"]
-        self.overrides = {"model": weights, "task": self.task, "imgsz": int(header.get("imgsz", 640))}
+        self.overrides = {"model": weights, "task": self.task, "imgsz": header["imgsz"]}
         self.model.args = {**DEFAULT_CFG_DICT, **self.overrides}
         self.ckpt, self.ckpt_path, self.model_name = {"model": self.model}, weights, weights
 
@@ -226,9 +229,13 @@ class RSDet(Model):
                 f"model={weights!r} is no model; pass a model YAML, .pt or {PLAIN_SUFFIX} weights, or an exported file."
             )
         from rsdet.deploy.artifact import check_foreign, read_metadata
+        from rsdet.runtime.finite import check_weights
 
         meta = read_metadata(weights)
         check_foreign(meta, weights, TASKS)
+        check_weights(weights)
+        if weights.endswith(".torchscript"):
+            checkpoint.check_torchscript(weights)
         self.family = meta.get("family", "rtdetr" if "RTDETR" in str(meta.get("head", "")) else "yolo")
         super()._load(weights, task=task or meta.get("task") or "detect")
         self._artifact = meta
@@ -292,6 +299,9 @@ class RSDet(Model):
         if self.family in LAYERLESS:
             self._check_is_pytorch_model()
         restores = self.task == "restore"
+        kwargs = with_cfg(kwargs)
+        stated = {k: kwargs.pop(k, None) for k in ("data", "recipe")}
+        data, recipe = stated["data"] if data is None else data, recipe or stated["recipe"]
         if not restores:
             kwargs = train_settings(self, kwargs)
         check_keys(kwargs, "train", self.task)
@@ -300,7 +310,7 @@ class RSDet(Model):
             restore().check_trainable(self.model)
         resume = kwargs.get("resume")
         if resume:
-            self._check_resume(resume)
+            data, kwargs = self._resumed(resume, data, kwargs)
         elif data is None:
             raise ConfigError("train needs data=; pass a data YAML or a shipped dataset such as data=demo.")
         if not resume:
@@ -331,8 +341,6 @@ class RSDet(Model):
             with silent_opencv():
                 return super().train(trainer=trainer, **(kwargs if resume else _placed(kwargs, self.task)))
         except KeyboardInterrupt as e:
-            from rsdet.tasks.training import resume_line
-
             if self.trainer is None:
                 raise
             raise RSDetError(f"interrupted; nothing is lost: {resume_line(self.trainer.save_dir)}") from e
@@ -386,16 +394,31 @@ class RSDet(Model):
         if kwargs.get("task") not in (None, self.task):
             raise ConfigError(f"task={kwargs['task']!r}, but this is a model for task={self.task!r}; leave task= out.")
 
-    def _check_resume(self, resume: bool | str | Path) -> None:
+    def _resumed(self, resume: bool | str | Path, data: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Data and arguments of a training that goes on: of what its checkpoint names, only what is on this disk."""
         if isinstance(resume, (str, Path)):
-            checkpoint.check(resume)
+            last = checkpoint.check(resume)
+            with checkpoint.loading(last):
+                ckpt = load_checkpoint(str(last))[1]
         elif not self.ckpt_path:
             raise ConfigError("resume=True goes on with an interrupted run; pass its last.pt as model=.")
-        elif self.ckpt.get("optimizer") is None:
+        else:
+            last, ckpt = Path(self.ckpt_path), self.ckpt
+        if ckpt.get("optimizer") is None:
             raise CheckpointError(
-                f"{self.ckpt_path} is of a finished training, there is nothing to resume; leave resume= out to start a "
-                "new one from it."
+                f"{last} is of a finished training, there is nothing to resume; leave resume= out to start a new one "
+                "from it."
             )
+        stored = ckpt.get("train_args") or {}
+        if data is None and (data := find_stored(stored.get("data"))) is None:
+            raise DataError(f"{last} was trained on {stored.get('data')!r}, which is no data YAML here; pass data=.")
+        teacher = kwargs.get("distill_model") or stored.get("distill_model")
+        if teacher is not None and not Path(str(teacher)).is_file():
+            raise CheckpointError(f"{last} learns from {teacher!r}, which is not here; pass distill_model=.")
+        kwargs = {**kwargs, "resume": str(last)}
+        if "save_dir" not in kwargs:
+            kwargs["save_dir"] = str(run_folder(last) or new_folder(_placed(kwargs, self.task), self.task))
+        return data, kwargs
 
     @user_errors()
     def val(
@@ -427,6 +450,9 @@ class RSDet(Model):
         """
         wanted = {} if protocol == "coco" else {"protocol": protocol}
         wanted |= {} if ignore_regions is None else {"ignore_regions": ignore_regions}
+        kwargs = with_cfg(kwargs)
+        stated = kwargs.pop("data", None)
+        data = stated if data is None else data
         if self.task == "restore":
             check_keys({**kwargs, **wanted}, "val", self.task)
             self._check_task(kwargs)
@@ -449,8 +475,9 @@ class RSDet(Model):
         self.check_trained("val")  # before data are fetched
         kwargs = dict(kwargs)
         bands = check_bands(kwargs.pop("bands", None), self._channels or 3)
-        if data is not None:
-            kwargs["data"] = resolve_data(data)
+        if data is None and (data := self.overrides.get("data")) is None:
+            raise ConfigError("val needs data=; pass a data YAML or a shipped dataset such as data=demo.")
+        kwargs["data"] = resolve_data(data)
         kwargs.setdefault("max_det", max_det(rule, self._queries))
         kwargs.setdefault("rect", False)  # exported files have one size: weights are measured at the same
         chosen = validator or self._smart_load("validator")
@@ -501,6 +528,7 @@ class RSDet(Model):
         """
         from rsdet.deploy.thresholds import predict_settings
 
+        kwargs = with_cfg(kwargs)
         check_keys(kwargs, "predict", self.task)
         self._check_task(kwargs)
         if self.task == "restore":

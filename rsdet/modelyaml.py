@@ -10,6 +10,7 @@ A model that restores pictures has no rows. Of family ``restore``, it names a cl
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from fnmatch import fnmatch
 from pathlib import Path
@@ -235,7 +236,12 @@ def _restoration(d: dict[str, Any], name: str) -> dict[str, Any]:
 def _load_stock(name: str | Path) -> dict[str, Any]:
     from ultralytics.nn.tasks import yaml_model_load
 
+    family = re.sub(r"(\d+)[nslmx](?=\D*$)", r"\1", str(name))  # yolo11n.yaml is scale n of yolo11.yaml
     try:
+        if "://" in str(name):  # what a YAML is based on is never fetched
+            raise FileNotFoundError(name)
+        if Path(family).is_file():
+            read_yaml(Path(family))  # within our limits, before Ultralytics reads it
         return yaml_model_load(str(name))
     except (FileNotFoundError, OSError) as e:
         hint = nearest(Path(name).name, list_models())

@@ -22,6 +22,7 @@ from ultralytics.nn import tasks
 from ultralytics.utils import LOGGER
 from ultralytics.utils.ops import make_divisible
 
+from rsdet.bounds import bounded, check_size
 from rsdet.errors import ConfigError, nearest
 
 _stock_parse_model = tasks.parse_model
@@ -166,6 +167,7 @@ def check_rows(d: dict[str, Any], where: str = "model YAML") -> None:
             stock = [k for k in vars(tasks) if _known(k)]
             hint = nearest(row[2], [*_REGISTRY, *stock]) or f" Known here: {', '.join(list_modules())}."
             raise ConfigError(f"{where}: row {i} ({part}) names an unknown layer {row[2]!r}.{hint}")
+    check_size(d, where)
 
 
 def _scale_of(d: dict[str, Any]) -> tuple[float, float, float]:
@@ -277,7 +279,8 @@ def building() -> Iterator[None]:
     with _building:
         tasks.parse_model = parse_model
         try:
-            yield
+            with bounded():
+                yield
         finally:
             tasks.parse_model = _stock_parse_model
 

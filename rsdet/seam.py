@@ -66,10 +66,11 @@ def connect() -> None:
 
     @contextmanager
     def loading(cls: type, weight: Any) -> Iterator[None]:
-        from rsdet.checkpoint import allow_needed
+        from rsdet.checkpoint import allow_needed, refuse_calls
 
         allow_needed(weight)
         with stock_loading(cls, weight):
+            refuse_calls(weight)
             yield
 
     tasks._SafeLoad.loading = classmethod(loading)

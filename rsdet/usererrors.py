@@ -113,7 +113,7 @@ def _of_ultralytics(e: BaseException | None) -> RSDetError | None:
         module = module.replace("/", ".").removesuffix(".__init__")
         text = text.strip().splitlines()[-1].partition(": ")[2]
     if (module, function) == ("engine.trainer", "get_dataset"):  # wraps what was wrong with the data YAML
-        return _of_ultralytics(e.__cause__)
+        return e.__cause__ if isinstance(e.__cause__, RSDetError) else _of_ultralytics(e.__cause__)
     for known, functions, error, remedy in _CHECKS:
         if module == known and (not functions or function in functions) and (raised_there or function not in _LONG):
             if function == "get_img_files" and e.__cause__ is not None:

@@ -407,7 +407,7 @@ def test_code_in_a_yaml_is_not_run(tmp_path):
     path = tmp_path / "evil.yaml"
     code = f"download: |\n  open({str(tmp_path / 'pwned')!r}, 'w')\n"
     path.write_text("path: nowhere\ntrain: images\nval: images\nnames: [x]\n" + code)
-    with pytest.raises(DataError, match="is a program, which rsdet does not run"):
+    with pytest.raises(DataError, match="neither runs nor fetches what stands under download:"):
         check_dataset(path)
     assert not (tmp_path / "pwned").exists()
 

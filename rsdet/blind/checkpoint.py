@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from rsdet.checkpoint import refuse_calls
 from rsdet.errors import CheckpointError
 from rsdet.writing import write_bytes
 
@@ -44,6 +45,7 @@ def load(solver: Solver, path: Path) -> None:
     Raises:
         CheckpointError: It is of another picture, seed, kernel or setting, or no checkpoint of a fit.
     """
+    refuse_calls(path)
     try:
         state = torch.load(path, map_location=solver.device, weights_only=True)
         same = (
@@ -56,17 +58,17 @@ def load(solver: Solver, path: Path) -> None:
     if not same or other:
         what = f"other settings ({', '.join(sorted(other))})" if same else "another picture, seed or kernel"
         raise CheckpointError(f"{path} belongs to {what}; delete it or name another")
-    if (state["history"] is None) != (solver.history is None):
+    if (state.get("history") is None) != (solver.history is None):
         raise CheckpointError(f"{path} was written with another output=; use the one that it was written with")
     try:
         for name in _PARTS:
             getattr(solver, name).load_state_dict(state[name])
-    except RuntimeError as e:  # layers of another shape
-        raise CheckpointError(f"{path} is of another release of rsdet; delete it or name another") from e
-    if solver.history is not None:
-        solver.history.network.load_state_dict(state["history"])
-    for name in _PLAIN:
-        setattr(solver, name, state[name])
+        if solver.history is not None:
+            solver.history.network.load_state_dict(state["history"])
+        for name in _PLAIN:
+            setattr(solver, name, state[name])
+    except _UNREADABLE as e:  # layers of another shape, or none
+        raise CheckpointError(f"{path} is damaged or of another release of rsdet; delete it or name another") from e
 
 
 def _equal(a: torch.Tensor | None, b: torch.Tensor | None) -> bool:

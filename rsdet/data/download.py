@@ -11,13 +11,15 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from rsdet.data.archives import unpack
+from rsdet.data.checked import NOT_RUN, is_package_yaml
 from rsdet.data.convert import convert
 from rsdet.data.fetch import fetch
 from rsdet.data.report import ConvertReport
-from rsdet.errors import ConfigError, DataError, nearest
+from rsdet.errors import ConfigError, DataError, RSDetError, nearest
 from rsdet.paths import datasets_dir
 from rsdet.textfiles import read_yaml as load_yaml
 from rsdet.writing import disk_errors, write_text
@@ -90,6 +92,8 @@ def find_yaml(data: str | Path) -> Path:
     """
     path = Path(data).expanduser()
     if path.is_file():
+        if path.suffix.lower() not in {".yaml", ".yml"}:
+            raise ConfigError(f"data={data} is no data YAML; expected a file that ends in .yaml")
         return path
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.suffix.lower() in {".yaml", ".yml"})
@@ -112,6 +116,18 @@ def find_yaml(data: str | Path) -> Path:
     )
 
 
+def find_stored(data: Any) -> Path | None:
+    """The data YAML that a checkpoint names, if it lies on this disk and nothing has to be fetched for it."""
+    if not isinstance(data, (str, Path)) or Path(data).suffix.lower() not in {".yaml", ".yml"}:
+        return None
+    path = Path(data)
+    try:
+        usable = path.is_file() and not is_package_yaml(path) and not any(k in load_yaml(path) for k in _OWN_KEYS)
+    except (RSDetError, OSError, ValueError):  # ValueError: a name that no file can have
+        return None
+    return path if usable else None
+
+
 def _datasets_root() -> Path:
     from ultralytics.utils import DATASETS_DIR
 
@@ -120,20 +136,16 @@ def _datasets_root() -> Path:
 
 def _plain(path: Path, content: dict) -> dict:
     """A data YAML that needs nothing done, with its place added."""
-    import ultralytics
-
     path = path.resolve()
     base = Path(str(content.get("path") or path.parent)).expanduser()
     if not base.is_absolute():  # the same rule as Ultralytics
         base = base.resolve() if base.exists() else _datasets_root() / base
-    script = content.get("download")
-    shipped = path.is_relative_to(Path(ultralytics.__file__).resolve().parent)
-    if isinstance(script, str) and not script.startswith(("http://", "https://")) and not shipped:
-        val = content.get("val")
+    if content.get(NOT_RUN) and not is_package_yaml(path):
+        val = content.get("val", content.get("validation"))
         if not all((base / str(v)).exists() for v in (val if isinstance(val, list) else [val])):
             raise DataError(
-                f"{path}: its images are not in {base} and its 'download:' is a program, which rsdet does not run; "
-                "download the dataset by hand, or give a https address"
+                f"{path}: its images are not in {base}, and rsdet neither runs nor fetches what stands under download:;"
+                " download the dataset by hand and mend path:"
             )
     return {**content, "path": str(base), "yaml_file": str(path)}
 

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -304,6 +304,25 @@ def foreign_record() -> Iterator[None]:
         ) from e
 
 
+def _is_table(value: Any) -> bool:
+    return value is None or isinstance(value, dict)
+
+
+def _is_numbers(value: Any) -> bool:
+    return _is_table(value) and all(type(v) in (int, float) for v in (value or {}).values())
+
+
+_ROW: dict[str, Callable[[Any], bool]] = {
+    "model": lambda v: isinstance(v, str),
+    "format": lambda v: isinstance(v, str),
+    "batch": lambda v: type(v) is int,
+    "imgsz": lambda v: isinstance(v, str),
+    "accuracy": _is_numbers,
+    "energy": _is_table,
+    "memory": _is_table,
+}
+
+
 def read_record(path: str | Path) -> dict[str, Any]:
     """Read the JSON of a benchmark.
 
@@ -319,6 +338,11 @@ def read_record(path: str | Path) -> dict[str, Any]:
     rows = record.get("rows") if isinstance(record, dict) else None
     if not isinstance(rows, list) or not rows or not isinstance(record.get("hardware"), dict):
         raise DataError(f"{path} holds no rows and hardware of a benchmark; {wanted}.")
+    tables = [record.get("settings"), record.get("watch")]
+    if not all(map(_is_table, tables)) or not all(map(_is_table, (tables[1] or {}).values())):
+        raise DataError(f"{path}: settings and watch must be mappings; {wanted}.")
+    if not isinstance(record["hardware"].get("cpu_load_1min"), (int, float, type(None))):
+        raise DataError(f"{path}: cpu_load_1min of hardware is no number; {wanted}.")
     for i, row in enumerate(rows):
         missing = [
             k for k in ("model", "format", "imgsz", "batch", *PASSES) if not isinstance(row, dict) or k not in row
@@ -330,6 +354,9 @@ def read_record(path: str | Path) -> dict[str, Any]:
             numbers = isinstance(samples, list) and all(type(s) in (int, float) for s in samples)
             if not numbers or not samples or not all(0 < s < math.inf for s in samples):
                 raise DataError(f"{path}: {name} of row {i} has no list of positive samples_ms; {wanted}.")
+        wrong = next((k for k, fits in _ROW.items() if not fits(row.get(k))), None)
+        if wrong:
+            raise DataError(f"{path}: {wrong} of row {i} is {str(row.get(wrong))[:40]!r}; {wanted}.")
         if "accuracy" not in row:  # written before it had a place of its own: "coco AP" beside the other columns
             metrics = {k: v for k, v in row.items() if re.fullmatch(r"\w+ AP\S*", k) and isinstance(v, (int, float))}
             row["accuracy"] = metrics or None

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from rsdet.bounds import bounded, check_numbers
 from rsdet.errors import ConfigError, nearest
 
 NETWORKS: dict[str, type[RestorationNetwork]] = {}
@@ -92,7 +93,9 @@ def build_network(name: str, args: dict[str, object] | None = None) -> Restorati
     if name not in NETWORKS:
         known = sorted(NETWORKS)
         raise ConfigError(f"network: must be one of {known}, received {name!r}.{nearest(name, known)}")
+    check_numbers(args, "args:")
     try:
-        return NETWORKS[name](**(args or {}))
+        with bounded():
+            return NETWORKS[name](**(args or {}))
     except TypeError as e:
         raise ConfigError(f"network: {name} cannot be built from args: {args} ({e}); mend them.") from e

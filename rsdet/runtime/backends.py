@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rsdet.errors import CheckpointError, ConfigError, MissingDependencyError, install, nearest
+from rsdet.runtime.finite import check_weights
 from rsdet.textfiles import read_yaml
 
 Shape = tuple["int | None", ...]
@@ -141,6 +142,7 @@ def open_network(path: str | Path, threads: int | None = None) -> Network:
     if not path.exists():
         beside = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
         raise ConfigError(f"{str(path)!r} does not exist.{nearest(path.name, beside)} Check the path.")
+    check_weights(path)
     if path.is_dir() or path.suffix == ".xml":
         return OpenVinoNetwork(path, threads)
     if path.suffix != ".onnx":

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 import torch
 import ultralytics.engine.trainer
-from ultralytics.cfg import DEFAULT_CFG, get_cfg
+from ultralytics.cfg import DEFAULT_CFG, get_cfg, get_save_dir
 from ultralytics.nn.tasks import load_checkpoint
-from ultralytics.utils import RANK
+from ultralytics.utils import LOGGER, RANK, IterableSimpleNamespace
 from ultralytics.utils.torch_utils import strip_optimizer
 
 from rsdet import quiet
@@ -165,6 +165,20 @@ def transfer_line(report: dict[str, list[str]], total: int) -> str:
     if report["missing"]:
         line += f", {len(report['missing'])} not in the file (e.g. {report['missing'][0]})"
     return line + "."
+
+
+def run_folder(last: Path) -> Path | None:
+    """The folder of the run that a checkpoint lies in; None for one that lies elsewhere, whatever it says of itself."""
+    weights = last.resolve().parent
+    return weights.parent if weights.name == "weights" and (weights.parent / "args.yaml").is_file() else None
+
+
+def new_folder(kwargs: dict[str, Any], task: str) -> Path:
+    """A folder for a run that goes on from a checkpoint which lies in none."""
+    asked = {"project": None, "name": None, "exist_ok": False, **kwargs}
+    folder = get_save_dir(IterableSimpleNamespace(**{**asked, "task": task, "mode": "train", "save_dir": None}))
+    LOGGER.info(f"the checkpoint does not lie in the folder of its run; results go to {folder}")
+    return folder
 
 
 def resume_line(save_dir: str | Path) -> str:

@@ -60,9 +60,7 @@ def train_settings(kwargs: dict[str, Any]) -> dict[str, Any]:
 def val(model: Any, validator: type | None, data: Any, kwargs: dict[str, Any]) -> Any:
     """Measure PSNR, SSIM and what else is asked for; see :meth:`rsdet.RSDet.val`."""
     model.check_trained("val")  # before data are fetched
-    if data is None and (stored := model.overrides.get("data")) and Path(stored).is_file():
-        data = stored  # that of the training
-    if data is None:
+    if data is None and (data := model.overrides.get("data")) is None:  # that of the training
         raise ConfigError("val needs data=; pass a data YAML of pairs, such as data=rice1.yaml or data=demo-haze.")
     ours = {k: kwargs.pop(k) for k in _VAL_ONLY if kwargs.get(k) is not None}
     args = {**_kept(model), "plots": True, **_precision(kwargs), "data": resolve_data(data), "mode": "val"}
