@@ -19,6 +19,9 @@ Make = Callable[[Path, Path], Path]  # folder, folder of good files (model.pt, m
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join(['*' + old] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
 )
+MERGED = "a: &a {x: 1}\n" + "".join(
+    f"{new}: &{new} {{<<: [{', '.join(['*' + old] * 9)}]}}\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
 DEEP_YAML = "a: " + "[" * 5000 + "]" * 5000 + "\n"
 DEEP_JSON = "[" * 200_000
 DIGITS = "9" * 6000
@@ -372,4 +375,32 @@ RECORDS: dict[str, Make] = {
     "format is a list": with_row(format=["x"]),
     "accuracy is a list": with_row(accuracy=[1]),
     "accuracy is text": with_row(accuracy={"coco AP": "high"}),
+}
+
+
+def data_yaml(**changes: Any) -> str:
+    """A data YAML in text; values are YAML, None leaves a key out."""
+    content = {"train": "images", "val": "images", "names": "[a]", **changes}
+    return "".join(f"{k}: {v}\n" for k, v in content.items() if v is not None)
+
+
+DATA: dict[str, Make] = {
+    "bomb": written("d.yaml", BOMB + data_yaml()),
+    "bomb of merged keys": written("d.yaml", MERGED),
+    "nested deeply": written("d.yaml", DEEP_YAML),
+    "long number": written("d.yaml", data_yaml(nc=DIGITS)),
+    "an object": written("d.yaml", data_yaml(names="!!python/object/apply:os.getcwd []")),
+    "list": written("d.yaml", "- 1\n"),
+    "nothing": written("d.yaml", ""),
+    "names is a number": written("d.yaml", data_yaml(names="3")),
+    "names is nothing": written("d.yaml", data_yaml(names=None)),
+    "nc is no number": written("d.yaml", data_yaml(names=None, nc=".nan")),
+    "channels are text": written("d.yaml", data_yaml(channels="three")),
+    "train is a number": written("d.yaml", data_yaml(train="7", val="7")),
+    "val is a mapping": written("d.yaml", data_yaml(val="{a: b}")),
+    "path is a list": written("d.yaml", data_yaml(path="[a, b]")),
+    "fetch is a number": written("d.yaml", data_yaml(fetch="7")),
+    "name climbs": written("d.yaml", data_yaml(source_format="yolo", name="../x")),
+    "no UTF-8": written("d.yaml", b"a: \xff\xfe"),
+    "ndjson": written("d.ndjson", '{"type": "dataset", "url": "https://example.org"}\n'),
 }

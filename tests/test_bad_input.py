@@ -477,7 +477,7 @@ FIVE = ["a", "b", "c", "d", "e"]
         ({"channels": 1}, "the data has channels: 1, the model takes 3"),
         ({"names": FIVE}, "the weights know 4 classes (car, truck, boat, ...), the data has 5 (a, b, c, ...)"),
         ({"names": ["truck", "car", "boat", "plane"]}, "same classes in another order"),
-        ({"val": "images/gone", "download": "raise SystemExit('code was run')"}, "which rsdet does not run"),
+        ({"val": "images/gone", "download": "raise SystemExit('code was run')"}, "neither runs nor fetches"),
     ],
 )
 def test_data_yamls(changes, message, refused, tiny_data, tiny_weights, tmp_path):
