@@ -153,6 +153,21 @@ def loading(path: str | Path) -> Iterator[None]:
         raise CheckpointError(f"{path} {_what_it_holds(path)}.") from e
 
 
+def examine(path: str | Path) -> dict[str, Any]:
+    """Content of a checkpoint that Ultralytics will load by itself, once it is known to be one that can be used.
+
+    Raises:
+        CheckpointError: It cannot.
+    """
+    from ultralytics.nn.tasks import load_checkpoint
+
+    check(path)
+    with loading(path):
+        model, content = load_checkpoint(str(path))
+        check_model(model, path)
+    return content
+
+
 def check_model(model: Any, path: str | Path) -> None:
     """Make sure that what a checkpoint held is a model that can be run.
 

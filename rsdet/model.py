@@ -9,7 +9,6 @@ from typing import Any
 from torch.nn import Module
 from ultralytics.engine.model import Model
 from ultralytics.engine.results import Results
-from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
 from rsdet import checkpoint
@@ -100,8 +99,8 @@ class RSDet(Model):
             self.skipped = []
             self._artifact = {}
             self._fresh = getattr(self, "_fresh", (None, ()))
-        if "data" in self.overrides and not find_stored(self.overrides["data"]):
-            del self.overrides["data"]  # what a checkpoint names is never fetched
+        if self.overrides.get("data") is not None and not find_stored(self.overrides["data"]):
+            self.overrides["data"] = None  # what a checkpoint names is never fetched; the exporter wants the key
 
     @property
     def untrained(self) -> bool:
@@ -330,7 +329,7 @@ class RSDet(Model):
                 if self.untrained and not isinstance(kwargs.get("pretrained"), (str, Path)):
                     kwargs["pretrained"] = False
             if isinstance(kwargs.get("pretrained"), (str, Path)):
-                checkpoint.check(kwargs["pretrained"])
+                checkpoint.examine(kwargs["pretrained"])
             if restores:
                 kwargs = restore().train_settings(kwargs)
         if data is not None:  # last of all checks: a dataset may have to be rendered or downloaded
@@ -397,9 +396,7 @@ class RSDet(Model):
     def _resumed(self, resume: bool | str | Path, data: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Data and arguments of a training that goes on: of what its checkpoint names, only what is on this disk."""
         if isinstance(resume, (str, Path)):
-            last = checkpoint.check(resume)
-            with checkpoint.loading(last):
-                ckpt = load_checkpoint(str(last))[1]
+            last, ckpt = Path(resume), checkpoint.examine(resume)
         elif not self.ckpt_path:
             raise ConfigError("resume=True goes on with an interrupted run; pass its last.pt as model=.")
         else:

@@ -61,10 +61,12 @@ def _openvino(path: Path) -> Iterator[tuple[str, np.ndarray, bool]]:
         import openvino
 
         xml = path if path.suffix == ".xml" else next(iter(sorted(path.glob("*.xml"))))
-        constants = [op for op in openvino.Core().read_model(str(xml)).get_ops() if op.get_type_name() == "Constant"]
+        model = openvino.Core().read_model(str(xml))
     except (ImportError, RuntimeError, StopIteration):
         return
-    for op in constants:
+    for op in model.get_ops():
+        if op.get_type_name() != "Constant":
+            continue
         yield op.get_friendly_name(), np.asarray(op.data), not _WEIGHTED_OPENVINO.isdisjoint(_users(op))
 
 
