@@ -33,7 +33,7 @@ from rsdet.quiet import plain_labels, silent_opencv
 from rsdet.recipes import recipe_settings
 from rsdet.tasks.detect.settings import max_det, resolve_data, rule_of, sar_settings, save_val
 from rsdet.tasks.table import TASKS, task_map
-from rsdet.tasks.training import new_folder, resume_line, run_folder
+from rsdet.tasks.training import resume_folder, resume_line
 from rsdet.usererrors import user_errors
 
 
@@ -414,7 +414,7 @@ class RSDet(Model):
             raise CheckpointError(f"{last} learns from {teacher!r}, which is not here; pass distill_model=.")
         kwargs = {**kwargs, "resume": str(last)}
         if "save_dir" not in kwargs:
-            kwargs["save_dir"] = str(run_folder(last) or new_folder(_placed(kwargs, self.task), self.task))
+            kwargs["save_dir"] = str(resume_folder(last, _placed(kwargs, self.task), self.task))
         return data, kwargs
 
     @user_errors()

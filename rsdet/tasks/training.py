@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import torch
 import ultralytics.engine.trainer
-from ultralytics.cfg import DEFAULT_CFG, get_cfg, get_save_dir
+from ultralytics.cfg import DEFAULT_CFG, get_cfg
 from ultralytics.nn.tasks import load_checkpoint
-from ultralytics.utils import LOGGER, RANK, IterableSimpleNamespace
+from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import strip_optimizer
 
 from rsdet import quiet
@@ -167,16 +168,19 @@ def transfer_line(report: dict[str, list[str]], total: int) -> str:
     return line + "."
 
 
-def run_folder(last: Path) -> Path | None:
-    """The folder of the run that a checkpoint lies in; None for one that lies elsewhere, whatever it says of itself."""
+def resume_folder(last: Path, kwargs: dict[str, Any], task: str) -> Path:
+    """Where a run goes on: the folder of the run that its checkpoint lies in, whatever it says of itself, or a new one.
+
+    Args:
+        last: The checkpoint.
+        kwargs: Arguments, of which ``project``, ``name`` and ``exist_ok`` say where a new one is made.
+        task: Task of the model.
+    """
     weights = last.resolve().parent
-    return weights.parent if weights.name == "weights" and (weights.parent / "args.yaml").is_file() else None
-
-
-def new_folder(kwargs: dict[str, Any], task: str) -> Path:
-    """A folder for a run that goes on from a checkpoint which lies in none."""
-    asked = {"project": None, "name": None, "exist_ok": False, **kwargs}
-    folder = get_save_dir(IterableSimpleNamespace(**{**asked, "task": task, "mode": "train", "save_dir": None}))
+    if weights.name == "weights" and (weights.parent / "args.yaml").is_file():
+        return weights.parent
+    asked = {"project": None, "name": None, "exist_ok": False, **kwargs, "task": task, "mode": "train"}
+    folder = run_folder(SimpleNamespace(**asked))
     LOGGER.info(f"the checkpoint does not lie in the folder of its run; results go to {folder}")
     return folder
 
