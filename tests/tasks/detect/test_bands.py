@@ -122,6 +122,11 @@ def test_bands_do_not_leave_the_small_runtime(onnx, folder):
         Detector(onnx, bands=[7, 1, 2]).predict(folder / "rgbn.tif")
 
 
+def test_a_training_takes_bands_from_its_data_alone(yolo):
+    with pytest.raises(ConfigError, match="bands= of train stands in the data YAML"):
+        yolo.train(data="demo", bands=[1, 2, 3])
+
+
 @pytest.fixture(scope="module")
 def trained(folder, tmp_path_factory):
     """Weights trained on five-band files of which three are taken, their data YAML, and an exported file."""
