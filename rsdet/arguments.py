@@ -240,7 +240,7 @@ def check_keys(kwargs: Mapping[str, Any], mode: str, task: str = "detect") -> No
             remedy = "leave it out" if key != "imgsz" else f"use {'patch' if mode == 'train' else 'tile'}="
             raise ConfigError(f"{key}= is for detectors, and this model restores pictures; {remedy}.")
         if key == "bands" and key not in ours:
-            raise ConfigError(f"bands= of {mode} stands in the data YAML, as bands: [1, 2, 3]; weights keep it.")
+            raise ConfigError(f"bands= of {mode} stands in the data YAML, as bands: [1, 2, 3].")
         if key not in known or (key in special and key not in ours):
             hint = nearest(key, known - {key})
             raise ConfigError(f"unknown argument {key!r} of {mode}.{hint} See `rsdet --help`.")
