@@ -31,6 +31,7 @@ from rsdet.names import class_names
 from rsdet.nn.folded_decoder import use_decoder_layers
 from rsdet.quiet import plain_labels, silent_opencv
 from rsdet.recipes import recipe_settings
+from rsdet.runtime.metadata import say_untrained
 from rsdet.tasks.detect.settings import max_det, resolve_data, rule_of, sar_settings, save_val
 from rsdet.tasks.table import TASKS, task_map
 from rsdet.tasks.training import resume_folder, resume_line
@@ -238,6 +239,7 @@ class RSDet(Model):
         self.family = meta.get("family", "rtdetr" if "RTDETR" in str(meta.get("head", "")) else "yolo")
         super()._load(weights, task=task or meta.get("task") or "detect")
         self._artifact = meta
+        say_untrained(meta, weights)
         if "imgsz" in meta:
             self.overrides["imgsz"] = meta["imgsz"]
 

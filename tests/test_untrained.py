@@ -92,6 +92,21 @@ def test_an_export_without_weights_is_made_and_says_so(restorer, tmp_path, caplo
     assert "is untrained" in caplog.text
 
 
+def test_a_file_made_of_random_weights_says_so_wherever_it_is_loaded(tmp_path, caplog, capsys, monkeypatch):
+    import cv2
+
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("a.png", PICTURE)
+    made = detector().export(imgsz=96, out=tmp_path, verbose=False, box_tol_px=1e9, score_tol=1.0).path
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "ultralytics"):
+        RSDet(made)
+        assert "was exported from a model without weights" in caplog.text
+        caplog.clear()
+        assert run(["predict", f"model={made}", "source=a.png"]) == 0
+    assert "was exported from a model without weights" in caplog.text + capsys.readouterr().out
+
+
 def test_pretrained_true_of_a_yaml_claims_nothing(tiny_data, tmp_path, caplog):
     model = detector()
     with caplog.at_level(logging.INFO, "ultralytics"):

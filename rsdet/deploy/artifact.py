@@ -33,6 +33,8 @@ def describe(model: Any, module: Any, family: str, format: str) -> dict[str, Any
     names = getattr(module, "names", None) or {}
     spec = getattr(module, "yaml", None) or {}
     reading = {k: spec[k] for k in ("sar", "bands") if spec.get(k) is not None}
+    if getattr(model, "untrained", False):
+        reading["untrained"] = True  # whoever predicts with the file is told
     return {
         "family": family,
         "task": getattr(model, "task", None) or getattr(module, "task", None) or "detect",

@@ -6,12 +6,14 @@ a file that does not say how its pictures are prepared is refused, never guessed
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from rsdet.errors import CheckpointError, ConfigError, RSDetError
 from rsdet.names import class_names, printable_all
+from rsdet.quiet import say
 from rsdet.textfiles import parse_json, parse_literal
 
 KEY = "rsdet"
@@ -73,6 +75,7 @@ def read_facts(raw: Mapping[str, Any], file: str) -> Facts:
     family = known.get("family") or ("rtdetr" if "RTDETR" in str(known.get("head", "")) else "yolo")
     if family not in FAMILIES:
         raise CheckpointError(f"{file} is of family {family!r}; expected {' or '.join(FAMILIES)}; export it again.")
+    say_untrained(known, file)
     args = known.get("args")
     nms_inside = isinstance(args, Mapping) and bool(args.get("nms"))
     try:
@@ -90,6 +93,12 @@ def read_facts(raw: Mapping[str, Any], file: str) -> Facts:
         )
     except (TypeError, ValueError, AttributeError) as e:
         raise _unreadable(file, e) from e
+
+
+def say_untrained(known: Mapping[str, Any], file: str) -> None:
+    """Say it where a file was exported from random weights."""
+    if known.get("untrained") is True:
+        say(f"{file} was exported from a model without weights: what it finds means nothing.", logging.WARNING)
 
 
 def merged(raw: Mapping[str, Any], file: str) -> dict[str, Any]:
