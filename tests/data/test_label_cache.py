@@ -158,6 +158,23 @@ def test_a_foreign_array_beside_a_picture_is_not_taken_for_it(data):
     assert (np.load(features) == 7).all()
 
 
+@pytest.mark.parametrize("cache", [False, "disk"])
+def test_a_planted_link_is_not_written_through(cache, data, tmp_path):
+    victims = [tmp_path / "victim", tmp_path / "victim.npy"]
+    victims[0].write_bytes(b"mine")
+    np.save(victims[1], np.zeros((4, 4, 9), np.uint8))  # of another number of channels: Ultralytics writes it anew
+    before = [v.read_bytes() for v in victims]
+    places = [data.parent / "labels" / f"train{SUFFIX}"]
+    places += [Path(f"{p}{SUFFIX}.npy") for p in sorted((data.parent / "images" / "train").glob("*.png"))]
+    for i, place in enumerate(places):
+        place.symlink_to(victims[i % 2])
+    for victim in victims:
+        os.utime(victim, (2e9, 2e9) if cache is False else (1, 1))
+    found = dataset(data, cache=cache)
+    assert [round(found.load_image(i)[0].mean()) for i in range(3)] == [0, 50, 100]
+    assert [v.read_bytes() for v in victims] == before
+
+
 def test_pictures_with_one_stem_have_a_cache_each(data):
     folder = data.parent / "images" / "train"
     cv2.imwrite(str(folder / "0.bmp"), np.full((40, 60, 3), 200, np.uint8))

@@ -130,13 +130,20 @@ class _OurDataset:
     def _reading(self) -> AbstractContextManager[None]:
         return reading(self.reader, None if self.chain is None else self.chain.apply_bgr)
 
-    def load_image(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
+    def _unlink_link(self, i: int) -> None:
+        """Take away a link in the place of a picture's cache, which would be written through to wherever it points."""
+        if self.npy_files[i].is_symlink():
+            self.npy_files[i].unlink()
+
+    def load_image(self, i: int, *args: Any, **kwargs: Any) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
         """Ultralytics' loading, resizing and caching of one picture, read by our reader and enhanced."""
+        self._unlink_link(i)
         with self._reading():
-            return super().load_image(*args, **kwargs)
+            return super().load_image(i, *args, **kwargs)
 
     def cache_images_to_disk(self, i: int) -> None:
         """Write the picture that our reader and the enhancers make."""
+        self._unlink_link(i)
         with self._reading():
             super().cache_images_to_disk(i)
 
