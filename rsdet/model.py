@@ -36,6 +36,7 @@ from rsdet.tasks.detect.settings import max_det, resolve_data, rule_of, sar_sett
 from rsdet.tasks.table import TASKS, task_map
 from rsdet.tasks.training import resume_folder, resume_line
 from rsdet.usererrors import user_errors
+from rsdet.writing import full_disk
 
 
 class RSDet(Model):
@@ -338,9 +339,10 @@ class RSDet(Model):
             kwargs["data"] = restore().resolve_data(data) if restores else resolve_data(data)
             if not resume and not restores:
                 kwargs = {**sar_settings(kwargs), **kwargs}
+        kwargs = kwargs if resume else _placed(kwargs, self.task)
         try:
-            with silent_opencv():
-                return super().train(trainer=trainer, **(kwargs if resume else _placed(kwargs, self.task)))
+            with silent_opencv(), full_disk(kwargs["save_dir" if resume else "project"]):
+                return super().train(trainer=trainer, **kwargs)
         except KeyboardInterrupt as e:
             if self.trainer is None:
                 raise
@@ -488,8 +490,9 @@ class RSDet(Model):
             kept[-1].bands, kept[-1].own_bands = bands, self.bands
             return kept[-1]
 
-        with silent_opencv(), plain_labels():
-            metrics = super().val(validator=make, **_placed(kwargs, self.task))
+        kwargs = _placed(kwargs, self.task)
+        with silent_opencv(), plain_labels(), full_disk(kwargs["project"]):
+            metrics = super().val(validator=make, **kwargs)
         metrics.protocol_metrics = getattr(kept[-1], "protocol_metrics", None)
         metrics.group_metrics = dict(getattr(metrics.protocol_metrics, "groups", {}))
         metrics.recall_ceiling = getattr(kept[-1], "ceiling", None)

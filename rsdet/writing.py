@@ -44,6 +44,9 @@ def not_written(where: str | Path, e: BaseException) -> WriteError:
         where: File or folder.
         e: What the system said.
     """
+    outside_in = reversed([Path(where), *Path(where).parents])
+    aside = next((p for p in outside_in if _LEFTOVER.fullmatch(p.name)), None)
+    where = where if aside is None else aside.parent  # where a result is made is nobody's business
     why = getattr(e, "strerror", None) or (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
     if getattr(e, "errno", None) in _FULL or "no space left" in str(e).lower():  # GDAL has no numbers
         return WriteError(
@@ -66,6 +69,21 @@ def disk_errors(folder: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as e:
+        raise not_written(folder, e) from e
+
+
+@contextmanager
+def full_disk(folder: str | Path) -> Iterator[None]:
+    """Say which disk is full where a writer of others is at work: the system does not name what is being written.
+
+    Raises:
+        WriteError: In place of an OSError without a file name that says so.
+    """
+    try:
+        yield
+    except OSError as e:
+        if e.errno not in _FULL or e.filename:
+            raise
         raise not_written(folder, e) from e
 
 

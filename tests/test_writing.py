@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from rsdet import writing
 from rsdet.errors import DataError, WriteError
 from rsdet.writing import (
+    full_disk,
     new_folder,
     put,
     replacing,
@@ -81,6 +83,28 @@ def test_a_full_disk_leaves_the_earlier_file_and_says_so(name, tmp_path, full):
     assert str(tmp_path) in str(e.value)
     assert "\n" not in str(e.value)
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [(name, "earlier")]
+
+
+def test_the_folder_that_is_named_is_the_one_asked_for(tmp_path, full):
+    def record():
+        with workplace(tmp_path, "record") as place:
+            write_text(place / "a.json", "{}" * 100)
+
+    with pytest.raises(WriteError, match=f"written to {re.escape(str(tmp_path))}: no space"):
+        record()
+
+
+def test_a_writer_of_others_on_a_full_disk(tmp_path):
+    def call(number, *more):
+        with full_disk(tmp_path):
+            raise OSError(number, os.strerror(number), *more)
+
+    with pytest.raises(WriteError, match=f"{re.escape(str(tmp_path))}: no space"):
+        call(errno.ENOSPC)
+    with pytest.raises(OSError, match="/elsewhere"):
+        call(errno.ENOSPC, "/elsewhere")
+    with pytest.raises(PermissionError):
+        call(errno.EACCES)
 
 
 def test_what_is_written_can_be_read(tmp_path):
