@@ -1,4 +1,4 @@
-"""What layers start from and what they take by default, where the papers or their code say so."""
+"""What layers start from, their kernels and what they take by default, where the papers or their code say so."""
 
 from __future__ import annotations
 
@@ -12,16 +12,26 @@ from torch import nn
 from rsdet.nn import (
     CAGFM,
     CBAM,
+    DPE,
     MAB,
     MFADM,
     OCAB,
+    SAOD,
+    SCE,
     SE,
+    WDM,
+    AvgPoolDown,
+    BasicBlock,
     BasicLayer,
+    ConvStem,
     CoordAttention,
+    DilatedResidual,
     DRHMoE,
     HeatBlock,
+    InterpDown,
     ShuffleAttention,
     SimAM,
+    SKFusion,
     SSCDetect,
     StarBlock,
     VHeatC2f,
@@ -32,7 +42,7 @@ from rsdet.nn.dwtma import DWTMANet
 from rsdet.nn.edsr import EDSR
 from rsdet.nn.hat import CAB, HAB, RHAG
 from rsdet.nn.hmoe import DualRouter
-from rsdet.nn.mfg_hmoe import MFGHMoE
+from rsdet.nn.mfg_hmoe import MFA, MFGHMoE
 
 SMALL = dict(dim=32, groups=1, depth=1, heads=2, window=8, features=24)
 
@@ -110,3 +120,33 @@ def test_defaults(layer):
 def test_sizes_that_networks_take(network, multiple, local):
     assert (network.multiple, network.min_px, network.local) == (multiple, 16, local)
     assert MFGHMoE(**SMALL).multiple == SMALL["window"]
+
+
+KERNELS = [  # of the convolutions, in the order in which they are made; a written-out layer takes them from the weights
+    (VHeatC2f(4, 8), [1, 1, 3]),
+    (MFADM([4, 4, 4], 4), [1, 1, 3, 1, 5, 7, 9, 11, 1, 1]),
+    (CAGFM([4, 8]), [1, 1]),
+    (AvgPoolDown(4, 4), [1]),
+    (InterpDown(4, 4), [1]),
+    (ConvStem(3, 4), [3, 3, 3]),
+    (BasicBlock(4, 4, 2), [3, 3, 1]),
+    (SCE(4), [3]),
+    (DPE(4, 4, 4), [1, 1, 3]),
+    (SSCDetect(1, 8, ch=(4, 4, 4)), [3, 3, 1, 3, 3, 1, 1, 3, 1, 1, 3]),
+    (SAOD(4), [3, 3, 3, 1, 1]),
+    (DilatedResidual(4), [3, 3, 3]),
+    (MAB(4), [3, 1, 3, 3, 1, 1, 1, 1, 1, 1, 1, 3]),
+    (StarBlock(4), [3, 1, 1, 3]),
+    (SKFusion(4), [1, 1]),
+    (WDM(4, 4), [3, 3]),
+    (DWTMANet(4, (0, 0, 0, 0, 0)), [3, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 3]),
+    (AODNet(), [1, 3, 5, 7, 3]),
+    (EDSR(2, 4, 1), [3, 3, 3, 3, 3, 3]),
+    (CAB(4), [3, 3, 1, 1]),
+    (MFA(4, 4, 1), [3, 3, 3]),
+]
+
+
+@pytest.mark.parametrize(("layer", "sides"), KERNELS, ids=[type(layer).__name__ for layer, _ in KERNELS])
+def test_kernels(layer, sides):
+    assert [m.kernel_size for m in layer.modules() if isinstance(m, nn.Conv2d)] == [(k, k) for k in sides]

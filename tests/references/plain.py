@@ -112,6 +112,7 @@ def conv(
     """A convolution tap by tap, padded so that stride 1 keeps the size where nothing else is said."""
     out, inside, k, _ = w.weight.shape
     assert inside * groups == x.shape[1], "channels"
+    assert k % 2 or padding is not None, "kernels are odd"
     reach = dilation * (k // 2) if padding is None else padding
     h, width = x.shape[2:]
     x, each = pad(x, reach, border), out // groups
