@@ -68,7 +68,7 @@ def shown(capfd, caplog):
     return text
 
 
-@pytest.mark.parametrize("way", ["pt", "onnx", "safetensors"])
+@pytest.mark.parametrize("way", ["pt", "onnx"])
 def test_crops_tables_and_lines(way, weights, tmp_path, shown, monkeypatch):
     work = tmp_path / "deep" / "work"
     source = pictures(work / "in")
@@ -76,12 +76,7 @@ def test_crops_tables_and_lines(way, weights, tmp_path, shown, monkeypatch):
     model = RSDet(weights)
     assert model.names[2] == CLEAN
     assert "/" in model.names[0]  # a stroke in a name is no harm, and stays
-    if way == "onnx":
-        path = model.export(format="onnx", imgsz=SIZE, out=work / "out", verbose=False).path
-    elif way == "safetensors":
-        path = model.save_plain(work / "plain")
-    else:
-        path = weights
+    path = model.export(format="onnx", imgsz=SIZE, out=work / "out", verbose=False).path if way == "onnx" else weights
     before = set((tmp_path / "deep").rglob("*")) | set(weights.parent.rglob("*"))
     elsewhere = set(weights.parent.rglob("*"))
     words = ["predict", f"model={path}", f"source={source}", f"imgsz={SIZE}", "conf=0.01", "project=runs"]
@@ -113,7 +108,7 @@ def test_a_slice_of_a_result_writes_no_crop_elsewhere(weights, tmp_path, monkeyp
     assert list((work / "crops").rglob("*.jpg"))
     assert not [p for p in tmp_path.rglob("*.jpg") if work not in p.parents]
     assert not (weights.parent / "absolute").exists()
-    assert result.names == RSDet(weights).names
+    assert result.names == RSDet(weights).names == RSDet(RSDet(weights).save_plain(work / "plain")).names
     result.names = {0: "=1+1", 1: "=1+2", 2: "@x"}
     assert {line.split(",")[0] for line in result.to_csv().splitlines()[1:]} <= {"'=1+1", "'=1+2", "'@x"}
 
