@@ -17,10 +17,14 @@ import yaml
 from conftest import TINY
 from exported import YAMLS
 from restore_fakes import model_yaml, write_pairs
+from ultralytics.cfg import get_cfg
+from ultralytics.data.build import build_dataloader, build_yolo_dataset
+from ultralytics.data.utils import check_det_dataset
 
 from rsdet import RSDet
 from rsdet.errors import RSDetError
-from rsdet.tasks.resuming import Passes, drawing_from
+from rsdet.tasks.detect.dataset import our_datasets
+from rsdet.tasks.resuming import Passes, count_passes, drawing_from
 
 # Eight pictures make three batches, two of them a step: the second epoch ends between two steps.
 DETECT = dict(
@@ -207,3 +211,25 @@ def test_passes_count_on_and_have_an_order_each():
     assert sorted(second) == list(range(10, 20))
     assert [i - 10 for i in second] != first
     assert list(passes(1)) == second
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_samples_of_an_epoch_do_not_depend_on_the_epochs_before(workers, tiny_data):
+    def loader(epoch):
+        cfg = get_cfg(overrides={"imgsz": 64, "mosaic": 1.0, "degrees": 10.0, "mixup": 0.3, "task": "detect"})
+        data = check_det_dataset(str(tiny_data))
+        with our_datasets():
+            dataset = build_yolo_dataset(cfg, data["train"], 3, data, mode="train")
+        dataset.seed = 0
+        found = count_passes(build_dataloader(dataset, 3, workers, device="cpu"), seed=0)
+        found.sampler.epoch = epoch
+        return found
+
+    through, later = loader(0), loader(2)
+    try:
+        epochs = [[b["img"] for b in through] for _ in range(3)]
+        assert all(torch.equal(a, b["img"]) for a, b in zip(epochs[2], later, strict=True))
+        assert not any(torch.equal(a, b) for a, b in zip(*epochs[1:], strict=True))
+    finally:
+        through.close()
+        later.close()
