@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from rsdet.errors import RSDetError
 from rsdet.quiet import say
+from rsdet.textfiles import read_json
 from rsdet.writing import write_if_changed
 
 
@@ -108,8 +110,8 @@ def coco_of_split(root: str | Path, split: str) -> tuple[dict[str, int | str], d
     """
     for path in sorted(Path(root, "annotations").glob("*.json")):
         if re.fullmatch(rf"(instances_)?{re.escape(split)}\d*", path.stem):
-            with contextlib.suppress(OSError, ValueError, RecursionError, LookupError, TypeError):
-                found = json.loads(path.read_text(encoding="utf-8"))
+            with contextlib.suppress(RSDetError, ValueError, LookupError, TypeError):
+                found = read_json(path)
                 images = {str(i["file_name"]): i["id"] for i in found["images"]}
                 categories = {str(c["name"]): int(c["id"]) for c in found.get("categories", ())}
                 if all(isinstance(i, (int, str)) for i in images.values()):
