@@ -91,6 +91,7 @@ def rows(out: np.ndarray, facts: Facts, placement: Placement, rules: Rules) -> R
         boxes = _corners(boxes) * np.array([width, height, width, height], np.float32)  # not cut off at the rim
     else:
         boxes = placement.to_picture(boxes)
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2])  # crossed edges: a box without area
     return boxes.astype(np.float32), scores.astype(np.float32), classes.astype(np.int64)
 
 

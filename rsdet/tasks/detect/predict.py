@@ -263,6 +263,9 @@ class _OurPredictor(EnhancedPrediction):
         results = super().postprocess(*args, **kwargs)
         for r in results:
             r.__class__ = DetectResults  # same data; only the drawing differs
+            corners = r.boxes.data
+            # A head without a distribution over distances can put an edge behind the opposite one: a box without area.
+            corners[:, 2:4] = torch.maximum(corners[:, 2:4], corners[:, :2])
             if getattr(self.reader, "of_values", False) and not r.orig_img.any():
                 r.update(boxes=r.boxes.data[:0])  # nothing but nodata: whatever the network says is not about a scene
         return results

@@ -213,10 +213,12 @@ class _OurVal(EnhancedValidation):
             )
         )
         scaled = self.scale_preds(pred, pbatch)
+        found = scaled["bboxes"].double().cpu().numpy().reshape(-1, 4)
+        found[:, 2:] = np.maximum(found[:, 2:], found[:, :2])  # as in prediction: crossed edges are a box without area
         self.detections.append(
             ImageDetections(
                 image_id=key,
-                boxes_xyxy=scaled["bboxes"].double().cpu().numpy().reshape(-1, 4),
+                boxes_xyxy=found,
                 scores=scaled["conf"].double().cpu().numpy().reshape(-1),
                 classes=scaled["cls"].cpu().numpy().astype(int).reshape(-1),
             )
