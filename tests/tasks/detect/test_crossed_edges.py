@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-
 from exported import lively
+
 from rsdet import RSDet
 
 
