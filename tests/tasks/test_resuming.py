@@ -26,14 +26,14 @@ from rsdet.errors import RSDetError
 from rsdet.tasks.detect.dataset import our_datasets
 from rsdet.tasks.resuming import Passes, count_passes, drawing_from
 
-# Eight pictures make three batches, two of them a step: the second epoch ends between two steps.
+# Eight pictures make three batches, and four a step: the second epoch ends two batches after one.
 DETECT = dict(
-    imgsz=64, batch=3, nbs=6, recipe="none", optimizer="SGD", lr0=1e-3, warmup_epochs=0.5, mosaic=1.0, close_mosaic=1,
+    imgsz=64, batch=3, nbs=12, recipe="none", optimizer="SGD", lr0=1e-3, warmup_epochs=0, mosaic=1.0, close_mosaic=1,
     degrees=10.0, multi_scale=0.3, mixup=0.3, plots=False, epochs=4, device="cpu",
 )  # fmt: skip
 RESTORE = dict(
-    patch=16, batch=2, nbs=4, repeats=1, optimizer="AdamW", lr0=1e-3, epochs=4, plots=False, recipe="none",
-    val_period=3, warmup_epochs=0.5, device="cpu",
+    patch=16, batch=2, nbs=8, repeats=1, optimizer="AdamW", lr0=1e-3, epochs=4, plots=False, recipe="none",
+    val_period=3, warmup_epochs=0, device="cpu",
 )  # fmt: skip
 MODELS = {
     "rtdetr": ("vmc-detr-demo.yaml", TINY, DETECT),
