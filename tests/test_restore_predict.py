@@ -128,6 +128,19 @@ def test_pictures_in_memory(darker, kind):
     np.testing.assert_allclose(results[0].image, truth / 2, atol=1e-4)
 
 
+def test_bands_of_an_array_are_taken_as_those_of_a_file(darker):
+    x = np.random.default_rng(2).random((20, 28, 5)).astype(np.float32)
+    np.testing.assert_allclose(darker.predict(x, bands=[5, 1, 3])[0].image, x[..., [4, 0, 2]] / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_deep_pillow_images_are_not_cut_to_8_bits(darker, mode):
+    from PIL import Image
+
+    with pytest.raises(DataError, match=r"int32|values outside"):
+        darker.predict(Image.fromarray(np.full((20, 28), 4000, np.uint16)).convert(mode))
+
+
 def test_a_file_that_cannot_be_used_is_left_out_and_named(darker, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

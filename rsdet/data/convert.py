@@ -76,8 +76,9 @@ def convert(
             line (or a YAML with ``names:``). None takes the classes of the source. Masks need one name, or a colour for
             each: ``ship=#00ff00,land=#0000ff``.
         to: ``yolo`` or ``coco``.
-        link: ``copy`` the images, or ``symlink`` or ``hardlink`` them. Ultralytics repairs damaged JPEG files in
-            place; only copies keep the originals safe from that.
+        link: ``copy`` the images, or ``symlink`` or ``hardlink`` them. Training through :class:`~rsdet.model.RSDet`
+            writes into no picture; a plain ``YOLO`` may write damaged JPEG files anew, and then only copies keep the
+            originals safe.
         progress: Show progress bars.
         obb: Write oriented boxes (``class`` and four corners) where the source has them.
         difficult: ``object`` keeps objects marked difficult (DOTA, VOC), ``ignore`` makes them ignored regions.

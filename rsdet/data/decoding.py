@@ -62,10 +62,12 @@ def has_rasterio() -> bool:
 
 
 def needs_package(header: SarHeader) -> str:
-    """Say in a few words which package is needed for a compression and missing; an empty string where none is."""
-    if not header.codec or has_rasterio():
+    """Say in a few words which package a file needs and this machine lacks; an empty string where it needs none."""
+    bands = header.tiff and header.bands == 3 and header.mode == "L"  # OpenCV takes the first of them
+    if not (header.codec or bands) or has_rasterio():
         return ""
-    return f"is compressed with {header.codec}, which needs the package rasterio; {install('geo')}"
+    what = f"is compressed with {header.codec}" if header.codec else "holds 3 bands that are no colours"
+    return f"{what}, which needs the package rasterio; {install('geo')}"
 
 
 @contextmanager

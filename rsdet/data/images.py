@@ -11,6 +11,7 @@ from typing import Any
 
 MAX_PIXELS = 2**30  # OpenCV refuses larger pictures
 SUFFIXES = (".avif", ".bmp", ".jpeg", ".jpg", ".jp2", ".mpo", ".png", ".tif", ".tiff", ".webp")
+COLOURS = {"CMYK": "printing colours (CMYK)", "LAB": "Lab colours"}  # by Pillow's name; taken for RGB they are wrong
 _DEEP = ("I;16", "I;16B", "I;16L", "I", "F")
 
 
@@ -107,6 +108,18 @@ def header_of(image: Any) -> Header | None:
             return Header(Path("the array"), problem=f"has the shape {image.shape}, {turned}")
         return Header(Path("the array"), w, h, c, str(image.dtype), image.dtype != np.uint8)
     return None
+
+
+def orientation(im: Any) -> int:
+    """EXIF orientation, 1 to 8, as OpenCV reads it: Pillow itself takes XMP blocks into account, others do not."""
+    from PIL import Image
+
+    exif: Any = getattr(im, "tag_v2", None)
+    if exif is None:
+        exif = Image.Exif()
+        exif.load(im.info.get("exif") or b"")
+    value = exif.get(0x0112)
+    return int(value) if value in range(2, 9) else 1
 
 
 def _is_turned(im: Any) -> bool:

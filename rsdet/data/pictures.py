@@ -18,7 +18,7 @@ import numpy as np
 
 from rsdet.data.decoding import by_opencv, needs_package, within_memory
 from rsdet.data.geotiff import Samples
-from rsdet.data.images import MAX_PIXELS, Header, header_of, no_pixel_limit
+from rsdet.data.images import COLOURS, MAX_PIXELS, Header, header_of, no_pixel_limit
 from rsdet.data.raster_io import read_samples, take_bands
 from rsdet.data.sar.header import SarHeader, read_sar_header
 from rsdet.data.sar.picture import SarReader
@@ -87,6 +87,8 @@ class PictureReader:
             return h.damage
         if h.dtype != "uint8":
             return _DEEP.format(h.dtype)
+        if h.tiff and h.problem.startswith("is turned") and not self._is_plain(h):
+            return h.problem  # OpenCV turns a TIFF by its tag, rasterio does not
         return self._count_problem(h, h.pages if self._is_stack(h) else h.bands, h.alpha) or needs_package(h)
 
     def check(self, paths: Iterable[str | Path], limit: int = 5) -> None:
@@ -181,8 +183,8 @@ class PictureReader:
         return taken._count_problem(header, bands, alpha)
 
     def _count_problem(self, h: SarHeader | Header, have: int, alpha: bool) -> str:
-        if h.mode == "CMYK":
-            return "holds printing colours (CMYK) and the model takes RGB; save it as RGB"
+        if h.mode in COLOURS:
+            return f"holds {COLOURS[h.mode]} and the model takes RGB; save it as RGB"
         if self.bands is not None:
             return "" if max(self.bands) <= have else f"has {have} bands, bands= asks for {max(self.bands)}"
         count = have - (alpha and self._sets_alpha_aside(have))
@@ -201,10 +203,13 @@ class PictureReader:
         return h.stack and (self.bands is not None or self.channels == h.pages not in (1, 3))
 
     def _is_plain(self, h: SarHeader) -> bool:
-        """Whether OpenCV reads the picture as it is; it multiplies colours of a TIFF by alpha, and drops bands."""
+        """Whether OpenCV reads the picture as it is; it multiplies colours of a TIFF by alpha, and drops bands.
+
+        Of bands that are no colours it takes the first.
+        """
         if self.bands is not None or self.channels not in (1, 3):
             return False
-        return not h.tiff or (h.bands in (1, 3) and not h.codec)
+        return not h.tiff or (not h.codec and (h.bands == 1 or (h.bands == 3 and h.mode != "L")))
 
     def _plain(self, h: SarHeader) -> np.ndarray | None:
         """What Ultralytics' reader makes of the file."""

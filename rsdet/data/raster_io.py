@@ -18,7 +18,7 @@ import numpy as np
 
 from rsdet.data.decoding import by_opencv, within_memory
 from rsdet.data.geotiff import Samples, geo_of, geo_of_bands, read_tiff, write_tiff
-from rsdet.data.images import MAX_PIXELS
+from rsdet.data.images import COLOURS, MAX_PIXELS, no_pixel_limit, orientation
 from rsdet.data.sar.header import SarHeader, read_sar_header
 from rsdet.errors import ConfigError, DataError
 from rsdet.quiet import silent_opencv
@@ -75,7 +75,7 @@ def read_image(
     """Read a picture at its full depth.
 
     8 bits become value / 255, 16 bits value / 65535; anything else needs ``value_range``, unless it is floating point
-    within [0, 1] already. EXIF orientation of JPEG is applied, as Ultralytics does.
+    within [0, 1] already. EXIF orientation is applied, as Ultralytics does.
 
     Args:
         path: PNG, JPEG, TIFF, GeoTIFF, BMP, WebP or JPEG 2000.
@@ -170,6 +170,8 @@ def check_header(path: str | Path) -> SarHeader:
         header, problem = replace(header, problem="", bands=3), ""  # expanded by the reader
     if problem.startswith("is turned by an EXIF orientation"):
         header, problem = replace(header, problem=""), ""  # OpenCV turns it upright
+    if not problem and header.mode == "LAB":
+        problem = f"holds {COLOURS['LAB']}; save it as RGB"
     if not problem and header.is_complex:
         problem = "holds complex samples; make amplitudes of them first"
     if not problem and header.width * header.height > MAX_PIXELS:
@@ -282,13 +284,25 @@ def _by_opencv(header: SarHeader) -> Samples:
     if raw is None:
         raise DataError(f"{path} cannot be decoded; damaged or cut short, copy it again.")
     raw = raw[..., None] if raw.ndim == 2 else raw
-    if raw.shape[2] == 4 and header.bands == 2:  # gray and alpha come as BGRA
+    raw = raw if jpeg else _upright(raw, path)
+    if raw.shape[2] == 4 and header.bands in (1, 2):  # gray and alpha come as BGRA
         return Samples(raw[..., [0, 3]], 1)
     if raw.shape[2] == 2:
         return Samples(raw, 1)
     if header.bands == 1:
         return Samples(raw[..., :1])
     return Samples(raw[..., [2, 1, 0, 3][: raw.shape[2]]], 3 if raw.shape[2] == 4 else None)
+
+
+def _upright(raw: np.ndarray, path: Path) -> np.ndarray:
+    """A picture as its EXIF orientation shows it, which OpenCV leaves alone where it keeps alpha."""
+    from PIL import Image
+
+    with no_pixel_limit(), Image.open(path) as im:
+        turn = orientation(im)
+    raw = raw[:, ::-1] if turn in (2, 3, 7, 8) else raw
+    raw = raw[::-1] if turn in (3, 4, 6, 7) else raw
+    return raw.swapaxes(0, 1) if turn >= 5 else raw
 
 
 def _has_end_mark(data: np.ndarray) -> bool:

@@ -45,6 +45,22 @@ def test_bands_are_those_of_the_file_in_the_order_of_the_channels(bands, profile
     np.testing.assert_array_equal(np.rint(restored * 255), RAW[..., [b - 1 for b in bands]])
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_three_bands_that_no_tag_calls_colours_are_all_read(channels, tmp_path, monkeypatch):
+    path = tiff(tmp_path / "a.tif", RAW[..., :3], photometric="MINISBLACK")
+    expected = RAW[..., :3] if channels == 3 else cv2.cvtColor(RAW[..., :3].copy(), cv2.COLOR_RGB2GRAY)[..., None]
+    np.testing.assert_array_equal(PictureReader(channels)(path)[..., ::-1], expected)
+    monkeypatch.setattr("rsdet.data.decoding.has_rasterio", lambda: False)
+    assert "rasterio" in PictureReader(channels).header_problem(read_sar_header(path))
+
+
+def test_lab_colours_are_not_taken_for_rgb(tmp_path):
+    Image.fromarray(RAW[..., :3]).convert("LAB").save(tmp_path / "a.tif")
+    for read in (PictureReader(), read_image):
+        with pytest.raises(DataError, match="Lab colours"):
+            read(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize("count", [2, 4, 5, 7])
 def test_bands_that_the_weights_cannot_take_are_refused_with_both_counts(count, tmp_path):
     path = tiff(tmp_path / "a.tif", RAW[..., :count], **(UNDEFINED if count == 4 else {}))

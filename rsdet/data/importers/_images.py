@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from rsdet.data.images import orientation as read_orientation
+
 IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".jpg", ".jpeg", ".jp2", ".mpo", ".png", ".tif", ".tiff", ".webp"})
 
 _JPEG_TAIL = 1 << 16  # cameras append previews and padding after the end mark
@@ -71,7 +73,7 @@ def probe(path: Path) -> ImageInfo:
             width, height = im.size
             if kind == "TIFF":  # newer Pillow says the size as shown, older as stored
                 width, height = int(im.tag_v2[256]), int(im.tag_v2[257])
-            orientation = _orientation(im)
+            orientation = read_orientation(im)
             if kind != "PNG" and not _complete(im, path, size):
                 im.load()
         if kind == "PNG":
@@ -111,18 +113,6 @@ def _by_tags(path: Path, why: Exception) -> ImageInfo:
     if header.dtype != "uint8":
         remarks.append(f"{header.dtype}: readers that expect 8 bits scale or cut the values")
     return ImageInfo(header.width, header.height, 1, tuple(remarks))
-
-
-def _orientation(im: object) -> int:
-    """EXIF orientation as OpenCV reads it: Pillow itself takes XMP blocks into account, which others pass over."""
-    from PIL import Image
-
-    exif: object = getattr(im, "tag_v2", None)
-    if exif is None:
-        exif = Image.Exif()
-        exif.load(im.info.get("exif") or b"")
-    value = exif.get(0x0112)
-    return int(value) if value in range(2, 9) else 1
 
 
 def _bits(im: object) -> int:

@@ -21,6 +21,7 @@ _CODECS = {  # tag 259: Compression, as far as OpenCV does not know it
     33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", 34892: "lossy JPEG (DNG)",
     34925: "LZMA", 50000: "ZSTD", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
+_COLOURS = {0: "L", 1: "L", 5: "CMYK", 8: "LAB", 9: "LAB", 10: "LAB"}  # tag 262: PhotometricInterpretation
 _MOST_PAGES = 64
 _DAMAGED = (
     OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError, MemoryError,
@@ -43,7 +44,8 @@ class SarHeader:
         masked: A page of the file says which pixels are valid.
         planar: Bands lie one after the other, which OpenCV takes for interleaved.
         alpha: The last of the bands is marked as opacity.
-        mode: Pillow's name for the kind of pixel, such as ``CMYK``; of a TIFF only that one is told.
+        mode: Pillow's name for the kind of pixel, such as ``CMYK``; of a TIFF that one, ``LAB``, and ``L`` where its
+            bands are no colours, however many they are.
         codec: Compression of a TIFF that OpenCV does not know, such as ``ZSTD``.
         tiff: The file is a TIFF, whatever its name.
         pages: Pictures in a TIFF; overviews and masks are none.
@@ -80,7 +82,7 @@ def read_sar_header(path: str | Path) -> SarHeader:
     path = Path(path)
     try:
         s = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # no file has a null byte in its name
         return _read(path)
     return _known(path, s.st_size, s.st_ino, s.st_mtime_ns, s.st_ctime_ns)
 
@@ -130,7 +132,7 @@ def _read_tiff(path: Path) -> SarHeader:
     planar = bands > 1 and int(tags.get(284, 1)) == 2
     found = dict(path=path, width=width, height=height, bands=bands, masked=masked, planar=planar, tiff=True)
     found["alpha"] = bands > 1 and _many(tags.get(338, 0))[-1] in (1, 2)  # ExtraSamples: premultiplied or not
-    found |= {"codec": _CODECS.get(int(tags.get(259, 1)), ""), "mode": "CMYK" if tags.get(262) == 5 else ""}
+    found |= {"codec": _CODECS.get(int(tags.get(259, 1)), ""), "mode": _COLOURS.get(tags.get(262), "")}
     if width < 1 or height < 1:
         return _damaged(f"has no pixels ({width}x{height}); copy it again", **found)
     if len({*bits}) > 1 or len({*kinds}) > 1 or kinds[0] not in _KINDS:

@@ -9,11 +9,12 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -25,10 +26,10 @@ from rsdet.names import printable
 from rsdet.quiet import say, silent_opencv
 
 # What Ultralytics opens besides: videos, and images that need one more package. Its own lists would bring PyTorch.
-_OTHER_SUFFIXES = {
-    ".asf", ".avi", ".dng", ".gif", ".heic", ".heif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm",
-    ".wmv",
+VIDEOS = {
+    ".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv",
 }  # fmt: skip
+_OTHER_SUFFIXES = VIDEOS | {".dng", ".heic", ".heif"}
 
 
 LISTS = (".txt", ".csv")
@@ -92,13 +93,21 @@ def _files(source: str | Path) -> list[Path] | None:
     known = {*SUFFIXES, *_OTHER_SUFFIXES}
     if path.is_dir():
         return sorted(p for p in path.iterdir() if p.suffix.lower() in known)
-    if glob.has_magic(text):
-        return sorted(p for p in map(Path, glob.glob(text, recursive=True)) if p.suffix.lower() in known)
+    found = glob.glob(text, recursive=True) if glob.has_magic(text) else []
     parts = [part.strip() for part in text.split(",")]
-    if len(parts) > 1 and all(os.path.lexists(part) or glob.has_magic(part) for part in parts):
-        return [p for part in parts for p in _files(part) or [Path(part)]]
+    if not found and len(parts) > 1 and all(os.path.lexists(part) or glob.has_magic(part) for part in parts):
+        return _together(parts, map(_files, parts))
+    if glob.has_magic(text):
+        return sorted(p for p in map(Path, found) if p.suffix.lower() in known)
     beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     raise DataError(f"source {text!r} does not exist.{nearest(path.name, beside)} Pass an image, a folder or a glob.")
+
+
+def _together(sources: Sequence[str | Path], groups: Iterable[list[Path] | None]) -> list[Path]:
+    """The files of several sources, each once; of one that holds none its name, to be told as what is missing."""
+    several = len(sources) > 1
+    pairs = zip(sources, groups, strict=True)
+    return list(dict.fromkeys(p for s, group in pairs for p in group or ([Path(s)] if several else [])))
 
 
 def _listed(file: Path) -> list[Path]:
@@ -120,7 +129,8 @@ def _listed(file: Path) -> list[Path]:
         lines = [cell for row in rows[rows[:1] == [["source"]] :] for cell in row]  # the header is optional
     found: list[Path] = []
     for name in filter(None, map(str.strip, lines)):
-        found += _there(Path(name)) or _there(file.parent / name) or [Path(name)]
+        here = Path(name), file.parent / name
+        found += _there(here[0]) or _there(here[1]) or [next((p for p in here if p.exists()), here[0])]
     return found
 
 
@@ -134,10 +144,17 @@ def _there(path: Path) -> list[Path]:
 def _name_problem(path: Path) -> str:
     if path.suffix.lower() in _OTHER_SUFFIXES:
         return "is a video or needs an extra package; pass it by itself"
+    if glob.has_magic(str(path)) and not os.path.lexists(path):
+        return "matches no image; check the folder and the pattern"
     name = str(path.absolute())
     if len(name.splitlines()) > 1 or name != name.strip() or any(c == "*" or "\ud800" <= c <= "\udfff" for c in name):
         return "has a name that cannot be listed (a line break, a star or no UTF-8); rename it"
     return ""
+
+
+def _video_problem(path: Path) -> str:
+    with silent_opencv():
+        return "" if cv2.VideoCapture(str(path)).isOpened() else "is no video that can be read; copy it again"
 
 
 def _in_memory(sources: Sequence[Any], reader: SarReader | PictureReader) -> list[Any]:
@@ -193,6 +210,9 @@ def usable_source(source: Any, reader: SarReader | PictureReader | None = None) 
             yield Usable(pictures if several or not _is_tensor(source) else source)
         return
     groups = [_files(s) for s in (source if listed else [source])]
+    if listed and len(source) > 1:
+        films = [Path(s).is_file() and Path(s).suffix.lower() in VIDEOS for s in source]
+        groups = [[] if film else group for film, group in zip(films, groups, strict=True)]
     if any(g is None for g in groups):
         if listed and len(source) > 1:
             raise DataError("source lists must hold images only; pass videos and streams one at a time.")
@@ -204,25 +224,27 @@ def usable_source(source: Any, reader: SarReader | PictureReader | None = None) 
         with silent_opencv():
             yield Usable(only)
         return
-    files = list(dict.fromkeys(p for g in groups if g for p in g))
+    files = _together(source if listed else [source], groups)
     if not files:
         raise DataError(
             f"source {str(source)!r} holds no images; they must end in {', '.join(SUFFIXES)} and lie in the folder "
             "itself (a glob such as folder/**/*.jpg looks below it)."
         )
+    videos = not reader.of_values and all(p.suffix.lower() in VIDEOS for p in files)
+    why_not = _video_problem if videos else _name_problem
     with no_pixel_limit():
-        headers = {p: read_sar_header(p) for p in files if not _name_problem(p)}
-    problems = {p: reader.header_problem(headers[p]) if p in headers else _name_problem(p) for p in files}
+        headers = {p: read_sar_header(p) for p in files if not videos and not _name_problem(p)}
+    problems = {p: reader.header_problem(headers[p]) if p in headers else why_not(p) for p in files}
     skipped = [f"{p} {why}" for p, why in problems.items() if why]
     good = [p for p, why in problems.items() if not why]
     if not good:
         raise DataError(_first_of(skipped))
     for line in skipped:
         say(f"left out: {printable(line)}", logging.WARNING)
-    if not reader.of_values:
+    if headers and not reader.of_values:
         reader.note([headers[p] for p in good])
     # A list would make Ultralytics hold every picture in memory; a text file of paths is read one by one.
     with silent_opencv(), tempfile.TemporaryDirectory() as folder:
         listing = Path(folder) / "images.txt"
         listing.write_text("\n".join(str(p.absolute()) for p in good), encoding="utf-8-sig")  # a sign of UTF-8
-        yield Usable(str(listing) if len(good) > 1 else str(good[0]), good, skipped)
+        yield Usable(str(listing) if len(good) > 1 else str(good[0]), [] if videos else good, skipped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,14 +10,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
-from rsdet.data.images import SUFFIXES
-from rsdet.data.raster_io import ImageMeta, read_image
+from rsdet.data.geotiff import Samples
+from rsdet.data.images import COLOURS, SUFFIXES
+from rsdet.data.raster_io import ImageMeta, read_image, take_bands
 from rsdet.errors import DataError, RSDetError
-from rsdet.tasks.detect.source import _files
+from rsdet.quiet import say
+from rsdet.tasks.detect.source import VIDEOS, _files, _name_problem, _together
 
-VIDEOS = {".asf", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
+_OTHER = f"is no image; images end in {', '.join(SUFFIXES)}"
 
 
 @dataclass
@@ -40,11 +43,13 @@ class Source:
 
     def pictures(self, **reading: Any) -> Iterator[tuple[str, np.ndarray, ImageMeta]]:
         """Name, picture (H, W, C) float32 in [0, 1] and what its file was; files that cannot be read are noted."""
-        for i, array in enumerate(self.arrays):
-            yield f"array{i}.png", array, ImageMeta()
-        for path in self.files:
+        arrays = {Path(f"array{i}.png"): array for i, array in enumerate(self.arrays)}
+        for path in arrays or self.files:
             try:
-                image, meta = read_image(path, **reading)
+                if arrays:
+                    image, meta = take_bands(Samples(arrays[path]), reading.get("bands"), path)[0], ImageMeta()
+                else:
+                    image, meta = read_image(path, **reading)
             except RSDetError as e:
                 self.skipped.append(str(e).rstrip("."))
                 continue
@@ -68,17 +73,15 @@ def find(source: Any) -> Source:
         return Source(arrays=[a for s in several for a in _as_arrays(s)])
     if len(several) == 1 and Path(several[0]).is_file() and Path(several[0]).suffix.lower() in VIDEOS:
         return Source(video=Path(several[0]))
-    files: list[Path] = []
-    for s in several:
-        found = _files(s)
-        if found is None:
-            raise DataError(f"source {str(s)!r} is no image file; images end in {', '.join(SUFFIXES)}.")
-        files += found
-    files = list(dict.fromkeys(files))
+    groups = [_files(s) for s in several]
+    if None in groups:
+        wrong = str(several[groups.index(None)])
+        raise DataError(f"source {wrong!r} is no image file; images end in {', '.join(SUFFIXES)}.")
+    files = _together(several, groups)
     good = [p for p in files if p.suffix.lower() in SUFFIXES]
     if not good:
         raise DataError(f"source {str(source)!r} holds no images; they must end in {', '.join(SUFFIXES)}.")
-    return Source(files=good, skipped=[f"{p} is a video; pass it by itself" for p in files if p not in good])
+    return Source(files=good, skipped=[f"{p} {_name_problem(p) or _OTHER}" for p in files if p not in good])
 
 
 def _as_arrays(picture: Any) -> list[np.ndarray]:
@@ -88,7 +91,14 @@ def _as_arrays(picture: Any) -> list[np.ndarray]:
         batch = picture[None] if picture.ndim == 3 else picture
         return [_checked(x.permute(1, 2, 0).detach().cpu().float().numpy()) for x in batch]
     if isinstance(picture, Image.Image):
-        picture = np.asarray(picture if picture.mode in ("L", "RGB", "I;16") else picture.convert("RGB"))
+        if picture.mode in COLOURS:
+            raise DataError(f"the image holds {COLOURS[picture.mode]}; pass it as RGB.")
+        picture = ImageOps.exif_transpose(picture)
+        if "A" in picture.mode.upper():
+            say("alpha of the image is left out; files keep it.", logging.INFO)
+        picture = np.asarray(
+            picture if picture.mode.startswith(("F", "I")) or picture.mode == "L" else picture.convert("RGB")
+        )
     if not isinstance(picture, np.ndarray) or picture.ndim not in (2, 3) or not picture.size:
         raise DataError(f"source must be files, pictures (H, W, C) or tensors, received {type(picture).__name__}.")
     x = picture if picture.ndim == 3 else picture[..., None]

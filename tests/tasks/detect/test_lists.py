@@ -16,6 +16,7 @@ from rsdet.data.scenes import render_scene
 from rsdet.errors import DataError
 from rsdet.runtime import cli as small_cli
 from rsdet.tasks.detect.source import usable_source
+from rsdet.tasks.restore.source import find
 
 SIZE = 96
 RNG = np.random.default_rng(0)
@@ -78,12 +79,62 @@ def test_the_working_folder_comes_first(place, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [("", "holds no images"), ("# nothing\n", "holds no images"), (b"\xff\xfe\x00a", "no text in UTF-8"),
-     ("nowhere.png\n", "nowhere.png does not exist"), ("film.mp4\n", "film.mp4 is a video"), ("in/\0.png", "in/")],
+     ("nowhere.png\n", "nowhere.png does not exist"), ("film.mp4\n", "film.mp4 is no video"), ("in/\0.png", "in/")],
 )  # fmt: skip
 def test_lists_of_nothing(text, message, place):
     with pytest.raises(DataError, match=message) as e:
         listed(place / "in" / "none.txt", text)
     assert "\n" not in str(e.value)
+
+
+def names(source) -> tuple[list[str], list[str]]:
+    with usable_source(source) as usable:
+        return [p.name for p in usable.files], usable.skipped
+
+
+def test_several_sources_may_hold_patterns_and_brackets(place):
+    (place / "in" / "[1].png").write_bytes((place / "in/a.png").read_bytes())
+    a, odd, below = (str(place / "in" / name) for name in ("a.png", "[1].png", "sub/*.png"))
+    for source in (f"{a},{odd},{below}", [a, odd, below]):
+        assert names(source) == (["a.png", "[1].png", "c.png", "d.png"], [])
+
+
+@pytest.mark.parametrize("empty", ["nothing", "sub/*.jpg"])
+def test_a_source_among_others_that_holds_nothing_is_named(empty, place):
+    (place / "in" / "nothing").mkdir(exist_ok=True)
+    several = [str(place / "in/a.png"), str(place / "in" / empty)]
+    (place / "in" / "some.txt").write_text("\n".join(several))
+    for source in (several, ",".join(several), place / "in" / "some.txt"):
+        files, skipped = names(source)
+        assert files == ["a.png"]
+        assert len(skipped) == 1
+        assert ("is a folder" if empty == "nothing" else "matches no image") in skipped[0]
+        found = find([source] if isinstance(source, Path) else source)  # the other task
+        assert len([p for p in found.files if p.name == "a.png"]) == 1
+        assert len(found) + len(found.skipped) == 2
+
+
+def video(path: Path, frames: int) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (SIZE, SIZE))
+    for i in range(frames):
+        writer.write(render_scene(i, (SIZE, SIZE)).image)
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize("how", ["txt", "list", "folder", "commas"])
+def test_videos_together_are_taken_frame_by_frame(how, models, tmp_path):
+    folder = tmp_path / "films"
+    folder.mkdir()
+    films = [str(video(folder / "a.mp4", 2)), str(video(folder / "b.mp4", 3)), str(folder / "torn.mp4")]
+    Path(films[2]).write_bytes(b"no film")
+    (tmp_path / "l.txt").write_text("\n".join(films))
+    source = {"txt": tmp_path / "l.txt", "list": films, "folder": folder, "commas": ",".join(films)}[how]
+    model = RSDet(models["weights"])
+    found = model.predict(source, imgsz=SIZE, save=False, verbose=False, project=str(tmp_path))
+    assert [Path(r.path).name for r in found] == ["a.mp4"] * 2 + ["b.mp4"] * 3
+    assert len(model.skipped) == 1
+    assert "torn.mp4 is no video" in model.skipped[0]
 
 
 @pytest.mark.parametrize("kind", ["weights", "artifact"])
