@@ -107,7 +107,9 @@ def convert(
         if value not in _CHOICES[key]:
             known = ", ".join(_CHOICES[key])
             raise ConfigError(f"{key}={value!r} is unknown; expected one of {known}.{nearest(value, _CHOICES[key])}")
-    if split is not None and (not split.strip() or Path(split).name != split or split.startswith(".")):
+    if split is not None and (
+        not isinstance(split, str) or not split.strip() or Path(split).name != split or split.startswith(".")
+    ):
         raise ConfigError(f"split={split!r} must be a plain folder name such as train, val or test")
     source, out = Path(source).expanduser(), Path(out).expanduser()
     _check_places(source, out)
@@ -165,9 +167,11 @@ def class_names(names: Sequence[str] | str | None) -> list[str] | None:
             names = _yaml_names(path)
         elif "," not in names and path.is_file():
             names = [text for _, text in read_lines(path)]
+        elif path.suffix.lower() in {".names", ".txt", ".yaml", ".yml"}:
+            raise ConfigError(f"names={names} does not exist; expected class names or a file of them; check the path")
         else:
             names = names.split(",")
-    result = [str(name).strip() for name in names]
+    result = [str(name).strip() for name in names] if isinstance(names, (list, tuple)) else []
     if not result or not all(result):
         raise ConfigError(f"names must be a list of class names, received {names!r}; give names=car,truck")
     twice = sorted({name for name in result if result.count(name) > 1})
@@ -287,6 +291,8 @@ def _marked(before: ConvertReport, after: ConvertReport) -> ConvertReport:
 
 def _remove_stale(before: ConvertReport | None, after: ConvertReport) -> None:
     """Take away files that an earlier conversion wrote and this one does not."""
+    if before and before.data_yaml and not any(part.to == "yolo" for s, part in after.splits.items() if s):
+        before.data_yaml.unlink(missing_ok=True)  # it would train on pictures whose labels are elsewhere now
     for split, old in before.splits.items() if before else ():
         new = after.splits.get(split, SplitReport(to=""))
         if old.to != new.to:

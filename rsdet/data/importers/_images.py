@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from rsdet.data.images import COLOURS
 from rsdet.data.images import orientation as read_orientation
 
 IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".jpg", ".jpeg", ".jp2", ".mpo", ".png", ".tif", ".tiff", ".webp"})
@@ -93,7 +94,10 @@ def probe(path: Path) -> ImageInfo:
     remarks = []
     if deep:
         remarks.append("more than 8 bits per sample: readers that expect 8 bits scale or cut the values")
-    if len(bands) != 3 or bands[0] == "P":
+    colours = next((said for mode, said in COLOURS.items() if bands == tuple(mode)), "")
+    if colours:
+        remarks.append(f"{colours}: detectors take none such; save it as RGB")
+    elif len(bands) != 3 or bands[0] == "P":
         remarks.append(f"{len(bands)} channel(s), mode {'/'.join(bands)}: the default loader converts it to 3")
     if min(width, height) < _SMALLEST_PX:
         remarks.append(f"smaller than {_SMALLEST_PX} px: Ultralytics leaves it out of training")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -54,6 +55,11 @@ def split_of(name: str, at_end: bool = False) -> str | None:
         return "test"
     found = {_SPLIT_WORDS[word] for word in (words[-1:] if at_end else words) if word in _SPLIT_WORDS}
     return found.pop() if len(found) == 1 else None
+
+
+def folded(name: str) -> str:
+    """A name of a file without what differs between systems: case, and how accents are spelt."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 @dataclass
@@ -193,14 +199,17 @@ def pair(source: Source, labels: Iterable[Path], log: ImportLog) -> list[Pair]:
 
 
 def _pair_by_name(source: Source, alone: list[Pair], labels: list[Path], log: ImportLog) -> None:
-    """Give images without label the only label of their name, if it is the only image of that name as well."""
+    """Give images without label the only label of their name, if it is the only image of that name as well.
+
+    Names are compared as systems do that know no case and spell accents their own way.
+    """
     images: dict[str, list[Pair]] = defaultdict(list)
     for item in alone:
-        images[item.image.stem].append(item)
-        images[item.image.name].append(item)
+        images[folded(item.image.stem)].append(item)
+        images[folded(item.image.name)].append(item)
     by_name: dict[str, list[Path]] = defaultdict(list)
     for label in labels:
-        by_name[label.stem].append(label)
+        by_name[folded(label.stem)].append(label)
     for name, group in by_name.items():
         splits = [source.split(label) for label in group]
         rivals = Counter(splits)  # counted once per name: the same name in thousands of folders must stay linear

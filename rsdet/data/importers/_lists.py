@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -24,9 +25,22 @@ def split_lists(files: Iterable[Path]) -> dict[Path, str]:
 
 
 def names_images(file: Path) -> bool:
-    """Whether a text file lists images: its first line ends like an image's name."""
-    lines = read_lines(file)
-    return bool(lines) and PurePosixPath(lines[0][1].replace("\\", "/")).suffix.lower() in IMAGE_SUFFIXES
+    """Whether a text file lists images: the first line that is no comment ends like an image's name."""
+    first = next((text for _, text in read_lines(file) if not text.startswith("#")), "")
+    return PurePosixPath(first.replace("\\", "/")).suffix.lower() in IMAGE_SUFFIXES
+
+
+def stated_splits(data: dict, root: Path) -> dict[Path, str]:
+    """What the keys ``train:``, ``val:`` and ``test:`` of a data YAML name, lists and folders, with its split."""
+    found: dict[Path, str] = {}
+    for split in ("train", "val", "test"):
+        places = data.get(split)
+        for place in places if isinstance(places, list) else [places]:
+            near = [root / str(data.get("path") or "") / place, root / place] if isinstance(place, str) else []
+            there = next((p for p in map(Path, map(os.path.normpath, near)) if os.path.exists(p)), None)
+            if there is not None:
+                found.setdefault(there, split)
+    return found
 
 
 def assign_listed(
@@ -50,6 +64,8 @@ def assign_listed(
                 index[item.image.stem].append(item.image)
     for file, split in sorted(lists.items(), key=lambda x: ("train val test".find(x[1]), x[0])):
         for line, text in read_lines(file):
+            if text.startswith("#"):
+                continue
             image = _listed_image(text, by_stem[base[file]])
             if image is None:
                 log.drop(split, source.rel(file), line, f"listed image not found: {text[:80]}")

@@ -27,7 +27,7 @@ from rsdet.data.importers._labels import (
     shown,
     whole,
 )
-from rsdet.data.importers._layout import Source, file_under, finish, image_record, split_of
+from rsdet.data.importers._layout import Source, file_under, finish, folded, image_record, split_of
 from rsdet.errors import ConfigError, DataError
 from rsdet.textfiles import read_json
 
@@ -115,7 +115,7 @@ class _Finder:
         self._known = set(files.images)
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         for image in files.images:
-            self._by_name[image.name].append(image)
+            self._by_name[folded(image.name)].append(image)
 
     def find(self, name: str, document: _Document) -> Path | str:
         """The file, or the reason why there is none."""
@@ -131,7 +131,8 @@ class _Finder:
                         for path in (home / folder / split / clean, home / split / folder / clean):
                             if path in self._known:
                                 return path
-        found = self._by_name.get(clean.name, [])
+        found = self._by_name.get(folded(clean.name), [])
+        found = [path for path in found if path.name == clean.name] or found
         if len(found) > 1 and document.split:
             found = [path for path in found if self.files.split(path) == document.split] or found
         if len(found) == 1:

@@ -3,10 +3,11 @@
 Key points, confidences and track ids beside a box are left aside; see :mod:`rsdet.data.importers._yolo_rows`.
 
 Any of the usual layouts: ``images/train`` with ``labels/train``, ``train/images`` with ``train/labels``, image and
-label side by side, splits listed in ``train.txt``. Class names come from ``names=``, from a data YAML (``names:``), a
-``*.names`` file or a ``classes.txt``; a class with a name like DontCare is an ignored region, unless asked for. Ignored
-regions are read from the folder that the data YAML calls ``ignore:``, groups of images from the lists it calls
-``groups:``, so that what :func:`rsdet.data.convert.convert` wrote comes back whole.
+label side by side, splits listed in ``train.txt``, or in the lists and folders that the data YAML names. Class names
+come from ``names=``, from a data YAML (``names:``), a ``*.names`` file or a ``classes.txt``; a class with a name like
+DontCare is an ignored region, unless asked for. Ignored regions are read from the folder that the data YAML calls
+``ignore:``, groups of images from the lists it calls ``groups:``, so that what :func:`rsdet.data.convert.convert` wrote
+comes back whole.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from rsdet.data.importers._labels import (
     whole,
 )
 from rsdet.data.importers._layout import Pair, Source
-from rsdet.data.importers._lists import assign_listed, names_images, split_lists
+from rsdet.data.importers._lists import assign_listed, names_images, split_lists, stated_splits
 from rsdet.data.importers._text import read_pairs
 from rsdet.data.importers._yolo_rows import YoloRows, row_tokens
 from rsdet.errors import DataError, RSDetError
@@ -127,6 +128,7 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     ignored: dict[tuple[str, ...], Path] = {}
     groups = read_groups(data, files.root)
     group_files = {files.root / str(place) for place in (data.get("groups") or {}).values()}
+    stated = stated_splits(data, files.root) if files.only is None else {}
     labels, lists = [], []
     stems = {image.stem for image in files.images}
     for path in files.with_suffix(".txt"):
@@ -134,7 +136,7 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
             ignored[files.key(files.root / path.relative_to(ignore_dir))] = path
         elif path in group_files or path.name.lower() in _NAME_FILES or path.name.lower().startswith("readme"):
             continue
-        elif path.stem not in stems and split_lists([path]) and names_images(path):
+        elif path in stated or (path.stem not in stems and split_lists([path]) and names_images(path)):
             lists.append(path)
         else:
             labels.append(path)
@@ -153,6 +155,11 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
 
     def assign(pairs: list[Pair]) -> list[Pair]:
         found = split_lists(lists)
+        if said := {path: stated[path] for path in lists if path in stated}:  # it knows better than names of files
+            found = said | {path: split for path, split in found.items() if split not in said.values()}
+        for item in pairs:  # folders called neither train nor val
+            if item.split is None:
+                item.split = next((stated[folder] for folder in item.image.parents if folder in stated), None)
         return assign_listed(pairs, found, {f: files.root for f in found}, files, log) if found else pairs
 
     dataset = read_pairs(files, labels, read_one, options, log, assign, after=read_more)
