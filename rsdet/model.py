@@ -578,6 +578,8 @@ class RSDet(Model):
             try:
                 for result in map(with_time, results):
                     if isinstance(result, Results):  # not so when embed= asks for features
+                        if str(result.path) in getattr(self.predictor, "unread", ()):
+                            continue
                         read.add(str(result.path))
                         outputs.add(result)
                     yield result

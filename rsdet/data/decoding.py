@@ -26,12 +26,20 @@ def within_memory(path: str | Path) -> Iterator[None]:
     """Say of which picture it is that the memory is not enough for; the next one may be smaller.
 
     Raises:
-        DataError: In the place of a MemoryError.
+        DataError: In the place of a MemoryError, or of OpenCV's.
     """
     try:
         yield
-    except MemoryError as e:
+    except Exception as e:
+        if not _of_memory(e):
+            raise
         raise DataError(f"{path} does not fit into the memory of this machine; cut it into tiles.") from e
+
+
+def _of_memory(e: Exception) -> bool:
+    import cv2
+
+    return isinstance(e, MemoryError) or (isinstance(e, cv2.error) and e.code == cv2.Error.StsNoMem)
 
 
 def by_opencv(path: str | Path, flags: int) -> np.ndarray | None:
@@ -47,7 +55,7 @@ def by_opencv(path: str | Path, flags: int) -> np.ndarray | None:
         with silent_opencv():  # it warns of every GeoTIFF tag
             return cv2.imdecode(data, flags) if data.size else None
     except cv2.error as e:
-        if getattr(e, "code", None) == cv2.Error.StsNoMem:
+        if _of_memory(e):
             raise MemoryError(str(path)) from e
         return None  # its limits; whether the file is at fault, others say
 

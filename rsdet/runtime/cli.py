@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rsdet.errors import ConfigError, RSDetError
+from rsdet.data.decoding import within_memory
+from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.names import printable
 from rsdet.runtime.backends import is_deployable
 from rsdet.runtime.chained import is_deployable_chain, open_detector
@@ -148,20 +149,33 @@ class _Run:
     def over(self, paths: Sequence[Path]) -> Iterator[tuple[str, Detections]]:
         found: list[Detections] = []
         for group in self._groups(paths):
-            found = self.detector.detect([picture for _, _, picture in group], self.rules, self.size)
+            try:
+                with within_memory(group[0][1]):
+                    found = self.detector.detect([picture for _, _, picture in group], self.rules, self.size)
+            except DataError as e:
+                if len(group) > 1:
+                    raise
+                self.unread[group[0][1]] = str(e)
+                continue
             lines = []
             for (i, path, picture), d in zip(group, found, strict=True):
+                try:
+                    if self.save:
+                        with within_memory(path):
+                            self._draw(path, picture, d)
+                except DataError as e:  # too large to be drawn
+                    self.unread[path] = str(e)
+                    continue
                 lines.append(printable(f"image {i}/{len(paths)} {path}: {_said(d)}"))
                 self._spent = {k: self._spent.get(k, 0.0) + ms for k, ms in d.speed_ms.items()}
                 self.objects += len(d)
                 self.read.add(path)
-                if self.save:
-                    self._draw(path, picture, d)
-            if self.tell:
+            if self.tell and lines:
                 print("\n".join(lines))
             for (_, path, _), d in zip(group, found, strict=True):
-                yield path, d
-        if found and self.tell:
+                if path in self.read:
+                    yield path, d
+        if found and self.read and self.tell:
             n = len(self.read)
             speed = ", ".join(f"{ms / n:.1f}ms {k}" for k, ms in self._spent.items())
             shape = (min(self.batch, n), self.detector.channels, *found[-1].input_hw)

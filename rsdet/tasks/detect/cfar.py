@@ -126,13 +126,26 @@ class CFARPredict(YOLOPredict):
         if isinstance(self.dataset, LoadTensor):
             raise DataError("CFAR takes files and arrays of values, no tensors; pass tensor[0, 0].numpy().")
 
+    def inference(self, im: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Detect in one picture after the other; nothing in one that the memory is too small for."""
+        found = [im.new_zeros(1, 0, 6)] * len(im)
+        for i in range(len(im)):
+            with self.of_picture(i):
+                found[i] = super().inference(im[i : i + 1], *args, **kwargs)
+        most = max(f.shape[1] for f in found)
+        return torch.cat([nn.functional.pad(f, (0, 0, 0, most - f.shape[1])) for f in found])
+
     def postprocess(self, preds: torch.Tensor, img: torch.Tensor, orig_imgs: list[np.ndarray]) -> list[Results]:
         """Boxes as for any model, on pictures that a person can read."""
         most = self.args.max_det
         for path, rows in zip(self.batch[0], preds, strict=True):
             if (n := int((rows[:, 4] > self.args.conf).sum())) > most:
                 LOGGER.warning(f"{path}: {n} objects, the best {most} are kept; raise max_det= or lower pfa=.")
-        return super().postprocess(preds, img, [as_picture(x) for x in orig_imgs])
+        pictures = [np.zeros((1, 1, 3), np.uint8)] * len(orig_imgs)
+        for i, x in enumerate(orig_imgs):
+            with self.of_picture(i):
+                pictures[i] = as_picture(x)
+        return super().postprocess(preds, img, pictures)
 
     def construct_result(self, pred: torch.Tensor, img: torch.Tensor, orig_img: np.ndarray, img_path: str) -> Results:
         """A result without scaling: boxes are in original pixels already."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,10 @@ from ultralytics.utils.files import increment_path
 from ultralytics.utils.plotting import save_one_box
 
 from rsdet import quiet
+from rsdet.data.decoding import within_memory
 from rsdet.data.pictures import PictureReader
 from rsdet.data.sar import SarReader
-from rsdet.errors import ConfigError, RSDetError
+from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.names import csv_cell, folder_names, printable
 from rsdet.tasks.detect.enhanced import EnhancedPrediction
 from rsdet.tasks.detect.outputs import coco_rows
@@ -222,7 +225,7 @@ class _OurPredictor(EnhancedPrediction):
 
     Attributes:
         reader: Reads the image files; ``None`` for Ultralytics' reader.
-        unread: Path -> why the last run could not read a file.
+        unread: Path -> why the last run could not do a file. What is found there is no result.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -240,12 +243,32 @@ class _OurPredictor(EnhancedPrediction):
             self.dataset.__class__ = OurImages  # the same list of files; only the reading differs
             self.dataset.reader, self.dataset.unread = self.reader, self.unread
 
+    @contextmanager
+    def of_picture(self, i: int) -> Iterator[None]:
+        """Note a picture of the batch that cannot be used or is too large, so that all others are done."""
+        path = str(self.batch[0][i]) if self.batch and self.dataset.mode == "image" else None
+        try:
+            with within_memory(path or "a picture"):
+                yield
+        except DataError as e:
+            if path is None:
+                raise
+            self.unread[path] = str(e)
+
+    def _enhance(self, i: int, picture: np.ndarray) -> np.ndarray:
+        with self.of_picture(i):
+            return super()._enhance(i, picture)
+        return picture
+
     def write_results(self, i: int, *args: Any) -> str:
         """Save and tell as Ultralytics does; pictures with a legend, but not frames, whose size must not change."""
         result = self.results[i]
         result.legend = self.dataset.mode == "image"
         try:
-            return super().write_results(i, *args)
+            if result.path not in self.unread:
+                with self.of_picture(i):
+                    return super().write_results(i, *args)
+            return "left out"
         finally:
             result.legend = False
 

@@ -12,9 +12,12 @@ from exported import lively
 from PIL import Image
 
 from rsdet import RSDet, cli
+from rsdet.classical.detector import Cfar
 from rsdet.data.scenes import render_scene
+from rsdet.enhance.chain import EnhanceChain
 from rsdet.errors import DataError
 from rsdet.runtime import cli as small_cli
+from rsdet.tasks.detect import visual
 from rsdet.tasks.detect.source import usable_source
 from rsdet.tasks.restore.source import find
 
@@ -204,3 +207,41 @@ def test_one_picture_larger_than_the_memory_does_not_end_the_folder(kind, models
     assert len(model.predict(tmp_path, project=str(tmp_path / "r"), save=False, verbose=False, **size)) == 2
     assert len(model.skipped) == 1
     assert "1.png does not fit into the memory" in model.skipped[0]
+
+
+@pytest.mark.parametrize("kind", ["weights", "artifact", "enhanced", "cfar"])
+def test_nor_does_one_that_can_be_read_and_is_too_large_for_what_follows(kind, models, tmp_path, monkeypatch):
+    """Drawing, enhancing and CFAR need several times the memory of the picture."""
+    for i, side in enumerate((SIZE, SIZE + 1, SIZE)):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), render_scene(i, (side, side)).image[..., : 1 if kind == "cfar" else 3])
+
+    def scarce(real, sized):
+        def run(*args, **kwargs):
+            if SIZE + 1 in sized(*args).shape:
+                raise MemoryError
+            return real(*args, **kwargs)
+
+        return run
+
+    run = {"source": str(tmp_path), "project": str(tmp_path / "r"), "verbose": False, "save_json": True}
+    if kind == "cfar":
+        monkeypatch.setattr(Cfar, "__call__", scarce(Cfar.__call__, lambda self, image: image))
+    elif kind == "enhanced":
+        monkeypatch.setattr(EnhanceChain, "apply_bgr", scarce(EnhanceChain.apply_bgr, lambda self, image, *_: image))
+        run["enhance"] = "dcp"
+    else:
+        monkeypatch.setattr(visual, "draw", scarce(visual.draw, lambda image, *_: image))
+    if kind == "artifact":
+        found = small_cli.predict({"model": str(models[kind]), **run})
+        assert (found.images, len(found.skipped)) == (2, 1)
+        skipped = found.skipped
+    else:
+        model = RSDet(models.get(kind, "cfar" if kind == "cfar" else models["weights"]))
+        run |= {} if kind == "cfar" else {"imgsz": SIZE, "batch": 3}
+        assert [Path(r.path).name for r in model.predict(save=True, **run)] == ["0.png", "2.png"]
+        skipped = model.skipped
+    assert len(skipped) == 1
+    assert "1.png does not fit into the memory" in skipped[0]
+    (folder,) = (tmp_path / "r").iterdir()
+    assert sorted(p.name for p in folder.iterdir()) == ["0.jpg", "2.jpg", "predictions.json"]
+    assert "1.png" not in (folder / "predictions.json").read_text()
