@@ -497,7 +497,7 @@ import sys
 {code}
 def status(key):
     return next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith(key))
-heavy = [m for m in ("torch", "ultralytics", "torchvision", "matplotlib", "onnx") if m in sys.modules]
+heavy = [m for m in ("torch", "ultralytics", "torchvision", "matplotlib") if m in sys.modules]
 print("RESULT", heavy, status("VmHWM") if sys.platform == "linux" else 0)
 """
 
