@@ -182,6 +182,9 @@ def check_model(model: Any, path: str | Path) -> None:
             f"{path} holds a {type(model).__name__} and no model of rsdet or Ultralytics; pass a checkpoint that one "
             "of them has trained."
         )
+    for key, kind in (("enhance", dict), ("channels", int), ("family", str)):
+        if not isinstance(model.yaml.get(key) or kind(), kind):
+            raise CheckpointError(f"{path}: {key}: in its YAML is no {kind.__name__}; pass another checkpoint.")
     check_finite(model.state_dict(), path)
 
 

@@ -21,9 +21,9 @@ from rsdet.modelfiles import PLAIN_SUFFIX, check_head, family_of_head, is_artifa
 from rsdet.modelyaml import (
     LAYERLESS,
     ROWLESS,
+    buildable,
     find_model_yaml,
     load_model_yaml,
-    not_buildable,
     read_model_yaml,
     variable_names,
 )
@@ -168,10 +168,8 @@ class RSDet(Model):
         if self.task not in TASKS:
             raise ConfigError(f"{cfg}: task must be one of {list(TASKS)}, received {self.task!r}.")
         self.cfg = cfg
-        try:
+        with buildable(cfg):
             self.model = self._smart_load("model")(d, ch=d.get("channels", 3), verbose=verbose)
-        except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
-            raise not_buildable(cfg, e) from e
         if self.family not in ROWLESS:
             check_head(self.model.model[-1], self.family, cfg)
         self.overrides.update(model=self.cfg, task=self.task)

@@ -11,6 +11,8 @@ A model that restores pictures has no rows. Of family ``restore``, it names a cl
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from fnmatch import fnmatch
 from pathlib import Path
@@ -25,6 +27,9 @@ LAYERLESS = ("cfar", "classical", "per-image")  # families whose models are sett
 ROWLESS = (*LAYERLESS, "restore")  # families whose models are not built from Ultralytics' rows
 KINDS = ("dehaze", "superres", "clouds")  # what a model of the task ``restore`` is for
 YAML_SUFFIXES = (".yaml", ".yml")
+_UNBUILDABLE = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError,
+)  # fmt: skip
 
 
 def list_models(pattern: str = "*", task: str | None = None) -> list[str]:
@@ -131,15 +136,25 @@ def _check_like(key: str, value: Any, default: Any) -> None:
         raise ConfigError(f"{key}={value!r} does not fit this model; use a value like its default, {default!r}.")
 
 
-def not_buildable(name: str | Path, e: Exception) -> ConfigError:
-    """The one-line form of what went wrong while the rows of a YAML became layers; says which row where it can."""
-    row, tb = "", e.__traceback__
-    while tb is not None:
-        if tb.tb_frame.f_code.co_name == "parse_model" and isinstance(tb.tb_frame.f_locals.get("i"), int):
-            row = f" row {tb.tb_frame.f_locals['i']}:"
-        tb = tb.tb_next
-    why = " ".join(str(e).split())[:200] or type(e).__name__
-    return ConfigError(f"{name}:{row} no layer can be built from this ({why}); mend the row or the variables in it.")
+@contextmanager
+def buildable(name: str | Path) -> Iterator[None]:
+    """Say in one line what went wrong while the rows of a YAML became layers, and in which row where it is known.
+
+    Raises:
+        ConfigError: In place of whatever a YAML that describes no network makes of the code that builds it.
+    """
+    try:
+        yield
+    except _UNBUILDABLE as e:
+        row, tb = "", e.__traceback__
+        while tb is not None:
+            if tb.tb_frame.f_code.co_name == "parse_model" and isinstance(tb.tb_frame.f_locals.get("i"), int):
+                row = f" row {tb.tb_frame.f_locals['i']}:"
+            tb = tb.tb_next
+        why = " ".join(str(e).split())[:200] or type(e).__name__
+        raise ConfigError(
+            f"{name}:{row} no layer can be built from this ({why}); mend the row or the variables in it."
+        ) from e
 
 
 def read_model_yaml(name: str | Path) -> dict[str, Any]:

@@ -152,7 +152,8 @@ def _known(name: str) -> bool:
     if name.startswith(("nn.", "torchvision.ops.")):
         return True
     layer = vars(tasks).get(name)
-    return isinstance(layer, type) and issubclass(layer, nn.Module)
+    whole = (tasks.BaseModel, tasks.Ensemble)  # read files by themselves
+    return isinstance(layer, type) and issubclass(layer, nn.Module) and not issubclass(layer, whole)
 
 
 def check_rows(d: dict[str, Any], where: str = "model YAML") -> None:
@@ -167,6 +168,11 @@ def check_rows(d: dict[str, Any], where: str = "model YAML") -> None:
             stock = [k for k in vars(tasks) if _known(k)]
             hint = nearest(row[2], [*_REGISTRY, *stock]) or f" Known here: {', '.join(list_modules())}."
             raise ConfigError(f"{where}: row {i} ({part}) names an unknown layer {row[2]!r}.{hint}")
+        if row[2] == "TorchVision" and str(row[3][2:3]) not in ("[None]", "['None']"):
+            raise ConfigError(
+                f"{where}: row {i} ({part}) would have weights of torchvision fetched, and what a file names is not; "
+                "write null for them, as in [512, resnet18, null]."
+            )
     check_size(d, where)
 
 
@@ -277,12 +283,13 @@ def building() -> Iterator[None]:
     The swap is process-wide, so a lock is held; a failed build restores the stock parser too.
     """
     with _building:
-        tasks.parse_model = parse_model
+        state, before = tasks._SafeLoad._local, getattr(tasks._SafeLoad._local, "active", False)
+        tasks.parse_model, state.active = parse_model, True  # evaluates no text, whatever the user's variables say
         try:
             with bounded():
                 yield
         finally:
-            tasks.parse_model = _stock_parse_model
+            tasks.parse_model, state.active = _stock_parse_model, before
 
 
 def seam_problems() -> list[str]:

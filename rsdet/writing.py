@@ -268,14 +268,15 @@ def sweep(folder: Path) -> None:
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _LEFTOVER.fullmatch(entry.name)
-            if found and _is_gone(entry, *found.groups()):
-                shutil.rmtree(entry.path, ignore_errors=True)
+            with suppress(OSError):  # of one; the others are looked at all the same
+                if found and entry.is_dir(follow_symlinks=False) and _is_gone(entry, *found.groups()):
+                    shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def _is_gone(entry: os.DirEntry[str], machine: str, pid: str, started: str) -> bool:
     if machine == _machine():
         return _started(int(pid)) != int(started)
-    touched = max(p.stat().st_mtime for p in (Path(entry.path), *Path(entry.path).rglob("*")))
+    touched = max(p.lstat().st_mtime for p in (Path(entry.path), *Path(entry.path).rglob("*")))
     return time.time() - touched > _FOREIGN_S
 
 

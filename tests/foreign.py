@@ -233,6 +233,12 @@ CHECKPOINTS: dict[str, Make] = {
     "train_args is a list": saved(lambda good: {**checkpoint(good), "train_args": [1]}),
     "names is none": saved(changed(names=None)),
     "yaml is text": saved(changed(yaml="x")),
+    **{
+        f"yaml with {key} as a list": saved(
+            lambda good, key=key: changed(yaml={**checkpoint(good)["model"].yaml, key: ["x"]})(good)
+        )
+        for key in ("channels", "enhance", "family")
+    },
     "NaN weight": saved(poisoned(float("nan"))),
     "infinite weight": saved(poisoned(float("inf"))),
     "cut short": cut("model.pt", "w.pt"),
@@ -353,6 +359,15 @@ MODELS: dict[str, Make] = {
     "based on an address": written("m.yaml", "base: https://example.org/x.yaml\n"),
     "activation is code": written("m.yaml", model_yaml("activation: __import__('os').getcwd()")),
     "layer is no layer": written("m.yaml", model_yaml(layer="os.system")),
+    "layer is a function": written("m.yaml", model_yaml(layer="torchvision.ops.nms")),
+    "layer is a model by address": written(
+        "m.yaml", model_yaml(layer="DetectionModel", channels="\"'https://example.org/x.yaml'\"")
+    ),
+    "layer with weights to fetch": written("m.yaml", model_yaml(layer="TorchVision", channels="16, resnet18, DEFAULT")),
+    "layer with weights to fetch unsaid": written(
+        "m.yaml", model_yaml(layer="TorchVision", channels="16, resnet18").replace("18, 3, 2]", "18]")
+    ),
+    "an argument that is no text of Python": written("m.yaml", model_yaml(channels="a b c")),
     "huge restoration network": written(
         "m.yaml", "task: restore\nfamily: restore\nkind: dehaze\nnetwork: EDSR\nargs: {n_blocks: 100000000}\n"
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 
 import pytest
@@ -181,6 +182,20 @@ def test_a_link_does_not_hide_the_source(tmp_path, visdrone):
     (tmp_path / "alias").symlink_to(visdrone)
     with pytest.raises(DataError, match="never written to"):
         run(visdrone, "visdrone", tmp_path / "alias" / "out")
+
+
+@pytest.mark.parametrize("place", ["images", "images/train"])
+def test_a_result_that_was_replaced_by_a_link_to_the_originals(tmp_path, visdrone, place):
+    """To save space; what is stale in the result must not be taken away there."""
+    out = tmp_path / "out"
+    run(visdrone, "visdrone", out)
+    originals = tmp_path / "originals"
+    shutil.move(out / place, originals)
+    (out / place).symlink_to(originals)
+    before = fingerprint(originals)
+    with pytest.raises(DataError, match="is a link"):
+        run(visdrone, "visdrone", out, split="other")
+    assert fingerprint(originals) == before
 
 
 def test_a_folder_of_unknown_origin_is_left_alone(tmp_path, visdrone):

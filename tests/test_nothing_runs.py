@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import shutil
 import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -43,8 +46,8 @@ def home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def interrupted(home, tmp_path_factory) -> Path:
-    """The ``last.pt`` of a training that was interrupted in its second epoch."""
+def run_of(home, tmp_path_factory) -> Path:
+    """The folder of a training that was interrupted in its second epoch."""
 
     def stop(trainer):
         if trainer.epoch == 1:
@@ -55,7 +58,14 @@ def interrupted(home, tmp_path_factory) -> Path:
     project = tmp_path_factory.mktemp("run")
     with pytest.raises(RSDetError, match="interrupted"):
         model.train(data=home / "data.yaml", epochs=2, project=str(project), name="t", **TRAIN)
-    return project / "t" / "weights" / "last.pt"
+    return project / "t"
+
+
+@pytest.fixture
+def interrupted(run_of, tmp_path_factory) -> Path:
+    """The ``last.pt`` of a copy of it."""
+    folder = shutil.copytree(run_of, tmp_path_factory.mktemp("copy") / "t")
+    return folder / "weights" / "last.pt"
 
 
 @pytest.fixture(autouse=True)
@@ -140,6 +150,66 @@ def test_a_yaml_with_the_key_is_used_all_the_same(home, tmp_path):
     assert metrics.box is not None
 
 
+def retold(home: Path, target: Path, **entries) -> Path:
+    """The good checkpoint with other entries in the YAML of its model."""
+    ckpt = torch.load(home / "model.pt", weights_only=False)
+    rows = ckpt["model"].yaml["backbone"]
+    row = entries.pop("row", None)
+    ckpt["model"].yaml = {**ckpt["model"].yaml, "backbone": [rows[0], row or rows[1], *rows[2:]], **entries}
+    torch.save(ckpt, target)
+    return target
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"activation": "open('trap', 'w')"},
+        {"enhance": "https://example.org/x.pt"},
+        {"row": [-1, 1, "TorchVision", [512, "resnet18"]]},
+        {"row": [-1, 1, "DetectionModel", ["'https://example.org/x.yaml'"]]},
+        {"row": [-1, 1, "load_checkpoint", ["'https://example.org/x.pt'"]]},
+        {"row": [-1, 1, "Conv", ["a b c"]]},
+    ],
+    ids=str,
+)
+def test_the_yaml_in_a_checkpoint_is_as_foreign_as_any(home, tmp_path, entries):
+    file = retold(home, tmp_path / "w.pt", **entries)
+    with pytest.raises((CheckpointError, ConfigError)):
+        RSDet(file).train(data=home / "data.yaml", epochs=1, **TRAIN)
+
+
+def test_whoever_lets_yolo_run_code_does_not_let_rsdet(tmp_path):
+    """The variable is Ultralytics'; an allow-list that holds ``getattr`` keeps nothing from a loader without limits."""
+    trap = tmp_path / "trap"
+    (tmp_path / "m.yaml").write_text(foreign.model_yaml(f"activation: open({str(trap)!r}, chr(119))"))
+
+    def call(what: bytes, *args: bytes) -> bytes:
+        return what + b"(" + b"".join(args) + b"tR"
+
+    def text(value: str) -> bytes:
+        return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+    def attribute(of: bytes, name: str) -> bytes:
+        return call(b"cbuiltins\ngetattr\n", of, text(name))
+
+    values = attribute(attribute(b"ctorch.nn.modules.module\nModule\n", "register_module"), "__globals__")
+    builtins = call(attribute(values, "get"), text("__builtins__"))
+    program = call(call(attribute(builtins, "get"), text("open")), text(str(trap)), text("w"))
+    program = b"\x80\x02" + program + b"."
+    writer = torch._C.PyTorchFileWriter(str(tmp_path / "w.pt"))
+    writer.write_record("data.pkl", program, len(program))
+    writer.write_end_of_file()
+    code = (
+        "import sys, rsdet\nfor f in sys.argv[1:]:\n    try:\n        rsdet.RSDet(f)\n"
+        "    except rsdet.errors.RSDetError:\n        print('refused')\n"
+    )
+    done = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "w.pt"), str(tmp_path / "m.yaml")],
+        env={**os.environ, "ULTRALYTICS_SAFE_LOAD": "false"}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert done.communicate()[0].split().count("refused") == 2
+
+
 @pytest.mark.parametrize("first", ["import rsdet", "from ultralytics import YOLO; import rsdet"])
 def test_no_part_of_ultralytics_has_another_check(first):
     code = (
@@ -207,6 +277,32 @@ def test_a_resumed_training_writes_where_its_checkpoint_lies(interrupted, tmp_pa
     model.train(resume=True)
     assert Path(model.trainer.save_dir) == run.resolve()
     assert not victim.exists()
+
+
+def deep(content: dict, key: str, value) -> None:
+    *way, last = key.split("/")
+    for name in way:
+        content = content[name]
+    content[last] = value
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("optimizer", "x"), ("optimizer/param_groups", []), ("optimizer/rsdet", {}), ("optimizer/rsdet/model", {}),
+        ("optimizer/rsdet/waiting", "x"), ("optimizer/rsdet/gradients", ["x"]), ("optimizer/rsdet/table", 7),
+        ("epoch", "x"), ("best_fitness", "x"), ("updates", "x"),
+    ],
+)  # fmt: skip
+def test_a_state_that_is_none_is_one_line(interrupted, key, value):
+    table = interrupted.parents[1] / "results.csv"
+    before = table.read_bytes()
+    ckpt = torch.load(interrupted, weights_only=False)
+    deep(ckpt, key, value)
+    torch.save(ckpt, interrupted)
+    with pytest.raises(CheckpointError, match="leave resume= out"):
+        RSDet(interrupted).train(resume=True)
+    assert table.read_bytes() == before
 
 
 def test_files_of_arguments_and_of_trackers_go_through_the_same_checks(home, tmp_path):

@@ -224,6 +224,22 @@ def test_another_machine_on_the_same_disk_is_left_its_work(tmp_path):
     assert list(tmp_path.iterdir()) == [foreign]
 
 
+def test_links_among_the_leftovers_lose_nothing_elsewhere(tmp_path):
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    run.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "mine.txt").write_text("x")
+    gone = f".a.{writing._machine()}-999999999-1.x.part"
+    for name in (gone, gone.replace("a", "m", 1), ".z.00000000-1-1.x.part"):
+        (run / name).mkdir()
+        (run / name / "link").symlink_to(elsewhere)
+        (run / name / "nowhere").symlink_to(tmp_path / "nowhere")
+    (run / gone.replace(".a", ".b", 1)).symlink_to(elsewhere)
+    sweep(run)
+    assert sorted(p.name[:2] for p in run.iterdir()) == [".b", ".z"]
+    assert (elsewhere / "mine.txt").read_text() == "x"
+
+
 def test_files_of_others_are_no_leftovers(tmp_path):
     names = [".x.part", "x.part", "download.zip.part", ".git", ".x.1234-1-1.part"]
     for name in names:

@@ -203,6 +203,10 @@ def _check_places(source: Path, out: Path) -> None:
         raise DataError(f"out={out} is inside the source folder {home}, which is never written to; choose another out")
     if any(real_source == real_out / f or real_out / f in real_source.parents for f in _FOLDERS):
         raise DataError(f"source {source} is inside out={out} where the result goes; choose another out")
+    for folder in (out / f for f in _FOLDERS):
+        for place in (folder, *(folder.iterdir() if folder.is_dir() else ())):
+            if place.is_symlink() and place.is_dir():  # to the originals, maybe, and what is stale is removed there
+                raise DataError(f"{place} is a link, and convert writes into no folder elsewhere; remove the link")
     if real_out.exists() and not real_out.is_dir():
         raise DataError(f"out={out} is a file; expected a folder; choose another out")
 

@@ -96,6 +96,11 @@ def raster(header: SarHeader, what: str) -> Iterator[Any]:
     except ModuleNotFoundError as e:
         why = needs_package(header) or f"{what}, which needs the package rasterio; {install('geo')}"
         raise MissingDependencyError(f"{path} {why}.") from e
+    from rsdet.data.sar.header import is_tiff
+
+    for mask in (Path(f"{path}.msk"), Path(f"{path}.MSK")):
+        if mask.is_file() and not is_tiff(mask):  # GDAL would follow whatever format it is, and where it points
+            raise DataError(f"{mask}, the mask of {path.name}, is no TIFF, so neither was read; take it out.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)

@@ -49,6 +49,8 @@ def fetch(
     part = target.with_name(f"{target.name}.part")
     with disk_errors(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
+        if part.is_symlink():  # not made here
+            part.unlink()
         total = None
         for attempt in range(_TRIES):
             try:

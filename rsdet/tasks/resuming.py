@@ -18,6 +18,7 @@ import torch
 from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
+from rsdet.errors import CheckpointError
 from rsdet.writing import write_text
 
 KEY = "rsdet"
@@ -165,11 +166,34 @@ class ExactResume:
         }
 
     def resume_training(self, ckpt: dict[str, Any] | None) -> None:
-        """Go on from a checkpoint as Ultralytics does, and from the exact state where it has one."""
-        super().resume_training(ckpt)
+        """Go on from a checkpoint as Ultralytics does, and from the exact state where it has one.
+
+        Raises:
+            CheckpointError: What it holds is no state of such a training.
+        """
         if ckpt is None or not self.resume:
+            super().resume_training(ckpt)
             return
+        try:
+            super().resume_training(ckpt)
+            self._take_exact(ckpt)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
+            why = " ".join(str(e).split())[:160] or type(e).__name__
+            raise CheckpointError(
+                f"{self.args.resume} holds no state that a training can go on from ({why}); leave resume= out to start "
+                "anew from its weights, or copy it again."
+            ) from e
+
+    def _take_exact(self, ckpt: dict[str, Any]) -> None:
         exact = (ckpt.get("optimizer") or {}).get(KEY)
+        numbers = [self.best_fitness or 0, self.ema.updates]
+        if exact is not None:
+            numbers += [exact["waiting"], exact["repeated"], exact["fitness"] or 0]
+            tensors = [g for g in exact["gradients"] if g is not None]
+            if not all(isinstance(g, torch.Tensor) for g in tensors) or not isinstance(exact["table"], str | None):
+                raise TypeError("gradients or table of another kind")
+        if not all(isinstance(n, int | float) for n in numbers):
+            raise TypeError("text in the place of a number")
         if exact is not None:
             unwrap_model(self.model).load_state_dict(exact["model"])
             self.ema.ema.load_state_dict(exact["ema"])

@@ -77,3 +77,20 @@ def test_the_key_that_is_proposed_is_taken(tmp_path):
     with pytest.raises(DataError, match=r"such as value_range=\[0,10000\]"):
         RSDet("dcp").predict(path, project=str(tmp_path))
     assert len(RSDet("dcp").predict(path, value_range=[0, 10000], project=str(tmp_path), verbose=False)) == 1
+
+
+def test_a_mask_of_another_format_is_not_followed(scene, tmp_path):
+    """GDAL takes whatever lies there under the name of a mask, and reads what it names: here and on the network."""
+    source = np.zeros((1, 40, 56), np.uint8)
+    with rasterio.open(tmp_path / "other.tif", "w", driver="GTiff", height=40, width=56, count=1, dtype="uint8") as f:
+        f.write(source)
+    mask = tmp_path / "s2.tif.msk"
+    mask.write_text(
+        '<VRTDataset rasterXSize="56" rasterYSize="40"><Metadata><MDI key="INTERNAL_MASK_FLAGS_1">2</MDI></Metadata>'
+        '<VRTRasterBand dataType="Byte" band="1"><SimpleSource><SourceFilename relativeToVRT="1">other.tif'
+        "</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    with pytest.raises(DataError, match=r"s2\.tif\.msk, the mask of s2\.tif, is no TIFF"):
+        read_image(scene)
+    mask.unlink()
+    assert read_image(scene)[1].valid is None or read_image(scene)[1].valid.any()

@@ -93,11 +93,15 @@ def _known(path: Path, *state: int) -> SarHeader:
     return _read(path)
 
 
+def is_tiff(path: Path) -> bool:
+    """Whether a file begins as a TIFF does."""
+    with open(path, "rb") as f:
+        return f.read(4) in _TIFF
+
+
 def _read(path: Path) -> SarHeader:
     try:
-        with open(path, "rb") as f:
-            magic = f.read(4)
-        if magic in _TIFF:
+        if is_tiff(path):
             return _read_tiff(path)
     except _DAMAGED as e:
         if path.is_file():

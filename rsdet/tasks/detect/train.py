@@ -18,7 +18,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from rsdet.arguments import TRAIN_DEFAULTS
 from rsdet.enhance.joint import joint_networks, taken_over
 from rsdet.errors import DataError
-from rsdet.modelyaml import load_model_yaml
+from rsdet.modelyaml import buildable, load_model_yaml
 from rsdet.tasks.detect.dataset import check_pictures, check_section, our_datasets, train_section, val_section
 from rsdet.tasks.detect.model import RTDETRModel, YOLOModel, transfer
 from rsdet.tasks.detect.val import RTDETRVal, YOLOVal, check_channels, warn_of_left_out
@@ -40,9 +40,10 @@ class _OurTrainer(SafeTrainer):
         if self.args.iou_loss is not None and not self.resume:
             cfg = {**(cfg if isinstance(cfg, dict) else load_model_yaml(cfg)), "iou_loss": self.args.iou_loss}
         cfg, networks = self._with_enhancer(cfg)
-        model = self.model_class(
-            cfg, nc=self.data["nc"], ch=self.data.get("channels", 3), verbose=verbose and RANK == -1
-        )
+        with buildable(self.args.model):  # weights bring a YAML of their own
+            model = self.model_class(
+                cfg, nc=self.data["nc"], ch=self.data.get("channels", 3), verbose=verbose and RANK == -1
+            )
         self.set_model_names_for_load(model)
         if weights is not None:
             report = transfer(model, weights)

@@ -14,7 +14,7 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from rsdet.arguments import RESTORE_DEFAULTS
-from rsdet.modelyaml import load_model_yaml
+from rsdet.modelyaml import buildable, load_model_yaml
 from rsdet.tasks.restore.data import (
     cache_of,
     check_has_work,
@@ -63,8 +63,9 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
         cfg = cfg if isinstance(cfg, dict) else load_model_yaml(cfg)
         if self.args.loss is not None and not self.resume:
             cfg = {**cfg, "loss": self.args.loss}
-        model = RestoreModel(cfg, verbose=verbose and RANK == -1)
-        model.init_criterion()  # refuses a wrong loss before anything is read
+        with buildable(self.args.model):  # weights bring a YAML of their own
+            model = RestoreModel(cfg, verbose=verbose and RANK == -1)
+            model.init_criterion()  # refuses a wrong loss before anything is read
         if weights is not None:
             report = transfer(model, weights)
             if RANK in {-1, 0}:
