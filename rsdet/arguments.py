@@ -186,6 +186,8 @@ def without_effect(kwargs: Mapping[str, Any], mode: str, task: str = "detect") -
 
     used = _EFFECTIVE.get((task, mode), DEFAULT_CFG_DICT.keys() - _NOT_IN_TRAINING)
     used = used | {*(_OURS_RESTORE if task == "restore" else _OURS)[mode]}
+    if mode == "val" and not isinstance(kwargs.get("fraction"), (list, tuple)):
+        used = used - {"fraction"}  # a number is a part of the training images, a list has one for each split
     used = used | ({"tracker"} if kwargs.get("mode") == "track" else set())
     return [k for k, v in kwargs.items() if k in DEFAULT_CFG_DICT and k not in used and v != DEFAULT_CFG_DICT[k]]
 

@@ -17,6 +17,8 @@ from rsdet.arguments import check_keys, without_effect
         ({"epochs": 5, "lr0": 0.1, "workers": 2, "retina_masks": True}, "predict", "detect", 4),
         ({"data": "x.yaml", "batch": 4, "show": True}, "predict", "restore", 3),
         ({"epochs": 5, "split": "test", "plots": False, "workers": 0}, "val", "detect", ["epochs"]),
+        ({"fraction": 0.1}, "val", "detect", ["fraction"]),
+        ({"fraction": [1, 0.1]}, "val", "detect", []),
         ({"split": "test", "batch": 4, "tile": 64}, "val", "restore", ["batch"]),
         ({"show": True, "lr0": 0.1, "iou": 0.5, "tracker": "bytetrack.yaml"}, "train", "detect", ["show", "tracker"]),
         ({"tracker": "bytetrack.yaml"}, "predict", "detect", ["tracker"]),

@@ -497,7 +497,7 @@ import sys
 {code}
 def status(key):
     return next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith(key))
-heavy = [m for m in ("torch", "ultralytics", "torchvision", "matplotlib") if m in sys.modules]
+heavy = [m for m in ("torch", "ultralytics", "torchvision", "matplotlib", "onnx") if m in sys.modules]
 print("RESULT", heavy, status("VmHWM") if sys.platform == "linux" else 0)
 """
 
@@ -525,7 +525,7 @@ def test_a_detector_needs_no_pytorch_and_little_memory(artifact, photos, tmp_pat
         )
         heavy, peak = fresh(code, tmp_path)
         print(f"{path.name}: {peak} MB")
-        assert heavy == "[]"
+        assert heavy == "['onnx']"  # it looks for weights that are no numbers
         assert peak < 300
 
 
@@ -535,7 +535,7 @@ def test_the_command_needs_no_pytorch_and_little_memory(artifact, photos, tmp_pa
     heavy, peak = fresh(f"from rsdet.cli import run\nassert run({line!r}) == 0", tmp_path)
     print(f"rsdet predict: {peak} MB")
     assert (tmp_path / "predict" / "predictions.json").is_file()
-    assert heavy == "[]"
+    assert heavy == "['onnx']"  # it looks for weights that are no numbers
     assert peak < 300
 
 

@@ -53,6 +53,18 @@ def test_cfar_on_decibels_names_the_remedy_and_the_remedy_works(tmp_path, monkey
     assert "1 objects in 1 images" in capsys.readouterr().out
 
 
+def test_decibels_without_a_sign_are_told_by_what_was_not_found(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("a.tif", decibels() + 60)
+    given = {"looks": 4, "quantity": "intensity"}
+    with caplog.at_level(logging.WARNING, "ultralytics"):
+        assert not len(RSDet("cfar", **given).predict("a.tif", verbose=False)[0])
+        assert "read as quantity=intensity units=linear; say units=db" in caplog.text
+        caplog.clear()
+        assert len(RSDet("cfar", units="db", **given).predict("a.tif", verbose=False)[0]) == 1
+        assert not caplog.records
+
+
 def test_info_says_how_files_are_read(caplog):
     with caplog.at_level(logging.INFO, "ultralytics"):
         RSDet("cfar", units="db", quantity="intensity").info()

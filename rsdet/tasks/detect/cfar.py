@@ -7,6 +7,8 @@ for the statistics of pixels means nothing after interpolation.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from rsdet.data.sar import Stretch
 from rsdet.errors import ConfigError, DataError
 from rsdet.modelyaml import load_model_yaml
 from rsdet.names import class_names
+from rsdet.quiet import say
 from rsdet.tasks.detect.dataset import OurYOLODataset
 from rsdet.tasks.detect.predict import YOLOPredict
 from rsdet.tasks.detect.val import YOLOVal
@@ -125,6 +128,20 @@ class CFARPredict(YOLOPredict):
         super().setup_source(*args, **kwargs)
         if isinstance(self.dataset, LoadTensor):
             raise DataError("CFAR takes files and arrays of values, no tensors; pass tensor[0, 0].numpy().")
+
+    def stream_inference(self, *args: Any, **kwargs: Any) -> Iterator[Results]:
+        """Detect in one batch after the other; where nothing at all is found, say how the values were read."""
+        found = 0
+        for result in super().stream_inference(*args, **kwargs):
+            found += len(result)
+            yield result
+        if not found:
+            how = self.model.model.reader.stretch
+            say(
+                f"no objects in any picture. The values were read as quantity={how.quantity} units={how.units}; say "
+                "units=db if they are decibels, and quantity=intensity if they are powers.",
+                logging.WARNING,
+            )
 
     def inference(self, im: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Detect in one picture after the other; nothing in one that the memory is too small for."""
