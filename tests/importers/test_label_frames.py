@@ -245,3 +245,20 @@ def test_turned_tiffs_are_kept(tmp_path):
         "o6": (48, 64),
         "o8": (48, 64),
     }
+
+
+@pytest.mark.parametrize(
+    ("format", "label", "line"),
+    [
+        ("yolo", "labels/a.txt", "0 0.5 0.5 0.25 0.25\n"),
+        ("dota", "labelTxt/a.txt", "10 10 30 10 30 30 10 30 ship 0\n"),
+        ("visdrone", "annotations/a.txt", "10,10,20,20,1,4,0,0\n"),
+    ],
+)
+def test_formats_that_state_no_size_say_so_too(tmp_path, format, label, line):
+    stored(tmp_path / "images/a.png", 6)
+    text(tmp_path / label, line)
+    text(tmp_path / "data.yaml", "names: [car]\n")
+    data, log = read_dataset(tmp_path, format)
+    assert len(data.splits["train"][0].objects) == 1
+    assert [n.reason.split(":")[0] for n in log["train"].notes] == ["orientation tag not applied to the labels"]

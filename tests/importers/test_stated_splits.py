@@ -66,6 +66,11 @@ def test_names_as_other_systems_spell_them(tmp_path, other):
     content = {"images": [entry], "annotations": [box], "categories": [{"id": 1, "name": "car"}]}
     text(root / "annotations/train.json", json.dumps(content))
     assert convert(root, "coco", tmp_path / "coco", progress=False).counts["train"]["boxes"] == 1
+    corners = "<xmin>8</xmin><ymin>8</ymin><xmax>24</xmax><ymax>24</ymax>"
+    said = f"<filename>{other(f'{name}.png')}</filename>"
+    xml = f"<annotation>{said}<object><name>car</name><bndbox>{corners}</bndbox></object></annotation>"
+    text(root / "Annotations/0001.xml", xml)
+    assert convert(root, "voc", tmp_path / "voc", progress=False).counts["train"]["boxes"] == 1
 
 
 def test_a_spelling_that_fits_two_pictures_is_no_choice(tmp_path):

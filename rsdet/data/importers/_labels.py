@@ -206,7 +206,7 @@ class Collector:
         frames: Frames | None = None,
     ):
         self.record, self.log, self.split, self.file = record, log, split, file
-        self.refused = False
+        self.refused = self._told = False
         self._ignore_difficult = difficult == "ignore"
         self._frames = frames or Frames()
         self._size = record.width, record.height
@@ -224,6 +224,7 @@ class Collector:
             height: Likewise.
             by: Who says so, for the message.
         """
+        self._told = True
         known = all(v is not None and math.isfinite(v) and v > 0 for v in (width, height))
         size = (width, height) if known else None
         orientation, unsure = self._frames.orientation_of(self.record, size)
@@ -241,6 +242,8 @@ class Collector:
 
     def close(self) -> None:
         """Bring what was added to the pixels of the file."""
+        if not self._told:
+            self.stated(None, None, by="nobody")
         move(self.record, (self.record.width, self.record.height), self._size, self._orientation)
 
     def refuse(self, reason: str) -> None:

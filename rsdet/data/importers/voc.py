@@ -23,7 +23,7 @@ from rsdet.data.importers._labels import (
     numbers,
     rotated_corners,
 )
-from rsdet.data.importers._layout import Pair, Source
+from rsdet.data.importers._layout import Pair, Source, folded
 from rsdet.data.importers._lists import assign_listed, split_lists
 from rsdet.data.importers._text import read_pairs
 from rsdet.data.importers._xml import parse_xml
@@ -92,14 +92,14 @@ def _pair_by_content(source: Source, pairs: list[Pair], labels: list[Path], log:
     without = defaultdict(list)
     for item in pairs:
         if item.label is None:
-            without[item.image.name].append(item)
-            without[item.image.stem].append(item)
+            without[folded(item.image.name)].append(item)
+            without[folded(item.image.stem)].append(item)
     if not spare or not without:
         return
     found = set()
     for label in spare:
         name = PureWindowsPath((parse_xml(label).findtext("filename") or "").strip()).name
-        fits = [item for item in without.get(name, ()) if item.label is None]
+        fits = [item for item in without.get(folded(name), ()) if item.label is None]
         if len(fits) == 1:
             fits[0].label = label
             found.add(printable(source.rel(label)))
