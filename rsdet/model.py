@@ -557,7 +557,7 @@ class RSDet(Model):
         outputs, read = Outputs(save_json=save_json, save_coco=save_coco), set()
         with user_errors():
             reader = getattr(self.model, "reader", None) or reader_of(
-                self.sar, self._channels or 3, bands or self.bands
+                self.sar, self._channels or 3, self.bands if bands is None else bands
             )
         if bands is not None and reader.of_values:
             raise ConfigError(

@@ -32,8 +32,8 @@ _DEEP = (
 )
 
 
-def check_bands(bands: Any, channels: int) -> tuple[int, ...] | None:
-    """The bands as a tuple, once they are known to make sense for a model of so many channels.
+def check_bands(bands: Any, channels: int | None = None) -> tuple[int, ...] | None:
+    """The bands as a tuple, once they are known to make sense, for a model of so many channels where that is known.
 
     Raises:
         ConfigError: They do not.
@@ -43,7 +43,7 @@ def check_bands(bands: Any, channels: int) -> tuple[int, ...] | None:
     each = tuple(bands) if isinstance(bands, (list, tuple)) else (bands,)
     if not each or not all(isinstance(b, int) and not isinstance(b, bool) and b > 0 for b in each):
         raise ConfigError(f"bands={bands!r} must be numbers of bands, counted from 1; such as bands=[1,2,3].")
-    if len(each) != channels and {len(each), channels} != {1, 3}:
+    if channels is not None and len(each) != channels and {len(each), channels} != {1, 3}:
         raise ConfigError(
             f"bands={list(each)} names {len(each)} bands and the model takes {channels} channels; name {channels}, or "
             f"train with channels: {len(each)} in the data YAML."

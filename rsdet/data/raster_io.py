@@ -95,8 +95,7 @@ def read_image(
     """
     path = Path(path)
     header = check_header(path)
-    if value_range is not None and not (len(value_range) == 2 and value_range[0] < value_range[1]):
-        raise ConfigError(f"value_range={value_range} must be two numbers, the smaller first; e.g. [0,4095]")
+    check_range(value_range)
     with within_memory(path):
         found = read_samples(header)
         raw, alpha, taken = take_bands(found, bands, path)
@@ -112,6 +111,18 @@ def read_image(
         chosen = tuple(bands) if bands else None
         meta = ImageMeta(path, str(raw.dtype), (low, high), alpha, valid, found.nodata, geo, chosen, raw.shape[2])
         return np.ascontiguousarray(to_channels(x, channels, str(path))), meta
+
+
+def check_range(value_range: Any) -> None:
+    """Refuse a ``value_range`` that is none.
+
+    Raises:
+        ConfigError: It is neither None nor two finite numbers, the smaller first.
+    """
+    two = list(value_range) if isinstance(value_range, (list, tuple)) and len(value_range) == 2 else []
+    numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) and np.isfinite(v) for v in two)
+    if value_range is not None and not (two and numbers and two[0] < two[1]):
+        raise ConfigError(f"value_range={value_range} must be two numbers, the smaller first; e.g. [0,4095]")
 
 
 def read_samples(header: SarHeader) -> Samples:

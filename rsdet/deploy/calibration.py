@@ -95,6 +95,6 @@ def calibration_of(
     return Calibration(
         [Path(f) for f in files[::step]],
         batch,
-        reader_of(sar, channels, spec.get("bands") or bands),
+        reader_of(sar, channels, bands if spec.get("bands") is None else spec["bands"]),
         lambda pictures: preprocess(pictures, family, size),
     )

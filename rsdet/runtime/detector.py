@@ -81,7 +81,7 @@ class Detector:
                 "export it again."
             )
         self.names, self.backend = self._facts.names, self._network.backend
-        self.reader = reader_of(self._facts.sar, self.channels, bands or self._facts.bands)
+        self.reader = reader_of(self._facts.sar, self.channels, self._facts.bands if bands is None else bands)
         self.free_size = height is None or width is None
         self.imgsz = (self._facts.imgsz or DEFAULT_IMGSZ) if self.free_size else (height, width)
         self._batch = batch

@@ -140,7 +140,8 @@ class _OurVal(EnhancedValidation):
         if not self.args.single_cls:
             check_classes(self.names, self.data["names"])
         check_channels(self.data, self.channels)
-        self.data["bands"] = self.bands or self.data.get("bands") or self.own_bands
+        given = (self.bands, self.data.get("bands"), self.own_bands)
+        self.data["bands"] = next((bands for bands in given if bands is not None), None)
         check_section(self.data)
         self.groups = read_groups(self.data)
         self.data["sar"] = val_section(self.sar, self.data)

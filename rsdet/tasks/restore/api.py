@@ -62,7 +62,7 @@ def val(model: Any, validator: type | None, data: Any, kwargs: dict[str, Any]) -
     model.check_trained("val")  # before data are fetched
     if data is None and (data := model.overrides.get("data")) is None:  # that of the training
         raise ConfigError("val needs data=; pass a data YAML of pairs, such as data=rice1.yaml or data=demo-haze.")
-    ours = {k: kwargs.pop(k) for k in _VAL_ONLY if kwargs.get(k) is not None}
+    ours = {k: v for k in _VAL_ONLY if (v := kwargs.pop(k, None)) is not None}
     args = {**_kept(model), "plots": True, **_precision(kwargs), "data": resolve_data(data), "mode": "val"}
     chosen = (validator or RestoreVal)(args=args, _callbacks=model.callbacks, **ours)
     chosen(model=_native(model))
@@ -75,7 +75,7 @@ def predict(
 ) -> Iterator[Any] | list[Any]:
     """Restore pictures; see :meth:`rsdet.RSDet.predict`."""
     model.check_trained("predict")
-    ours = {k: kwargs.pop(k) for k in _PREDICT_ONLY if kwargs.get(k) is not None}
+    ours = {k: v for k in _PREDICT_ONLY if (v := kwargs.pop(k, None)) is not None}
     args = {**_kept(model), "save": False, **_precision(kwargs), "mode": "predict"}
     model.predictor = (predictor or RestorePredict)(overrides=args, _callbacks=model.callbacks, **ours)
     model.predictor.setup_model(_native(model))

@@ -21,7 +21,8 @@ from ultralytics.utils.torch_utils import select_device
 
 from rsdet import quiet
 from rsdet.data.decoding import within_memory
-from rsdet.data.raster_io import ImageMeta, same_file
+from rsdet.data.pictures import check_bands
+from rsdet.data.raster_io import ImageMeta, check_range, same_file
 from rsdet.enhance.running import check_tiling
 from rsdet.errors import ConfigError, DataError
 from rsdet.names import printable
@@ -70,7 +71,8 @@ class RestorePredict(PredictFolder, BasePredictor):
         check_tiling(tile, overlap)
         super().__init__(cfg, overrides, _callbacks)
         self.tile, self.overlap, self.save_routes = tile, overlap, check_flag("save_routes", save_routes)
-        self.reading = {"bands": [bands] if isinstance(bands, int) else bands, "value_range": value_range}
+        check_range(value_range)
+        self.reading = {"bands": check_bands(bands), "value_range": value_range}
         self.skipped: list[str] = []
         self._names: Counter[str] = Counter()
 
