@@ -24,7 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rsdet.errors import DataError, WriteError
+from rsdet.errors import ConfigError, DataError, WriteError
 from rsdet.names import csv_cell
 
 if TYPE_CHECKING:  # help and errors about words go through here, and need nothing heavy
@@ -261,6 +261,24 @@ def new_folder(wanted: str | Path, exist_ok: bool = False) -> Path:
         for there, _, _ in os.walk(last or folder):  # the run before may have been killed
             sweep(Path(there))
     return folder.resolve()
+
+
+def check_apart(folder: str | Path, sources: Iterable[str | Path], labels: bool = False) -> None:
+    """Refuse a run in the folder of the files that it reads: results have their names.
+
+    Args:
+        folder: Of the run.
+        sources: The files.
+        labels: Text files will go into ``labels/`` as well, which is where a data set has its own.
+
+    Raises:
+        ConfigError: One of the files lies in it, with ``labels`` also where it lies below.
+    """
+    folder = Path(folder).resolve()
+    for home in {Path(os.path.abspath(source)).parent for source in sources}:
+        home = home.resolve()
+        if folder == home or (labels and folder in home.parents):
+            raise ConfigError(f"{folder} is where the pictures come from; choose another project= or name=.")
 
 
 def sweep(folder: Path) -> None:

@@ -8,7 +8,6 @@ kind of file: depth and range, alpha channel, pixels without data, and of a GeoT
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -346,8 +345,3 @@ def _encoded(path: Path, raw: np.ndarray, alpha: np.ndarray | None) -> bytes:
     if not ok:
         raise DataError(f"{path}: OpenCV cannot encode {raw.shape} as {suffix}; write .png or .tif")
     return data.tobytes()
-
-
-def same_file(a: str | Path, b: str | Path) -> bool:
-    """Whether two paths name one file, so that a result would overwrite its source."""
-    return os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b)

@@ -18,7 +18,7 @@ from rsdet.names import printable
 from rsdet.runtime.backends import is_deployable
 from rsdet.runtime.chained import is_deployable_chain, open_detector
 from rsdet.runtime.detector import Detections, Detector
-from rsdet.writing import new_folder, write_picture
+from rsdet.writing import check_apart, new_folder, write_picture
 
 
 class Summary(NamedTuple):
@@ -113,7 +113,7 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
             return None  # a video, a stream
         if args.get("verbose", True):
             print(f"Using {detector.backend} on the CPU\n")
-        folder = _run_folder(args, made=args.get("save", True) or outputs.save_json or outputs.save_coco)
+        folder = _run_folder(args, usable.files, made=args.get("save", True) or outputs.save_json or outputs.save_coco)
         run = _Run(args, detector, size, folder)
         try:
             for path, found in run.over(sorted(usable.files, key=lambda p: str(p.absolute()))):
@@ -235,8 +235,11 @@ def _said(d: Detections) -> str:
     return f"{d.input_hw[0]}x{d.input_hw[1]} {what}{d.speed_ms['inference']:.1f}ms"
 
 
-def _run_folder(args: Mapping[str, Any], made: bool) -> Path:
+def _run_folder(args: Mapping[str, Any], sources: Sequence[Path], made: bool) -> Path:
     """Folder of the run, numbered where there is one already, below the folder that the command is run in."""
     project = Path(args.get("project") or Path("runs") / "detect").expanduser().absolute()
     wanted = project / (args.get("name") or "predict")
-    return new_folder(wanted, args.get("exist_ok", False)) if made else wanted.resolve()
+    folder = new_folder(wanted, args.get("exist_ok", False)) if made else wanted.resolve()
+    if args.get("save", True):
+        check_apart(folder, sources)
+    return folder

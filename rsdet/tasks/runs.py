@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from ultralytics.cfg import get_cfg, get_save_dir
 
-from rsdet.writing import new_folder
+from rsdet.writing import check_apart, new_folder
 
 
 def run_folder(args: Any) -> Path:
@@ -33,10 +35,12 @@ class PredictFolder:
     """Mixed in before one of Ultralytics' predictors; its folder is made once there is something to write."""
 
     _made: Path | None = None
+    sources: Sequence[str | Path] = ()
 
     def setup_source(self, *args: Any, **kwargs: Any) -> None:
         """Open the source, and make the folder if files are going to be saved."""
         super().setup_source(*args, **kwargs)
+        self.sources = [path for path in getattr(self.dataset, "files", ()) if os.path.exists(path)]
         if self.args.save or self.args.save_txt or self.args.save_crop:
             self.make_folder()
 
@@ -44,4 +48,6 @@ class PredictFolder:
         """The folder of the run, made at the first call; Ultralytics keeps it until ``project``, ``name``, … change."""
         if self.save_dir != self._made:
             self.save_dir = self._made = run_folder(self.args)
+        if self.args.save or self.args.save_txt or self.args.save_crop:
+            check_apart(self.save_dir, self.sources, labels=self.args.save_txt)
         return self.save_dir

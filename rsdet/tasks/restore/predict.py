@@ -22,7 +22,7 @@ from ultralytics.utils.torch_utils import select_device
 from rsdet import quiet
 from rsdet.data.decoding import within_memory
 from rsdet.data.pictures import check_bands
-from rsdet.data.raster_io import ImageMeta, check_range, same_file
+from rsdet.data.raster_io import ImageMeta, check_range
 from rsdet.enhance.running import check_tiling
 from rsdet.errors import ConfigError, DataError
 from rsdet.names import printable
@@ -91,7 +91,9 @@ class RestorePredict(PredictFolder, BasePredictor):
 
     def __call__(self, source: Any = None, model: Any = None, stream: bool = False, **kwargs: Any) -> Any:
         """Restore; a generator with ``stream``, which holds one picture at a time."""
-        results = self._video(found.video) if (found := find(source)).video else self._all(found)
+        found = find(source)
+        self.sources = [found.video] if found.video else found.files
+        results = self._video(found.video) if found.video else self._all(found)
         return results if stream else list(results)
 
     def _all(self, source: Source) -> Iterator[RestoreResults]:
@@ -145,8 +147,6 @@ class RestorePredict(PredictFolder, BasePredictor):
         self.make_folder()
         suffix = suffix_for(result.path, result.meta)
         stem = self._free(Path(result.path).stem, suffix)
-        if same_file(self.save_dir / f"{stem}{suffix}", result.path):
-            raise ConfigError(f"{self.save_dir} is where the pictures come from; choose another project= or name=.")
         if solved is not None:
             result.save_path = solved.save(self.save_dir, stem, result.meta, suffix)[0]
         else:
