@@ -288,3 +288,33 @@ def test_without_rasterio(tmp_path, monkeypatch):
     write_image(tmp_path / "out.tif", x, meta)
     with pytest.raises(MissingDependencyError, match=r"pip install .*rasterio"):
         read_image(tmp_path / "geo.tif")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("count", [2, 4])
+def test_alpha_of_a_tiff_without_a_place_stays_alpha(dtype, count, tmp_path):
+    raw = _samples(dtype, (13, 17, count))
+    profile = {"driver": "GTiff", "height": 13, "width": 17, "count": count, "dtype": dtype}
+    colours = {"photometric": "RGB"} if count == 4 else {}
+    with rasterio.open(tmp_path / "a.tif", "w", alpha="YES", **colours, **profile) as f:
+        f.write(np.moveaxis(raw, -1, 0))
+    write_image(tmp_path / "b.tif", *read_image(tmp_path / "a.tif"))
+    with rasterio.open(tmp_path / "b.tif") as f:
+        assert f.colorinterp[-1].name == "alpha"
+        np.testing.assert_array_equal(np.moveaxis(f.read(), 0, -1), raw)
+
+
+def test_bands_stay_in_order_where_another_than_the_last_is_marked_as_alpha(tmp_path):
+    raw = _samples("uint16", (13, 17, 4))
+    _geotiff(tmp_path / "a.tif", raw, alpha="YES", photometric="MINISBLACK")  # GDAL marks the second
+    x, meta = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(np.rint(x * 65535), raw)
+    write_image(tmp_path / "b.tif", x, meta)
+    with rasterio.open(tmp_path / "b.tif") as f:
+        np.testing.assert_array_equal(np.moveaxis(f.read(), 0, -1), raw)
+
+
+@pytest.mark.parametrize(("have", "need", "remedy"), [(2, 3, r"\[1,1,1\]"), (5, 3, r"\[1,2,3\]"), (5, 1, r"\[1\]")])
+def test_the_bands_that_are_proposed_are_there(have, need, remedy):
+    with pytest.raises(DataError, match=f"has {have} channels and {need} are needed; choose .*bands={remedy}$"):
+        to_channels(np.zeros((4, 4, have), np.float32), need)

@@ -80,7 +80,7 @@ def _read(f: Any) -> Samples:
 
     raw = np.moveaxis(f.read(), 0, -1)
     colours = list(f.colorinterp)
-    alpha = colours.index(ColorInterp.alpha) if ColorInterp.alpha in colours and len(colours) > 1 else None
+    alpha = len(colours) - 1 if colours[1:] and colours[-1] is ColorInterp.alpha else None  # as the header has it
     if colours[0] is ColorInterp.palette:
         table = np.zeros((1 << 8 * raw.itemsize, 4), np.uint8)
         for value, colour in f.colormap(1).items():

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from rsdet.data import decoding
 from rsdet.data.decoding import by_opencv, within_memory
 from rsdet.data.geotiff import Samples, geo_of, geo_of_bands, read_tiff, write_tiff
 from rsdet.data.images import COLOURS, MAX_PIXELS, no_pixel_limit, orientation
@@ -204,7 +205,9 @@ def to_channels(x: np.ndarray, channels: int | None, name: str = "the picture") 
         return np.repeat(x, 3, axis=2)
     if have == 3 and channels == 1:
         return x.mean(axis=2, keepdims=True, dtype=np.float32)
-    raise DataError(f"{name} has {have} channels and {channels} are needed; choose them, such as bands=[1,2,3]")
+    some = range(1, channels + 1) if have > channels else [1] * channels
+    these = ",".join(map(str, some))
+    raise DataError(f"{name} has {have} channels and {channels} are needed; choose them, such as bands=[{these}]")
 
 
 def write_image(path: str | Path, image: np.ndarray, meta: ImageMeta | None = None, scale: int = 1) -> Path:
@@ -243,7 +246,9 @@ def write_image(path: str | Path, image: np.ndarray, meta: ImageMeta | None = No
         alpha = None
     if meta.geo is not None and path.suffix.lower() not in (".tif", ".tiff"):
         logging.getLogger("rsdet").warning("%s: place on Earth left out, only .tif files keep it", path)
-    if path.suffix.lower() in (".tif", ".tiff") and (meta.geo is not None or raw.shape[2] not in (1, 3)):
+    # OpenCV does not mark alpha as such in a TIFF, which makes it a fourth band for whoever reads it.
+    marks = alpha is not None and decoding.has_rasterio()
+    if path.suffix.lower() in (".tif", ".tiff") and (meta.geo is not None or raw.shape[2] not in (1, 3) or marks):
         with replacing(path) as part:
             write_tiff(part, raw, alpha, valid, meta.geo or geo_of(meta.nodata), scale)
         return path
