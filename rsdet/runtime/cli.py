@@ -20,6 +20,8 @@ from rsdet.runtime.chained import is_deployable_chain, open_detector
 from rsdet.runtime.detector import Detections, Detector
 from rsdet.writing import check_apart, new_folder, write_picture
 
+_Read = tuple[int, str, np.ndarray]  # number, path and pixels of a picture
+
 
 class Summary(NamedTuple):
     """Outcome of :func:`predict`.
@@ -147,18 +149,10 @@ class _Run:
         self._stems: set[str] = set()
 
     def over(self, paths: Sequence[Path]) -> Iterator[tuple[str, Detections]]:
-        found: list[Detections] = []
+        shape = self.size
         for group in self._groups(paths):
-            try:
-                with within_memory(group[0][1]):
-                    found = self.detector.detect([picture for _, _, picture in group], self.rules, self.size)
-            except DataError as e:
-                if len(group) > 1:
-                    raise
-                self.unread[group[0][1]] = str(e)
-                continue
             lines = []
-            for (i, path, picture), d in zip(group, found, strict=True):
+            for (i, path, picture), d in (found := self._detected(group)):
                 try:
                     if self.save:
                         with within_memory(path):
@@ -172,17 +166,29 @@ class _Run:
                 self.read.add(path)
             if self.tell and lines:
                 print("\n".join(lines))
-            for (_, path, _), d in zip(group, found, strict=True):
+            for (_, path, _), d in found:
+                shape = d.input_hw
                 if path in self.read:
                     yield path, d
-        if found and self.read and self.tell:
+        if self.read and self.tell:
             n = len(self.read)
             speed = ", ".join(f"{ms / n:.1f}ms {k}" for k, ms in self._spent.items())
-            shape = (min(self.batch, n), self.detector.channels, *found[-1].input_hw)
-            print(f"Speed: {speed} per image at shape {shape}")
+            print(f"Speed: {speed} per image at shape {(min(self.batch, n), self.detector.channels, *shape)}")
 
-    def _groups(self, paths: Sequence[Path]) -> Iterator[list[tuple[int, str, np.ndarray]]]:
-        group: list[tuple[int, str, np.ndarray]] = []
+    def _detected(self, group: list[_Read]) -> list[tuple[_Read, Detections]]:
+        """What is found in each picture of a batch; one that ends the batch is noted, and the others are done alone."""
+        try:
+            with within_memory(group[0][1]):
+                found = self.detector.detect([picture for _, _, picture in group], self.rules, self.size)
+        except DataError as e:
+            if len(group) > 1:
+                return [done for one in group for done in self._detected([one])]
+            self.unread[group[0][1]] = str(e)
+            return []
+        return list(zip(group, found, strict=True))
+
+    def _groups(self, paths: Sequence[Path]) -> Iterator[list[_Read]]:
+        group: list[_Read] = []
         for i, path in enumerate(paths, 1):
             whole = str(path.absolute())  # as Ultralytics names it
             try:

@@ -16,6 +16,7 @@ from rsdet.classical.detector import Cfar
 from rsdet.data.scenes import render_scene
 from rsdet.enhance.chain import EnhanceChain
 from rsdet.errors import DataError
+from rsdet.runtime import Detector
 from rsdet.runtime import cli as small_cli
 from rsdet.tasks.detect import visual
 from rsdet.tasks.detect.source import usable_source
@@ -209,7 +210,7 @@ def test_one_picture_larger_than_the_memory_does_not_end_the_folder(kind, models
     assert "1.png does not fit into the memory" in model.skipped[0]
 
 
-@pytest.mark.parametrize("kind", ["weights", "artifact", "enhanced", "cfar"])
+@pytest.mark.parametrize("kind", ["weights", "artifact", "small runtime", "enhanced", "cfar"])
 def test_nor_does_one_that_can_be_read_and_is_too_large_for_what_follows(kind, models, tmp_path, monkeypatch):
     """Drawing, enhancing and CFAR need several times the memory of the picture."""
     for i, side in enumerate((SIZE, SIZE + 1, SIZE)):
@@ -229,10 +230,19 @@ def test_nor_does_one_that_can_be_read_and_is_too_large_for_what_follows(kind, m
     elif kind == "enhanced":
         monkeypatch.setattr(EnhanceChain, "apply_bgr", scarce(EnhanceChain.apply_bgr, lambda self, image, *_: image))
         run["enhance"] = "dcp"
+    elif kind == "small runtime":
+        detect = Detector.detect
+
+        def of_small(self, pictures, *args):
+            return [scarce(lambda p: detect(self, [p], *args)[0], lambda p: p)(p) for p in pictures]
+
+        monkeypatch.setattr(Detector, "detect", of_small)
     else:
         monkeypatch.setattr(visual, "draw", scarce(visual.draw, lambda image, *_: image))
-    if kind == "artifact":
-        found = small_cli.predict({"model": str(models[kind]), **run})
+    if kind in ("artifact", "small runtime"):
+        found = small_cli.predict(
+            {"model": str(models["artifact"]), **run, **({} if kind == "artifact" else {"batch": 3})}
+        )
         assert (found.images, len(found.skipped)) == (2, 1)
         skipped = found.skipped
     else:
