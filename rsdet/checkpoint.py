@@ -98,9 +98,13 @@ def refuse_calls(path: str | Path) -> None:
     from ultralytics.nn.tasks import _SafeLoad
 
     try:
-        called = _called(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl"))
-    except (RuntimeError, ValueError, IndexError, KeyError):
+        program = torch._C.PyTorchFileReader(str(path)).get_record("data.pkl")
+    except RuntimeError:
         return  # whoever loads it says what is wrong with it
+    try:
+        called = _called(program)
+    except (ValueError, IndexError, KeyError) as e:
+        raise CheckpointError(f"{path} is damaged ({_one_line(e)}), so it was not opened; copy it again.") from e
     known = _SafeLoad._registry or {}
     made = sorted(n for n in called if isinstance(c := known.get(n), type) and issubclass(c, nn.Module))
     if made:
@@ -265,6 +269,16 @@ def check(path: str | Path) -> Path:
         )
     allow_ours()
     try:
+        with zipfile.ZipFile(path) as z:
+            packed = [info.filename for info in z.infolist() if info.compress_type != zipfile.ZIP_STORED]
+    except (zipfile.BadZipFile, OSError, ValueError) as e:
+        raise CheckpointError(f"{path} cannot be read as a PyTorch checkpoint ({_one_line(e)}); copy it again.") from e
+    if packed:  # a thousandth of its size on disk
+        raise CheckpointError(
+            f"{path} is compressed ({packed[0]}), which no checkpoint of PyTorch is, and what it would take to unpack "
+            "it is unknown, so it was not opened; copy or download it again."
+        )
+    try:
         with _SafeLoad.loading(path):
             unknown = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except (RuntimeError, ValueError, pickle.UnpicklingError, EOFError, KeyError, IndexError) as e:
@@ -330,7 +344,7 @@ def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         with safe_open(path, framework="pt") as f:
             header = f.metadata() or {}
             state = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (safe_open is no mapping)
-    except SafetensorError as e:
+    except (SafetensorError, OSError, RuntimeError) as e:  # RuntimeError: larger than the memory can hold in view
         raise CheckpointError(f"{path} is not a safetensors file ({_one_line(e)}); copy it again.") from e
     if header.get("format") != PLAIN_FORMAT:
         raise CheckpointError(f"{path} holds no rsdet header; save it with RSDet.save_plain().")

@@ -175,6 +175,24 @@ def torchscript(name: str) -> Make:
     return make
 
 
+def repacked(folder: Path, good: Path) -> Path:
+    """The good checkpoint, compressed: what it unpacks to has no bound."""
+    with zipfile.ZipFile(good / "model.pt") as old, zipfile.ZipFile(folder / "w.pt", "w", zipfile.ZIP_DEFLATED) as new:
+        for info in old.infolist():
+            new.writestr(info.filename, old.read(info))
+    return folder / "w.pt"
+
+
+def sparse(folder: Path, good: Path) -> Path:
+    """A safetensors file of 64 GB that takes no room on the disk."""
+    tensor = {"dtype": "F32", "shape": [1 << 34], "data_offsets": [0, 1 << 36]}
+    header = json.dumps({"x": tensor, "__metadata__": {"format": "x"}}).encode()
+    with open(folder / "w.safetensors", "wb") as f:
+        f.write(struct.pack("<Q", len(header)) + header)
+        f.truncate(f.tell() + (1 << 36))
+    return folder / "w.safetensors"
+
+
 def other_zip(name: str) -> Make:
     def make(folder: Path, good: Path) -> Path:
         with zipfile.ZipFile(folder / name, "w") as z:
@@ -245,6 +263,7 @@ CHECKPOINTS: dict[str, Make] = {
     "text": written("w.pt", "hello"),
     "empty file": written("w.pt", b""),
     "other zip": other_zip("w.pt"),
+    "compressed": repacked,
     "folder": folder_named("w.pt"),
     "TorchScript": torchscript("w.pt"),
     "ONNX": renamed("w.pt", graph()),
@@ -276,6 +295,8 @@ PLAIN: dict[str, Make] = {
     "NaN weight": plain(lambda s: {k: v * float("nan") if v.is_floating_point() else v for k, v in s.items()}),
     "cut short": cut("model.safetensors", "w.safetensors"),
     "text": written("w.safetensors", "hello, this is no such file"),
+    "larger than memory and disk": sparse,
+    "header of 2^60 bytes": written("w.safetensors", struct.pack("<Q", 1 << 60) + b"{}"),
     "header is a list": safetensors_of_header("[1]"),
     "header is nested deeply": safetensors_of_header(DEEP_JSON),
     "folder": folder_named("w.safetensors"),

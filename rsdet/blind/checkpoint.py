@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rsdet.checkpoint import refuse_calls
+from rsdet.checkpoint import check
 from rsdet.errors import CheckpointError
 from rsdet.writing import write_bytes
 
@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 _PARTS = ("image_net", "kernel_net", "image_adam", "kernel_adam", "sampler")
 _PLAIN = ("z_x", "z_k", "warmed", "outer", "rows", "best", "latest")
 _MAY_CHANGE = {"iters", "time_limit", "stop_factor", "noise_sigma", "output", "tile_px", "overlap_px"}
-_UNREADABLE = (OSError, RuntimeError, KeyError, TypeError, AttributeError, EOFError, ValueError, pickle.UnpicklingError)
+_UNREADABLE = (
+    CheckpointError,
+    OSError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    ValueError,
+    pickle.UnpicklingError,
+)
 
 
 def save(solver: Solver, path: Path) -> None:
@@ -45,8 +55,8 @@ def load(solver: Solver, path: Path) -> None:
     Raises:
         CheckpointError: It is of another picture, seed, kernel or setting, or no checkpoint of a fit.
     """
-    refuse_calls(path)
     try:
+        check(path)
         state = torch.load(path, map_location=solver.device, weights_only=True)
         same = (
             all(_equal(state[name], getattr(solver, name)) for name in ("y", "fixed")) and state["seed"] == solver.seed

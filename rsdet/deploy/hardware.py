@@ -162,7 +162,7 @@ def _commit() -> dict[str, str | None]:
     try:
         sha, changes = (
             subprocess.run(
-                ["git", *args], cwd=root, capture_output=True, text=True, timeout=10, check=True
+                ["git", "--no-optional-locks", *args], cwd=root, capture_output=True, text=True, timeout=10, check=True
             ).stdout.strip()
             for args in (["rev-parse", "--verify", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
         )
