@@ -49,6 +49,7 @@ def _connect_openvino() -> None:
 
 quiet.before_ultralytics()
 when_imported("ultralytics.utils", quiet.after_ultralytics, before=quiet.import_offline)
+when_imported("ultralytics.utils.downloads", quiet.exact_names)
 when_imported("ultralytics.models.yolo.model", _connect)
 when_imported("ultralytics.data.utils", _check_data)
 when_imported("ultralytics.nn.backends.openvino", _connect_openvino)

@@ -7,6 +7,7 @@ Cheap to import (no torch): ``rsdet/__init__.py`` calls :func:`before_ultralytic
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import re
@@ -69,6 +70,19 @@ def after_ultralytics() -> None:
     events = getattr(sys.modules.get("ultralytics.utils.events"), "events", None)
     if events is not None:
         events.enabled = False
+
+
+def exact_names() -> None:
+    """Let Ultralytics open the weights that were named: it strips apostrophes, to find another file or to fetch one."""
+    from ultralytics.utils import downloads
+
+    stock = downloads.attempt_download_asset
+
+    @functools.wraps(stock)
+    def find(file: str | Path, *args, **kwargs) -> str:
+        return str(file) if Path(file).is_file() else stock(file, *args, **kwargs)
+
+    downloads.attempt_download_asset = find
 
 
 @contextlib.contextmanager
