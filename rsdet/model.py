@@ -16,7 +16,7 @@ from rsdet.arguments import check_keys, fit, with_cfg
 from rsdet.data.download import find_stored
 from rsdet.data.pictures import check_bands, reader_of
 from rsdet.enhance.wiring import chain_detector, chain_for, is_chain_json, train_settings, use_chain, with_time
-from rsdet.errors import CheckpointError, ConfigError, DataError, RSDetError
+from rsdet.errors import CheckpointError, ConfigError, DataError
 from rsdet.modelfiles import PLAIN_SUFFIX, check_head, family_of_head, is_artifact, is_official_asset, suggest
 from rsdet.modelyaml import (
     LAYERLESS,
@@ -294,7 +294,8 @@ class RSDet(Model):
             Ultralytics' metrics of the best checkpoint.
 
         Raises:
-            RSDetError: Bad input; also after Ctrl-C, with the command that resumes.
+            RSDetError: Bad input.
+            KeyboardInterrupt: After Ctrl-C, with the command that resumes.
         """
         if self.family in LAYERLESS:
             self._check_is_pytorch_model()
@@ -344,7 +345,7 @@ class RSDet(Model):
         except KeyboardInterrupt as e:
             if self.trainer is None:
                 raise
-            raise RSDetError(f"interrupted; nothing is lost: {resume_line(self.trainer.save_dir)}") from e
+            raise KeyboardInterrupt(resume_line(self.trainer.save_dir)) from e  # ends a loop of trainings, too
 
     @user_errors()
     def tune(self, use_ray: bool = False, iterations: int = 10, *args: Any, data: Any = None, **kwargs: Any) -> Any:

@@ -85,6 +85,7 @@ def test_ctrl_c_leaves_the_last_checkpoint_whole_and_says_how_to_resume(tiny_dat
     last, process = _killed_run(tiny_data, tmp_path, signal.SIGINT)
     error = process.stderr.read()
     assert f"rsdet train resume=True model={last}" in error
+    assert "KeyboardInterrupt" in error  # an `except Exception` around it does not go on
     assert RSDet(last).ckpt["epoch"] == 0
     assert not list(last.parent.glob(".*"))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -196,7 +197,9 @@ def resume_line(save_dir: str | Path) -> str:
         return "no epoch was finished, so there is nothing to resume; start again"
     ckpt = load_checkpoint(last)[1]
     if ckpt.get("optimizer") is not None and ckpt["epoch"] + 1 < ckpt["train_args"]["epochs"]:
-        return f"rsdet train resume=True model={last}"
+        words = ["rsdet", "train", "resume=True", f"model={last}"]
+        return f"epoch {ckpt['epoch'] + 1} is kept, go on after it: {shlex.join(words)}"
     best = last.with_name("best.pt") if last.with_name("best.pt").is_file() else last
     data, size = ckpt["train_args"]["data"], ckpt["train_args"]["imgsz"]
-    return f"all epochs are done, only the last validation is not: rsdet val model={best} data={data} imgsz={size}"
+    words = ["rsdet", "val", f"model={best}", f"data={data}", f"imgsz={size}"]
+    return f"all epochs are done, only the last validation is not: {shlex.join(words)}"
