@@ -39,6 +39,7 @@ usage: rsdet MODE key=value ... [--debug]
   compare    rsdet compare a.json b.json          (two benchmark runs, with the spread)
   info       rsdet info model=vmc-detr.yaml scale=n detailed=True
   convert    rsdet convert source=VisDrone2019/ format=visdrone out=visdrone-yolo
+             rsdet convert source=pictures/ format=yolo out=my-yolo val_fraction=0.2
   demo       rsdet demo
   list       rsdet list [models|datasets|modules|recipes|protocols]
 
@@ -226,7 +227,10 @@ def _info(args: dict[str, Any]) -> None:
 
 def _convert(args: dict[str, Any]) -> None:
     from rsdet.data.convert import convert
+    from rsdet.data.importers import IMPORTERS
 
+    if "format" not in args:
+        raise ConfigError(f"convert needs format=, the one of source=: {', '.join(IMPORTERS)}.")
     report = convert(**fit(convert, args, "convert", also=["extra"]))
     _say(report.summary())
 

@@ -134,6 +134,11 @@ def test_a_reader_that_has_seen_enough_is_no_error(argv):
     assert error == ""
 
 
+def test_convert_without_a_format_names_them(tmp_path, capsys):
+    assert cli.run(["convert", f"source={tmp_path}", f"out={tmp_path / 'out'}"]) == 2
+    assert "visdrone, voc, yolo" in capsys.readouterr().err
+
+
 def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
     def interrupt(args):
         raise KeyboardInterrupt

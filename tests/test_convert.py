@@ -55,6 +55,16 @@ def test_layout_labels_and_regions(tmp_path, visdrone):
     assert report.splits["train"].boxes_by_class["car"] == 1
 
 
+def test_a_source_with_one_split_is_told_and_the_remedy_named(tmp_path):
+    for name in ("a", "b"):
+        picture(tmp_path / f"own/{name}.jpg")
+        text(tmp_path / f"own/{name}.txt", "0 0.5 0.5 0.2 0.2\n")
+    said = run(tmp_path / "own", "yolo", tmp_path / "out", names="car").summary()
+    assert "train and val are the same images" in said
+    assert "val_fraction=" in said
+    assert "note:" not in run(tmp_path / "own", "yolo", tmp_path / "out", names="car", val_fraction=0.5).summary()
+
+
 def test_ultralytics_reads_what_was_written(tmp_path, visdrone):
     from ultralytics.data.utils import img2label_paths, verify_image_label
 

@@ -348,12 +348,13 @@ def data_yaml_text(report: ConvertReport, format: str, obb: bool, extra: dict | 
     val = next((s for s in ("val", "test", "trainval", "train", *have) if s in have), None)
     lines = [f"# Written by rsdet convert (format={format}); paths are relative to this file."]
     if val != "val" or train not in ("train", "trainval"):
-        lines.append(
-            f"# NOTE: the source has only {', '.join(have)}; train and val are the same images. Accuracy on images "
-            "that were trained on says nothing."
+        report.remark = (
+            f"the source has only {', '.join(have)}; train and val are the same images. Accuracy on images that were "
+            "trained on says nothing."
             if train == val
-            else f"# NOTE: the source has {', '.join(have)}; train is {train} and val is {val}."
+            else f"the source has {', '.join(have)}; train is {train} and val is {val}."
         )
+        lines.append(f"# NOTE: {report.remark}")
     keys: dict[str, object] = {"train": f"images/{train}", "val": f"images/{val}"}
     if "test" in have:
         keys["test"] = "images/test"

@@ -74,6 +74,7 @@ class ConvertReport:
         names: Class names.
         splits: One report per split; ``""`` holds what belongs to none (a label without image).
         complete: False while a conversion runs, or when it was interrupted.
+        remark: What the data YAML takes for train and val where the source has not both; "" where it has.
     """
 
     out: Path
@@ -81,6 +82,7 @@ class ConvertReport:
     names: list[str] = field(default_factory=list)
     splits: dict[str, SplitReport] = field(default_factory=dict)
     complete: bool = False
+    remark: str = ""
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -113,6 +115,8 @@ class ConvertReport:
             for kind, group in sorted(groups.items(), key=lambda g: (-len(g[1]), g[0])):
                 first = ":".join(part for part in (group[0].file, group[0].where) if part)
                 lines.append(f"  {len(group):>7} x {kind}, e.g. {first}")
+        if self.remark:
+            lines.append(f"note: {self.remark} val_fraction=0.2 divides a source that has no splits.")
         lines.append(f"report: {printable(str(self.out / REPORT_NAME))}")
         if self.data_yaml:
             lines.append(f"data:   {printable(str(self.data_yaml))}")

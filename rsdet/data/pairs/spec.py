@@ -33,7 +33,10 @@ from rsdet.errors import ConfigError, DataError
 KINDS = ("dehaze", "superres", "clouds")
 SPLITS = ("train", "val", "test")
 _BY_ORDER = ("pairing", "order")
-_REMEDY = "Mend the files, or pairing: in the data YAML; unpaired: ignore goes on with what has a partner."
+_REMEDY = (
+    "Mend the files, or say in the data YAML how names meet, such as pairing: {input: '(.+)_hazy', target: '(.+)_clear'}; "
+    "unpaired: ignore goes on with what has a partner."
+)
 
 
 @dataclass
