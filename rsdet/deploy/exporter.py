@@ -104,8 +104,12 @@ def quiet(verbose: bool) -> Iterator[None]:
     with nullcontext() if verbose else hushed(logging.ERROR), warnings.catch_warnings():
         for category in (torch.jit.TracerWarning, FutureWarning, DeprecationWarning):
             warnings.simplefilter("ignore", category)
-        for known in ("Exporting aten::index operator", "ONNX export mode is set to TrainingMode.EVAL, but operator"):
-            warnings.filterwarnings("ignore", message=known, category=UserWarning)  # instance norm knows no other mode
+        for known in (
+            "Exporting aten::index operator",
+            "ONNX export mode is set to TrainingMode.EVAL, but operator",  # instance norm knows no other mode
+            "Constant folding - Only steps=1",
+        ):
+            warnings.filterwarnings("ignore", message=known, category=UserWarning)
         yield
 
 
