@@ -34,7 +34,7 @@ KINDS = ("dehaze", "superres", "clouds")
 SPLITS = ("train", "val", "test")
 _BY_ORDER = ("pairing", "order")
 _REMEDY = (
-    "Mend the files, or say in the data YAML how names meet, such as pairing: {input: '(.+)_hazy', target: '(.+)_clear'}; "
+    "Mend the files, or say in the data YAML how names meet: pairing: {input: '(.+)_hazy', target: '(.+)_clear'}; "
     "unpaired: ignore goes on with what has a partner."
 )
 
