@@ -281,6 +281,20 @@ def check_apart(folder: str | Path, sources: Iterable[str | Path], labels: bool 
             raise ConfigError(f"{folder} is where the pictures come from; choose another project= or name=.")
 
 
+def free_name(stem: str, taken: set[str], suffix: str = "") -> str:
+    """A name that no other result of a run has, for files of one name come from several folders.
+
+    Args:
+        stem: The name that is wanted; where it is taken, ``-2``, ``-3``, … are tried.
+        taken: Names with their suffixes that others have; this one is added.
+        suffix: Of the file.
+    """
+    names = itertools.chain([stem], (f"{stem}-{k}" for k in itertools.count(2)))
+    name = next(name for name in names if name + suffix not in taken)
+    taken.add(name + suffix)
+    return name
+
+
 def sweep(folder: Path) -> None:
     """Remove what killed runs left in a folder; work of those who live is left alone."""
     with suppress(OSError), os.scandir(folder) as entries:

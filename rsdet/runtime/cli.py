@@ -18,7 +18,7 @@ from rsdet.names import printable
 from rsdet.runtime.backends import is_deployable
 from rsdet.runtime.chained import is_deployable_chain, open_detector
 from rsdet.runtime.detector import Detections, Detector
-from rsdet.writing import check_apart, new_folder, write_picture
+from rsdet.writing import check_apart, free_name, new_folder, write_picture
 
 _Read = tuple[int, str, np.ndarray]  # number, path and pixels of a picture
 
@@ -208,11 +208,7 @@ class _Run:
             labels = "none" if self.style["show_labels"] is False else "auto"
             line = self.style["line_width"]
             picture = draw(picture, d.boxes_xyxy, d.scores, d.classes, d.names, line=line, labels=labels)
-        stem, k = Path(path).stem, 1
-        while stem in self._stems:  # a.png and a.jpg do not overwrite each other
-            k += 1
-            stem = f"{Path(path).stem}-{k}"
-        self._stems.add(stem)
+        stem = free_name(Path(path).stem, self._stems)  # a.png and a.jpg do not overwrite each other
         write_picture(self.folder / f"{stem}.jpg", picture)
 
 

@@ -64,3 +64,19 @@ def test_labels_and_videos(models, pictures):
             RSDet(models[kind]).predict(film, save=True, **place)
     film.unlink()
     assert contents(pictures.parent) == before
+
+
+@pytest.mark.parametrize("kind", ["weights", "artifact", "dcp", "enhanced"])
+def test_names_that_look_like_those_of_results_cost_no_result(kind, models, tmp_path):
+    """``a.jpg`` and ``a.png`` become ``a`` and ``a-2``, which may be the name of a picture as well."""
+    (tmp_path / "in" / "x").mkdir(parents=True)
+    names = ("a-2.png", "a.jpg", "a.png", "x/a.png", "a-3.png")
+    for i, name in enumerate(names):
+        cv2.imwrite(str(tmp_path / "in" / name), render_scene(i, (96, 96)).image)
+    words = [f"source={tmp_path}/in/**/*.*", f"project={tmp_path}", "name=r", "save=True"]
+    words += {"enhanced": ["enhance=dcp", "save_enhanced=True", f"model={models['weights']}"]}.get(
+        kind, [f"model={models.get(kind)}"]
+    )
+    assert cli.run(["predict", *words]) == 0
+    folder = tmp_path / "r" / ("enhanced" if kind == "enhanced" else "")
+    assert len([p for p in folder.iterdir() if p.is_file()]) == len(names)

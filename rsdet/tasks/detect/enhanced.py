@@ -14,6 +14,7 @@ from rsdet.enhance.chain import EnhanceChain, size_note
 from rsdet.errors import ConfigError
 from rsdet.quiet import say
 from rsdet.tasks.runs import PredictFolder, ValFolder
+from rsdet.writing import free_name
 
 
 class EnhancedPrediction(PredictFolder):
@@ -73,11 +74,7 @@ class EnhancedPrediction(PredictFolder):
     def _write(self, picture: np.ndarray, path: str) -> None:
         from rsdet.data.raster_io import write_image
 
-        stem, n = Path(path).stem, 2
-        name = stem
-        while name in self._written:
-            name, n = f"{stem}_{n}", n + 1
-        self._written.add(name)
+        name = free_name(Path(path).stem, self._written)
         rgb = picture[..., ::-1] if picture.ndim == 3 and picture.shape[2] == 3 else picture
         write_image(self.make_folder() / "enhanced" / f"{name}.png", rgb.astype(np.float32) / 255)
 

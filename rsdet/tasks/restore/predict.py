@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from rsdet.tasks.restore.routes import check_flag, routed_network, write_routes
 from rsdet.tasks.restore.running import apply, runner_of
 from rsdet.tasks.restore.source import Source, find
 from rsdet.tasks.runs import PredictFolder
+from rsdet.writing import free_name
 
 
 class Interrupted(KeyboardInterrupt):
@@ -74,7 +74,7 @@ class RestorePredict(PredictFolder, BasePredictor):
         check_range(value_range)
         self.reading = {"bands": check_bands(bands), "value_range": value_range}
         self.skipped: list[str] = []
-        self._names: Counter[str] = Counter()
+        self._names: set[str] = set()
 
     def setup_model(self, model: Any, verbose: bool = True) -> None:
         """Take the model."""
@@ -146,19 +146,13 @@ class RestorePredict(PredictFolder, BasePredictor):
     def _save(self, result: RestoreResults, solved: Any) -> None:
         self.make_folder()
         suffix = suffix_for(result.path, result.meta)
-        stem = self._free(Path(result.path).stem, suffix)
+        stem = free_name(Path(result.path).stem, self._names, suffix)
         if solved is not None:
             result.save_path = solved.save(self.save_dir, stem, result.meta, suffix)[0]
         else:
             result.save(self.save_dir / f"{stem}{suffix}")
         if self.save_routes:
             write_routes(self.run, result.orig_image, self.save_dir / f"{stem}_routes.png")
-
-    def _free(self, stem: str, suffix: str) -> str:
-        """A name that no picture of this run has: files of one name may come from several folders."""
-        self._names[stem + suffix] += 1
-        n = self._names[stem + suffix]
-        return stem if n == 1 else f"{stem}-{n}"
 
     def _video(self, path: Path) -> Iterator[RestoreResults]:
         """Restore a video frame by frame; 8 bits, as videos have."""
