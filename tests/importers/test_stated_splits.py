@@ -86,6 +86,15 @@ def test_a_spelling_that_fits_two_pictures_is_no_choice(tmp_path):
     assert [d.reason for d in report.dropped] == ["label without image: 2 images and 1 labels have the name"]
 
 
+def test_two_pictures_of_one_stem_with_a_label_each(tmp_path):
+    root = tmp_path / "s"
+    for suffix in ("png", "jpg"):
+        picture(root / f"images/a.{suffix}")
+        text(root / f"labels/a.{suffix}.txt", BOX)
+    text(root / "data.yaml", "names: [car]\n")
+    assert splits(root) == {"train": ["a.jpg", "images__a.png"]}
+
+
 def test_a_data_yaml_does_not_outlive_its_labels(tmp_path):
     root = tmp_path / "s"
     labelled(root, "a")

@@ -178,11 +178,11 @@ def pair(source: Source, labels: Iterable[Path], log: ImportLog) -> list[Pair]:
     for image in source.images:
         key = source.key(image)
         split = source.split(image)
-        if key in taken and taken[key].parent == image.parent:
+        whole = (*key[:-1], image.name)
+        if key in taken and taken[key].parent == image.parent and whole not in by_key:
             log.drop(split or "", source.rel(image), "", f"duplicate image name: {taken[key].name} has its label")
             continue
         taken[key] = image
-        whole = (*key[:-1], image.name)
         found = by_key.get(key) or (by_key.get(whole, []) if whole not in keys else [])
         # DOTA ships upright and oriented labels side by side; the oriented ones (labelTxt) hold all there is.
         found.sort(key=lambda p: (p.parent.name.lower() != "labeltxt", p))
