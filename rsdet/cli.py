@@ -64,6 +64,7 @@ keys of Ultralytics (epochs, imgsz, batch, device, conf, ...) work as they do th
   source=    image, folder, glob, several of them with commas between, list of them in a .txt or .csv file, video,
              stream or camera number
   bands=     bands of a file to take in predict and val, counted from 1, in the order of the model's channels: [1,2,3]
+  units=db quantity=intensity   of model=cfar: the files hold decibels, powers (else linear amplitudes)
   save_json= save_coco=   predict writes its detections as JSON, as COCO
   enhance=   models that restore pictures before a detector sees them, in order: a.pt, dcp.yaml or [a.pt,b.onnx].
              predict: boxes stay in pixels of the source, save_enhanced=True writes what was seen; val: AP without
