@@ -192,6 +192,24 @@ def check_model(model: Any, path: str | Path) -> None:
     check_finite(model.state_dict(), path)
 
 
+def check_arguments(values: Mapping[str, Any], path: str | Path) -> None:
+    """Make sure that the arguments of a training that goes on are plain values.
+
+    Raises:
+        CheckpointError: There are objects among them.
+    """
+    transforms = values.get("augmentations") or []
+    todo: list[Any] = [*values.values()]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, (list, tuple, dict)):
+            todo += value.values() if isinstance(value, dict) else value
+        elif not isinstance(value, (str, int, float, Path, type(None))):
+            raise CheckpointError(f"{path} keeps a {type(value).__name__} among its arguments; leave resume= out.")
+    if not isinstance(transforms, list) or not all(isinstance(t, dict) for t in transforms):
+        raise CheckpointError(f"{path} keeps augmentations= that are no transforms; leave resume= out.")
+
+
 def _what_it_holds(path: str | Path) -> str:
     """What is in a file that Ultralytics cannot load, with the remedy."""
     remedy = "pass a checkpoint that rsdet or Ultralytics has trained"

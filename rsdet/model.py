@@ -410,6 +410,7 @@ class RSDet(Model):
                 "from it."
             )
         stored = ckpt.get("train_args") or {}
+        checkpoint.check_arguments(stored, last)
         if data is None and (data := find_stored(stored.get("data"))) is None:
             raise DataError(f"{last} was trained on {stored.get('data')!r}, which is no data YAML here; pass data=.")
         teacher = kwargs.get("distill_model") or stored.get("distill_model")

@@ -291,7 +291,8 @@ def deep(content: dict, key: str, value) -> None:
     [
         ("optimizer", "x"), ("optimizer/param_groups", []), ("optimizer/rsdet", {}), ("optimizer/rsdet/model", {}),
         ("optimizer/rsdet/waiting", "x"), ("optimizer/rsdet/gradients", ["x"]), ("optimizer/rsdet/table", 7),
-        ("epoch", "x"), ("best_fitness", "x"), ("updates", "x"),
+        ("epoch", "x"), ("best_fitness", "x"), ("updates", "x"), ("train_args/augmentations", ["x"]),
+        ("train_args/name", {"x": torch.nn.Identity()}),
     ],
 )  # fmt: skip
 def test_a_state_that_is_none_is_one_line(interrupted, key, value):
