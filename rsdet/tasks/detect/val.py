@@ -183,6 +183,14 @@ class _OurVal(EnhancedValidation):
             row["image_id"], row["file_name"] = found
         return None
 
+    def postprocess(self, *args: Any, **kwargs: Any) -> list[dict[str, torch.Tensor]]:
+        """Boxes as in prediction: crossed edges are a box without area, which is counted and drawn as such."""
+        preds = super().postprocess(*args, **kwargs)
+        for pred in preds:
+            boxes = pred["bboxes"]
+            boxes[:, 2:4] = torch.maximum(boxes[:, 2:4], boxes[:, :2])
+        return preds
+
     def update_metrics(self, preds: list[dict[str, Any]], batch: dict[str, Any]) -> None:
         """Collect what the protocol needs, then let Ultralytics count."""
         if not self.training:
@@ -214,12 +222,10 @@ class _OurVal(EnhancedValidation):
             )
         )
         scaled = self.scale_preds(pred, pbatch)
-        found = scaled["bboxes"].double().cpu().numpy().reshape(-1, 4)
-        found[:, 2:] = np.maximum(found[:, 2:], found[:, :2])  # as in prediction: crossed edges are a box without area
         self.detections.append(
             ImageDetections(
                 image_id=key,
-                boxes_xyxy=found,
+                boxes_xyxy=scaled["bboxes"].double().cpu().numpy().reshape(-1, 4),
                 scores=scaled["conf"].double().cpu().numpy().reshape(-1),
                 classes=scaled["cls"].cpu().numpy().astype(int).reshape(-1),
             )

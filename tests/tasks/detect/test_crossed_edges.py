@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -39,6 +40,19 @@ def test_predict_saves_all_and_no_box_has_a_negative_side(crossing, tiny_data, t
 def test_val_counts_them_as_false(crossing, tiny_data, tmp_path):
     metrics = RSDet(crossing).val(data=tiny_data, imgsz=96, plots=False, project=str(tmp_path), name="v")
     assert metrics.protocol_metrics.ap50 == 0
+
+
+@pytest.mark.parametrize("mode", ["train", "val"])
+def test_pictures_of_a_validation_are_drawn(mode, crossing, tiny_data, tmp_path):
+    words = dict(data=tiny_data, imgsz=96, plots=True, project=str(tmp_path), name="v", workers=0)
+    if mode == "val":
+        RSDet(crossing).val(**words)
+    else:
+        RSDet(crossing).train(epochs=1, batch=2, lr0=0.0, warmup_epochs=0, **words)
+    for thread in threading.enumerate():
+        if "plot_images" in thread.name:
+            thread.join()
+    assert (tmp_path / "v" / "val_batch0_pred.jpg").is_file()
 
 
 def test_the_small_runtime_has_the_same_boxes():
