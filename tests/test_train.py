@@ -279,7 +279,7 @@ def test_class_outputs_of_pretrained_weights_follow_their_names(tiny_weights, na
     source = RSDet(tiny_weights).model
     trainer = object.__new__(RTDETRTrain)
     trainer.data = {"nc": len(names), "names": names}
-    trainer.args = SimpleNamespace(cls_remap=True, iou_loss=None, fraction=1.0)
+    trainer.args = SimpleNamespace(cls_remap=True, iou_loss=None, fraction=1.0, model="vmc-detr-demo.yaml")
     trainer.resume = False
     model = trainer.get_model(cfg=source.yaml, weights=source, verbose=False)
     at = {n: i for i, n in source.names.items()}
