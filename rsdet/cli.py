@@ -230,7 +230,7 @@ def _convert(args: dict[str, Any]) -> None:
     from rsdet.data.convert import convert
     from rsdet.data.importers import IMPORTERS
 
-    if "format" not in args:
+    if "source" in args and "format" not in args:
         raise ConfigError(f"convert needs format=, the one of source=: {', '.join(IMPORTERS)}.")
     report = convert(**fit(convert, args, "convert", also=["extra"]))
     _say(report.summary())

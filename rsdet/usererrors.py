@@ -79,7 +79,8 @@ def one_line(text: str) -> str:
     text = _ADDED.sub("", _ANSI.sub("", text))
     text = "".join(c for c in text if unicodedata.category(c) != "So" and c != "\ufe0f")
     text = re.sub(r"\s+", " ", text).replace(" . ", ". ").strip(" .,;")
-    return text if len(text) <= 300 else f"{text[:300]}..."
+    # Long paths come first in most messages, and what is wrong with the file last.
+    return text if len(text) <= 350 else f"{text[:150]} ... {text[-200:]}"
 
 
 def _of_memory(e: Exception) -> RSDetError | None:
