@@ -113,7 +113,7 @@ def test_what_is_allowed():
 
 
 def test_a_graph_with_suppression_is_measured_against_weights_with_the_same(model, scenes, tmp_path):
-    made = make(model, scenes, tmp_path, nms=True, conf=0.1, iou=0.5, max_det=40, max_drop=2.0)
+    made = make(model, scenes, tmp_path, nms=True, conf=0.02, iou=0.5, max_det=40, max_drop=2.0)
     assert made.accuracy.ok
     plain = accuracy_gate(
         model, make(model, scenes, tmp_path / "plain").path, data=scenes, size=(128, 128), family="yolo"

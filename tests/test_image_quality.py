@@ -315,7 +315,7 @@ def test_lpips_without_weights_names_the_file(monkeypatch, tmp_path):
 def test_lpips_without_torchmetrics(monkeypatch):
     perceptual._network.cache_clear()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingDependencyError, match=r"rsdet\[quality\]"):
+    with pytest.raises(MissingDependencyError, match="needs the package torchmetrics; pip install"):
         perceptual.lpips(*pair())
 
 
