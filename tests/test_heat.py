@@ -272,6 +272,10 @@ class TestExport:
         for shape in [(1, 8, 12, 14), (2, 8, 10, 10), (1, 8, 40, 33)]:
             assert self.worst(graph, model, torch.randn(shape)) < 1e-4
 
+    @pytest.mark.skipif(
+        tuple(map(int, torch.__version__.split(".")[:2])) < (2, 8),
+        reason="torch.export of PyTorch 2.6 cannot trace an OrderedDict; that of 2.8 can",
+    )
     @pytest.mark.parametrize("warm", [False, True])
     def test_torch_export_leaves_no_trace(self, warm):
         model, x = VHeatC2f(8, 16, 1, 10).eval(), torch.randn(1, 8, 23 + warm, 14)  # sizes no other test uses

@@ -187,7 +187,8 @@ def test_gray_with_alpha_and_palette(tmp_path):
         quantized = Image.fromarray(colour).quantize(4)  # to colours that are near, by the release of Pillow
         quantized.save(tmp_path / f"p.{suffix}")
         x, _ = read_image(tmp_path / f"p.{suffix}")
-        np.testing.assert_array_equal(np.rint(x * 255), quantized.convert("RGB"))
+        # A colour map of 16 bits becomes 8 by a shift or by a division, by the release of OpenCV.
+        np.testing.assert_allclose(np.rint(x * 255), quantized.convert("RGB"), atol=1 if suffix == "tif" else 0)
 
 
 def test_exif_orientation_is_applied_as_ultralytics_does(tmp_path):
