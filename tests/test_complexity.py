@@ -202,3 +202,12 @@ def test_a_fused_model_is_called_so():
     found = complexity(net, 8)
     assert found.fused
     assert "too low" in found.table()
+
+
+def test_fused_attention_on_a_processor_is_counted():
+    from rsdet.deploy.flops import counting
+
+    q = torch.rand(1, 4, 64, 16)
+    with counting() as counter:
+        torch.nn.functional.scaled_dot_product_attention(q, q, q)
+    assert counter.get_total_flops() == 2 * (2 * 4 * 64 * 64 * 16)  # scores and weighted sums

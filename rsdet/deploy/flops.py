@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 
 @contextmanager
@@ -75,7 +75,16 @@ def _first_shape(shape: Any) -> Sequence[int]:
 
 
 _aten = torch.ops.aten
+
+
+def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    """Scores and weighted sums of fused attention; shapes (B, heads, tokens, channels)."""
+    return sdpa_flop_count(query, key, value)
+
+
 FORMULAS: dict[Any, Callable[..., int]] = {
+    # The fused attention of processors, which PyTorch's own table leaves out.
+    _aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     _aten._fft_c2c: _fft(real=False),
     _aten._fft_r2c: _fft(real=True),
     _aten._fft_c2r: _fft(real=True),
