@@ -353,7 +353,7 @@ def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     """
     from safetensors import SafetensorError, safe_open
 
-    from rsdet.tasks.table import build
+    from rsdet import tasks
 
     path = Path(path)
     if not path.is_file():
@@ -373,7 +373,7 @@ def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     if not numbered or not isinstance(cfg, dict) or not all(type(n) is int and n > 0 for n in sizes):
         raise CheckpointError(f"{path}: {damaged}.")
     try:
-        model = build(cfg)
+        model = tasks.get(cfg.get("task", "detect")).build(cfg)
         model.load_state_dict(state)
     except RSDetError as e:
         raise CheckpointError(f"{path}: {e}") from e

@@ -11,7 +11,7 @@ from ultralytics.engine.model import Model
 from ultralytics.engine.results import Results
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
-from rsdet import checkpoint
+from rsdet import checkpoint, tasks
 from rsdet.arguments import check_keys, fit, with_cfg
 from rsdet.data.download import find_stored
 from rsdet.data.pictures import check_bands, reader_of
@@ -33,7 +33,6 @@ from rsdet.quiet import plain_labels, silent_opencv
 from rsdet.recipes import recipe_settings
 from rsdet.runtime.metadata import say_untrained
 from rsdet.tasks.detect.settings import max_det, resolve_data, rule_of, sar_settings, save_val
-from rsdet.tasks.table import TASKS, task_map
 from rsdet.tasks.training import resume_folder, resume_line
 from rsdet.usererrors import user_errors
 from rsdet.writing import full_disk
@@ -129,7 +128,7 @@ class RSDet(Model):
     @property
     def task_map(self) -> dict[str, dict[str, Any]]:
         """Classes of each task for the family of this model."""
-        return task_map(self.task, self.family)
+        return {self.task: tasks.get(self.task).classes(self.family)}
 
     @property
     def _channels(self) -> int | None:
@@ -165,8 +164,8 @@ class RSDet(Model):
         d = load_model_yaml(cfg, self._scale, values, {k: v for k, v in self._parts.items() if k not in own})
         self.family = d["family"]
         self.task = task or d.get("task") or "detect"
-        if self.task not in TASKS:
-            raise ConfigError(f"{cfg}: task must be one of {list(TASKS)}, received {self.task!r}.")
+        if self.task not in tasks.names():
+            raise ConfigError(f"{cfg}: task must be one of {list(tasks.names())}, received {self.task!r}.")
         self.cfg = cfg
         with buildable(cfg):
             self.model = self._smart_load("model")(d, ch=d.get("channels", 3), verbose=verbose)
@@ -197,8 +196,10 @@ class RSDet(Model):
             else:
                 super()._load(weights, task=task)
             self.family = getattr(self.model, "family", None) or family_of_head(self.model)
-            if self.task not in TASKS:
-                raise ConfigError(f"{weights} is a model for task={self.task!r}; expected {' or '.join(TASKS)}.")
+            if self.task not in tasks.names():
+                raise ConfigError(
+                    f"{weights} is a model for task={self.task!r}; expected {' or '.join(tasks.names())}."
+                )
         elif suffix == "" and not Path(weights).exists():
             raise ConfigError(
                 f"model={weights!r} is neither a file nor a shipped model.{suggest(weights)} `rsdet list` shows them."
@@ -231,7 +232,7 @@ class RSDet(Model):
         from rsdet.runtime.finite import check_weights
 
         meta = read_metadata(weights)
-        check_foreign(meta, weights, TASKS)
+        check_foreign(meta, weights, tasks.names())
         check_weights(weights)
         if weights.endswith(".torchscript"):
             checkpoint.check_torchscript(weights)

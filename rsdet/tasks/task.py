@@ -1,0 +1,135 @@
+"""What a task brings: the one object that the command line, the Python class and the deployment are handed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from rsdet.errors import ConfigError
+
+
+class Report(Protocol):
+    """Outcome of a comparison of an exported file with its network."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether both agree."""
+
+    @property
+    def vacuous(self) -> bool:
+        """Whether nothing was there to be compared, so that ``ok`` says nothing."""
+
+    def summary(self) -> str:
+        """The outcome in one line."""
+
+
+class Task:
+    """A task; its folder's ``task.py`` derives from this and holds an instance as ``TASK``.
+
+    Defaults suit one network (B, C, H, W) -> tensors. Rasters on one grid (two dates, SAR and optical, cube and LiDAR)
+    are stacked along C, and the model YAML says which channels are which.
+
+    This module and every ``task.py`` import nothing heavy; methods import what they need.
+
+    Attributes:
+        name: Name of the folder, and what ``task=`` takes.
+        about: One line for ``rsdet list tasks``.
+        families: Families of models; the first is the default.
+        imgsz: Side of the input in pixels where nobody says otherwise.
+        light: Module with a ``predict(args)`` that needs neither PyTorch nor Ultralytics, or None.
+        modes: Modes of its own: name to ``"module:function"``, imported on use.
+    """
+
+    name: str
+    about: str
+    families: tuple[str, ...]
+    imgsz: int = 640
+    light: str | None = None
+    modes: Mapping[str, str] = {}
+
+    # -- what it is made of ---------------------------------------------------------------------------------------
+
+    def classes(self, family: str) -> dict[str, Any]:
+        """Classes of a family in the form of a row of Ultralytics' ``Model.task_map``.
+
+        ``model``, ``trainer``, ``validator``, ``predictor`` and ``tuner``; a mode whose class is absent is not offered.
+        Keyword-only parameters of their ``__init__`` (of a predictor, of its ``configure``) are the keys of that mode
+        beyond those of Ultralytics; ``rsdet help`` prints their ``Args:``.
+        """
+        raise NotImplementedError
+
+    def check_yaml(self, d: dict[str, Any], name: str) -> dict[str, Any]:
+        """Check, and complete, what a resolved model YAML says of itself.
+
+        Raises:
+            ConfigError: It describes no model of this task.
+        """
+        return d
+
+    def check_model(self, module: Any, family: str, name: str) -> None:
+        """Refuse a network that is for another task, whatever its file says.
+
+        Raises:
+            ConfigError: Its head belongs to another task.
+        """
+
+    def build(self, d: dict[str, Any], verbose: bool = False) -> Any:
+        """Build the network of a resolved model YAML."""
+        return self.classes(d["family"])["model"](d, ch=d.get("channels", 3), verbose=verbose)
+
+    # -- data and modes -------------------------------------------------------------------------------------------
+
+    def resolve_data(self, data: str | Path, content: Mapping[str, Any]) -> Path:
+        """Path of the data YAML that Ultralytics takes; fetched, converted or rendered if need be.
+
+        Args:
+            data: What the user gave.
+            content: The YAML that it stands for; its ``task:`` has been compared with this one.
+        """
+        from rsdet.data.resolve import resolve_data
+
+        return resolve_data(data)
+
+    def stock_keys(self, mode: str) -> frozenset[str] | None:
+        """Keys of Ultralytics of which something comes in ``mode``; None for all."""
+        return None
+
+    def settings(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What ``train``, ``val`` or ``predict`` hand on to Ultralytics: what was given, and what is usual here.
+
+        Args:
+            mode: The mode.
+            model: The :class:`rsdet.RSDet`.
+            given: Arguments of the user and of the recipe.
+        """
+        return dict(given)
+
+    def outcome(self, images: int, items: int) -> str:
+        """What ``predict`` has done, in one clause: ``"12 objects in 3 images"``."""
+        return f"{images} image{'s' * (images != 1)} done"
+
+    # -- deployment -----------------------------------------------------------------------------------------------
+
+    def check_export(self, settings: Any) -> None:
+        """Refuse settings of an export that cannot work for this task.
+
+        Args:
+            settings: :class:`rsdet.deploy.settings.ExportSettings`.
+        """
+
+    def describe(self, module: Any) -> dict[str, Any]:
+        """What weights and exported files of a network say beyond what all of them say."""
+        return {}
+
+    def sample(self, model: Any, size: tuple[int, int], images: Sequence[Any] | None) -> list[Any]:
+        """Inputs that prove and time an export: the user's, else of the data it was trained on, else rendered."""
+        raise NotImplementedError
+
+    def compare(self, expected: Any, got: Any, samples: Any, tolerance: Any) -> Report:
+        """Compare what the network and an exported file make of the same inputs."""
+        raise NotImplementedError
+
+    def score(self, model: Any, data: str | Path, **settings: Any) -> dict[str, float]:
+        """Accuracy of a model or of an exported file; the first entry is what an export is judged by."""
+        raise ConfigError(f"task={self.name} has no measure of accuracy; leave data= out.")
