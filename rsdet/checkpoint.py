@@ -32,7 +32,9 @@ def _our_classes() -> dict[str, type[nn.Module]]:
 
     import rsdet.nn
     import rsdet.tasks.detect.model
-    import rsdet.tasks.restore.model  # noqa: F401
+    import rsdet.tasks.obb.model
+    import rsdet.tasks.restore.model
+    import rsdet.tasks.segment.model  # noqa: F401
     from rsdet.nn.restoration import NETWORKS
     from rsdet.registry import registered_classes
 

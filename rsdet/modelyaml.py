@@ -18,6 +18,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from rsdet import tasks
 from rsdet.errors import ConfigError, nearest
 from rsdet.paths import cfg_dir
 from rsdet.textfiles import read_yaml
@@ -215,7 +216,7 @@ def load_model_yaml(
     d = read_model_yaml(name)
     d = resolve(d, scale, overrides)
     import rsdet.nn  # noqa: F401  registers every layer
-    from rsdet.registry import check_rows
+    from rsdet.registry import check_rows, layer_class
 
     own = d.pop("parts", None) or {}
     if not isinstance(own, dict) or set(own) - {"attention", "head"}:
@@ -233,7 +234,43 @@ def load_model_yaml(
     head = d["head"][-1][2] if d.get("head") else ""
     d.setdefault("family", "rtdetr" if head.startswith("RTDETR") else "yolo")
     d.setdefault("nc", 80)
+    task = task_of(layer_class(head))
+    d.setdefault("task", task or "detect")
+    check_task_of_head(task, d["task"], str(name))
     return d
+
+
+# Heads of Ultralytics by the task that they are for; one that derives from another is for the task of the nearest here.
+_HEADS = {
+    "Detect": "detect", "RTDETRDecoder": "detect", "OBB": "obb", "Segment": "segment", "YOLOESegment": "segment",
+    "Pose": "pose", "Classify": "classify", "SemanticSegment": "semantic", "Depth": "depth",
+}  # fmt: skip
+
+
+def task_of(head: type | None) -> str | None:
+    """Task that a head is for, by the head of Ultralytics that it derives from; None where it derives from none."""
+    stock = [c.__name__ for c in (head.__mro__ if head else ()) if c.__module__.startswith("ultralytics.")]
+    return next((_HEADS[name] for name in stock if name in _HEADS), None)
+
+
+def check_task_of_head(task: str | None, asked: str, name: str) -> None:
+    """Make sure that a head is for the task that is asked for, or that its file names.
+
+    Args:
+        task: Task of the head, see :func:`task_of`.
+        asked: The task it is to be used for.
+        name: Of the file, for the message.
+
+    Raises:
+        ConfigError: It is for another one.
+    """
+    if task is not None and task not in tasks.names():
+        raise ConfigError(
+            f"{name} is a model for task={task}; rsdet has no such task, it has {', '.join(tasks.names())}."
+        )
+    if task is None or task == asked:
+        return
+    raise ConfigError(f"{name} ends in a head for task={task}, not for task={asked}; use task={task} or another model.")
 
 
 def _restoration(d: dict[str, Any], name: str) -> dict[str, Any]:

@@ -148,6 +148,13 @@ def registered_classes() -> dict[str, type[nn.Module]]:
     return {n: e.cls for n, e in _REGISTRY.items()}
 
 
+def layer_class(name: str) -> type | None:
+    """Class of the layer that a row names, registered or of Ultralytics; None for those of PyTorch."""
+    entry = _REGISTRY.get(name)
+    layer = vars(tasks).get(name) if entry is None else entry.cls
+    return layer if isinstance(layer, type) else None
+
+
 def _known(name: str) -> bool:
     if name.startswith(("nn.", "torchvision.ops.")):
         return True

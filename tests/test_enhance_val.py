@@ -54,17 +54,17 @@ def detectors() -> dict[str, RSDet]:
 
 def seen_by(model: RSDet, args: dict, monkeypatch: pytest.MonkeyPatch):
     """Truth, detections and metrics of the last validation of a call."""
-    from rsdet.tasks.detect.val import _OurVal
+    from rsdet.tasks.detect.val import OurVal
 
-    kept, stock = [], _OurVal.finalize_metrics
+    kept, stock = [], OurVal.finalize_metrics
 
     def finalize(self):
         kept.append((self.truth, self.detections))
         stock(self)
 
-    monkeypatch.setattr(_OurVal, "finalize_metrics", finalize)
+    monkeypatch.setattr(OurVal, "finalize_metrics", finalize)
     metrics = model.val(**args)
-    monkeypatch.setattr(_OurVal, "finalize_metrics", stock)
+    monkeypatch.setattr(OurVal, "finalize_metrics", stock)
     return *kept[-1], metrics
 
 

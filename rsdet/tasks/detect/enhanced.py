@@ -84,12 +84,16 @@ class EnhancedPrediction(PredictFolder):
             return super().postprocess(preds, img, orig_imgs, *args, **kwargs)
         results = super().postprocess(preds, img, self._enhanced, *args, **kwargs)
         for r, original in zip(results, orig_imgs, strict=True):
-            data = r.boxes.data.clone()
-            data[:, :4] = self.chain.to_source(data[:, :4])
             r.orig_img, r.orig_shape = original, original.shape[:2]
-            r.boxes = Boxes(data, r.orig_shape)
+            self.to_source(r)
             r.enhance_ms = self._batch_ms
         return results
+
+    def to_source(self, result: Results) -> None:
+        """Put the objects of an enhanced picture into pixels of the original one, which the result holds already."""
+        data = result.boxes.data.clone()
+        data[:, :4] = self.chain.to_source(data[:, :4])
+        result.boxes = Boxes(data, result.orig_shape)
 
     def say_time(self) -> None:
         """Say what each part took, which Ultralytics counts as preprocessing."""

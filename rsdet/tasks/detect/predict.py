@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -143,6 +143,16 @@ class DetectResults(Results):
             image.show(title=self.path)
         return image if pil else picture
 
+    def mend(self) -> None:
+        """Put crossed edges right."""
+        corners = self.boxes.data
+        # A head without a distribution over distances can put an edge behind the opposite one: a box without area.
+        corners[:, 2:4] = torch.maximum(corners[:, 2:4], corners[:, :2])
+
+    def clear(self) -> None:
+        """Drop all objects."""
+        self.update(boxes=self.boxes.data[:0])
+
     def new(self) -> DetectResults:
         """A result without boxes of the same picture; what ``cpu()``, ``[...]`` and the like fill."""
         result = super().new()
@@ -220,13 +230,16 @@ class OurImages(LoadImagesAndVideos):
             return list(pool.map(one, files))
 
 
-class _OurPredictor(EnhancedPrediction):
-    """What both families share.
+class OurPredictor(EnhancedPrediction):
+    """What the predictors of boxes share, whatever their form.
 
     Attributes:
+        results_class: Type of the results.
         reader: Reads the image files; ``None`` for Ultralytics' reader.
         unread: Path -> why the last run could not do a file. What is found there is no result.
     """
+
+    results_class: ClassVar[type[DetectResults]] = DetectResults
 
     def __init__(self, *args: Any, **kwargs: Any):
         quiet.no_font_download()
@@ -285,18 +298,16 @@ class _OurPredictor(EnhancedPrediction):
             self.batch[2][:] = map(printable, self.batch[2])  # names of files, about to be shown
         results = super().postprocess(*args, **kwargs)
         for r in results:
-            r.__class__ = DetectResults  # same data; only the drawing differs
-            corners = r.boxes.data
-            # A head without a distribution over distances can put an edge behind the opposite one: a box without area.
-            corners[:, 2:4] = torch.maximum(corners[:, 2:4], corners[:, :2])
+            r.__class__ = self.results_class  # same data; only the drawing differs
+            r.mend()
             if getattr(self.reader, "of_values", False) and not r.orig_img.any():
-                r.update(boxes=r.boxes.data[:0])  # nothing but nodata: whatever the network says is not about a scene
+                r.clear()  # nothing but nodata: whatever the network says is not about a scene
         return results
 
 
-class RTDETRPredict(_OurPredictor, RTDETRPredictor):
+class RTDETRPredict(OurPredictor, RTDETRPredictor):
     """Predictor of the RT-DETR family."""
 
 
-class YOLOPredict(_OurPredictor, DetectionPredictor):
+class YOLOPredict(OurPredictor, DetectionPredictor):
     """Predictor of the YOLO family."""

@@ -28,8 +28,8 @@ from rsdet.tasks.training import MAX_BAD_STEPS, SafeTrainer, TrainingFailed, res
 __all__ = ["MAX_BAD_STEPS", "RTDETRTrain", "TrainingFailed", "YOLOTrain", "resume_line"]
 
 
-class _OurTrainer(SafeTrainer):
-    """What both families share."""
+class OurTrainer(SafeTrainer):
+    """What the trainers of detectors share, whatever the form of their boxes."""
 
     model_class: type
     validator_class: type
@@ -165,14 +165,14 @@ class _OurTrainer(SafeTrainer):
             mean.drop()
 
 
-class RTDETRTrain(_OurTrainer, RTDETRTrainer):
+class RTDETRTrain(OurTrainer, RTDETRTrainer):
     """Trainer of the RT-DETR family."""
 
     model_class = RTDETRModel
     validator_class = RTDETRVal
 
 
-class YOLOTrain(_OurTrainer, DetectionTrainer):
+class YOLOTrain(OurTrainer, DetectionTrainer):
     """Trainer of the YOLO family."""
 
     model_class = YOLOModel

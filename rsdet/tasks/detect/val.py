@@ -106,8 +106,8 @@ def warn_of_left_out(dataset: Any) -> None:
         )
 
 
-class _OurVal(EnhancedValidation):
-    """What both families share.
+class OurVal(EnhancedValidation):
+    """What the validators of detectors share, whatever the form of their boxes.
 
     Attributes:
         protocol: The protocol; None for Ultralytics' own numbers only.
@@ -283,9 +283,9 @@ class _OurVal(EnhancedValidation):
             )
 
 
-class RTDETRVal(_OurVal, RTDETRValidator):
+class RTDETRVal(OurVal, RTDETRValidator):
     """Validator of the RT-DETR family."""
 
 
-class YOLOVal(_OurVal, DetectionValidator):
+class YOLOVal(OurVal, DetectionValidator):
     """Validator of the YOLO family."""

@@ -1,0 +1,16 @@
+"""Training for oriented boxes: Ultralytics' trainer with our models and reading."""
+
+from __future__ import annotations
+
+from ultralytics.models.yolo.obb import OBBTrainer
+
+from rsdet.tasks.detect.train import OurTrainer
+from rsdet.tasks.obb.model import OBBModel
+from rsdet.tasks.obb.val import OBBVal
+
+
+class OBBTrain(OurTrainer, OBBTrainer):
+    """Trainer of oriented boxes."""
+
+    model_class = OBBModel
+    validator_class = OBBVal

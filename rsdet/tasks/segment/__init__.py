@@ -1,0 +1,1 @@
+"""Instance masks: Ultralytics' models, trainer, validator and predictor behind our reading, protocols and pictures."""
