@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from rsdet.paths import datasets_dir
 
@@ -33,6 +35,23 @@ def resolve_data(data: str | Path) -> Path:
     from rsdet.data.download import check_dataset
 
     return Path(check_dataset(data, root=_datasets_root())["yaml_file"])
+
+
+def split_files(data: str | Path, split: str, most: int) -> tuple[list[Path], dict[str, Any]]:
+    """Image files of a split of a data set for Ultralytics, spread over it, and what its data YAML says.
+
+    Args:
+        data: Data YAML or the name of a shipped dataset.
+        split: ``train``, ``val`` or ``test``; without it, there are no files.
+        most: No more files than these.
+    """
+    from ultralytics.data.base import BaseDataset
+    from ultralytics.data.utils import check_det_dataset
+
+    spec = check_det_dataset(str(resolve_data(data)))
+    listing = SimpleNamespace(prefix="", fraction=1.0)
+    files = BaseDataset.get_img_files(listing, spec[split]) if spec.get(split) else []
+    return [Path(f) for f in files[:: -(-len(files) // most) or 1]], spec
 
 
 def _datasets_root() -> Path | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -81,19 +80,14 @@ def calibration_of(
     Raises:
         DataError: The dataset has no training image.
     """
-    from ultralytics.data.base import BaseDataset
-    from ultralytics.data.utils import check_det_dataset
-
     from rsdet.data.pictures import reader_of
-    from rsdet.data.resolve import resolve_data
+    from rsdet.data.resolve import split_files
 
-    spec = check_det_dataset(str(resolve_data(data)))
-    files = BaseDataset.get_img_files(SimpleNamespace(prefix="", fraction=1.0), spec["train"]) if spec["train"] else []
+    files, spec = split_files(data, "train", most)
     if not files:
         raise DataError(f"data={data} has no training image to calibrate INT8 on; add some, or leave int8 out.")
-    step = -(-len(files) // most)
     return Calibration(
-        [Path(f) for f in files[::step]],
+        files,
         batch,
         reader_of(sar, channels, bands if spec.get("bands") is None else spec["bands"]),
         lambda pictures: preprocess(pictures, family, size),

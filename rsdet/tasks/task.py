@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,6 +39,8 @@ class Task:
         imgsz: Side of the input in pixels where nobody says otherwise.
         light: Module with a ``predict(args)`` that needs neither PyTorch nor Ultralytics, or None.
         modes: Modes of its own: name to ``"module:function"``, imported on use.
+        end_to_end: What a benchmark calls the time from files to the outcome, such as ``"image files to boxes"``; empty
+            where it times the network alone.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Task:
     imgsz: int = 640
     light: str | None = None
     modes: Mapping[str, str] = {}
+    end_to_end: str = ""
 
     # -- what it is made of ---------------------------------------------------------------------------------------
 
@@ -133,3 +136,62 @@ class Task:
     def score(self, model: Any, data: str | Path, **settings: Any) -> dict[str, float]:
         """Accuracy of a model or of an exported file; the first entry is what an export is judged by."""
         raise ConfigError(f"task={self.name} has no measure of accuracy; leave data= out.")
+
+    # -- benchmark ------------------------------------------------------------------------------------------------
+
+    # Its hooks are handed what a model says of itself, ``spec``: ``family``, ``channels``, ``sar``, ``bands``,
+    # ``untrained`` (the last three where there is something to say) and what :meth:`describe` adds.
+
+    def preprocess(self, inputs: Sequence[Any], spec: Mapping[str, Any], size: tuple[int, int]) -> Any:
+        """Stack inputs of :meth:`sample` or :meth:`read` to what a network takes, (B, C, H, W) float32."""
+        import numpy as np
+
+        return np.ascontiguousarray(np.stack(inputs), dtype=np.float32)
+
+    def read(self, file: Path, spec: Mapping[str, Any]) -> Any:
+        """A file as the model reads it; asked for only where there is an :attr:`end_to_end`."""
+        raise NotImplementedError
+
+    def pipeline(
+        self, run: Callable[[Any], Any], spec: Mapping[str, Any], size: tuple[int, int], chain: Any = None
+    ) -> Callable[[Sequence[Path]], Any]:
+        """What is timed as :attr:`end_to_end`: from as many files as the network takes at once to their outcome.
+
+        Args:
+            run: The network, (B, C, H, W) float32 to its output.
+            spec: What the model says of itself.
+            size: Height and width of its input in pixels.
+            chain: What :meth:`chain` gave.
+        """
+        raise NotImplementedError
+
+    def pictures(self, data: str | Path, spec: Mapping[str, Any], folder: Path, most: int) -> list[Path]:
+        """Files of the validation split, spread over it, that a benchmark times and shows.
+
+        Args:
+            data: Data YAML or the name of a shipped dataset.
+            spec: What the model says of itself.
+            folder: Where to put inputs that the data set makes on the fly.
+            most: No more than these.
+        """
+        return []
+
+    def chain(self, model: Any, settings: Mapping[str, Any]) -> Any:
+        """What enhances before the model, an :class:`rsdet.enhance.chain.EnhanceChain`, or None.
+
+        Args:
+            model: The :class:`rsdet.RSDet`.
+            settings: ``enhance``, ``tile`` and ``overlap``, as far as they were given.
+
+        Raises:
+            ConfigError: Nothing can stand before this model.
+        """
+        if settings:
+            raise ConfigError(f"{next(iter(settings))}= does not apply to task={self.name}; leave it out.")
+
+    def draw(self, model: Any, file: Path, spec: Mapping[str, Any], size: tuple[int, int]) -> Any:
+        """Show what a model makes of a file on the page of a benchmark: (H, W, 3) uint8 in BGR, or None.
+
+        What was never trained (``untrained`` of ``spec``) makes nothing: the picture alone is shown.
+        """
+        return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rsdet.tasks.task import Task
@@ -14,6 +16,7 @@ class Detect(Task):
     about = "axis-aligned boxes around objects"
     families = ("rtdetr", "yolo", "cfar")
     light = "rsdet.tasks.detect.runtime.cli"
+    end_to_end = "image files to boxes"
 
     def classes(self, family: str) -> dict[str, Any]:
         """Model, trainer, validator and predictor of a family."""
@@ -33,6 +36,70 @@ class Detect(Task):
     def outcome(self, images: int, items: int) -> str:
         """Say how many objects were found."""
         return f"{items} objects in {images} images"
+
+    def sample(self, model: Any, size: tuple[int, int], images: Sequence[Any] | None) -> list[Any]:
+        """Pictures (H, W, C) uint8."""
+        from rsdet.deploy.verify import parity_images
+
+        return parity_images(model, images)
+
+    def score(self, model: Any, data: str | Path, **settings: Any) -> dict[str, float]:
+        """AP and AP50, under the protocol and as Ultralytics counts."""
+        metrics = model.val(data=data, plots=False, **settings)
+        both = {"ultralytics AP": metrics.box.map, "ultralytics AP50": metrics.box.map50}
+        if ours := getattr(metrics, "protocol_metrics", None):  # only our own models are validated under a protocol
+            both = {f"{ours.protocol.name} AP": ours.ap, f"{ours.protocol.name} AP50": ours.ap50, **both}
+        return {k: float(v) for k, v in both.items() if v is not None}
+
+    # -- benchmark ------------------------------------------------------------------------------------------------
+
+    def preprocess(self, inputs: Sequence[Any], spec: Mapping[str, Any], size: tuple[int, int]) -> Any:
+        """Resize pictures as the family does."""
+        from rsdet.deploy.decode import preprocess
+
+        return preprocess(inputs, spec["family"], size)
+
+    def read(self, file: Path, spec: Mapping[str, Any]) -> Any:
+        """A picture (H, W, C) uint8, in BGR where it has three channels."""
+        from rsdet.data.pictures import reader_of
+
+        return reader_of(spec.get("sar"), spec["channels"], spec.get("bands"))(file)
+
+    def pipeline(
+        self, run: Callable[[Any], Any], spec: Mapping[str, Any], size: tuple[int, int], chain: Any = None
+    ) -> Callable[[Sequence[Path]], Any]:
+        """Decode, enhance where there is a chain, resize, run, suppress."""
+        from rsdet.deploy.decode import detections_from_raw
+        from rsdet.deploy.thresholds import CONF
+
+        def boxes(files: Sequence[Path]) -> list[Any]:
+            pictures = [self.read(f, spec) for f in files]
+            if chain is not None:
+                pictures = [chain.apply_bgr(p) for p in pictures]
+            raw = run(self.preprocess(pictures, spec, size))
+            return detections_from_raw(raw, spec["family"], size, [p.shape[:2] for p in pictures], conf=CONF)
+
+        return boxes
+
+    def pictures(self, data: str | Path, spec: Mapping[str, Any], folder: Path, most: int) -> list[Path]:
+        """Images of the validation split."""
+        from rsdet.data.resolve import split_files
+
+        return split_files(data, "val", most)[0]
+
+    def chain(self, model: Any, settings: Mapping[str, Any]) -> Any:
+        """The chain that is asked for, else that of the model's own file."""
+        from rsdet.enhance.wiring import chain_for
+
+        return chain_for(model, dict(settings))
+
+    def draw(self, model: Any, file: Path, spec: Mapping[str, Any], size: tuple[int, int]) -> Any:
+        """Detections in their picture."""
+        if spec.get("untrained"):
+            return self.read(file, spec)
+        (result,) = model.predict(file, imgsz=list(size), save=False, verbose=False)
+        result.legend = True
+        return result.plot()
 
 
 TASK = Detect()

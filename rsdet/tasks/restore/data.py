@@ -10,7 +10,8 @@ import numpy as np
 from torch.utils.data import SequentialSampler
 from ultralytics.data.build import InfiniteDataLoader, seed_worker
 
-from rsdet.data.pairs import PairData, PairDataset, PairSampler, collate, read_pair_data
+from rsdet.data.pairs import PairData, PairDataset, PairSampler, collate, read_pair_data, resolve_pair_data
+from rsdet.data.raster_io import write_image
 from rsdet.errors import ConfigError, DataError
 from rsdet.quiet import say
 
@@ -103,6 +104,28 @@ def val_loader(dataset: PairDataset, *, rank: int = -1, world: int = 1, workers:
     return InfiniteDataLoader(
         dataset, batch_size=1, sampler=sampler, collate_fn=collate, num_workers=workers, pin_memory=workers > 0
     )
+
+
+def input_files(data: str | Path, scale: int, folder: Path, most: int) -> list[Path]:
+    """Files of inputs of the validation split, spread over it.
+
+    Args:
+        data: Data YAML or the name of a shipped dataset.
+        scale: Target pixels per input pixel.
+        folder: Where inputs go that are no files as they are: degraded on the fly, bands chosen, values stretched.
+        most: No more than these.
+    """
+    pairs = read_pair_data(resolve_pair_data(data), scale=scale, splits=("val",))
+    step = -(-len(pairs.split("val")) // most)
+    inputs = [p.input for p in pairs.split("val")[::step]]
+    if None not in inputs and pairs.bands is None and pairs.value_range is None:
+        return inputs
+    made = val_dataset(pairs, "val", scale=scale, seed=0, cache="none")
+    suffix = ".png" if pairs.channels in (1, 3) else ".tif"
+    return [
+        write_image(folder / f"{Path(made[i]['im_file']).stem}-{i}{suffix}", made[i]["img"].numpy().transpose(1, 2, 0))
+        for i in range(0, len(made), step)
+    ]
 
 
 class _Sampler(PairSampler):

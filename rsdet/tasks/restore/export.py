@@ -22,6 +22,7 @@ from rsdet.tasks.restore import engine
 from rsdet.tasks.restore.model import RestoreModel
 from rsdet.tasks.restore.parity import MAX_DIFF, MIN_PSNR_DB, PictureParity, compare_pictures, parity_pictures
 from rsdet.tasks.restore.running import runner_of
+from rsdet.tasks.restore.task import TASK
 from rsdet.tasks.restore.torchscript import open_artifact
 from rsdet.writing import put, size_mb, workplace
 
@@ -142,11 +143,9 @@ def _size(imgsz: int | Sequence[int] | None, module: RestoreModel) -> tuple[int,
 def _describe(
     model: Any, module: RestoreModel, format: str, size: tuple[int, int], batch: int, half: bool
 ) -> dict[str, Any]:
-    network = module.network
     return {
-        **artifacts.describe(model, module, "restore", format), "kind": module.kind, "scale": module.scale,
-        "network": module.yaml["network"], "local": bool(network.local), "multiple": int(network.multiple),
-        "min_px": int(network.min_px), "imgsz": list(size), "batch": batch, "half": half,
+        **artifacts.describe(model, module, "restore", format), **TASK.describe(module), "imgsz": list(size),
+        "batch": batch, "half": half,
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from rsdet.enhance import running
 from rsdet.enhance.base import check_enhancer
 from rsdet.enhance.network import NetworkEnhancer
-from rsdet.enhance.tiler import Progress
+from rsdet.enhance.tiler import Progress, tiled
 from rsdet.errors import ConfigError, DataError
 from rsdet.quiet import say
 
@@ -72,3 +73,32 @@ def apply(
     if tile is None and not run.local and height * width > getattr(run, "whole_px", running.WHOLE_PX):
         say(f"{name}: {width}x{height} px, cut into tiles (tile=0 for the whole, if the memory allows).")
     return running.enhance(run, image, tile=tile, overlap=overlap, name=name, progress=progress)
+
+
+def in_tiles(
+    run: Callable[[np.ndarray], np.ndarray], image: np.ndarray, size: tuple[int, int], scale: int, batch: int = 1
+) -> np.ndarray:
+    """Restore one picture by a graph that takes so many tiles of one size at a time.
+
+    Args:
+        run: (batch, C, h, w) float32 to (batch, C, scale * h, scale * w).
+        image: (H, W, C) float32 in [0, 1]; continued by its border where it is smaller than a tile.
+        size: h and w.
+        scale: Output pixels per input pixel along each axis.
+        batch: Tiles at a time.
+
+    Returns:
+        (scale * H, scale * W, C) float32 in [0, 1].
+    """
+
+    def tiles(x: np.ndarray) -> np.ndarray:
+        stack = x if batch > 1 else x[None]
+        filled = np.concatenate([stack, np.repeat(stack[-1:], batch - len(stack), axis=0)])
+        y = run(np.ascontiguousarray(filled.transpose(0, 3, 1, 2)))[: len(stack)].clip(0, 1).transpose(0, 2, 3, 1)
+        return y if batch > 1 else y[0]
+
+    height, width = image.shape[:2]
+    down, right = (max(0, n - have) for n, have in zip(size, (height, width), strict=True))
+    x = np.pad(image, ((0, down), (0, right), (0, 0)), mode="edge") if down or right else image
+    overlap = min(running.AUTO_OVERLAP_PX, min(size) // 8)
+    return tiled(tiles, x, size, overlap, scale, batch=batch)[: height * scale, : width * scale]

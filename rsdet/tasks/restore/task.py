@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rsdet.tasks.task import Task
@@ -14,6 +16,7 @@ class Restore(Task):
     about = "better pictures: dehazing, super-resolution, cloud removal"
     families = ("restore", "classical", "per-image")
     imgsz = 256
+    end_to_end = "image files to restored pictures, in tiles"
 
     def classes(self, family: str) -> dict[str, Any]:
         """Model, trainer, validator and predictor of a family."""
@@ -33,6 +36,59 @@ class Restore(Task):
     def outcome(self, images: int, items: int) -> str:
         """Say how many pictures were restored."""
         return f"{images} picture{'s' * (images != 1)} restored"
+
+    def describe(self, module: Any) -> dict[str, Any]:
+        """What the network is for, how much it enlarges, and which sizes it takes."""
+        network = module.network
+        return {
+            "kind": module.kind, "scale": module.scale, "network": module.yaml["network"], "local": bool(network.local),
+            "multiple": int(network.multiple), "min_px": int(network.min_px),
+        }  # fmt: skip
+
+    def sample(self, model: Any, size: tuple[int, int], images: Sequence[Any] | None) -> list[Any]:
+        """Tiles (H, W, C) float32 in [0, 1]."""
+        from rsdet.tasks.restore.parity import parity_pictures
+
+        return parity_pictures(model, size, model.model.network.channels, images)
+
+    def score(self, model: Any, data: str | Path, **settings: Any) -> dict[str, float]:
+        """PSNR in dB and SSIM by the convention of the data; an exported file works in tiles of its own size."""
+        metrics = model.val(data=data, plots=False, **{k: settings[k] for k in ("device", "project") if k in settings})
+        return {"psnr_db": metrics.psnr, "ssim": metrics.ssim}
+
+    # -- benchmark ------------------------------------------------------------------------------------------------
+
+    def preprocess(self, inputs: Sequence[Any], spec: Mapping[str, Any], size: tuple[int, int]) -> Any:
+        """Channels first."""
+        return super().preprocess([x.transpose(2, 0, 1) for x in inputs], spec, size)
+
+    def read(self, file: Path, spec: Mapping[str, Any]) -> Any:
+        """A picture (H, W, C) float32 in [0, 1]."""
+        from rsdet.data.raster_io import read_image
+
+        return read_image(file, channels=spec["channels"])[0]
+
+    def pipeline(
+        self, run: Callable[[Any], Any], spec: Mapping[str, Any], size: tuple[int, int], chain: Any = None
+    ) -> Callable[[Sequence[Path]], Any]:
+        """Decode, and restore in tiles of the input's size."""
+        from rsdet.tasks.restore.running import in_tiles
+
+        return lambda files: [in_tiles(run, self.read(f, spec), size, spec["scale"], len(files)) for f in files]
+
+    def pictures(self, data: str | Path, spec: Mapping[str, Any], folder: Path, most: int) -> list[Path]:
+        """Inputs of the validation split; those that the set makes on the fly are written first."""
+        from rsdet.tasks.restore.data import input_files
+
+        return input_files(data, spec["scale"], folder, most)
+
+    def draw(self, model: Any, file: Path, spec: Mapping[str, Any], size: tuple[int, int]) -> Any:
+        """Input and output side by side."""
+        from rsdet.tasks.restore.visual import to_rgb8
+
+        if spec.get("untrained"):
+            return to_rgb8(self.read(file, spec))[..., ::-1]
+        return model.predict(file, save=False, verbose=False)[0].plot()
 
 
 TASK = Restore()
