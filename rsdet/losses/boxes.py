@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
-from ultralytics.utils.metrics import bbox_iou
+from ultralytics.utils.loss import RotatedBboxLoss
+from ultralytics.utils.metrics import bbox_iou, probiou
 
 from rsdet.errors import ConfigError, nearest
 from rsdet.losses.running_mean import RunningMean
-from rsdet.losses.wise_iou import iou_loss, wise_iou
+from rsdet.losses.wise_iou import iou_loss, wise_iou, wise_probiou
 
 BOX_LOSSES = ("ciou", "diou", "giou", "iou", "nwd", "siou", "wiou-v1", "wiou-v2", "wiou-v3")
+ROTATED_BOX_LOSSES = ("probiou", "wiou-v1", "wiou-v2", "wiou-v3")  # for oriented boxes
 NWD_SCALE_PX = 12.8  # mean object size of AI-TOD, for which the measure was made
 
 
-def check_box_loss(name: object) -> str:
-    """The name itself, if it is one of :data:`BOX_LOSSES`.
+def check_box_loss(name: object, names: tuple[str, ...] = BOX_LOSSES) -> str:
+    """The name itself, if it is one of ``names``: :data:`BOX_LOSSES` or :data:`ROTATED_BOX_LOSSES`.
 
     Raises:
         ConfigError: It is not.
     """
-    if name not in BOX_LOSSES:
-        raise ConfigError(f"iou_loss={name!r} must be one of {', '.join(BOX_LOSSES)}.{nearest(str(name), BOX_LOSSES)}")
+    if name not in names:
+        boxes = " for oriented boxes" if names is ROTATED_BOX_LOSSES else ""
+        raise ConfigError(f"iou_loss={name!r} must be one of {', '.join(names)}{boxes}.{nearest(str(name), names)}")
     return str(name)
 
 
@@ -35,15 +39,20 @@ class BoxLoss:
     """A loss of pairs of boxes; FP32 whatever the boxes come in.
 
     Args:
-        name: One of :data:`BOX_LOSSES`.
+        name: One of :attr:`names`.
         mean: Running mean of ``1 - IoU``, kept by the model; needed by Wise-IoU v2 and v3.
+
+    Attributes:
+        names: The losses that there are.
 
     Raises:
         ConfigError: Unknown name, or no running mean where one is needed.
     """
 
+    names = BOX_LOSSES
+
     def __init__(self, name: str, mean: RunningMean | None = None):
-        self.name, self.mean = check_box_loss(name), mean
+        self.name, self.mean = check_box_loss(name, self.names), mean
         if needs_mean(name) and mean is None:
             raise ConfigError(f"iou_loss={name} needs a running mean; state it in the YAML of the model.")
 
@@ -59,11 +68,7 @@ class BoxLoss:
         """
         pred, target = pred_xyxy.float(), target_xyxy.float()
         if self.name.startswith("wiou"):
-            mean = pred.new_ones(()) if self.mean is None else self.mean.mean
-            loss, plain = wise_iou(pred, target, mean, int(self.name[-1]))
-            if self.mean is not None and plain.requires_grad:  # not in validation
-                self.mean.add(plain)
-            return loss
+            return self._wise(wise_iou, pred, target)
         if self.name == "nwd":
             return nwd_loss(pred, target)
         if self.name == "siou":
@@ -72,6 +77,39 @@ class BoxLoss:
             return iou_loss(pred, target)
         kind = {"ciou": "CIoU", "diou": "DIoU", "giou": "GIoU"}[self.name]
         return 1 - bbox_iou(pred, target, xywh=False, **{kind: True}).squeeze(-1)
+
+    def _wise(self, function: Callable[..., tuple], pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Wise-IoU by the mean so far, which the pairs are then added to."""
+        mean = pred.new_ones(()) if self.mean is None else self.mean.mean
+        loss, plain = function(pred, target, mean, int(self.name[-1]))
+        if self.mean is not None and plain.requires_grad:  # not in validation
+            self.mean.add(plain)
+        return loss
+
+
+class ProbIoULoss(BoxLoss):
+    """A loss of pairs of oriented boxes: ``1 - ProbIoU``, alone or as Wise-IoU weights it.
+
+    The arguments are those of :class:`BoxLoss`, with a name of :data:`ROTATED_BOX_LOSSES`; ``probiou`` is that of
+    Ultralytics. See :func:`rsdet.losses.wise_iou.wise_probiou`.
+    """
+
+    names = ROTATED_BOX_LOSSES
+
+    def __call__(self, pred_xywhr: torch.Tensor, target_xywhr: torch.Tensor) -> torch.Tensor:
+        """Loss of each pair.
+
+        Args:
+            pred_xywhr: (N, 5) in units of the cell's stride, for which Ultralytics bounds the gradient, and radians.
+            target_xywhr: (N, 5) likewise.
+
+        Returns:
+            (N,).
+        """
+        pred, target = pred_xywhr.float(), target_xywhr.float()
+        if self.name == "probiou":
+            return 1 - probiou(pred, target, floor=RotatedBboxLoss.floor).squeeze(-1)
+        return self._wise(wise_probiou, pred, target)
 
 
 def nwd_loss(pred_xyxy: torch.Tensor, target_xyxy: torch.Tensor, scale_px: float = NWD_SCALE_PX) -> torch.Tensor:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 from ultralytics.models.utils.loss import RTDETRDetectionLoss
-from ultralytics.utils.loss import BboxLoss, E2ELoss, v8DetectionLoss
+from ultralytics.utils.loss import BboxLoss, E2ELoss, RotatedBboxLoss, v8OBBLoss
 from ultralytics.utils.ops import xywh2xyxy
 
-from rsdet.losses.boxes import BoxLoss
+from rsdet.losses.boxes import BoxLoss, ProbIoULoss
 
 
 class YOLOBoxLoss(BboxLoss):
@@ -52,21 +51,55 @@ class YOLOBoxLoss(BboxLoss):
         return (loss * target_scores[image, cell].sum(-1)).sum() / target_scores_sum, dfl
 
 
-def yolo_criterion(model: nn.Module, box_loss: BoxLoss) -> Any:
-    """Ultralytics' criterion for a YOLO model, end-to-end or not, with another box loss.
+class RotatedBoxLoss(RotatedBboxLoss):
+    """Box term of YOLO models with oriented boxes, with a loss by name; DFL (or L1) is inherited.
 
     Args:
-        model: A detection model, not wrapped for multi-GPU training.
-        box_loss: The loss of pairs; both branches of an end-to-end head share it.
+        box_loss: The loss of pairs.
+        reg_max: Bins of the box distribution per side.
     """
 
-    def criterion(model: nn.Module, **kwargs: Any) -> v8DetectionLoss:
-        made = v8DetectionLoss(model, **kwargs)
-        made.bbox_loss = YOLOBoxLoss(box_loss, made.reg_max).to(made.device)
-        return made
+    def __init__(self, box_loss: ProbIoULoss, reg_max: int = 16):
+        super().__init__(reg_max)
+        self.box_loss = box_loss
 
-    two_branches = getattr(model.model[-1], "one2one_cv2", None) is not None
-    return E2ELoss(model, criterion) if two_branches else criterion(model)
+    def forward(
+        self,
+        pred_dist: torch.Tensor,
+        pred_bboxes: torch.Tensor,
+        anchor_points: torch.Tensor,
+        target_bboxes: torch.Tensor,
+        target_scores: torch.Tensor,
+        target_scores_sum: torch.Tensor,
+        fg_mask: torch.Tensor,
+        imgsz: torch.Tensor,
+        stride: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both terms, as Ultralytics' method; boxes are xywhr in units of their level's stride, and stay so."""
+        dfl = super().forward(
+            pred_dist, pred_bboxes.detach(), anchor_points, target_bboxes, target_scores, target_scores_sum, fg_mask,
+            imgsz, stride,
+        )[1]  # fmt: skip
+        loss = self.box_loss(pred_bboxes[fg_mask], target_bboxes[fg_mask])
+        return (loss * target_scores[fg_mask].sum(-1)).sum() / target_scores_sum, dfl
+
+
+def with_box_loss(criterion: Any, box_loss: BoxLoss | None) -> Any:
+    """Put another box loss into Ultralytics' criterion of a YOLO model: of boxes, oriented boxes or masks.
+
+    Args:
+        criterion: What ``init_criterion`` of Ultralytics' model gives, end-to-end or not; it is changed.
+        box_loss: The loss of pairs, for oriented boxes a :class:`ProbIoULoss`; both branches of an end-to-end head
+            share it. None leaves Ultralytics' own.
+
+    Returns:
+        The criterion.
+    """
+    if box_loss is not None:
+        for branch in (criterion.one2many, criterion.one2one) if isinstance(criterion, E2ELoss) else (criterion,):
+            term = RotatedBoxLoss if isinstance(branch, v8OBBLoss) else YOLOBoxLoss
+            branch.bbox_loss = term(box_loss, branch.reg_max).to(branch.device)
+    return criterion
 
 
 class RTDETRBoxCriterion(RTDETRDetectionLoss):

@@ -10,6 +10,8 @@ Different from it: the running mean moves after a step instead of before (see
 from __future__ import annotations
 
 import torch
+from ultralytics.utils.loss import RotatedBboxLoss
+from ultralytics.utils.metrics import probiou
 
 ALPHA, DELTA, GAMMA = 1.9, 3.0, 0.5  # of the first paper; Tang et al. state none
 
@@ -86,3 +88,32 @@ def wise_iou(
     """
     loss = iou_loss(pred_xyxy, target_xyxy)
     return focus(loss, mean, version) * distance_attention(pred_xyxy, target_xyxy) * loss, loss
+
+
+def wise_probiou(
+    pred_xywhr: torch.Tensor, target_xywhr: torch.Tensor, mean: torch.Tensor, version: int = 3
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Wise-IoU's weights on the probabilistic IoU of oriented boxes: ours, no paper has it.
+
+    ``1 - ProbIoU`` (Murrugarra-Llerena et al., arXiv:2106.06072, as Ultralytics computes it) stands where Wise-IoU has
+    ``1 - IoU``: it is what the gradient gain judges, what is weighted, and what the running mean is of. The distance
+    attention is that of the upright boxes around the oriented ones.
+
+    Args:
+        pred_xywhr: (N, 5) in units of the cell's stride, for which Ultralytics bounds the gradient, and radians.
+        target_xywhr: (N, 5) likewise.
+        mean: Running mean of ``1 - ProbIoU`` over the training so far, ().
+        version: 1 (no gain), 2 or 3, as in :func:`focus`.
+
+    Returns:
+        The loss (N,), and ``1 - ProbIoU`` (N,), which the caller adds to the running mean.
+    """
+    loss = 1 - probiou(pred_xywhr, target_xywhr, floor=RotatedBboxLoss.floor).squeeze(-1)
+    return focus(loss, mean, version) * distance_attention(_upright(pred_xywhr), _upright(target_xywhr)) * loss, loss
+
+
+def _upright(boxes_xywhr: torch.Tensor) -> torch.Tensor:
+    """(N, 4) xyxy around oriented boxes (N, 5)."""
+    (centre, size), angle = boxes_xywhr[:, :4].split(2, 1), boxes_xywhr[:, 4:]
+    half = (size * angle.cos().abs() + size.flip(1) * angle.sin().abs()) / 2
+    return torch.cat([centre - half, centre + half], 1)

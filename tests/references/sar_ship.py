@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from references.plain import Array, Weights, conv, conv_bn_silu, pixel_shuffle, sigmoid, twice
+from references.polygons import turned_box
 
 
 def shuffle_attention(w: Weights, x: Array) -> Array:
@@ -71,7 +72,10 @@ class WiseIoU:
         """Equations 7 and 13 to 19, boxes as x1, y1, x2, y2."""
         w, h = (max(min(p[i + 2], g[i + 2]) - max(p[i], g[i]), 0) for i in (0, 1))
         union = (p[2] - p[0]) * (p[3] - p[1]) + (g[2] - g[0]) * (g[3] - g[1]) - w * h
-        loss = 1 - w * h / union
+        return self.weigh(1 - w * h / union, p, g)
+
+    def weigh(self, loss: float, p: Sequence[float], g: Sequence[float]) -> float:
+        """1 - IoU with gain and attention, and seen by the running mean."""
         self.seen.append(loss)
         apart = sum(((p[i] + p[i + 2]) / 2 - (g[i] + g[i + 2]) / 2) ** 2 for i in (0, 1))
         enclosing = sum((max(p[i + 2], g[i + 2]) - min(p[i], g[i])) ** 2 for i in (0, 1))
@@ -84,3 +88,30 @@ class WiseIoU:
         if self.seen:
             self.mean = (1 - self.momentum) * self.mean + self.momentum * sum(self.seen) / len(self.seen)
         self.seen = []
+
+
+def upright(x: float, y: float, w: float, h: float, r: float) -> tuple[float, ...]:
+    """x1, y1, x2, y2 around a turned box, from its corners."""
+    corners = turned_box(x, y, w, h, r)
+    return tuple(f(p[k] for p in corners) for f in (min, max) for k in (0, 1))
+
+
+class WiseProbIoU(WiseIoU):
+    """The same with 1 - ProbIoU of turned boxes: the Hellinger distance of two Gaussians (arXiv:2106.06072)."""
+
+    floor = 0.01  # that Ultralytics adds to both variances
+
+    def gaussian(self, b: Sequence[float]) -> tuple[Array, Array]:
+        turn = np.array([[math.cos(b[4]), -math.sin(b[4])], [math.sin(b[4]), math.cos(b[4])]])
+        return np.array(b[:2]), turn @ np.diag([b[2] ** 2 / 12 + self.floor, b[3] ** 2 / 12 + self.floor]) @ turn.T
+
+    def distance(self, p: Sequence[float], g: Sequence[float]) -> float:
+        """1 - ProbIoU, boxes as x, y, w, h, r."""
+        (m1, c1), (m2, c2) = self.gaussian(p), self.gaussian(g)
+        both = (c1 + c2) / 2
+        apart = (m1 - m2) @ np.linalg.inv(both) @ (m1 - m2) / 8
+        shape = math.log(np.linalg.det(both) / math.sqrt(np.linalg.det(c1) * np.linalg.det(c2))) / 2
+        return math.sqrt(1 - math.exp(-(apart + shape)))
+
+    def pair(self, p: Sequence[float], g: Sequence[float]) -> float:
+        return self.weigh(self.distance(p, g), upright(*p), upright(*g))

@@ -17,7 +17,7 @@ from ultralytics.nn.tasks import DetectionModel, RTDETRDetectionModel
 import rsdet.nn  # noqa: F401  registers every layer
 from rsdet.enhance.joint import build_joint
 from rsdet.losses.boxes import BoxLoss, check_box_loss, needs_mean
-from rsdet.losses.criteria import RTDETRBoxCriterion, yolo_criterion
+from rsdet.losses.criteria import RTDETRBoxCriterion, with_box_loss
 from rsdet.losses.running_mean import RunningMean
 from rsdet.modelyaml import load_model_yaml
 from rsdet.nn.context_head import SSCDetect
@@ -144,8 +144,7 @@ class YOLOModel(_Ours, DetectionModel):
 
     def init_criterion(self) -> Any:
         """Ultralytics' criterion, with the box loss that the YAML names in the place of CIoU."""
-        loss = self._box_loss()
-        return super().init_criterion() if loss is None else yolo_criterion(self, loss)
+        return with_box_loss(super().init_criterion(), self._box_loss())
 
     def load(self, weights: Any, verbose: bool = True) -> None:
         """Take over weights; between heads of different kinds only what has the same name and shape.
