@@ -29,12 +29,15 @@ YAMLS = {
 }
 
 
-def lively(kind: str, folder: Path, **more) -> RSDet:
-    """A network of a family, saved and loaded, whose scores spread over (0, 1)."""
+def model_yaml(kind: str, folder: Path, **more: object) -> Path:
+    """Write the YAML of a family into a folder."""
     path = folder / f"{kind}.yaml"
     path.write_text(yaml.safe_dump({"nc": 3, "task": "detect", **YAMLS[kind], **more}))
-    torch.manual_seed(1)
-    model = RSDet(str(path))
+    return path
+
+
+def enlivened(model: RSDet) -> RSDet:
+    """Change weights so that scores spread over (0, 1); the network itself is changed."""
     head = model.model.model[-1]
     for name, p in head.named_parameters():
         if p.ndim > 1:
@@ -51,6 +54,13 @@ def lively(kind: str, folder: Path, **more) -> RSDet:
         for layer in layers:
             x = layer(x)
     model.model.eval()
+    return model
+
+
+def lively(kind: str, folder: Path, **more) -> RSDet:
+    """A network of a family, saved and loaded, whose scores spread over (0, 1)."""
+    torch.manual_seed(1)
+    model = enlivened(RSDet(str(model_yaml(kind, folder, **more))))
     weights = folder / f"{kind}.pt"
     model.save(str(weights))
     return RSDet(weights)
