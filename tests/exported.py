@@ -27,6 +27,10 @@ YAMLS = {
         "head": [[[2, 3], 1, "Detect", ["nc"]]],
     },
 }
+YAMLS |= {
+    "obb": {**YAMLS["yolo"], "task": "obb", "head": [[[2, 3], 1, "OBB", ["nc", 1]]]},
+    "segment": {**YAMLS["yolo"], "task": "segment", "head": [[[2, 3], 1, "Segment", ["nc", 8, 16]]]},
+}
 
 
 def model_yaml(kind: str, folder: Path, **more: object) -> Path:
@@ -64,6 +68,16 @@ def lively(kind: str, folder: Path, **more) -> RSDet:
     weights = folder / f"{kind}.pt"
     model.save(str(weights))
     return RSDet(weights)
+
+
+def corners_of_labels(data: Path) -> Path:
+    """Write the boxes of a YOLO data set as four corners each, which are oriented boxes and polygons; the data YAML."""
+    for file in data.parent.glob("labels/*/*.txt"):
+        rows = np.loadtxt(file, ndmin=2).reshape(-1, 5)
+        x, y, w, h = rows[:, 1:].T
+        corners = np.stack([x - w / 2, y - h / 2, x + w / 2, y - h / 2, x + w / 2, y + h / 2, x - w / 2, y + h / 2], 1)
+        np.savetxt(file, np.hstack([rows[:, :1], corners.clip(0, 1)]), fmt=["%d", *["%.6f"] * 8])
+    return data
 
 
 def pictures(request, folder: Path) -> list[Path]:

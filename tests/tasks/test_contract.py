@@ -37,7 +37,8 @@ KNOWN: dict[tuple[str, str | None], str] = {
             "help",
         )
     },
-    ("val", None): "Task.score is not written yet",
+    **{("val", task): "Task.score is not written yet" for task in ("detect", "obb", "segment")},
+    **{("export", task): "raw outputs are compared, not what is found" for task in ("obb", "segment")},
     ("benchmark", "restore"): "restoration has a benchmark of its own, without records",
     ("help", None): "help is one hand-kept page",
 }  # fmt: skip
