@@ -175,7 +175,7 @@ def _val(args: dict[str, Any]) -> None:
 
 def _predict(args: dict[str, Any]) -> None:
     from rsdet.errors import DataError
-    from rsdet.runtime.cli import predict as predict_exported
+    from rsdet.runtime.light import predict as predict_exported
 
     done = predict_exported(args)  # without PyTorch and Ultralytics, where an exported file shall look at images
     images, objects, save_dir, skipped = _predict_fully(args) if done is None else done

@@ -24,11 +24,11 @@ from rsdet.data.scenes import render_scene
 from rsdet.deploy.artifact import write_metadata
 from rsdet.errors import CheckpointError, ConfigError, DataError, MissingDependencyError
 from rsdet.runtime import Detector
-from rsdet.runtime import cli as small_cli
+from rsdet.runtime import light as small_cli
 from rsdet.runtime.geometry import lay, letterboxed, stretched, to_input
-from rsdet.runtime.metadata import read_facts
-from rsdet.runtime.nms import class_aware_nms, nms
-from rsdet.runtime.postprocess import Rules, rows
+from rsdet.tasks.detect.runtime.facts import read_facts
+from rsdet.tasks.detect.runtime.nms import class_aware_nms, nms
+from rsdet.tasks.detect.runtime.postprocess import Rules, rows
 
 BACKBONE = [[-1, 1, "Conv", [16, 3, 2]], [-1, 1, "Conv", [32, 3, 2]], [-1, 1, "Conv", [32, 3, 2]]]
 DEEPER = [[-1, 1, "Conv", [48, 3, 2]], [-1, 1, "Conv", [64, 3, 2]]]
@@ -311,7 +311,7 @@ def test_an_overlap_of_exactly_the_threshold_is_judged_as_torchvision_judges_it(
 
 
 def test_only_the_best_candidates_are_looked_at(monkeypatch):
-    monkeypatch.setattr("rsdet.runtime.nms.MAX_NMS", 3)
+    monkeypatch.setattr("rsdet.tasks.detect.runtime.nms.MAX_NMS", 3)
     boxes = np.array([[i * 20, 0, i * 20 + 10, 10] for i in range(6)], np.float32)
     kept = class_aware_nms(boxes, np.arange(6, dtype=np.float32), np.zeros(6), 0.5)
     assert kept.tolist() == [5, 4, 3]

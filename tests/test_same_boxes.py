@@ -19,7 +19,7 @@ from rsdet.deploy.artifact import KEY, read_metadata
 from rsdet.deploy.export import export
 from rsdet.deploy.parity import compare
 from rsdet.errors import ConfigError
-from rsdet.runtime.detector import Detector
+from rsdet.runtime import Detector
 
 FORMATS = ["onnx", "openvino", "torchscript"]
 SIZE = 160

@@ -91,7 +91,7 @@ class ArtifactEnhancer:
 
     def _run(self, x: np.ndarray) -> np.ndarray:
         batch = np.ascontiguousarray(x.transpose(2, 0, 1), dtype=np.float32)[None]
-        y = self.graph(np.repeat(batch, self.batch, axis=0) if (self.batch or 1) > 1 else batch)[0]
+        y = self.graph(np.repeat(batch, self.batch, axis=0) if (self.batch or 1) > 1 else batch)[0][0]
         return np.ascontiguousarray(np.clip(y, 0, 1).transpose(1, 2, 0))
 
 

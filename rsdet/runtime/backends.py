@@ -1,4 +1,4 @@
-"""One small adaptor per backend: what the file says, what its graph takes, and a batch in, an array out.
+"""One small adaptor per backend: what the file says, what its graph takes, and a batch in, arrays out.
 
 Unlike :mod:`rsdet.deploy.runners`, which compares backends with PyTorch, nothing here knows of it.
 """
@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.errors import CheckpointError, ConfigError, MissingDependencyError, install, nearest
+from rsdet.errors import CheckpointError, ConfigError, MissingDependencyError, install
 from rsdet.runtime.finite import check_weights
-from rsdet.textfiles import read_yaml
+from rsdet.runtime.metadata import stored_metadata
 
 Shape = tuple["int | None", ...]
 
@@ -35,14 +35,14 @@ class Network(ABC):
     metadata: dict[str, Any]
 
     @abstractmethod
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: np.ndarray) -> list[np.ndarray]:
         """Run the network.
 
         Args:
             x: ``(B, C, H, W)`` float32 in [0, 1].
 
         Returns:
-            Its first output as float32.
+            Its outputs as float32, in their order.
 
         Raises:
             CheckpointError: The backend cannot run it.
@@ -52,7 +52,7 @@ class Network(ABC):
 class OnnxNetwork(Network):
     """An ``.onnx`` file in ONNX Runtime, on the CPU."""
 
-    def __init__(self, path: Path, threads: int | None = None):
+    def __init__(self, path: Path, metadata: dict[str, Any], threads: int | None = None):
         ort = _need("onnxruntime", path.name, "pip install onnxruntime")
         options = ort.SessionOptions()
         options.log_severity_level = 3  # errors only
@@ -66,25 +66,25 @@ class OnnxNetwork(Network):
         except self.errors as e:
             raise _not_loadable(path.name, e) from e
         self.file, self.backend = path.name, f"ONNX Runtime {ort.__version__}"
-        self.metadata = dict(self.session.get_modelmeta().custom_metadata_map)
+        self.metadata = metadata
         inputs = self.session.get_inputs()
         self.shape = _image_shape(path.name, [[d if isinstance(d, int) else None for d in i.shape] for i in inputs])
-        self.input, self.output = inputs[0].name, self.session.get_outputs()[0].name
+        self.input = inputs[0].name
         self.dtype = np.float16 if "float16" in inputs[0].type else np.float32
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: np.ndarray) -> list[np.ndarray]:
         """Run the network; see :class:`Network`."""
         try:
-            out = self.session.run([self.output], {self.input: x.astype(self.dtype, copy=False)})[0]
+            outs = self.session.run(None, {self.input: x.astype(self.dtype, copy=False)})
         except self.errors as e:
             raise _not_runnable(self.file, x, e) from e
-        return np.asarray(out, dtype=np.float32)
+        return [np.asarray(out, dtype=np.float32) for out in outs]
 
 
 class OpenVinoNetwork(Network):
     """A folder ``*_openvino_model``, or the ``.xml`` in it, in OpenVINO, on the CPU."""
 
-    def __init__(self, path: Path, threads: int | None = None):
+    def __init__(self, path: Path, metadata: dict[str, Any], threads: int | None = None):
         ov = _need("openvino", path.name, install("openvino"))
         xml = path if path.suffix == ".xml" else next(iter(sorted(path.glob("*.xml"))), None)
         if xml is None:
@@ -100,17 +100,17 @@ class OpenVinoNetwork(Network):
         except RuntimeError as e:
             raise _not_loadable(path.name, e) from e
         self.file, self.backend = path.name, f"OpenVINO {ov.__version__.split('-')[0]}"
-        self.metadata = _sidecar(xml.parent / "metadata.yaml")
+        self.metadata = metadata
         dims = [[d.get_length() if d.is_static else None for d in i.get_partial_shape()] for i in graph.inputs]
         self.shape = _image_shape(path.name, dims)
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: np.ndarray) -> list[np.ndarray]:
         """Run the network; see :class:`Network`."""
         try:
-            out = self.model(x)[0]
+            outs = self.model(x).to_tuple()
         except RuntimeError as e:
             raise _not_runnable(self.file, x, e) from e
-        return np.array(out, dtype=np.float32)  # a copy: the buffer is overwritten by the next run
+        return [np.array(out, dtype=np.float32) for out in outs]  # copies: the next run overwrites the buffers
 
 
 def is_deployable(model: Any) -> bool:
@@ -136,21 +136,11 @@ def open_network(path: str | Path, threads: int | None = None) -> Network:
         CheckpointError: The backend refuses the file, or it takes no pictures.
         MissingDependencyError: The backend is not installed.
     """
-    path = Path(path)
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise ConfigError(f"threads={threads!r} must be a whole number of 1 or more; leave it out if in doubt.")
-    if not path.exists():
-        beside = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
-        raise ConfigError(f"{str(path)!r} does not exist.{nearest(path.name, beside)} Check the path.")
+    path, metadata = Path(path), stored_metadata(path)
     check_weights(path)
-    if path.is_dir() or path.suffix == ".xml":
-        return OpenVinoNetwork(path, threads)
-    if path.suffix != ".onnx":
-        raise ConfigError(
-            f"{path.name} is of no kind that the runtime loads; expected .onnx or an OpenVINO folder; `rsdet export` "
-            "makes them, and rsdet.RSDet loads everything else."
-        )
-    return OnnxNetwork(path, threads)
+    return (OnnxNetwork if path.suffix == ".onnx" else OpenVinoNetwork)(path, metadata, threads)
 
 
 def _image_shape(file: str, inputs: list[list[int | None]]) -> Shape:
@@ -158,10 +148,6 @@ def _image_shape(file: str, inputs: list[list[int | None]]) -> Shape:
         what = "no input" if not inputs else f"{len(inputs)} inputs" if len(inputs) > 1 else f"an input {inputs[0]}"
         raise CheckpointError(f"{file} has {what}; expected one of pictures, (B, C, H, W); pass an exported detector.")
     return tuple(inputs[0])
-
-
-def _sidecar(path: Path) -> dict[str, Any]:
-    return read_yaml(path, CheckpointError) if path.is_file() else {}
 
 
 def _need(package: str, file: str, remedy: str) -> Any:

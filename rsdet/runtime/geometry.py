@@ -32,22 +32,24 @@ class Placement:
     top_left: tuple[int, int]
 
     @property
-    def _scale(self) -> np.ndarray:
+    def scale(self) -> np.ndarray:
+        """Pixels of the input for one of the picture, along x, y, x and y."""
         # The sides are rounded each by itself, so x and y have scales of their own.
         y, x = (r / s for r, s in zip(self.resized_hw, self.size_hw, strict=True))
         return np.array([x, y, x, y])
 
     @property
-    def _offset(self) -> np.ndarray:
+    def offset(self) -> np.ndarray:
+        """Pixels of the input before the picture, along x, y, x and y."""
         return np.array([*self.top_left[::-1]] * 2, dtype=np.float64)
 
     def to_input(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         """Boxes of the picture, (N, 4) in its pixels, in pixels of the input; float64."""
-        return np.asarray(boxes_xyxy, np.float64) * self._scale + self._offset
+        return np.asarray(boxes_xyxy, np.float64) * self.scale + self.offset
 
     def to_picture(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         """Boxes of the input, (N, 4) in its pixels, in pixels of the picture and cut off at its rim; float64."""
-        boxes = (np.asarray(boxes_xyxy, np.float64) - self._offset) / self._scale
+        boxes = (np.asarray(boxes_xyxy, np.float64) - self.offset) / self.scale
         height, width = self.size_hw
         return boxes.clip(0, [width, height, width, height])
 

@@ -1,98 +1,89 @@
 """What an exported file says about itself: the entries of Ultralytics, and ours on top where rsdet made the file.
 
-The same entries as :func:`rsdet.deploy.artifact.read_metadata` returns, but taken from the loaded backend and checked:
-a file that does not say how its pictures are prepared is refused, never guessed at.
+The same entries as :func:`rsdet.deploy.artifact.read_metadata` returns, read without PyTorch and Ultralytics, and
+before a backend is asked to load the graph.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import mmap
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from rsdet.errors import CheckpointError, ConfigError, RSDetError
+from rsdet.errors import CheckpointError, ConfigError, RSDetError, nearest
 from rsdet.names import class_names, printable_all
 from rsdet.quiet import say
-from rsdet.textfiles import parse_json, parse_literal
+from rsdet.textfiles import parse_json, parse_literal, read_yaml
 
 KEY = "rsdet"
-FAMILIES = ("rtdetr", "yolo")
+_METADATA_PROPS = 14  # field of ONNX's ModelProto; its entries have a key (1) and a value (2)
 _PYTHON = ("imgsz", "names", "args", "stride", "batch", "channels", "end2end")  # Ultralytics writes them as Python text
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What prediction needs to know about an exported detector.
-
-    Attributes:
-        file: Name of the file, for messages.
-        family: ``"rtdetr"`` or ``"yolo"``.
-        names: Class number -> name.
-        channels: Channels of the pictures.
-        imgsz: Height and width in pixels that it was exported with; None where it does not say.
-        stride: What heights and widths of the input are multiples of.
-        end2end: Rows come out final, without suppression.
-        sar: How SAR files become pictures; None for a model of ordinary pictures.
-        bands: Bands of the files that it was trained with, counted from 1; None for all.
-        stored: What :func:`rsdet.deploy.thresholds.predict_settings` reads: the thresholds in the file, and whether
-            suppression is in its graph.
-    """
-
-    file: str
-    family: str
-    names: dict[int, str]
-    channels: int = 3
-    imgsz: tuple[int, int] | None = None
-    stride: int = 32
-    end2end: bool = False
-    sar: dict[str, Any] | None = None
-    bands: list[int] | None = None
-    stored: dict[str, Any] = field(default_factory=dict)
-
-
-def read_facts(raw: Mapping[str, Any], file: str) -> Facts:
-    """Read the metadata of an artifact.
+def stored_metadata(path: str | Path) -> dict[str, Any]:
+    """Entries as they stand in an exported file or beside it; its graph is not loaded.
 
     Args:
-        raw: Entries as they stand in the file.
-        file: Its name, for messages.
+        path: ``.onnx`` file, OpenVINO folder or ``.xml`` file.
 
     Raises:
-        ConfigError: The file holds a model of another task.
-        CheckpointError: Metadata that are missing or cannot be read.
+        ConfigError: No such file, or of a kind that is not run here.
+        CheckpointError: It cannot be read.
     """
-    known = merged(raw, file)
-    if "names" not in known or "task" not in known:
-        missing = " and ".join(f"{k}:" for k in ("task", "names") if k not in known)
-        raise CheckpointError(
-            f"{file} does not say what it is (no {missing} in its metadata); expected a detector exported by rsdet or "
-            "Ultralytics; export it again."
+    path = Path(path)
+    if not path.exists():
+        beside = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
+        raise ConfigError(f"{str(path)!r} does not exist.{nearest(path.name, beside)} Check the path.")
+    if path.is_dir() or path.suffix == ".xml":
+        sidecar = (path if path.is_dir() else path.parent) / "metadata.yaml"
+        return read_yaml(sidecar, CheckpointError) if sidecar.is_file() else {}
+    if path.suffix != ".onnx":
+        raise ConfigError(
+            f"{path.name} is of no kind that the runtime loads; expected .onnx or an OpenVINO folder; `rsdet export` "
+            "makes them, and rsdet.RSDet loads everything else."
         )
-    if known["task"] != "detect":
-        raise ConfigError(f"{file} is a model for task={known['task']!r}; the runtime takes detectors only.")
-    # Ultralytics says which head it is, rsdet the family.
-    family = known.get("family") or ("rtdetr" if "RTDETR" in str(known.get("head", "")) else "yolo")
-    if family not in FAMILIES:
-        raise CheckpointError(f"{file} is of family {family!r}; expected {' or '.join(FAMILIES)}; export it again.")
-    say_untrained(known, file)
-    args = known.get("args")
-    nms_inside = isinstance(args, Mapping) and bool(args.get("nms"))
     try:
-        return Facts(
-            file=file,
-            family=family,
-            names=known["names"],
-            channels=int(known.get("channels", 3)),
-            imgsz=_size(known.get("imgsz")),
-            stride=int(known.get("stride", 32)),
-            end2end=bool(known.get("end2end", False)) or nms_inside,
-            sar=known.get("sar"),
-            bands=known.get("bands"),
-            stored={k: known[k] for k in ("thresholds", "nms") if k in known},
-        )
-    except (TypeError, ValueError, AttributeError) as e:
-        raise _unreadable(file, e) from e
+        with path.open("rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            entries = [dict(_fields(value)) for number, value in _fields(content) if number == _METADATA_PROPS]
+            return {entry.get(1, b"").decode(): entry.get(2, b"").decode() for entry in entries}
+    except (OSError, ValueError, IndexError) as e:
+        why = f"it is cut short or no ONNX file: {e}"
+        raise CheckpointError(f"{path.name} cannot be loaded ({why}); copy or export it again.") from e
+
+
+def _fields(message: bytes | mmap.mmap) -> Iterator[tuple[int, bytes]]:
+    """Numbers and contents of the fields of a protobuf message; of what is no metadata, the content is left unread.
+
+    Encoding: https://protobuf.dev/programming-guides/encoding.
+    """
+    at, whole = 0, isinstance(message, bytes)
+    while at < len(message):
+        key, at = _varint(message, at)
+        number, kind = key >> 3, key & 7
+        if kind == 0:
+            end = _varint(message, at)[1]
+        elif kind == 2:
+            length, at = _varint(message, at)
+            end = at + length
+        elif kind in (1, 5):
+            end = at + (8 if kind == 1 else 4)
+        else:
+            raise ValueError(f"field of kind {kind}")
+        if end > len(message):
+            raise ValueError(f"{end - len(message)} bytes are missing")
+        yield number, message[at:end] if whole or number == _METADATA_PROPS else b""
+        at = end
+
+
+def _varint(message: bytes | mmap.mmap, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[at]
+        value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
+        if byte < 128 or shift > 63:
+            return value, at
 
 
 def say_untrained(known: Mapping[str, Any], file: str) -> None:
@@ -119,13 +110,13 @@ def merged(raw: Mapping[str, Any], file: str) -> dict[str, Any]:
                 found[key] = parse_literal(found[key], key)
         ours = parse_json(ours, KEY) if isinstance(ours, str) else ours
     except RSDetError as e:
-        raise _unreadable(file, e) from e
+        raise unreadable(file, e) from e
     if not isinstance(ours, Mapping):
-        raise _unreadable(file, f"{KEY}: holds {type(ours).__name__}")
+        raise unreadable(file, f"{KEY}: holds {type(ours).__name__}")
     known = {**found, **ours}
     for key, fits in _KINDS.items():
         if known.get(key) is not None and not fits(known[key]):
-            raise _unreadable(file, f"{key}: holds {str(known[key])[:40]}")
+            raise unreadable(file, f"{key}: holds {str(known[key])[:40]}")
     names = class_names(known["names"], twins=True) if known.get("names") is not None else None
     return {**printable_all(known), **({} if names is None else {"names": names})}
 
@@ -159,13 +150,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
 }  # fmt: skip
 
 
-def _unreadable(file: str, e: Exception | str) -> CheckpointError:
+def unreadable(file: str, e: Exception | str) -> CheckpointError:
+    """The error that says why the metadata of a file are of no use."""
     why = " ".join(str(e).split())[:80].rstrip(".;, ")
     return CheckpointError(f"the metadata of {file} cannot be read ({why}); copy or export it again.")
-
-
-def _size(value: Any) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    height, width = (value, value) if isinstance(value, (int, float)) else value
-    return int(height), int(width)

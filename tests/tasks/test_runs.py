@@ -39,7 +39,7 @@ def at_once(n, call):
 def test_predictions_that_begin_at_once_keep_all_their_files(backend, tiny_weights, picture, tmp_path, request):
     settings = dict(save=True, save_json=True, project=str(tmp_path), name="p", conf=0.01)
     if backend == "runtime":
-        from rsdet.runtime.cli import predict
+        from rsdet.runtime.light import predict
 
         onnx = request.getfixturevalue("tiny_onnx")
         at_once(3, lambda _: predict({"model": str(onnx), "source": str(picture), **settings}))

@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rsdet.errors import RSDetError
 from rsdet.quiet import say
+from rsdet.runtime.results import Detections, detections_of
 from rsdet.textfiles import read_json
 from rsdet.writing import write_if_changed
 
@@ -23,8 +22,10 @@ class Outputs:
     """Collects the detections of a run, without the pictures, and writes them at its end.
 
     Args:
-        save_json: Write ``predictions.json``: per image its path, size and boxes (xyxy in pixels).
-        save_coco: Write ``predictions-coco.json``: images, categories (ids from 1) and annotations with ``score``.
+        save_json: Write ``predictions.json``: per image its path, size and objects, in pixels; upright boxes as
+            ``xyxy_px``, turned ones as ``xywhr_px_rad`` and ``corners_px``, masks as ``polygons_px``.
+        save_coco: Write ``predictions-coco.json``: images, categories (ids from 1) and annotations with ``score``;
+            ``segmentation`` holds the corners of turned boxes and the run lengths of masks.
     """
 
     def __init__(self, *, save_json: bool = False, save_coco: bool = False):
@@ -35,13 +36,20 @@ class Outputs:
         self._seen: Counter[str] = Counter()
 
     def add(self, result: Any) -> None:
-        """Take over one :class:`~rsdet.tasks.detect.predict.DetectResults`."""
+        """Take over one ``Results`` of Ultralytics."""
+        if self.save_json or self.save_coco:
+            self.add_found(str(result.path), detections_of(result))
+
+    def add_found(self, path: str, found: Detections) -> None:
+        """Take over what was found in one image."""
         if not (self.save_json or self.save_coco):
             return
-        self.names = result.names
-        self._seen[str(result.path)] += 1
-        self.plain.append({**_plain(result), "frame": self._seen[str(result.path)]})
-        self.rows.append(coco_rows(result, len(self.rows) + 1))
+        self.names = found.names
+        self._seen[path] += 1
+        height, width = found.size_hw
+        image = {"path": path, "width": width, "height": height, "boxes": found.objects() if self.save_json else []}
+        self.plain.append({**image, "frame": self._seen[path]})
+        self.rows.append(found.coco_rows(len(self.rows) + 1) if self.save_coco else [])
 
     def write(self, folder: Path) -> list[Path]:
         """Write what was asked for into the folder of the run, made if need be; each file whole or not at all."""
@@ -58,7 +66,7 @@ class Outputs:
         for image_id, (name, p) in enumerate(zip(self._file_names(), self.plain, strict=True), 1):
             images.append({"id": image_id, "file_name": name, "width": p["width"], "height": p["height"]})
         for row in (row for rows in self.rows for row in rows):
-            area = round(row["bbox"][2] * row["bbox"][3], 3)
+            area = row.get("area", round(row["bbox"][2] * row["bbox"][3], 3))
             annotations.append({"id": len(annotations) + 1, **row, "area": area, "iscrowd": 0})
         categories = [{"id": i + 1, "name": n} for i, n in self.names.items()]
         return {"images": images, "annotations": annotations, "categories": categories}
@@ -120,37 +128,8 @@ def coco_of_split(root: str | Path, split: str) -> tuple[dict[str, int | str], d
 
 
 def coco_rows(result: Any, image_id: int | str) -> list[dict[str, Any]]:
-    """Rows of a COCO results file: ``bbox`` is x, y, w, h in pixels of the original image, ids start at 1."""
-    boxes = result.boxes.cpu().numpy()
-    xywh = np.concatenate([boxes.xyxy[:, :2], boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]], 1)
-    return [
-        {
-            "image_id": image_id,
-            "category_id": int(c) + 1,
-            "bbox": [round(float(v), 3) for v in b],
-            "score": round(float(s), 5),
-        }
-        for b, s, c in zip(xywh, boxes.conf, boxes.cls, strict=True)
-    ]
-
-
-def _plain(result: Any) -> dict[str, Any]:
-    boxes = result.boxes.cpu().numpy()
-    height, width = result.orig_shape
-    return {
-        "path": str(result.path),
-        "width": width,
-        "height": height,
-        "boxes": [
-            {
-                "class": int(c),
-                "name": result.names[int(c)],
-                "score": round(float(s), 5),
-                "xyxy_px": [round(float(v), 3) for v in b],
-            }
-            for b, s, c in zip(boxes.xyxy, boxes.conf, boxes.cls, strict=True)
-        ],
-    }
+    """Rows of a COCO results file, of a ``Results`` of Ultralytics; see :meth:`Detections.coco_rows`."""
+    return detections_of(result).coco_rows(image_id)
 
 
 def _write(path: Path, content: Any) -> Path:

@@ -17,7 +17,7 @@ from rsdet.data.scenes import render_scene
 from rsdet.deploy.artifact import read_metadata
 from rsdet.errors import ConfigError, DataError
 from rsdet.runtime import Detector
-from rsdet.runtime import cli as small_cli
+from rsdet.runtime import light as small_cli
 
 rasterio = pytest.importorskip("rasterio")
 SIZE = 128
@@ -112,10 +112,10 @@ def test_a_folder_is_done_but_for_what_has_other_bands(exported, yolo, onnx, fol
     assert len(json.loads((tmp_path / "b" / "predictions.json").read_text())) == 5
 
 
-def test_bands_do_not_leave_the_small_runtime(onnx, folder):
-    words = {"model": str(onnx), "source": str(folder / "rgbn.tif"), "bands": [1, 2, 3]}
-    assert small_cli.takes(words)
-    assert not small_cli.takes({**words, "bands": "rgb"})
+def test_bands_do_not_leave_the_small_runtime(onnx, folder, tmp_path):
+    words = {"model": str(onnx), "source": str(folder / "rgbn.tif"), "bands": [1, 2, 3], "project": str(tmp_path)}
+    assert small_cli.predict(words).images == 1
+    assert small_cli.predict({**words, "bands": "rgb"}) is None
     with pytest.raises(ConfigError, match="names 2 bands and the model takes 3 channels"):
         Detector(onnx, bands=[1, 2])
     with pytest.raises(DataError, match=r"rgbn\.tif has 4 bands, bands= asks for 7"):

@@ -57,8 +57,8 @@ def test_pictures_of_a_validation_are_drawn(mode, crossing, tiny_data, tmp_path)
 
 def test_the_small_runtime_has_the_same_boxes():
     from rsdet.runtime.geometry import letterboxed
-    from rsdet.runtime.metadata import Facts
-    from rsdet.runtime.postprocess import Rules, rows
+    from rsdet.tasks.detect.runtime.facts import Facts
+    from rsdet.tasks.detect.runtime.postprocess import Rules, rows
 
     out = np.array([[50.0, 40.0, 30.0, 60.0, 0.9, 0.0]], np.float32)
     facts = object.__new__(Facts)

@@ -17,7 +17,7 @@ from rsdet.data.scenes import render_scene
 from rsdet.enhance.chain import EnhanceChain
 from rsdet.errors import DataError
 from rsdet.runtime import Detector
-from rsdet.runtime import cli as small_cli
+from rsdet.runtime import light as small_cli
 from rsdet.tasks.detect import visual
 from rsdet.tasks.detect.source import usable_source
 from rsdet.tasks.restore.source import find

@@ -4,55 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from rsdet.data.pictures import reader_of, to_picture
 from rsdet.deploy.thresholds import CONF, IOU, MAX_DET, predict_settings
+from rsdet.enhance.chain_json import is_chain_json, read_chain_json
 from rsdet.errors import CheckpointError, ConfigError
 from rsdet.quiet import silent_opencv
 from rsdet.runtime.backends import open_network
 from rsdet.runtime.geometry import Placement, lay, letterboxed, stretched, to_input
-from rsdet.runtime.metadata import read_facts
-from rsdet.runtime.postprocess import Rules, check_output, rows
+from rsdet.runtime.metadata import stored_metadata
+from rsdet.runtime.results import Detections
+from rsdet.tasks.detect.runtime.facts import FAMILIES, read_facts
+from rsdet.tasks.detect.runtime.postprocess import Rules, check_output, rows
 
 DEFAULT_IMGSZ = (640, 640)  # of Ultralytics; only for a graph of free size that does not say its own
 
 
-@dataclass(frozen=True)
-class Detections:
-    """What was found in one image, best first.
-
-    Attributes:
-        boxes_xyxy: (N, 4) float32, x1, y1, x2, y2 in pixels of the original image.
-        scores: (N,) float32 in [0, 1].
-        classes: (N,) int64.
-        names: Class number -> name, of all classes of the model.
-        size_hw: Height and width of the original image in pixels.
-        input_hw: Height and width of the network's input in pixels.
-        speed_ms: ``preprocess``, ``inference`` and ``postprocess``, milliseconds an image.
-    """
-
-    boxes_xyxy: np.ndarray
-    scores: np.ndarray
-    classes: np.ndarray
-    names: dict[int, str]
-    size_hw: tuple[int, int]
-    input_hw: tuple[int, int]
-    speed_ms: dict[str, float] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-
 class Detector:
-    """A detector in an exported file, on the CPU.
+    """A detector in an exported file, on the CPU; one of another task derives from it.
 
     Args:
-        path: ``.onnx`` file, or OpenVINO folder (or the ``.xml`` in it), made by ``rsdet export`` or by Ultralytics.
+        path: ``.onnx`` file, or OpenVINO folder (or the ``.xml`` in it), made by ``rsdet export`` or by Ultralytics; or
+            the chain JSON that ``rsdet export ... enhance=...`` makes: the detector then looks at enhanced pictures.
         threads: Threads for one operator; the backend's own choice when None.
         bands: Bands of the files to take, counted from 1, in the order of the channels; those in the file when None.
 
@@ -63,6 +41,7 @@ class Detector:
         free_size: The graph takes inputs of any height and width.
         backend: Name and version of what runs it.
         reader: Reads files as the model was trained on them.
+        chain: What enhances pictures before; None where nothing does.
 
     Raises:
         ConfigError: No such file, or not a detector.
@@ -70,9 +49,16 @@ class Detector:
         MissingDependencyError: The backend is not installed.
     """
 
+    task: ClassVar[str] = "detect"
+    families: ClassVar[Sequence[str]] = FAMILIES
+    outputs: ClassVar[int] = 1  # that are looked at
+
     def __init__(self, path: str | Path, threads: int | None = None, *, bands: Sequence[int] | None = None):
-        self._network = open_network(path, threads)
-        self._facts = read_facts(self._network.metadata, self._network.file)
+        file = Path(path)
+        if is_chain_json(path):
+            file = file.parent / str(read_chain_json(path).model)
+        self._facts = read_facts(stored_metadata(file), file.name, self.task, self.families)
+        self._network = open_network(file, threads)
         batch, channels, height, width = self._network.shape
         self.channels = channels or self._facts.channels
         if self.channels != self._facts.channels:
@@ -85,6 +71,12 @@ class Detector:
         self.free_size = height is None or width is None
         self.imgsz = (self._facts.imgsz or DEFAULT_IMGSZ) if self.free_size else (height, width)
         self._batch = batch
+        self.chain = None
+        if is_chain_json(path):
+            from rsdet.enhance.loading import load_chain  # brings the room of enhancers, which few detectors need
+
+            self.chain = load_chain(path)
+            self.chain.check_detector(self.channels, {} if self.reader.of_values else None)
 
     def predict(
         self,
@@ -156,21 +148,42 @@ class Detector:
         if not pictures:
             return []
         began = time.perf_counter()
-        places = self._places([p.shape[:2] for p in pictures], self.size(imgsz))
-        x = to_input([lay(p, place) for p, place in zip(pictures, places, strict=True)])
+        seen = pictures if self.chain is None else [self.chain.apply_bgr(p) for p in pictures]
+        enhanced = time.perf_counter()
+        places = self._places([p.shape[:2] for p in seen], self.size(imgsz))
+        x = to_input([lay(p, place) for p, place in zip(seen, places, strict=True)])
         prepared = time.perf_counter()
-        out = self._run(x)
+        outs = self._run(x)
         ran = time.perf_counter()
         found = []
-        for picture, place, o in zip(pictures, places, out, strict=True):
-            boxes, scores, classes = rows(o, self._facts, place, rules)
+        for picture, place, *own in zip(pictures, places, *outs, strict=True):
+            # What an enhancer has enlarged lies in the input as the picture itself does: objects are in its pixels.
+            found.append(self.decode(own, replace(place, size_hw=picture.shape[:2]), rules))
             if self.reader.of_values and not picture.any():  # nothing but nodata: whatever it says is not of a scene
-                boxes, scores, classes = boxes[:0], scores[:0], classes[:0]
-            found.append((boxes, scores, classes, place))
-        spans = (prepared - began, ran - prepared, time.perf_counter() - ran)
-        keys = ("preprocess", "inference", "postprocess")
-        speed = {k: s * 1e3 / len(pictures) for k, s in zip(keys, spans, strict=True)}
-        return [Detections(b, s, c, self.names, p.size_hw, p.input_hw, speed) for b, s, c, p in found]
+                found[-1] = found[-1].best(0)
+        spans = {
+            "preprocess": prepared - enhanced,
+            "inference": ran - prepared,
+            "postprocess": time.perf_counter() - ran,
+        }
+        if self.chain is not None:
+            spans = {"enhance": enhanced - began, **spans}
+        return [replace(d, speed_ms={k: s * 1e3 / len(pictures) for k, s in spans.items()}) for d in found]
+
+    def check(self, outs: Sequence[np.ndarray], batch: int) -> None:
+        """Make sure that outputs can be what the metadata say; see :func:`check_output`."""
+        check_output(outs[0], batch, self._facts)
+
+    def decode(self, outs: Sequence[np.ndarray], placement: Placement, rules: Rules) -> Detections:
+        """Objects of one image.
+
+        Args:
+            outs: Outputs of the network, without the axis of images.
+            placement: Where the picture lies in the input.
+            rules: What is kept.
+        """
+        found = rows(outs[0], self._facts, placement, rules)
+        return Detections(*found, self.names, placement.size_hw, placement.input_hw)
 
     def size(self, imgsz: int | Sequence[int] | None = None) -> tuple[int, int]:
         """Height and width of the input for a wish; sides of a free size are rounded up to multiples of the stride.
@@ -199,19 +212,19 @@ class Detector:
             return [stretched(s, input_hw) for s in sizes]
         return [letterboxed(s, input_hw) for s in sizes]  # to the full input, graphs of free size too, as RSDet does
 
-    def _run(self, x: np.ndarray) -> np.ndarray:
+    def _run(self, x: np.ndarray) -> list[np.ndarray]:
         """Run any number of images through a graph that may take a fixed number at a time."""
         step = self._batch or len(x)
-        outs = []
+        parts = []
         for i in range(0, len(x), step):
             part = x[i : i + step]
             missing = step - len(part)
             if missing:
                 part = np.concatenate([part, np.zeros((missing, *x.shape[1:]), x.dtype)])
-            out = self._network(part)
-            check_output(out, step, self._facts)
-            outs.append(out[: step - missing])
-        return outs[0] if len(outs) == 1 else np.concatenate(outs)
+            outs = self._network(part)[: self.outputs]
+            self.check(outs, step)
+            parts.append([out[: step - missing] for out in outs])
+        return parts[0] if len(parts) == 1 else [np.concatenate(same) for same in zip(*parts, strict=True)]
 
 
 def _some(classes: Sequence[int] | int | None) -> tuple[int, ...] | None:

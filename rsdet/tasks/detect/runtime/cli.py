@@ -1,50 +1,43 @@
-"""``rsdet predict`` of an exported file, as long as it asks for nothing beyond images and boxes.
+"""``rsdet predict`` of an exported model of objects, as long as it asks for nothing beyond images and their objects.
 
 Same words, same lines on the screen, same files as the full path, which is Ultralytics' predictor; whatever this one
-does not do (videos, streams, crops, other devices, other tasks) is left to that.
+does not do (videos, streams, crops, other devices) is left to that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from rsdet.data.decoding import within_memory
-from rsdet.errors import ConfigError, DataError, RSDetError
+from rsdet.errors import DataError, RSDetError
 from rsdet.names import printable
-from rsdet.runtime.backends import is_deployable
-from rsdet.runtime.chained import is_deployable_chain, open_detector
-from rsdet.runtime.detector import Detections, Detector
+from rsdet.runtime.light import Summary
+from rsdet.runtime.results import Detections
+from rsdet.tasks.detect import visual
+from rsdet.tasks.detect.outputs import Outputs
+from rsdet.tasks.detect.runtime.detector import Detector
+from rsdet.tasks.detect.source import usable_source
 from rsdet.writing import check_apart, free_name, new_folder, write_picture
 
 _Read = tuple[int, str, np.ndarray]  # number, path and pixels of a picture
+_Check = Callable[[Any], bool]
 
 
-class Summary(NamedTuple):
-    """Outcome of :func:`predict`.
-
-    Attributes:
-        images: Images looked at.
-        objects: Objects found.
-        save_dir: Folder of the run.
-        skipped: One line for each file that was left out.
-    """
-
-    images: int
-    objects: int
-    save_dir: Path
-    skipped: list[str]
-
-
-def _flag(value: Any) -> bool:
+def flag(value: Any) -> bool:
+    """Whether a value is True or False."""
     return isinstance(value, bool)
 
 
-def _whole(least: int) -> Callable[[Any], bool]:
-    return lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= least
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _count(value: Any) -> bool:
+    return _whole(value) and value >= 1
 
 
 def _share(value: Any) -> bool:
@@ -52,46 +45,70 @@ def _share(value: Any) -> bool:
 
 
 def _path(value: Any) -> bool:
-    return value is None or isinstance(value, (str, Path))
+    return isinstance(value, (str, Path))
+
+
+def _processor(value: Any) -> bool:
+    return value in (None, "cpu")
+
+
+def _source(value: Any) -> bool:
+    return _path(value) or (isinstance(value, list) and all(isinstance(s, str) for s in value))
+
+
+def _or_none(check: _Check) -> _Check:
+    return lambda value: value is None or check(value)
+
+
+def _some(check: _Check, most: int | None = None) -> _Check:
+    def one_or_several(value: Any) -> bool:
+        several = value if isinstance(value, list) else [value]
+        return 1 <= len(several) <= (most or len(several)) and all(map(check, several))
+
+    return one_or_several
 
 
 # What is understood, and which values. All else, and that is every mistake too, is for the full path and its messages.
-_TAKES: dict[str, Callable[[Any], bool]] = {
-    "model": lambda v: is_deployable(v) or is_deployable_chain(v),
-    "source": lambda v: isinstance(v, (str, Path)) or (isinstance(v, list) and all(isinstance(s, str) for s in v)),
-    "task": lambda v: v in (None, "detect"),
-    "device": lambda v: v in (None, "cpu"),
-    "conf": lambda v: v is None or _share(v),
+_TAKES: dict[str, _Check] = {
+    "model": _path,
+    "source": _source,
+    "task": _or_none(_path),
+    "device": _processor,
+    "conf": _or_none(_share),
     "iou": _share,
-    "max_det": _whole(1),
-    "classes": lambda v: v is None or (bool(v := v if isinstance(v, list) else [v]) and all(map(_whole(0), v))),
-    "agnostic_nms": _flag,
-    "imgsz": lambda v: all(map(_whole(1), v)) and len(v) in (1, 2) if isinstance(v, list) else _whole(1)(v),
-    "batch": _whole(1),
-    "save": _flag,
-    "save_json": _flag,
-    "save_coco": _flag,
-    "project": _path,
-    "name": _path,
-    "exist_ok": _flag,
-    "bands": lambda v: bool(v := v if isinstance(v, list) else [v]) and all(map(_whole(1), v)),
-    "line_width": lambda v: v is None or _whole(1)(v),
-    "show_labels": _flag,
-    "show_boxes": _flag,
-    "verbose": _flag,
+    "max_det": _count,
+    "classes": _or_none(_some(_whole)),
+    "agnostic_nms": flag,
+    "imgsz": _some(_count, most=2),
+    "batch": _count,
+    "save": flag,
+    "save_json": flag,
+    "save_coco": flag,
+    "project": _or_none(_path),
+    "name": _or_none(_path),
+    "exist_ok": flag,
+    "bands": _some(_count),
+    "line_width": _or_none(_count),
+    "show_labels": flag,
+    "show_boxes": flag,
+    "verbose": flag,
 }
 
 
-def takes(args: Mapping[str, Any]) -> bool:
-    """Whether the small runtime does all that these arguments of ``rsdet predict`` ask for."""
-    return {"model", "source"} <= set(args) and all(k in _TAKES and _TAKES[k](v) for k, v in args.items())
-
-
 def predict(args: Mapping[str, Any]) -> Summary | None:
-    """Detect objects in images with an exported file.
+    """Detect objects in images with an exported file; see :func:`rsdet.runtime.light.predict`."""
+    return predict_with(Detector, args)
+
+
+def predict_with(
+    detector_class: type[Detector], args: Mapping[str, Any], own: Mapping[str, _Check] | None = None
+) -> Summary | None:
+    """Find objects in images with an exported file.
 
     Args:
+        detector_class: What runs it.
         args: Arguments of ``rsdet predict``, ``model`` and ``source`` among them. They are left as they are.
+        own: Keys that only this class has, arguments of its constructor, and which values they take.
 
     Returns:
         What was done, or None for what only the full path does; nothing has happened then.
@@ -99,15 +116,12 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
     Raises:
         RSDetError: Bad input, or no image of the source can be used.
     """
-    if not takes(args):
+    own = own or {}
+    takes = {**_TAKES, **own}
+    if not {"model", "source"} <= set(args) or not all(k in takes and takes[k](v) for k, v in args.items()):
         return None
-    from rsdet.tasks.detect.outputs import Outputs
-    from rsdet.tasks.detect.source import usable_source
-
-    try:
-        detector = open_detector(args["model"], bands=args.get("bands"))
-    except ConfigError:
-        return None  # another task, or channels for which there is no reader here
+    more = {k: args[k] for k in own if k in args}
+    detector = detector_class(args["model"], bands=args.get("bands"), **more)
     size = detector.size(args.get("imgsz"))
     outputs = Outputs(save_json=args.get("save_json", False), save_coco=args.get("save_coco", False))
     with usable_source(args["source"], detector.reader) as usable:
@@ -115,11 +129,13 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
             return None  # a video, a stream
         if args.get("verbose", True):
             print(f"Using {detector.backend} on the CPU\n")
-        folder = _run_folder(args, usable.files, made=args.get("save", True) or outputs.save_json or outputs.save_coco)
+        folder = _run_folder(
+            args, detector.task, usable.files, args.get("save", True) or outputs.save_json or outputs.save_coco
+        )
         run = _Run(args, detector, size, folder)
         try:
             for path, found in run.over(sorted(usable.files, key=lambda p: str(p.absolute()))):
-                outputs.add(_Result(path, found))
+                outputs.add_found(path, found)
         finally:  # what was found before an interruption is kept
             if outputs.plain:
                 outputs.write(folder)
@@ -202,32 +218,14 @@ class _Run:
             yield group
 
     def _draw(self, path: str, picture: np.ndarray, d: Detections) -> None:
-        from rsdet.tasks.detect.visual import draw
-
         if self.style["show_boxes"] is not False:
             labels = "none" if self.style["show_labels"] is False else "auto"
             line = self.style["line_width"]
-            picture = draw(picture, d.boxes_xyxy, d.scores, d.classes, d.names, line=line, labels=labels)
+            picture = visual.draw(
+                picture, d.boxes_xyxy, d.scores, d.classes, d.names, line=line, labels=labels, **d.shapes
+            )
         stem = free_name(Path(path).stem, self._stems)  # a.png and a.jpg do not overwrite each other
         write_picture(self.folder / f"{stem}.jpg", picture)
-
-
-class _Result:
-    """What :class:`rsdet.tasks.detect.outputs.Outputs` reads of Ultralytics' ``Results``."""
-
-    def __init__(self, path: str, found: Detections):
-        self.path, self.names, self.orig_shape = path, found.names, found.size_hw
-        self.xyxy, self.conf, self.cls = found.boxes_xyxy, found.scores, found.classes
-
-    @property
-    def boxes(self) -> _Result:
-        return self
-
-    def cpu(self) -> _Result:
-        return self
-
-    def numpy(self) -> _Result:
-        return self
 
 
 def _said(d: Detections) -> str:
@@ -237,9 +235,9 @@ def _said(d: Detections) -> str:
     return f"{d.input_hw[0]}x{d.input_hw[1]} {what}{d.speed_ms['inference']:.1f}ms"
 
 
-def _run_folder(args: Mapping[str, Any], sources: Sequence[Path], made: bool) -> Path:
+def _run_folder(args: Mapping[str, Any], task: str, sources: Sequence[Path], made: bool) -> Path:
     """Folder of the run, numbered where there is one already, below the folder that the command is run in."""
-    project = Path(args.get("project") or Path("runs") / "detect").expanduser().absolute()
+    project = Path(args.get("project") or Path("runs") / task).expanduser().absolute()
     wanted = project / (args.get("name") or "predict")
     folder = new_folder(wanted, args.get("exist_ok", False)) if made else wanted.resolve()
     if args.get("save", True):

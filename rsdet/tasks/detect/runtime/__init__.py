@@ -1,0 +1,1 @@
+"""Exported detectors with NumPy, OpenCV and the backend alone."""

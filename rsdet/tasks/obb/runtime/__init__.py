@@ -1,0 +1,1 @@
+"""Exported models of oriented boxes with NumPy, OpenCV and the backend alone."""

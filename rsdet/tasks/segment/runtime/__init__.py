@@ -1,0 +1,1 @@
+"""Exported models of instance masks with NumPy, OpenCV and the backend alone."""
