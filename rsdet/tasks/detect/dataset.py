@@ -30,12 +30,13 @@ from rsdet.data.label_cache import SUFFIX, read_label_cache, write_label_cache
 from rsdet.data.pictures import PictureReader, reader_of
 from rsdet.data.reading import reading
 from rsdet.data.sar import Stretch, measure
-from rsdet.data.sar.augment import with_sar_transforms
+from rsdet.data.sar.augment import QuarterTurn, with_sar_transforms
 from rsdet.data.sar.check import same_type
 from rsdet.data.sar.section import OLD_UNITS
 from rsdet.enhance.chain import EnhanceChain
 from rsdet.errors import DataError, RSDetError, WriteError
 from rsdet.names import printable
+from rsdet.tasks.detect.labels import check_labels, check_mixed
 from rsdet.tasks.resuming import drawing_from
 
 _swap = threading.RLock()
@@ -82,7 +83,16 @@ class _OurDataset:
 
     def _load_or_scan_cache(self, cache_path: Path, cache_hash: str) -> tuple[dict[str, Any], bool]:
         """Ultralytics' scan of pictures and labels, or what our cache kept of it; Ultralytics' own is a pickle."""
-        path = cache_path.with_suffix(SUFFIX)
+        found, exists = self._scan_or_cache(cache_path.with_suffix(SUFFIX), cache_hash)
+        check_mixed(found["msgs"])
+        return found, exists
+
+    def verify_labels(self, labels: list[dict[str, Any]], cache_path: Path) -> None:
+        """Make sure that the labels are those of the task, in one form."""
+        check_labels(labels, "obb" if self.use_obb else "segment" if self.use_segments else "detect")
+        super().verify_labels(labels, cache_path)
+
+    def _scan_or_cache(self, path: Path, cache_hash: str) -> tuple[dict[str, Any], bool]:
         classes = math.inf if self.single_cls else len(self.data["names"])
         found = read_label_cache(path, cache_hash, self.im_files, classes)
         if found is not None:
@@ -154,9 +164,14 @@ class _OurDataset:
 
     def build_transforms(self, hyp: Any) -> Any:
         """Ultralytics' augmentations, with what ``speckle`` and ``rot90`` ask for."""
-        if self.augment:
-            hyp = with_sar_transforms(hyp, getattr(self.reader, "stretch", None), rect=self.rect)
-        return super().build_transforms(hyp)
+        if not self.augment:
+            return super().build_transforms(hyp)
+        drawn = self.use_obb or self.use_segments
+        hyp = with_sar_transforms(hyp, getattr(self.reader, "stretch", None), rect=self.rect, turn=not drawn)
+        transforms = super().build_transforms(hyp)
+        if drawn and not self.rect and getattr(hyp, "rot90", 0.0):
+            transforms.insert(-1, QuarterTurn(hyp.rot90))
+        return transforms
 
 
 class OurYOLODataset(_OurDataset, YOLODataset):
