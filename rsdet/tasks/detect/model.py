@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -33,8 +33,13 @@ def _resolved(cfg: str | Path | dict[str, Any]) -> dict[str, Any]:
 
 
 class _Ours:
-    """What both families share."""
+    """What both families share.
 
+    Attributes:
+        box_loss: Losses of pairs of boxes that it can be trained with.
+    """
+
+    box_loss: ClassVar[type[BoxLoss]] = BoxLoss
     yaml: dict[str, Any]
     model: nn.Sequential
 
@@ -61,13 +66,13 @@ class _Ours:
     def _prepare_box_loss(self) -> None:
         """Give the head what the loss named in the YAML must remember."""
         name = self.yaml.get("iou_loss")
-        if name is not None and needs_mean(check_box_loss(name)):
+        if name is not None and needs_mean(check_box_loss(name, self.box_loss.names)):
             self.model[-1].iou_mean = RunningMean()
 
     def _box_loss(self) -> BoxLoss | None:
         """The loss named in the YAML; ``None`` for Ultralytics' own."""
         name = self.yaml.get("iou_loss")
-        return None if name is None else BoxLoss(name, self.iou_mean)
+        return None if name is None else self.box_loss(name, self.iou_mean)
 
     def fuse(self, verbose: bool = True, imgsz: int = 640) -> nn.Module:
         """Fold batch norms as Ultralytics does, and let our layers fold what they can."""
