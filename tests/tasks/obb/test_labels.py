@@ -1,0 +1,90 @@
+"""Labels of oriented boxes: what is refused, what is said, and that they turn with the picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from ultralytics.cfg import get_cfg
+from ultralytics.utils import IterableSimpleNamespace
+from ultralytics.utils.ops import xywhr2xyxyxyxy
+
+from rsdet.errors import DataError
+from rsdet.tasks.detect.dataset import OurYOLODataset
+
+BOX = "0 0.5 0.5 0.4 0.2"
+QUAD = "0 0.2 0.3 0.6 0.2 0.7 0.5 0.3 0.6"
+OUTLINE = "0 0.2 0.3 0.4 0.2 0.7 0.5 0.6 0.7 0.3 0.6"
+
+
+def dataset(folder: Path, task: str, *files: str, side: int = 64, **hyp: float) -> OurYOLODataset:
+    """A data set with a picture for each label file, white where the first object of it is."""
+    for i, text in enumerate(files):
+        picture = np.zeros((side, side, 3), np.uint8)
+        numbers = list(map(float, text.split("\n")[0].split()[1:]))
+        if len(numbers) > 4:
+            corners = np.reshape(numbers, (-1, 2)) * side - 0.5  # a pixel is at its centre
+            cv2.fillPoly(picture, [np.round(corners * 16).astype(np.int32)], (255, 255, 255), shift=4)
+        for kind, suffix in (("images", "png"), ("labels", "txt")):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            (folder / kind / f"{i}.{suffix}").write_text(text) if kind == "labels" else cv2.imwrite(
+                str(folder / kind / f"{i}.{suffix}"), picture
+            )
+    off = dict.fromkeys(
+        ("mosaic", "mixup", "cutmix", "copy_paste", "scale", "translate", "hsv_h", "hsv_s", "hsv_v", "fliplr"), 0.0
+    )
+    settings = IterableSimpleNamespace(**{**vars(get_cfg()), **off, "speckle": 0.0, "rot90": 0.0, "mask_ratio": 1, **hyp})
+    data = {"names": {0: "ship"}, "channels": 3}
+    return OurYOLODataset(img_path=str(folder / "images"), data=data, task=task, imgsz=side, hyp=settings, augment=True)
+
+
+@pytest.mark.parametrize(
+    ("task", "files", "said"),
+    [
+        ("obb", [BOX, BOX], r"0\.txt, \S*1\.txt hold upright boxes .* task=obb learns from four corners"),
+        ("segment", [BOX], r"0\.txt holds upright boxes .* task=segment learns from outlines"),
+        ("detect", [QUAD, QUAD], r"1\.txt hold oriented boxes .* task=detect learns from upright ones"),
+        ("obb", [QUAD, BOX], r"two kinds: \S*1\.txt holds upright boxes .*, \S*0\.txt holds outlines"),
+        ("obb", [QUAD + "\n" + BOX, QUAD], r"the labels of \S*0\.\S+ mix boxes"),
+        ("obb", [QUAD, "0 0.2 0.3 0.6 0.2 0.7 0.5"], r"1 labels in \S*1\.txt are no oriented boxes \(three corners"),
+        ("obb", [QUAD, "0 0.2 0.3 0.6 0.3 0.7 0.3 0.4 0.3"], r"1 labels in \S*1\.txt are no oriented boxes"),
+        ("obb", ["0 0.2 0.2 0.6 0.6 0.6 0.2 0.2 0.6"], r"1 labels in \S*0\.txt are no oriented boxes"),
+    ],
+)  # fmt: skip
+def test_labels_that_a_task_cannot_learn_from_are_refused(tmp_path, task, files, said):
+    with pytest.raises(DataError, match=said) as e:
+        dataset(tmp_path, task, *files)
+    assert "\n" not in str(e.value)
+    with pytest.raises(DataError, match=said):  # from the label cache as well
+        dataset(tmp_path, task, *files)
+
+
+@pytest.mark.parametrize(("task", "files"), [("detect", [OUTLINE]), ("obb", [QUAD, OUTLINE]), ("segment", [OUTLINE])])
+def test_labels_with_one_meaning_are_taken(tmp_path, task, files):
+    assert len(dataset(tmp_path, task, *files)) == len(files)
+
+
+@pytest.mark.parametrize("task", ["obb", "segment"])
+def test_quarter_turns_take_corners_and_outlines_along(tmp_path, task):
+    """Where the object is white, so it is inside of its box or mask, after each of the four turns."""
+    made = dataset(tmp_path, task, QUAD if task == "obb" else OUTLINE, rot90=1.0)
+    seen = set()
+    for _ in range(40):
+        sample = made[0]
+        picture = (sample["img"][0].numpy() > 127).astype(np.uint8)
+        drawn = np.zeros((64, 64), np.uint8)
+        if task == "obb":
+            turned = sample["bboxes"] * torch.tensor([64, 64, 64, 64, 1])
+            corners = xywhr2xyxyxyxy(turned).numpy()[0] - 0.5  # a pixel is at its centre
+            cv2.fillPoly(drawn, [np.round(corners * 16).astype(np.int32)], 1, shift=4)
+            assert not (picture & (cv2.dilate(drawn, np.ones((3, 3))) == 0)).any()
+            assert drawn.sum() < 1.5 * picture.sum()
+        else:
+            drawn = (sample["masks"][0].numpy() > 0).astype(np.uint8)
+            rim = cv2.morphologyEx(drawn, cv2.MORPH_GRADIENT, np.ones((3, 3)))
+            assert not ((picture != drawn) & (rim == 0)).any()
+        seen.add(tuple(np.argwhere(picture).mean(0).round(1)))
+    assert len(seen) == 4
