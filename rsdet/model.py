@@ -171,6 +171,7 @@ class RSDet(Model):
             self.model = self._smart_load("model")(d, ch=d.get("channels", 3), verbose=verbose)
         if self.family not in ROWLESS:
             check_head(self.model.model[-1], self.family, cfg)
+        tasks.get(self.task).check_model(self.model, self.family, cfg)
         self.overrides.update(model=self.cfg, task=self.task)
         self.model.args = {**DEFAULT_CFG_DICT, **self.overrides}
         self.model.task = self.task
@@ -200,6 +201,7 @@ class RSDet(Model):
                 raise ConfigError(
                     f"{weights} is a model for task={self.task!r}; expected {' or '.join(tasks.names())}."
                 )
+            tasks.get(self.task).check_model(self.model, self.family, weights)
         elif suffix == "" and not Path(weights).exists():
             raise ConfigError(
                 f"model={weights!r} is neither a file nor a shipped model.{suggest(weights)} `rsdet list` shows them."

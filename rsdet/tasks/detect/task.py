@@ -33,6 +33,13 @@ class Detect(Task):
         parts = rtdetr if family == "rtdetr" else yolo
         return {"model": MODELS[family], **dict(zip(("trainer", "validator", "predictor"), parts, strict=True))}
 
+    def check_model(self, module: Any, family: str, name: str) -> None:
+        """Refuse a network whose head is for another task."""
+        from rsdet.modelyaml import check_task_of_head, task_of
+
+        if family != "cfar":
+            check_task_of_head(task_of(type(module.model[-1])), self.name, name)
+
     def outcome(self, images: int, items: int) -> str:
         """Say how many objects were found."""
         return f"{items} objects in {images} images"
