@@ -22,23 +22,32 @@ OUTLINE = "0 0.2 0.3 0.4 0.2 0.7 0.5 0.6 0.7 0.3 0.6"
 
 def dataset(folder: Path, task: str, *files: str, side: int = 64, **hyp: float) -> OurYOLODataset:
     """A data set with a picture for each label file, white where the first object of it is."""
+    (folder / "images").mkdir(exist_ok=True)
+    (folder / "labels").mkdir(exist_ok=True)
     for i, text in enumerate(files):
         picture = np.zeros((side, side, 3), np.uint8)
         numbers = list(map(float, text.split("\n")[0].split()[1:]))
         if len(numbers) > 4:
             corners = np.reshape(numbers, (-1, 2)) * side - 0.5  # a pixel is at its centre
             cv2.fillPoly(picture, [np.round(corners * 16).astype(np.int32)], (255, 255, 255), shift=4)
-        for kind, suffix in (("images", "png"), ("labels", "txt")):
-            (folder / kind).mkdir(parents=True, exist_ok=True)
-            (folder / kind / f"{i}.{suffix}").write_text(text) if kind == "labels" else cv2.imwrite(
-                str(folder / kind / f"{i}.{suffix}"), picture
-            )
-    off = dict.fromkeys(
-        ("mosaic", "mixup", "cutmix", "copy_paste", "scale", "translate", "hsv_h", "hsv_s", "hsv_v", "fliplr"), 0.0
+        cv2.imwrite(str(folder / "images" / f"{i}.png"), picture)
+        (folder / "labels" / f"{i}.txt").write_text(text)
+    off = (
+        "mosaic",
+        "mixup",
+        "copy_paste",
+        "scale",
+        "translate",
+        "hsv_h",
+        "hsv_s",
+        "hsv_v",
+        "fliplr",
+        "speckle",
+        "rot90",
     )
-    settings = IterableSimpleNamespace(**{**vars(get_cfg()), **off, "speckle": 0.0, "rot90": 0.0, "mask_ratio": 1, **hyp})
+    hyp = IterableSimpleNamespace(**{**vars(get_cfg()), **dict.fromkeys(off, 0.0), "mask_ratio": 1, **hyp})
     data = {"names": {0: "ship"}, "channels": 3}
-    return OurYOLODataset(img_path=str(folder / "images"), data=data, task=task, imgsz=side, hyp=settings, augment=True)
+    return OurYOLODataset(img_path=str(folder / "images"), data=data, task=task, imgsz=side, hyp=hyp, augment=True)
 
 
 @pytest.mark.parametrize(
