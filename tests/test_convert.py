@@ -14,7 +14,6 @@ from fakes import contents, fingerprint, make_fake, picture, text
 from rsdet.data import convert as module
 from rsdet.data.annotations import Annotation, Dataset, ImageRecord
 from rsdet.data.convert import class_names, convert, write_coco
-from rsdet.data.export import yolo_labels
 from rsdet.data.report import ConvertReport
 from rsdet.errors import ConfigError, DataError, WriteError
 
@@ -88,7 +87,7 @@ def test_oriented_labels(tmp_path):
     from ultralytics.data.utils import verify_image_label
 
     out = tmp_path / "out"
-    report = run(make_fake("dota", tmp_path / "s"), "dota", out, obb=True)
+    report = run(make_fake("dota", tmp_path / "s"), "dota", out, task="obb")
     rows = [line.split() for line in (out / "labels/train/Ptrain.txt").read_text().splitlines()]
     assert [len(row) for row in rows] == [9] * 4
     assert [float(v) for v in rows[1][1:3]] == pytest.approx([20 / 64, 10 / 48])
@@ -287,20 +286,6 @@ def test_write_coco_without_pictures(tmp_path):
     assert [p.name for p in write_coco(data, tmp_path)] == ["a.json", "b.json"]
     (file,) = write_coco(data, tmp_path / "one.json", split="b")
     assert json.loads(file.read_text())["annotations"][0]["bbox"] == [1, 2, 2, 2]
-
-
-@pytest.mark.parametrize(
-    ("polygon", "expected"),
-    [
-        (None, {(0.1, 0.2), (0.3, 0.2), (0.3, 0.4), (0.1, 0.4)}),
-        ((-50, 20, 30, 20, 30, 40, 10, 400), {(0.0, 0.2), (0.3, 0.2), (0.3, 0.4), (0.1, 1.0)}),
-        ((10, 20, 20, 20, 30, 20, 30, 40, 10, 40), {(0.1, 0.2), (0.3, 0.2), (0.3, 0.4), (0.1, 0.4)}),
-    ],
-)
-def test_oriented_corners(polygon, expected):
-    record = ImageRecord("a.png", 100, 100, objects=[Annotation(0, (10, 20, 30, 40), (polygon,) if polygon else ())])
-    values = [float(v) for v in yolo_labels(record, obb=True).split()[1:]]
-    assert {(round(x, 4), round(y, 4)) for x, y in zip(values[0::2], values[1::2], strict=True)} == expected
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from rsdet.data.annotations import Annotation, Dataset, ImageRecord, ImportLog
 from rsdet.data.convert import convert, write_coco
-from rsdet.data.export import ignore_labels, yolo_labels
+from rsdet.data.exporters.yolo import ignore_labels, yolo_labels
 from rsdet.data.importers import ImportOptions, read_dataset
 from rsdet.data.importers._labels import ClassTable, Collector
 from rsdet.data.importers.yolo import read_ignored, read_labels

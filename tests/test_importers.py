@@ -245,7 +245,7 @@ def test_hit_uav(tmp_path):
     assert boxes(data, "val", "n.jpg") == [("Car", 10, 10, 30, 20)]
     assert ignored(data, "train", "n.jpg") == [(40, 30, 50, 40)]
     assert drops(log) == []
-    turned, _ = read(root, "hit-uav", obb=True)
+    turned, _ = read(root, "hit-uav", task="obb")
     assert boxes(turned, "train", "n.jpg")[0][1:] == pytest.approx((15, 10, 25, 30))
     assert turned.splits["train"][0].objects[0].polygon_px == pytest.approx((25, 10, 25, 30, 15, 30, 15, 10))
 

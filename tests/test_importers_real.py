@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
+import numpy as np
 import pytest
 from fakes import fingerprint, picture
 
 from rsdet.data.convert import convert
 from rsdet.data.importers import ImportOptions, read_dataset
+from rsdet.geometry import corner_distance
 
 
 def classes(data, split):
@@ -52,17 +55,51 @@ def test_hit_uav_json_and_xml_agree(hit_uav, tmp_path):
             assert sorted(record.ignored_xyxy_px) == sorted(other.ignored_xyxy_px)
 
 
+def turned_labels(out, split, size):
+    """Picture to classes and corners (N, 4, 2) in pixels of its written label file."""
+    found = {}
+    for path in sorted((out / "labels" / split).iterdir()):
+        rows = np.array([row.split() for row in path.read_text().splitlines()], float).reshape(-1, 9)
+        found[path.stem] = rows[:, 0], rows[:, 1:].reshape(-1, 4, 2) * size
+    return found
+
+
 def test_hit_uav_oriented_json_and_xml_agree(hit_uav, tmp_path):
-    (tmp_path / "JPEGImages").symlink_to(hit_uav / "images")
-    (tmp_path / "Annotations").symlink_to(hit_uav / "rotate_xml" / "Annotations")
-    names = ["Person", "Car", "Bicycle", "OtherVehicle"]
-    from_xml, _ = read_dataset(tmp_path, "voc", ImportOptions(names=names))
-    from_json, _ = read_dataset(hit_uav, "hit-uav", ImportOptions(obb=True))
-    a = {r.name: r for r in from_xml.splits["val"]}
-    for record in from_json.splits["val"]:
-        found = sorted((o.cls, *(round(v, 2) for v in o.polygon_px)) for o in a[record.name].objects)
-        wanted = sorted((o.cls, *(round(v, 2) for v in o.polygon_px)) for o in record.objects)
-        assert found == wanted
+    for name, source in (("json", hit_uav), ("xml", hit_uav / "rotate_xml")):
+        report = convert(source, "hit-uav", tmp_path / name, task="obb", progress=False)
+        assert (report.counts["train"]["boxes"], report.counts["val"]["boxes"]) == (2467, 567)
+        assert report.dropped == []
+        assert "no turn known, box taken as it is" not in report.splits["train"].forms
+    for split in ("train", "val"):
+        a, b = (turned_labels(tmp_path / name, split, (640, 512)) for name in ("json", "xml"))
+        assert a.keys() == b.keys()
+        for stem, (classes, corners) in a.items():
+            assert (classes == b[stem][0]).all(), stem
+            assert not len(corners) or corner_distance(corners, b[stem][1]).max() < 0.01, stem
+
+
+def test_dota_keeps_the_corners_of_the_owner(shared_data, tmp_path):
+    report = convert(shared_data / "dota-sample" / "labelTxt", "dota", tmp_path / "out", task="obb", progress=False)
+    assert report.splits["train"].forms == {"cut at the edge of the picture": {"ship": 1}}
+    found = turned_labels(tmp_path / "out", "train", (1111, 1182))
+    text = (shared_data / "dota-sample/labelTxt/P0706.txt").read_text().splitlines()[2:]
+    wanted = np.array([row.split()[:8] for row in text], float).reshape(-1, 4, 2)
+    apart = np.abs(found["P0706"][1] - wanted).max((1, 2))
+    assert (apart > 1e-3).sum() == 1
+
+
+def test_coco_polygons_and_ship_masks(shared_data, tmp_path):
+    report = convert(shared_data / "coco-sample", "coco", tmp_path / "coco", task="segment", progress=False)
+    original = json.loads((shared_data / "coco-sample/terrain1_coco.json").read_text())["annotations"]
+    rows = (tmp_path / "coco/labels/train/terrain1.txt").read_text().splitlines()
+    assert len(rows) == len(original)
+    assert report.dropped == []
+    report = convert(
+        shared_data / "hrsid-ship", "masks", tmp_path / "ships", names="ship", task="segment", progress=False
+    )
+    assert report.counts["train"]["boxes"] == 47
+    again = convert(tmp_path / "ships", "yolo", tmp_path / "turned", task="obb", progress=False)
+    assert again.splits["train"].forms["smallest rectangle around the polygon"]["ship"] >= 40
 
 
 def test_hit_uav_converts_and_the_originals_stay(hit_uav, tmp_path):

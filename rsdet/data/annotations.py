@@ -29,17 +29,16 @@ class Annotation:
         cls: Index into :attr:`Dataset.names`.
         xyxy_px: Edges of the upright box, in pixels, clipped to the image.
         polygons_px: Rings of corners ``(x1, y1, …, xn, yn)`` in pixels as the source gave them, not clipped: one for an
-            object in one piece, none where the source has upright boxes only.
+            object in one piece, none where the source has upright boxes only. An oriented box is one ring as well.
         difficult: The source marks the object as hard (DOTA, Pascal VOC). Kept as an object.
-        turned_px: ``(xc, yc, w, h, angle)`` in pixels and radians, clockwise as seen, where the source gives an
-            oriented box so; its corners are in ``polygons_px`` as well.
+        corners_px: Corners of the oriented box, where the source has one beside another polygon (SSDD).
     """
 
     cls: int
     xyxy_px: Box
     polygons_px: tuple[tuple[float, ...], ...] = ()
     difficult: bool = False
-    turned_px: tuple[float, float, float, float, float] | None = None
+    corners_px: tuple[float, ...] | None = None
 
     @property
     def polygon_px(self) -> tuple[float, ...] | None:
@@ -119,6 +118,7 @@ class SplitLog:
     notes: list[Dropped] = field(default_factory=list)
     counts: Counter = field(default_factory=Counter)  # clipped, difficult
     lost: Counter = field(default_factory=Counter)  # (class name or "", kind of reason) of boxes that were not kept
+    forms: Counter = field(default_factory=Counter)  # (how a label got its form, class name) of those that were kept
 
 
 class ImportLog(dict[str, SplitLog]):

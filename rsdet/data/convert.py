@@ -1,4 +1,4 @@
-"""``rsdet convert``: any supported dataset into the folder layout that Ultralytics trains on, or into COCO JSON.
+"""``rsdet convert``: any supported dataset into the folder layout that Ultralytics trains on, COCO JSON or DOTA's text.
 
 The originals are only read. Running it again writes nothing that is there already, follows a changed source, and takes
 away what the source no longer has; files it did not write are never touched.
@@ -6,14 +6,18 @@ away what the source no longer has; files it did not write are never touched.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from rsdet.data.annotations import Dataset, ImageRecord, ImportLog
-from rsdet.data.export import ignore_labels, write_coco, yolo_labels
+from rsdet.data.exporters.coco import write_coco
+from rsdet.data.exporters.dota import dota_labels
+from rsdet.data.exporters.yolo import ignore_labels, yolo_labels
 from rsdet.data.files import place_image
+from rsdet.data.forms import TASKS, give_form
 from rsdet.data.groups import write_groups
 from rsdet.data.importers import IMPORTERS, ImportOptions, read_dataset
 from rsdet.data.importers._labels import read_lines
@@ -28,13 +32,15 @@ from rsdet.writing import alone, write_if_changed
 __all__ = ["ConvertReport", "convert", "write_coco"]
 
 T = TypeVar("T")
-_FOLDERS = ("images", "labels", "ignore", "annotations")
+_FOLDERS = ("images", "labels", "labelTxt", "ignore", "annotations")
 _CHOICES = {
     "format": tuple(IMPORTERS),
-    "to": ("yolo", "coco"),
+    "to": ("yolo", "coco", "dota"),
+    "task": TASKS,
     "link": ("copy", "symlink", "hardlink"),
     "difficult": ("object", "ignore"),
     "others": ("ignore", "drop"),
+    "angle_unit": ("radians", "degrees"),
 }
 
 
@@ -48,10 +54,12 @@ def convert(
     to: str = "yolo",
     link: str = "copy",
     progress: bool = True,
-    obb: bool = False,
+    task: str | None = None,
+    obb: bool | None = None,
     difficult: str = "object",
     others: str = "ignore",
     min_area_px: int = 4,
+    angle_unit: str = "radians",
     val_fraction: float | None = None,
     split_seed: int = 0,
     val_prefixes: Sequence[str] | str | None = None,
@@ -62,28 +70,34 @@ def convert(
 
     Writes ``out/images/<split>/``, ``out/labels/<split>/*.txt``, ``out/ignore/<split>/*.txt`` (ignored regions, one
     ``xc yc w h`` a line, never among the labels), ``out/groups/*.txt`` where the source says which images are measured
-    apart (inshore, offshore), ``out/<folder name>.yaml`` and ``out/convert-report.json``; or, for
-    ``to="coco"``, ``out/images/<split>/`` and ``out/annotations/<split>.json``. Splits that an earlier call put into
-    ``out`` from another source stay.
+    apart (inshore, offshore), ``out/<folder name>.yaml`` and ``out/convert-report.json``; or, in place of labels and
+    YAML, for ``to="coco"`` ``out/annotations/<split>.json``, and for ``to="dota"`` ``out/labelTxt/<split>/*.txt``. So
+    ``rsdet convert source=my-yolo format=yolo out=my-coco to=coco`` makes COCO JSON of YOLO labels in any of their
+    three forms. Splits that an earlier call put into ``out`` from another source stay.
 
     Args:
         source: Dataset folder as its owner lays it out, one of its splits, or a single label file.
-        format: ``coco``, ``dota``, ``hazydet``, ``hit-uav``, ``hrsid``, ``masks``, ``sar-ship-dataset``, ``ssdd``,
-            ``visdrone``, ``voc`` or ``yolo``.
+        format: ``coco``, ``dota``, ``fair1m``, ``hazydet``, ``hit-uav``, ``hrsc2016``, ``hrsid``, ``masks``,
+            ``sar-ship-dataset``, ``ssdd``, ``visdrone``, ``voc`` (roLabelImg as well) or ``yolo``.
         out: Folder to write; not inside ``source``.
         split: The only split to read, where the source has several; else the name to file everything under.
         names: Class names in the wanted order, others are dropped: a list, ``"car,truck"`` or a file with one name a
             line (or a YAML with ``names:``). None takes the classes of the source. Masks need one name, or a colour for
             each: ``ship=#00ff00,land=#0000ff``.
-        to: ``yolo`` or ``coco``.
+        to: ``yolo``, ``coco`` or ``dota``.
         link: ``copy`` the images, or ``symlink`` or ``hardlink`` them. Training through :class:`~rsdet.model.RSDet`
             writes into no picture; a plain ``YOLO`` may write damaged JPEG files anew, and then only copies keep the
             originals safe.
         progress: Show progress bars.
-        obb: Write oriented boxes (``class`` and four corners) where the source has them.
+        task: The form of the labels: ``detect`` writes upright boxes (COCO JSON keeps the polygons of the source
+            beside them), ``obb`` the four corners of oriented boxes, ``segment`` polygons; see :mod:`rsdet.data.forms`
+            for what becomes of a label of another form. None is ``detect``, and ``obb`` for ``to="dota"``.
+        obb: The former name of ``task="obb"``; gone with the next release.
         difficult: ``object`` keeps objects marked difficult (DOTA, VOC), ``ignore`` makes them ignored regions.
         others: VisDrone's category 11: ``ignore`` makes it an ignored region, ``drop`` leaves it out.
         min_area_px: Regions of a mask with fewer pixels are dropped.
+        angle_unit: Unit of the angles of turned boxes in the source (roLabelImg, HRSC2016, HIT-UAV): ``radians``, as
+            these formats have it, or ``degrees``, as some tools write them.
         val_fraction: For a source without splits: the part of its images that becomes ``val``, such as 0.2. Drawn from
             the file names by ``split_seed``, the same everywhere, and written to ``out/splits/train.txt`` and
             ``val.txt``; lists that lie there already are checked and used.
@@ -102,8 +116,9 @@ def convert(
         DataError: Nothing to read, nothing usable in it or (see ``allow_empty``) next to nothing, a file that cannot be
             parsed at all, or ``out`` is unsafe to write to. Nothing is written then.
     """
-    given = {"format": format, "to": to, "link": link, "difficult": difficult, "others": others}
-    for key, value in given.items():
+    task = _task(task, obb, to)
+    given = {"format": format, "to": to, "task": task, "link": link, "difficult": difficult, "others": others}
+    for key, value in {**given, "angle_unit": angle_unit}.items():
         if value not in _CHOICES[key]:
             known = ", ".join(_CHOICES[key])
             raise ConfigError(f"{key}={value!r} is unknown; expected one of {known}.{nearest(value, _CHOICES[key])}")
@@ -118,10 +133,13 @@ def convert(
     if splitter and split is not None:
         raise ConfigError("split= names one split for all images, val_fraction= and val_prefixes= make two; give one")
     options = ImportOptions(
-        split, class_names(names), obb, difficult, others, min_area_px, splitter=splitter, track=_tracker(progress)
+        split, class_names(names), task, difficult, others, min_area_px, angle_unit, splitter, _tracker(progress)
     )
     dataset, log = read_dataset(source, format, options)
     _leave_out_missing(dataset, log, to)
+    give_form(dataset, log, task, one_ring=to == "yolo")
+    if to == "dota":
+        _leave_out_regions(dataset, log)
     if not allow_empty:
         check_losses(dataset, log, source, format, split)
     _check_not_empty(dataset, log, source, format)
@@ -129,11 +147,12 @@ def convert(
         _check_free(out)
     else:
         _check_names(dataset, before, source, out)
+        _check_task(dataset, before, source, out, task)
 
     report = ConvertReport(out, out / f"{_folder_name(out)}.yaml" if to == "yolo" else None, dataset.names)
     report.splits = _kept_splits(before, source, format, split, set(dataset.splits))
     for name in sorted({*dataset.splits, *(s for s in log if log[s].dropped or log[s].notes)}):
-        part = report.splits[name] = SplitReport(os.path.abspath(source), format, to)
+        part = report.splits[name] = SplitReport(os.path.abspath(source), format, to, task)
         part.count(dataset.splits.get(name, []), log[name], dataset.names)
         part.files = {r.name: _origin(r, source) for r in dataset.splits.get(name, []) if r.path}
     with alone(out, "convert"):
@@ -141,16 +160,36 @@ def convert(
             raise DataError(f"another conversion has written to {out} meanwhile; run this one again")
         _marked(before or report, report).save()
         _remove_stale(before, report)
-        _write(dataset, report, to, link, obb, options)
+        _write(dataset, report, to, link, task, options)
         if splitter:
             splitter.save()
         groups = write_groups(report, before)
         if to == "yolo":
             extra = (extra or {}) | ({"groups": groups} if groups else {})
-            write_if_changed(report.data_yaml, data_yaml_text(report, format, obb, extra))
+            write_if_changed(report.data_yaml, data_yaml_text(report, format, task, extra))
         report.complete = True
         report.save()
     return report
+
+
+def _task(task: str | None, obb: bool | None, to: str) -> str:
+    """The form that is asked for, by its present or its former name.
+
+    Raises:
+        ConfigError: By both, or a form that DOTA's labels do not have.
+    """
+    if obb is not None:
+        if task is not None:
+            raise ConfigError(f"obb= is the former name of task=obb, received both (task={task}); leave obb= out")
+        logging.getLogger("rsdet").warning(
+            "obb= is now task=obb (or segment, detect); obb= goes with the next release."
+        )
+        task = "obb" if obb else None
+    if to == "dota" and task == "segment":
+        raise ConfigError(
+            "task=segment: DOTA's labels have four corners and hold no polygons; give task=obb or to=coco"
+        )
+    return task if task is not None else "obb" if to == "dota" else "detect"
 
 
 def class_names(names: Sequence[str] | str | None) -> list[str] | None:
@@ -239,6 +278,28 @@ def _check_names(dataset: Dataset, before: ConvertReport, source: Path, out: Pat
         )
 
 
+def _check_task(dataset: Dataset, before: ConvertReport, source: Path, out: Path, task: str) -> None:
+    """Refuse labels of two forms in one folder.
+
+    Raises:
+        DataError: Another source in ``out`` was written in another form.
+    """
+    here = os.path.abspath(source)
+    for split, part in before.splits.items():
+        if split and part.source != here and split not in dataset.splits and part.task != task:
+            raise DataError(f"out={out} holds {split} for task={part.task}; give that task=, or choose another out")
+
+
+def _leave_out_regions(dataset: Dataset, log: ImportLog) -> None:
+    """DOTA's labels have no place for ignored regions."""
+    for split, records in dataset.splits.items():
+        for record in records:
+            for box in record.ignored_xyxy_px:
+                edges = ", ".join(f"{v:g}" for v in box)
+                log.drop(split, record.name, edges, "ignored region left out: DOTA's labels have none")
+            record.ignored_xyxy_px = []
+
+
 def _leave_out_missing(dataset: Dataset, log: ImportLog, to: str) -> None:
     """Labels without image are of no use for training; COCO JSON may hold them."""
     if to == "coco":
@@ -306,16 +367,16 @@ def _remove_stale(before: ConvertReport | None, after: ConvertReport) -> None:
             if name not in new.files:
                 (after.out / "images" / split / name).unlink(missing_ok=True)
             if Path(name).stem not in kept_stems:
-                for folder in ("labels", "ignore"):
+                for folder in ("labels", "labelTxt", "ignore"):
                     (after.out / folder / split / f"{Path(name).stem}.txt").unlink(missing_ok=True)
         if split not in after.splits:
-            for folder in ("images", "labels", "ignore"):
+            for folder in ("images", "labels", "labelTxt", "ignore"):
                 place = after.out / folder / split
                 if place.is_dir() and not any(place.iterdir()):
                     place.rmdir()
 
 
-def _write(dataset: Dataset, report: ConvertReport, to: str, link: str, obb: bool, options: ImportOptions) -> None:
+def _write(dataset: Dataset, report: ConvertReport, to: str, link: str, task: str, options: ImportOptions) -> None:
     out = report.out
     for split, records in dataset.splits.items():
         if to == "yolo":
@@ -323,19 +384,22 @@ def _write(dataset: Dataset, report: ConvertReport, to: str, link: str, obb: boo
         for record in options.track(records, f"writing {split}"):
             if record.path is not None:
                 place_image(record.path, out / "images" / split / record.name, link)
+            if to == "dota":
+                text = dota_labels(record, dataset.names, task)
+                write_if_changed(out / "labelTxt" / split / f"{record.stem}.txt", text)
             if to != "yolo":
                 continue
-            write_if_changed(out / "labels" / split / f"{record.stem}.txt", yolo_labels(record, obb))
+            write_if_changed(out / "labels" / split / f"{record.stem}.txt", yolo_labels(record, task))
             ignored = out / "ignore" / split / f"{record.stem}.txt"
             if record.ignored_xyxy_px:
                 write_if_changed(ignored, ignore_labels(record))
             else:
                 ignored.unlink(missing_ok=True)
     if to == "coco":
-        write_coco(dataset, out / "annotations")
+        write_coco(dataset, out / "annotations", task=task)
 
 
-def data_yaml_text(report: ConvertReport, format: str, obb: bool, extra: dict | None) -> str:
+def data_yaml_text(report: ConvertReport, format: str, task: str, extra: dict | None) -> str:
     """The data YAML.
 
     It has no ``path:``, so Ultralytics takes the folder the file lies in, and the dataset can be moved. Ultralytics
@@ -361,8 +425,7 @@ def data_yaml_text(report: ConvertReport, format: str, obb: bool, extra: dict | 
     keys |= {f"{s}": f"images/{s}" for s in have if s not in ("train", "val", "test")}
     keys["names"] = dict(enumerate(report.names))
     keys["ignore"] = "ignore"
-    if obb:
-        keys["task"] = "obb"
+    keys["task"] = task
     keys |= extra or {}
     return "\n".join(lines) + "\n" + yaml.safe_dump(keys, sort_keys=False, allow_unicode=True)
 

@@ -27,7 +27,9 @@ from rsdet.writing import disk_errors, write_text
 __all__ = ["check_dataset", "dataset_yaml", "fetch", "find_yaml", "list_datasets", "load_yaml"]
 
 _OWN_KEYS = ("fetch", "instruction", "source_format")  # one of these makes a YAML one of ours
-_IMPORT_OPTIONS = {"obb", "difficult", "others", "min_area_px", "val_fraction", "split_seed", "val_prefixes"}
+_IMPORT_OPTIONS = {
+    "task", "obb", "difficult", "others", "min_area_px", "angle_unit", "val_fraction", "split_seed", "val_prefixes",
+}  # fmt: skip
 _KEPT = ("protocol", "licence", "homepage", "sar")  # what the plain data YAML says too
 
 

@@ -26,6 +26,7 @@ class SplitReport:
         source: What it was read from.
         format: Format it was read as.
         to: Format it was written in.
+        task: Form of the labels: ``detect``, ``obb`` or ``segment``.
         counts: ``images``, ``boxes``, ``ignored`` (regions), ``background`` (images without object), ``unlabelled``
             (background for want of a label file), ``clipped`` and ``difficult`` (boxes), ``dropped`` (things).
         boxes_by_class: Class name to number of boxes.
@@ -33,17 +34,20 @@ class SplitReport:
         notes: Remarks about what was kept.
         files: Name of each written image to the file it came from, relative to the source.
         groups: Group of images that is measured apart to the names of its images.
+        forms: How labels got the form of the task, where they did not have it, to class name to number of labels.
     """
 
     source: str = ""
     format: str = ""
     to: str = "yolo"
+    task: str = "detect"
     counts: dict[str, int] = field(default_factory=dict)
     boxes_by_class: dict[str, int] = field(default_factory=dict)
     dropped: list[Dropped] = field(default_factory=list)
     notes: list[Dropped] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     groups: dict[str, list[str]] = field(default_factory=dict)
+    forms: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def count(self, records: list[ImageRecord], log: SplitLog, names: list[str]) -> None:
         """Fill in the numbers."""
@@ -52,6 +56,9 @@ class SplitReport:
         self.dropped, self.notes = list(log.dropped), list(log.notes)
         in_group = sorted({group for record in records for group in record.groups})
         self.groups = {g: [printable(r.name) for r in records if g in r.groups] for g in in_group}
+        self.forms = {}
+        for (how, name), number in sorted(log.forms.items()) if (self.task, self.to) != ("detect", "yolo") else ():
+            self.forms.setdefault(how, {})[name] = number
         self.counts = {
             "images": len(records),
             "boxes": by_class.total(),
@@ -115,12 +122,27 @@ class ConvertReport:
             for kind, group in sorted(groups.items(), key=lambda g: (-len(g[1]), g[0])):
                 first = ":".join(part for part in (group[0].file, group[0].where) if part)
                 lines.append(f"  {len(group):>7} x {kind}, e.g. {first}")
+        lines += self._forms()
         if self.remark:
             lines.append(f"note: {self.remark} val_fraction=0.2 divides a source that has no splits.")
         lines.append(f"report: {printable(str(self.out / REPORT_NAME))}")
         if self.data_yaml:
             lines.append(f"data:   {printable(str(self.data_yaml))}")
         return "\n".join(lines)
+
+    def _forms(self) -> list[str]:
+        """How labels got the form of the task: a line each, with the classes, the commonest first."""
+        total: dict[tuple[str, str], Counter[str]] = {}
+        for part in self.splits.values():
+            for how, by_class in part.forms.items():
+                total.setdefault((part.task, how), Counter()).update(by_class)
+        lines, before = [], ""
+        for (task, how), by_class in sorted(total.items()):
+            lines += [f"labels for {task}:"] if task != before else []
+            most = ", ".join(f"{printable(name)} {n}" for name, n in by_class.most_common(4))
+            lines.append(f"  {by_class.total():>7} x {how} ({most}{', ...' if len(by_class) > 4 else ''})")
+            before = task
+        return lines
 
     def save(self, path: str | Path | None = None) -> Path:
         """Write the report as JSON, by default into the output folder; equal reports are equal bytes."""

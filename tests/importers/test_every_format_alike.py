@@ -33,16 +33,16 @@ def places(root, format, **options):
     }
 
 
-@pytest.mark.parametrize("obb", [False, True])
+@pytest.mark.parametrize("task", ["detect", "obb", "segment"])
 @pytest.mark.parametrize("format", STATING)
-def test_pictures_twice_as_large_as_when_they_were_labelled(tmp_path, format, obb):
+def test_pictures_twice_as_large_as_when_they_were_labelled(tmp_path, format, task):
     root = make_fake(STATING[format], tmp_path / "s")
-    before = places(root, format, obb=obb)
+    before = places(root, format, task=task)
     for path in root.rglob("*"):
         if path.suffix in {".jpg", ".png"} and path.stat().st_size and "masks" not in path.parts:
             with Image.open(path) as im:
                 im.resize((2 * im.width, 2 * im.height)).save(path)
-    after = places(root, format, obb=obb)
+    after = places(root, format, task=task)
     assert after.keys() == before.keys()
     assert any(before.values())
     for image, found in before.items():

@@ -9,7 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rsdet.data.annotations import Dataset, ImportLog
-from rsdet.data.importers import coco, dota, hazydet, hit_uav, hrsid, masks, sar_ship, ssdd, visdrone, voc, yolo
+from rsdet.data.importers import (
+    coco,
+    dota,
+    fair1m,
+    hazydet,
+    hit_uav,
+    hrsc2016,
+    hrsid,
+    masks,
+    sar_ship,
+    ssdd,
+    visdrone,
+    voc,
+    yolo,
+)
 from rsdet.data.importers._labels import ImportOptions
 from rsdet.errors import ConfigError, nearest
 
@@ -18,8 +32,10 @@ Importer = Callable[[Path, ImportOptions, ImportLog], Dataset]
 IMPORTERS: dict[str, Importer] = {
     "coco": coco.read,
     "dota": dota.read,
+    "fair1m": fair1m.read,
     "hazydet": hazydet.read,
     "hit-uav": hit_uav.read,
+    "hrsc2016": hrsc2016.read,
     "hrsid": hrsid.read,
     "masks": masks.read,
     "sar-ship-dataset": sar_ship.read,

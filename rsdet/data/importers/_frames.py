@@ -8,7 +8,6 @@ refused, for the boxes would lie in the wrong place.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from rsdet.data.annotations import Annotation, Box, Dataset, ImageRecord, ImportLog
@@ -63,18 +62,13 @@ def move(record: ImageRecord, old: Size, new: Size, orientation: int = 1) -> Non
     def ring(corners: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(v for x, y in zip(corners[0::2], corners[1::2], strict=True) for v in point(x, y))
 
-    def oriented(xc: float, yc: float, w: float, h: float, angle: float) -> tuple[float, ...]:
-        (x0, y0), (x1, y1) = point(xc, yc), point(xc + math.cos(angle), yc + math.sin(angle))
-        scale = math.sqrt(sx * sy)
-        return x0, y0, w * scale, h * scale, math.atan2(y1 - y0, x1 - x0)
-
     record.objects = [
         Annotation(
             item.cls,
             box(item.xyxy_px),
             tuple(map(ring, item.polygons_px)),
             item.difficult,
-            oriented(*item.turned_px) if item.turned_px else None,
+            ring(item.corners_px) if item.corners_px else None,
         )
         for item in record.objects
     ]

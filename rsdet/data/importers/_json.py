@@ -7,10 +7,7 @@ import re
 from collections.abc import Sequence
 
 from rsdet.data.importers._labels import bounds, number
-
-# Runs of a mask as COCO packs them: 5 bits a character, 7 of them at most, the last of a number below 0x50.
-_RUNS = re.compile(r"(?:[P-o]{0,6}[0-O])+")
-_LONGEST_SIDE = 1 << 20
+from rsdet.data.importers._outlines import box_of_runs
 
 
 def identity(value: object) -> int | float | str | None:
@@ -56,33 +53,8 @@ def edges_of(item: dict) -> tuple[float, float, float, float] | None:
     if values is None or not all(map(math.isfinite, values)) or min(values[2:]) <= 0:
         if rings := rings_of(item):
             return bounds([v for ring in rings for v in ring])
-        values = _mask_box(item.get("segmentation")) or values
+        values = box_of_runs(item.get("segmentation")) or values
     if values is None:
         return None
     x, y, w, h = values
     return x, y, x + w, y + h
-
-
-def _mask_box(mask: object) -> tuple[float, ...] | None:
-    """``x y w h`` around a run-length encoded mask; None where it is none."""
-    if not isinstance(mask, dict) or not isinstance(mask.get("size"), list):
-        return None
-    size, runs = [number(v) for v in mask["size"]], mask.get("counts")
-    if len(size) != 2 or not all(v is not None and 0 < v < _LONGEST_SIDE and v == int(v) for v in size):
-        return None
-    height, width = map(int, size)
-    from pycocotools import mask as tools
-
-    try:
-        if isinstance(runs, list):
-            runs = [int(v) for v in runs]
-            if min(runs, default=-1) < 0 or sum(runs) > height * width:
-                return None
-            packed = tools.frPyObjects({"size": [height, width], "counts": runs}, height, width)
-        elif isinstance(runs, str) and _RUNS.fullmatch(runs):  # its decoder trusts what it reads
-            packed = {"size": [height, width], "counts": runs.encode()}
-        else:
-            return None
-        return tuple(map(float, tools.toBbox(packed)))
-    except (ValueError, TypeError, OverflowError):
-        return None

@@ -21,6 +21,8 @@ T = TypeVar("T")
 # Labels with six decimals overshoot the edge of a picture by this much at most; that is rounding, not clipping.
 _ROUNDING_PX = 1e-2
 
+_FULL_TURN = 2 * math.pi + 1e-3  # files hold few decimals
+
 # Class names by which datasets mark a region in which nothing is to be judged (letters only, lower case).
 _IGNORE_NAMES = frozenset({"dontcare", "ignore", "ignored", "ignoreregion", "ignoredregion", "ignoredregions"})
 
@@ -37,20 +39,23 @@ class ImportOptions:
         split: Where the source holds several splits, the only one to read; otherwise the split to file everything
             under. None reads all, and files what belongs to no split under ``train``.
         names: Class names in the wanted order; others are dropped. None takes the classes of the source.
-        obb: Oriented boxes are wanted: read the oriented variant where a source has both.
+        task: What the labels are for, ``detect``, ``obb`` or ``segment``: where a source has several variants, the one
+            that says most about it is read.
         difficult: ``object`` keeps objects marked difficult as objects, ``ignore`` turns them into ignored regions.
         others: VisDrone's category 11: ``ignore`` makes it an ignored region, ``drop`` leaves it out.
         min_area_px: Regions of a mask with fewer pixels are dropped.
+        angle_unit: Of turned boxes given by an angle: ``radians``, or ``degrees``.
         splitter: Divides the images of a source that has no splits.
         track: Wraps the loop over the images to show progress.
     """
 
     split: str | None = None
     names: Sequence[str] | None = None
-    obb: bool = False
+    task: str = "detect"
     difficult: str = "object"
     others: str = "ignore"
     min_area_px: int = 4
+    angle_unit: str = "radians"
     splitter: Splitter | None = None
     track: Callable[[Iterable[T], str], Iterable[T]] = _untracked
 
@@ -191,6 +196,7 @@ class Collector:
         file: Label file, as the report shall call it.
         difficult: See :class:`ImportOptions`.
         frames: What the stated sizes of the source tell, shared by its images.
+        angle_unit: See :class:`ImportOptions`.
 
     Attributes:
         refused: The image cannot be used with these labels; all that comes is counted as lost.
@@ -204,10 +210,12 @@ class Collector:
         file: str,
         difficult: str = "object",
         frames: Frames | None = None,
+        angle_unit: str = "radians",
     ):
         self.record, self.log, self.split, self.file = record, log, split, file
         self.refused = self._told = False
         self._ignore_difficult = difficult == "ignore"
+        self._degrees = angle_unit == "degrees"
         self._frames = frames or Frames()
         self._size = record.width, record.height
         self._orientation = 1
@@ -257,6 +265,22 @@ class Collector:
             self.log.drop(self.split, self.file, where, reason)
         self.log[self.split].lost[name, self._why or kind_of(reason)] += 1
 
+    def corners(self, turned: Sequence[float]) -> tuple[float, ...]:
+        """Corners of a turned box ``xc yc w h angle``, the angle clockwise as seen.
+
+        Raises:
+            DataError: The angle is more than a full turn in the unit that was stated.
+        """
+        *box, angle = turned
+        if self._degrees:
+            angle = math.radians(angle)
+        elif math.isfinite(angle) and abs(angle) > _FULL_TURN:
+            raise DataError(
+                f"{self.file}: the angle {angle:g} of a turned box is more than a full turn in radians; if the file "
+                "has degrees, give angle_unit=degrees, else mend it"
+            )
+        return rotated_corners(*box, angle)
+
     def take(
         self,
         where: object,
@@ -264,14 +288,14 @@ class Collector:
         classes: ClassTable,
         box: Box,
         polygons: Sequence[Sequence[float]] = (),
-        turned: Sequence[float] | None = None,
+        corners: Sequence[float] | None = None,
         difficult: bool = False,
     ) -> None:
         """Take one object by the name of its class: it may be an ignored region, or of a class not asked for."""
         if classes.ignores(name):
             self.add(where, None, box)
         elif (cls := classes.find(name)) is not None:
-            self.add(where, cls, box, polygons, turned, difficult, name=classes.names[cls])
+            self.add(where, cls, box, polygons, corners, difficult, name=classes.names[cls])
         elif classes.learns or not name:
             self.drop(where, f"unknown class: {shown(name)}")
         else:
@@ -283,7 +307,7 @@ class Collector:
         cls: int | None,
         box: Box,
         polygons: Sequence[Sequence[float]] = (),
-        turned: Sequence[float] | None = None,
+        corners: Sequence[float] | None = None,
         difficult: bool = False,
         merge: bool = False,
         name: str = "",
@@ -295,7 +319,7 @@ class Collector:
             cls: Class index; None makes it an ignored region.
             box: Edges in pixels, of any quality.
             polygons: Rings of corners in pixels, kept beside the box.
-            turned: Oriented box ``(xc, yc, w, h, angle)``, kept beside the box.
+            corners: Corners of the oriented box, where they are not the polygon.
             difficult: The source marks the object as difficult.
             merge: Say nothing when the same thing was there before (COCO repeats a region for every class).
             name: Name of the class, to count what is lost of it.
@@ -326,8 +350,8 @@ class Collector:
         if cls is None:
             self.record.ignored_xyxy_px.append(clipped)
         else:
-            oriented = tuple(map(float, turned)) if turned is not None else None
-            self.record.objects.append(Annotation(cls, clipped, rings, difficult, oriented))
+            turned = tuple(map(float, corners)) if corners is not None else None
+            self.record.objects.append(Annotation(cls, clipped, rings, difficult, turned))
 
     def _problem(self, box: Box) -> str:
         """Why a box cannot be used; an empty string where it can."""

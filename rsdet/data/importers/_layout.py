@@ -22,7 +22,8 @@ from rsdet.data.importers._labels import ImportOptions
 from rsdet.errors import DataError
 
 _ROLE = re.compile(
-    r"images?|imgs?|jpegimages|labels?|labeltxt.*|annotations?|annots?|xmls?|txts?|part\d+|(?:train|val)set_reclabeltxt",
+    r"images?|imgs?|jpegimages|allimages|labels?|labeltxt.*|labelxmls?|annotations?|annots?|xmls?|txts?|part\d+|"
+    r"(?:train|val)set_reclabeltxt",
     re.IGNORECASE,
 )
 _SPLIT_WORDS = {

@@ -57,7 +57,7 @@ def read_pairs(
                 continue
             record.has_label_file = item.label is not None
             file = source.rel(item.label or item.image)
-            collector = Collector(record, log, split, file, options.difficult, frames)
+            collector = Collector(record, log, split, file, options.difficult, frames, options.angle_unit)
             if item.label is not None:
                 read(item.label, collector)
             collector.close()

@@ -4,6 +4,10 @@
 annotation an ignored region, whatever its class; so does a category with a name like ``ignored regions``. Images are
 found by ``file_name``, relative to the JSON file, its parents, and their ``images`` and split folders, last by the bare
 name anywhere in the source.
+
+``segmentation`` is read as polygons, or as a mask in run lengths, packed or not, of which the outer edges are taken: a
+label has no place for holes, so these are filled and counted. A mask of another size than the picture is left aside and
+named, and its box is kept.
 """
 
 from __future__ import annotations
@@ -23,11 +27,11 @@ from rsdet.data.importers._labels import (
     ImportOptions,
     bounds,
     number,
-    rotated_corners,
     shown,
     whole,
 )
 from rsdet.data.importers._layout import Source, file_under, finish, folded, image_record, split_of
+from rsdet.data.importers._outlines import decoded_runs, outlines
 from rsdet.errors import ConfigError, DataError
 from rsdet.textfiles import read_json
 
@@ -171,13 +175,13 @@ def _in_fractions(document: _Document) -> bool:
 def _read_annotation(item: dict, where: object, document: _Document, into: Collector, classes: ClassTable) -> None:
     """Put one annotation into its image."""
     name = document.classes.get(identity(item.get("category_id")), "")
-    turned, rings = None, []
+    rings: list[Sequence[float]] = []
     if document.dialect.turned:
         turned = box_values(item, 5)
         if turned is not None and min(turned[2:4]) <= 0:
             into.drop(where, f"zero-area box: {turned[2]:g} x {turned[3]:g} px", name)
             return
-        rings = [rotated_corners(*turned)] if turned else []
+        rings = [into.corners(turned)] if turned else []
         box = bounds(rings[0]) if turned else None
     else:
         box, rings = edges_of(item), rings_of(item)
@@ -190,10 +194,27 @@ def _read_annotation(item: dict, where: object, document: _Document, into: Colle
         rings = [[v * (h if i % 2 else w) for i, v in enumerate(ring)] for ring in rings]
     if any(flag(item.get(key)) for key in ("iscrowd", "ignore", "uncertain")):
         into.add(where, None, box, merge=True)
-    elif not name:
+        return
+    if isinstance(item.get("segmentation"), dict):
+        rings = _mask_outlines(item["segmentation"], where, name, into)
+    if not name:
         into.drop(where, f"unknown class: category_id {shown(item.get('category_id'))} is not in categories")
     else:
-        into.take(where, name, classes, box, rings, turned, difficult=flag(item.get("difficult")))
+        into.take(where, name, classes, box, rings, difficult=flag(item.get("difficult")))
+
+
+def _mask_outlines(mask: dict, where: object, name: str, into: Collector) -> list[tuple[float, ...]]:
+    """The outer edges of a run-length encoded mask; none, with a remark, where it does not fit the picture."""
+    size = into.record.height, into.record.width
+    pixels = decoded_runs(mask) if mask.get("size") == list(size) else None
+    if pixels is None:
+        reason = f"mask not used: its size and runs are no mask of {size[1]:g} x {size[0]:g} px"
+        into.log.note(into.split, into.file, where, f"{reason}, size {shown(mask.get('size'))}; its box is kept")
+        return []
+    rings, holes = outlines(pixels)
+    if holes:
+        into.log[into.split].forms["holes of a mask filled", name] += holes
+    return rings
 
 
 def _record(item: dict, document: _Document, finder: _Finder, split: str, log: ImportLog) -> ImageRecord | str:
@@ -300,7 +321,7 @@ def _read_document(
             continue
         seen.add(key)
         record.groups = _groups(item)
-        into = by_image[image_id] = Collector(record, log, split, file, options.difficult, frames)
+        into = by_image[image_id] = Collector(record, log, split, file, options.difficult, frames, options.angle_unit)
         into.stated(number(item.get("width")), number(item.get("height")), by="the JSON")
         if not into.refused:
             records.append(record)

@@ -1,8 +1,9 @@
 """Masks: one picture per image, of the same name and shape, in which objects are painted on a black background.
 
 Folders ``images/`` and ``masks/`` (with split folders above or below them, if any). Every 8-connected region of one
-class becomes one box, from the outer edges of its first to those of its last pixel. Objects of a class that touch are
-one region, and so one box: a mask does not tell them apart.
+class becomes one box, from the outer edges of its first to those of its last pixel, with its outline as polygon; holes
+in it are filled and counted. Objects of a class that touch are one region, and so one box: a mask does not tell them
+apart.
 
 Which colour is which class is said by ``names``: one name stands for every colour (``names=ship``), several say theirs,
 ``names=ship=#00ff00,land=#0000ff``; in one-channel masks a number from 1 to 255, ``names=ship=1,land=2``.
@@ -19,8 +20,9 @@ import numpy as np
 
 from rsdet.data.annotations import Dataset, ImportLog
 from rsdet.data.importers._images import IMAGE_SUFFIXES, BadImageError, calm_pillow
-from rsdet.data.importers._labels import ClassTable, Collector, ImportOptions
+from rsdet.data.importers._labels import ClassTable, Collector, ImportOptions, bounds
 from rsdet.data.importers._layout import Source, _walk
+from rsdet.data.importers._outlines import outlines
 from rsdet.data.importers._text import read_pairs
 from rsdet.errors import ConfigError, DataError
 
@@ -120,12 +122,16 @@ def read_labels(
     for key, layer in layers.items():
         cls = 0 if table is None else table[key]
         name = classes.names[cls]
+        rings, holes = outlines(layer)
+        ring_of = {bounds(ring): ring for ring in rings}  # no two regions lie in the same box: they would touch
+        if holes:
+            into.log[into.split].forms["holes of a mask filled", name] += holes
         for box, area in regions(layer):
             where = f"region at x={box[0]} y={box[1]}"
             if area < min_area_px:
                 into.drop(where, f"region too small: {area} px, min_area_px={min_area_px}", name)
             else:
-                into.add(where, cls, box, name=name)
+                into.add(where, cls, box, [ring_of[box]], name=name)
     if table is not None:
         strange, counts = np.unique(mask[(mask > 0) & ~np.isin(mask, list(table))], return_counts=True)
         for colour, count in zip(strange.tolist(), counts.tolist(), strict=True):

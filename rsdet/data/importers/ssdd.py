@@ -2,7 +2,8 @@
 
 The archive holds the same 1,160 images four times (``BBox_SSDD``, ``RBox_SSDD``, ``PSeg_SSDD`` and all labels in
 ``BBox_RBox_PSeg_SSDD``), each as ``voc_style`` and ``coco_style``. Read are the upright boxes of
-``BBox_SSDD/voc_style``, or of the part that was named as source: ``JPEGImages`` with ``Annotations``, and the split in
+``BBox_SSDD/voc_style`` (``RBox_SSDD`` for ``task=obb``, ``PSeg_SSDD`` for ``segment``; where a part is missing, the one
+with all labels), or of the part that was named as source: ``JPEGImages`` with ``Annotations``, and the split in
 ``ImageSets/Main/train.txt`` and ``test.txt``. Where these lists are missing (as in the first release) the owner's rule
 decides: images whose number ends in 1 or 9 are the test set. Lists ``*_inshore.txt`` and ``*_offshore.txt``, or folders
 ``JPEGImages_*_inshore`` and ``JPEGImages_*_offshore``, say which image is which.
@@ -27,7 +28,8 @@ from rsdet.errors import DataError
 
 GROUPS = ("inshore", "offshore")
 TEST_DIGITS = "19"
-_BEST = "BBox_SSDD"
+_BEST = {"detect": "BBox_SSDD", "obb": "RBox_SSDD", "segment": "PSeg_SSDD"}
+_ALL = "BBox_RBox_PSeg_SSDD"
 _SPLITS = ("train", "test")
 
 
@@ -79,7 +81,7 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
             f"no folder with JPEGImages and Annotations below {source}; expected Official-SSDD-OPEN as unpacked, or "
             "its BBox_SSDD/voc_style; coco_style is not read here: use format=coco for it"
         )
-    home = next((h for h in homes if _BEST in h.parts), homes[0])
+    home = next((h for part in (_BEST[options.task], _ALL) for h in homes if part in h.parts), homes[0])
     for other in homes:
         if other != home:
             log.note("", os.path.relpath(other, source), "", f"part not read: {home.name} of {home.parent.name} is")

@@ -1,5 +1,7 @@
 """Pascal VOC XML, upright (``bndbox``) and oriented as roLabelImg writes it (``robndbox``), or polygons.
 
+``robndbox`` is ``cx cy w h angle``, the angle in radians and clockwise as seen.
+
 With or without ``ImageSets/Main/{train,val,test}.txt``. Edges are taken as they stand in the file: ``xmin=10, xmax=20``
 is 10 px wide. The VOC challenge itself counted pixels from 1 and both edges inclusive; the tools that write VOC files
 today do not, and a file does not say who wrote it.
@@ -11,6 +13,7 @@ Objects marked difficult stay objects (the VOC evaluation skips them when it mat
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path, PureWindowsPath
 from xml.etree.ElementTree import Element
 
@@ -21,15 +24,16 @@ from rsdet.data.importers._labels import (
     ImportOptions,
     bounds,
     numbers,
-    rotated_corners,
 )
 from rsdet.data.importers._layout import Pair, Source, folded
 from rsdet.data.importers._lists import assign_listed, split_lists
 from rsdet.data.importers._text import read_pairs
 from rsdet.data.importers._xml import parse_xml
 
+ReadObjects = Callable[[Path, Collector, ClassTable], None]
 
-def _values(parent: Element | None, tags: tuple[str, ...]) -> list[float] | None:
+
+def values_of(parent: Element | None, tags: tuple[str, ...]) -> list[float] | None:
     """The children as numbers, None when one is missing or is no number."""
     if parent is None:
         return None
@@ -37,10 +41,10 @@ def _values(parent: Element | None, tags: tuple[str, ...]) -> list[float] | None
     return numbers(texts)
 
 
-def _rings(item: Element) -> list[list[float]]:
-    """Polygons beside or in place of the box: ``polygon`` or SSDD's ``rotated_bndbox``, with ``x1 y1 x2 y2 …``."""
+def _rings(places: list[Element]) -> list[list[float]]:
+    """Polygons: the children ``x1 y1 x2 y2 …`` of each element, where there are three corners or more."""
     found = []
-    for place in (*item.findall("polygon"), *item.findall("rotated_bndbox")):
+    for place in places:
         said, ring = {child.tag: child.text or "" for child in place}, []
         while point := numbers(said.get(f"{axis}{len(ring) // 2 + 1}", "") for axis in "xy"):
             ring += point
@@ -52,24 +56,25 @@ def read_labels(path: Path, into: Collector, classes: ClassTable) -> None:
     """Put the objects of one annotation file into its image.
 
     Raises:
-        DataError: The file is not XML.
+        DataError: The file is not XML, or an angle is in another unit.
     """
     root = parse_xml(path)
-    into.stated(*(_values(root.find("size"), ("width", "height")) or (None, None)), by="the XML")
+    into.stated(*(values_of(root.find("size"), ("width", "height")) or (None, None)), by="the XML")
     swapped = []
     for index, item in enumerate(root.iter("object"), 1):
         where = f"object {index}"
         name = (item.findtext("name") or "").strip()
-        edges = _values(item.find("bndbox"), ("xmin", "ymin", "xmax", "ymax"))
-        turned = _values(item.find("robndbox"), ("cx", "cy", "w", "h", "angle"))
-        polygons = _rings(item)
-        if turned is not None and min(turned[2:4]) <= 0:
-            if edges is None and not polygons:
-                into.drop(where, f"zero-area box: {turned[2]:g} x {turned[3]:g} px", name)
-                continue
-            turned = None
-        if turned is not None:
-            polygons = [rotated_corners(*turned)]
+        edges = values_of(item.find("bndbox"), ("xmin", "ymin", "xmax", "ymax"))
+        turned = values_of(item.find("robndbox"), ("cx", "cy", "w", "h", "angle"))
+        polygons = _rings(item.findall("polygon"))
+        corners = next(iter(_rings(item.findall("rotated_bndbox"))), None)  # SSDD's
+        if turned is not None and min(turned[2:4]) > 0:
+            corners = into.corners(turned)
+        elif turned is not None and edges is None and not polygons:
+            into.drop(where, f"zero-area box: {turned[2]:g} x {turned[3]:g} px", name)
+            continue
+        if corners and not polygons:
+            polygons, corners = [corners], None
         if edges is None and polygons:
             edges = bounds([v for ring in polygons for v in ring])
         if edges is None:
@@ -80,7 +85,7 @@ def read_labels(path: Path, into: Collector, classes: ClassTable) -> None:
             swapped.append(where)
             edges = [min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]
         hard = (item.findtext("difficult") or "0").strip() not in {"0", ""}
-        into.take(where, name, classes, edges, polygons, turned, difficult=hard)
+        into.take(where, name, classes, edges, polygons, corners, difficult=hard)
     if swapped:
         into.log.note(into.split, into.file, swapped[0], f"edges swapped: {len(swapped)} boxes, put in order")
 
@@ -108,7 +113,25 @@ def _pair_by_content(source: Source, pairs: list[Pair], labels: list[Path], log:
 
 def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     """Read a Pascal VOC folder, or a single XML file beside its image."""
-    files = Source.open(source, ".xml")
+    return read_xml(Source.open(source, ".xml"), options, log)
+
+
+def read_xml(
+    files: Source,
+    options: ImportOptions,
+    log: ImportLog,
+    read_objects: ReadObjects = read_labels,
+    order: Sequence[str] | None = None,
+) -> Dataset:
+    """Read a folder with one XML file per image.
+
+    Args:
+        files: The files; splits come from lists below ``ImageSets``, else from the names of folders.
+        options: What the user asked for.
+        log: Where everything dropped is written.
+        read_objects: Puts the objects of one file into its image.
+        order: The classes of the format in their official order, where the source has no others.
+    """
     classes = ClassTable(options.names)
     labels = files.with_suffix(".xml")
     sets = [p for p in files.files if p.suffix.lower() == ".txt" and "ImageSets" in p.parts]
@@ -121,6 +144,7 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
             return assign_listed(pairs, lists, base, files, log)
         return pairs
 
-    dataset = read_pairs(files, labels, lambda p, c: read_labels(p, c, classes), options, log, assign)
-    classes.settle(dataset)
+    dataset = read_pairs(files, labels, lambda p, c: read_objects(p, c, classes), options, log, assign)
+    known = order is not None and classes.names and set(classes.names) <= set(order)
+    classes.settle(dataset, order if known else None)
     return dataset

@@ -30,6 +30,7 @@ from rsdet.data.importers._layout import Pair, Source
 from rsdet.data.importers._lists import assign_listed, names_images, split_lists, stated_splits
 from rsdet.data.importers._text import read_pairs
 from rsdet.data.importers._yolo_rows import YoloRows, row_tokens
+from rsdet.data.label_kind import label_kind
 from rsdet.errors import DataError, RSDetError
 from rsdet.names import class_names
 from rsdet.textfiles import read_yaml
@@ -163,6 +164,8 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
         return assign_listed(pairs, found, {f: files.root for f in found}, files, log) if found else pairs
 
     dataset = read_pairs(files, labels, read_one, options, log, assign, after=read_more)
+    if "kpt_shape" not in data and (kinds := label_kind(labels)).kind == "mixed":
+        log.note("", files.rel(labels[0].parent), "", f"mixed label kinds: upright boxes beside polygons; {kinds}")
     for what, count in rows.left_aside.items():
         log.note("", files.rel(labels[0]), "", f"numbers left aside: {what}, in {count} rows")
     classes.settle(dataset)

@@ -16,6 +16,15 @@ def xml(number: str, *boxes: tuple[object, object, object, object]) -> str:
     return f"<annotation><filename>{number}.jpg</filename>{size}{''.join(map(OBJECT.format, edges))}</annotation>"
 
 
+def turned_xml(number: str) -> str:
+    corners = "".join(
+        f"<{axis}{i}>{v}</{axis}{i}>"
+        for i, point in enumerate(((7, 2), (12, 7), (7, 12), (2, 7)), 1)
+        for axis, v in zip("xy", point, strict=True)
+    )
+    return xml(number, (2, 2, 12, 12)).replace("</bndbox>", f"</bndbox><rotated_bndbox>{corners}</rotated_bndbox>")
+
+
 def make(root: Path) -> None:
     """Write the folder."""
     for part in ("BBox_SSDD", "RBox_SSDD"):
@@ -38,7 +47,10 @@ def make(root: Path) -> None:
                     (home / f"{kind}_{split}" / f"{name}.{suffix}").touch()  # never to be read
         for i, name in enumerate(names):
             Image.new("RGB", (50, 40), (30, 30, 30)).save(home / "JPEGImages" / f"{name}.jpg")
-            boxes = [(2, 3, 12, 13)] if part == "BBox_SSDD" else []
+            if part == "RBox_SSDD":
+                (home / "Annotations" / f"{name}.xml").write_text(turned_xml(name))
+                continue
+            boxes = [(2, 3, 12, 13)]
             if i == 1:
                 boxes += [(45, 30, 60, 39), (60, 5, 70, 9), (5, 5, 5, 9), ("x", 1, 2, 3), (2, 3, 12, 13)]
             (home / "Annotations" / f"{name}.xml").write_text(xml(name, *boxes))
