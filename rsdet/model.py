@@ -619,21 +619,13 @@ class RSDet(Model):
 
     @user_errors()
     def benchmark(self, **kwargs: Any) -> Any:
-        """Measure speed and accuracy of the same artifacts; see :func:`rsdet.deploy.benchmark.benchmark`.
-
-        ``enhance``, ``tile`` and ``overlap`` put a chain before the detectors and time it part by part.
-        """
+        """Measure speed and accuracy of the same artifacts; see :func:`rsdet.deploy.benchmark.benchmark`."""
         from rsdet.deploy.benchmark import benchmark
 
         if self.family in LAYERLESS:
             self._check_is_pytorch_model()
         self._say_untrained()
-        if self.task == "restore":
-            return restore().benchmark(self, kwargs)
-        kwargs = dict(kwargs)
-        chain = chain_for(self, kwargs)
-        model = self.model if isinstance(self.model, (str, Path)) else self  # an exported file is measured as it is
-        return benchmark(model, chain=chain, **fit(benchmark, kwargs, "benchmark", also=["model", "chain"]))
+        return benchmark(self, **fit(benchmark, kwargs, "benchmark", also=["model"]))
 
     @user_errors()
     def info(

@@ -165,4 +165,4 @@ def test_benchmark_times_every_part(folder, tmp_path):
     assert "tiny-gain-x2-c3 (superres, x2)" in stored["settings"]["enhance"]
     assert any("part by part" in str(t.title) for t in result.tables())
     with pytest.raises(ConfigError, match="minutes per picture"):
-        benchmark(model, chain=EnhanceChain([Slow()]), images=images, verbose=False, **settings)
+        benchmark(model, enhance=EnhanceChain([Slow()]), images=images, verbose=False, **settings)

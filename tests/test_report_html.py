@@ -119,7 +119,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(full, tmp_path):
     assert "http" not in text.replace("http-equiv", "")
     assert not found.all("script")
     for words in ("Accuracy against latency", "coco AP", "ultralytics AP", "Latency, network alone", "Test CPU",
-                  "Latency, image files to boxes", "Where the time goes", "7 other rows together", "Sample detections",
+                  "Latency, image files to boxes", "Where the time goes", "7 other rows together", "Sample results",
                   "GFLOPs", "legacy", "70.35", "71.2", "812.5", UNKNOWN, "rsdet benchmark model=vmc-detr.yaml",
                   "no TensorRT", "p90", "Throttled in the pass", "GPU power cap", "0.005 s before each run, 2 s",
                   "energy per image: by INA3221: VDD_IN"):  # fmt: skip

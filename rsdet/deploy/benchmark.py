@@ -8,21 +8,22 @@ such, never as a zero.
 
 from __future__ import annotations
 
+import itertools
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rsdet.data.pictures import reader_of
+from rsdet import tasks
+from rsdet.data.scenes import render_scene
 from rsdet.deploy import artifact as artifacts
 from rsdet.deploy.complexity import Complexity, as_module, complexity
-from rsdet.deploy.decode import detections_from_raw, preprocess
 from rsdet.deploy.energy import Meter, find_meter, measure_energy
 from rsdet.deploy.export import FORMATS, export
 from rsdet.deploy.hardware import describe, slug, torch_device
@@ -31,23 +32,25 @@ from rsdet.deploy.records import BenchmarkResult, BenchmarkRow, shown_command
 from rsdet.deploy.rowtimes import row_times
 from rsdet.deploy.runners import Runner, TorchRunner, open_runner
 from rsdet.deploy.timing import time_interleaved
-from rsdet.deploy.verify import parity_images
 from rsdet.deploy.watch import Watcher
 from rsdet.enhance.timing import time_parts
-from rsdet.errors import ConfigError, MissingDependencyError
+from rsdet.errors import ConfigError, DataError, MissingDependencyError
 from rsdet.names import printable
+from rsdet.tasks.task import Task
 from rsdet.writing import write_picture
 
 REST_S = 0.005  # pause before each run, so that one backend's spinning threads are not in another one's time
 PASS_REST_S = 2.0  # pause before each pass, for what the last one has heated up
-CONF = 0.25  # score threshold of the end-to-end run: what a user predicts with
+FILES = 32  # of a data set, that take turns from file to outcome
+SCENES = 8  # rendered where there are no files
+SHOWN = 2  # pictures of each model on the page
 
 
 def benchmark(
     model: Any,
     *,
     formats: Sequence[str] = ("pytorch", "onnx", "openvino"),
-    imgsz: int | Sequence[int] = 640,
+    imgsz: int | Sequence[int] | None = None,
     batch: int | Sequence[int] = (1,),
     data: str | Path | None = None,
     images: Sequence[str | Path] | None = None,
@@ -64,19 +67,23 @@ def benchmark(
     details: bool | None = None,
     check: bool = True,
     verbose: bool = True,
-    chain: Any = None,
+    enhance: Any = None,
+    tile: int | None = None,
+    overlap: int | None = None,
 ) -> BenchmarkResult:
-    """Measure latency, throughput, complexity, memory and, with ``data``, accuracy.
+    """Measure latency, throughput, complexity, memory and, with ``data``, accuracy of models of any one task.
 
     Args:
         model: A loaded model, a path (YAML, weights or exported file), or several of them in a list or, to name them
             yourself, a dictionary. The first is what the others' speed is given relative to.
         formats: Backends; one whose package is not installed is skipped with a note. For an exported file, only the
             backend it is made for.
-        imgsz: Input size in pixels, one number or (height, width).
+        imgsz: Input size in pixels, one number or (height, width); that of the task where None, 640 for detectors and
+            tiles of 256 for models that restore pictures.
         batch: Batch size or sizes. Static graphs are exported for each.
-        data: Data YAML; adds accuracy, by the model's own ``val``.
-        images: Image files for the end-to-end time; rendered scenes when None.
+        data: Data YAML; pictures of its validation split are timed and shown, and accuracy is added, by the model's
+            own ``val``.
+        images: Image files to time and show instead; rendered scenes without ``data`` and ``images``.
         device: ``"cpu"`` or a CUDA GPU. OpenVINO runs on the CPU only.
         half: FP16.
         threads: Threads of every backend; PyTorch's setting when None.
@@ -88,13 +95,15 @@ def benchmark(
         warmup_s: Shortest warm-up of each artifact and kind, in seconds.
         accuracy_fn: What to call with the loaded model or with the path of an artifact instead of ``val``.
         memory: Measure peak memory, each artifact in a process of its own; some seconds each.
-        details: Per-layer times of the PyTorch models and sample detections, for the page; where None, only if one is
-            written to ``out``.
+        details: Per-layer times of the PyTorch models and pictures of what they make, for the page; where None, only
+            if one is written to ``out``.
         check: Refuse artifacts that disagree with their model. Only for weights that were never trained, whose
             near-equal scores leave the choice of queries to rounding, is there reason to switch it off.
         verbose: Print the tables and where the files lie.
-        chain: Enhancers before the detectors (:class:`rsdet.enhance.chain.EnhanceChain`): timed part by part, and part
-            of the time from image files to boxes.
+        enhance: Enhancers before detectors (:func:`rsdet.enhance.loading.load_chain`): timed part by part, and part of
+            the time from files.
+        tile: Side of the tiles of enhancers in pixels.
+        overlap: Pixels that neighbouring tiles share.
 
     Returns:
         Rows, hardware and paths; ``result.tables()`` are what is printed.
@@ -108,7 +117,6 @@ def benchmark(
     device = torch_device(device)
     if half and device == "cpu":
         raise ConfigError("half=True on the CPU would time emulated arithmetic; leave half out, or set device=0")
-    size = (imgsz, imgsz) if isinstance(imgsz, int) else tuple(int(s) for s in imgsz)
     batches = [batch] if isinstance(batch, int) else list(batch)
     bad = [f for f in formats if f not in ("pytorch", *FORMATS)]
     if bad or not formats or not batches or min(batches) < 1:
@@ -118,38 +126,48 @@ def benchmark(
         )
     before, threads = torch.get_num_threads(), threads or torch.get_num_threads()
     hardware = describe(device, threads)  # now: afterwards its load would be that of the measurement
+    sources = [_Source(name, m) for name, m in _named_models(model).items()]
+    task, *others = {s.task.name: s.task for s in sources}.values()
+    if others:
+        raise ConfigError(
+            f"the models are for different tasks ({task.name}, {others[0].name}); measure each task by itself."
+        )
+    sides = [task.imgsz if imgsz is None else imgsz] if isinstance(imgsz, (int, type(None))) else list(imgsz)
+    size = (int(sides[0]), int(sides[-1]))
+    asked = {k: v for k, v in (("enhance", enhance), ("tile", tile), ("overlap", overlap)) if v is not None}
+    chain = task.chain(sources[0].model, asked)
+    for source in sources:
+        source.count(size)
     meter, no_meter = find_meter(device)
     instruments = _Instruments(device, meter, no_meter)
-    sources = [_Source(name, m, size) for name, m in _named_models(model).items()]
     rows: list[BenchmarkRow] = []
     torch.set_num_threads(threads)
     try:
         with tempfile.TemporaryDirectory(prefix="rsdet-benchmark-") as folder:
-            setup = _Setup(device, half, threads, memory, check, Path(folder))
+            setup = _Setup(task, size, device, half, threads, memory, check, Path(folder))
+            pictures = _pictures(setup, sources, images, data)
             parts: list[dict[str, Any]] = []
-            pictures = _picture_files(images, setup.folder)
-            for source in [] if images else sources:
-                source.sar = source.bands = None  # rendered scenes have 8 bits and 3 bands already
             timing = {"rounds": rounds, "min_s": min_s, "max_s": max_s, "warmup_s": warmup_s, "rest_s": REST_S}
             if chain is not None:
                 chain.check_fast("a benchmark")
-                seen = _read(pictures, 0, len(pictures), sources[0])
+                seen = [task.read(p, sources[0].spec) for p in pictures]
                 parts = instruments.watch("enhance", lambda: time_parts(chain.to(device), seen, timing))
             for b in batches:
-                entrants = [e for s in sources for e in _prepare(s, formats, (b, s.channels, *size), setup, pictures)]
-                rows += _race(entrants, b, size, pictures, timing, instruments, chain)
+                entrants = [e for s in sources for e in _prepare(s, formats, b, setup, pictures)]
+                rows += _race(entrants, b, setup, pictures, timing, instruments, chain)
                 if b == batches[0] and (data is not None or accuracy_fn is not None):
                     for entrant, row in zip(entrants, rows, strict=True):
-                        row.accuracy = _accuracy(entrant, data, size, device, accuracy_fn, chain)
+                        row.accuracy = _accuracy(entrant, data, setup, accuracy_fn, chain)
             wanted = out is not None if details is None else details
-            layers, shown = _details(sources, size, pictures) if wanted else ({}, {})
+            layers, shown = _details(sources, setup, pictures) if wanted else ({}, {})
     finally:
         torch.set_num_threads(before)
         if meter is not None:
             meter.close()
     _best_throughput(rows)
     settings = {
-        "precision": "fp16" if half else "fp32", "device": device, "data": Path(str(data)).name if data else None,
+        "task": task.name, "precision": "fp16" if half else "fp32", "device": device,
+        "data": Path(str(data)).name if data else None, "pictures": setup.pictures, "end_to_end": task.end_to_end,
         "rest_before_run_s": REST_S, "rest_between_passes_s": PASS_REST_S, "warmup_s": warmup_s, "rounds": rounds,
         "min_s": min_s, **({} if chain is None else {"enhance": chain.describe()}),
     }  # fmt: skip
@@ -171,13 +189,20 @@ def benchmark(
 class _Setup:
     """What is the same for all artifacts, and the notes that come up."""
 
+    task: Task
+    size: tuple[int, int]
     device: str
     half: bool
     threads: int
     memory: bool
     check: bool
     folder: Path
+    pictures: str = "random"
     notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Add a note once."""
+        self.notes.extend([text] if text not in self.notes else [])
 
 
 @dataclass
@@ -199,30 +224,34 @@ class _Instruments:
 
 
 class _Source:
-    """One model of the comparison: its name, its wrapper or its file, and what it costs."""
+    """One model of the comparison: its name, its wrapper, its network or its file, what it says of itself and costs."""
 
-    def __init__(self, name: str, model: Any, size: tuple[int, int]):
-        self.name, self.model, self.size, self.path = name, model, size, None
-        if isinstance(model, (str, Path)):
-            path = Path(model)
-            if path.is_dir() or path.suffix in (".onnx", ".torchscript", ".xml"):
-                self.path, self.model = path, None
-            else:
-                from rsdet.model import RSDet
-
-                self.model = RSDet(str(model))
+    def __init__(self, name: str, model: Any):
+        self.name, self.model = name, _wrapper()(str(model)) if isinstance(model, (str, Path)) else model
+        self.task = tasks.get(self.model.task)
+        self.path = Path(self.model.model) if isinstance(self.model.model, (str, Path)) else None
+        self.module = None if self.path else as_module(self.model)
         self.cost: Complexity | None = None
-        self.channels = 3
-        if self.path is None:
-            module = as_module(self.model)
-            self.family = getattr(self.model, "family", None) or artifacts.family_of(module)
-            spec = getattr(module, "yaml", None) or {}
-            self.channels, self.sar, self.bands = int(spec.get("channels", 3)), spec.get("sar"), spec.get("bands")
-            self.cost = complexity(module, size, self.channels)
-        else:
+        if self.module is None:
             said = artifacts.read_metadata(self.path)
-            self.family, self.channels = said.get("family", "rtdetr"), int(said.get("channels", 3))
-            self.sar, self.bands = said.get("sar"), said.get("bands")
+            self.spec = {**said, "family": self.model.family, "channels": int(said.get("channels", 3))}
+        else:
+            said = {k: self.module.yaml.get(k) for k in ("sar", "bands")}
+            self.spec = {
+                **said, "family": artifacts.family_of(self.module), "channels": self.module.yaml.get("channels", 3),
+                "untrained": getattr(self.model, "untrained", False),  # Ultralytics' own do not say
+                **self.task.describe(self.module),
+            }  # fmt: skip
+
+    @property
+    def kind(self) -> str:
+        """Models of one kind take the same input."""
+        return str([self.spec.get(k) for k in ("family", "channels", "sar", "bands")])
+
+    def count(self, size: tuple[int, int]) -> None:
+        """Count parameters and operations where the network is at hand."""
+        if self.module is not None:
+            self.cost = complexity(self.module, size, self.spec["channels"])
 
 
 class _Entrant:
@@ -232,6 +261,12 @@ class _Entrant:
         self.source, self.runner, self.where = source, runner, where
         self.size_mb, self.memory, self.parity = size_mb, memory, parity
         self.name = f"{source.name} {runner.format}"
+
+
+def _wrapper() -> type:
+    from rsdet.model import RSDet
+
+    return RSDet
 
 
 def _named_models(model: Any) -> dict[str, Any]:
@@ -248,8 +283,48 @@ def _named_models(model: Any) -> dict[str, Any]:
     return named
 
 
+def _pictures(
+    setup: _Setup, sources: Sequence[_Source], images: Sequence[str | Path] | None, data: str | Path | None
+) -> list[Path]:
+    """The files of the run: those given, else of the data, else rendered scenes as JPEG, what cameras usually write."""
+    task, spec = setup.task, sources[0].spec
+    if images:
+        setup.pictures = f"{len(images)} given as images="
+        return [Path(p) for p in images]
+    if data is not None:
+        files = []
+        for file in task.pictures(data, spec, setup.folder, FILES):
+            try:
+                task.read(file, spec)
+                files.append(file)
+            except DataError as e:
+                setup.note(f"left out: {e}")
+        if files:
+            setup.pictures = f"{len(files)} of the validation split of {Path(str(data)).name}"
+            return files
+    if not task.end_to_end:
+        setup.note(f"from files to an outcome is not timed: task={task.name} times the network alone")
+        return []
+    if any(s.spec["channels"] not in (1, 3) for s in sources):
+        setup.note(f"{task.end_to_end} is not timed: rendered scenes have no such bands; pass data= or images=")
+        return []
+    setup.pictures = f"{SCENES} rendered scenes"
+    for source in sources:
+        source.spec.update(sar=None, bands=None)  # rendered scenes have 8 bits and 3 bands already
+    files = [setup.folder / f"scene{i}.jpg" for i in range(SCENES)]
+    for i, file in enumerate(files):
+        write_picture(file, np.ascontiguousarray(render_scene(i).image[..., ::-1]))
+    return files
+
+
+def _inputs(source: _Source, n: int, setup: _Setup, pictures: Sequence[Path]) -> list[Any]:
+    """As many inputs of a model."""
+    read = [setup.task.read(p, source.spec) for p in pictures[:n]] if setup.task.end_to_end else None
+    return list(itertools.islice(itertools.cycle(setup.task.sample(source.model, setup.size, read or None)), n))
+
+
 def _prepare(
-    source: _Source, formats: Sequence[str], shape: tuple[int, ...], setup: _Setup, pictures: Sequence[Path]
+    source: _Source, formats: Sequence[str], batch: int, setup: _Setup, pictures: Sequence[Path]
 ) -> list[_Entrant]:
     """Export, load and run each format of one model once; what cannot be had here becomes a note."""
     found = []
@@ -261,18 +336,20 @@ def _prepare(
             elif fmt != "pytorch":
                 if fmt == "openvino" and setup.device != "cpu":
                     raise MissingDependencyError(f"OpenVINO runs on the CPU, not on {setup.device}; pass device=cpu")
-                checked_on = _read(pictures, 0, min(4, len(pictures)), source)
-                made = export(
-                    source.model, fmt, imgsz=source.size, batch=shape[0], half=setup.half, verbose=False,
-                    out=setup.folder / f"{source.name}-b{shape[0]}", images=checked_on,
+                own = isinstance(source.model, _wrapper())
+                make = partial(source.model._export, format=fmt) if own else partial(export, source.model, fmt)
+                made = make(
+                    imgsz=setup.size, batch=batch, half=setup.half, verbose=False,
+                    out=setup.folder / f"{source.name}-b{batch}", images=_inputs(source, 4, setup, pictures),
                     device=setup.device if fmt == "torchscript" else None,
-                    **({} if setup.check else {"box_tol_px": float("inf"), "score_tol": float("inf")}),
+                    **({} if setup.check else setup.task.unchecked),
                 )  # fmt: skip
                 parity = made.parity.summary() if setup.check else "not enforced"
                 where, size_mb = made.path, made.size_mb
-            what = as_module(source.model) if fmt == "pytorch" else where
+            what = source.module if fmt == "pytorch" else where
             memory = Memory()
             if setup.memory:
+                shape = (batch, source.spec["channels"], *setup.size)
                 memory = runner_memory(what, shape, setup.device, setup.half, setup.threads)
             if fmt == "pytorch":
                 runner: Runner = TorchRunner(what, setup.device, setup.half, threads=setup.threads)
@@ -281,30 +358,36 @@ def _prepare(
             found.append(_Entrant(source, runner, where, size_mb, memory.as_dict(), parity))
         except MissingDependencyError as e:
             why = str(e).partition("; or take ")[0]  # what lies in this folder is gone afterwards
-            note = f"{source.name} {fmt}: not measurable here: {why}"
-            setup.notes.extend([note] if note not in setup.notes else [])
+            setup.note(f"{source.name} {fmt}: not measurable here: {why}")
     return found
 
 
 def _race(
     entrants: Sequence[_Entrant],
     batch: int,
-    size: tuple[int, int],
+    setup: _Setup,
     pictures: Sequence[Path],
     timing: Mapping[str, Any],
     instruments: _Instruments,
     chain: Any = None,
 ) -> list[BenchmarkRow]:
-    """Time all entrants in turns, first the networks alone, then file to boxes; energy last, one by one."""
+    """Time all entrants in turns, first the networks alone, then from files; energy last, one by one."""
     if not entrants:
         raise ConfigError("no backend could be loaded; expected at least one; pass formats=pytorch")
-    inputs = {_kind(s): preprocess(_read(pictures, 0, batch, s), s.family, size) for s in (e.source for e in entrants)}
+    inputs: dict[str, Any] = {}
+    for source in (e.source for e in entrants):
+        if source.kind not in inputs:
+            inputs[source.kind] = setup.task.preprocess(
+                _inputs(source, batch, setup, pictures), source.spec, setup.size
+            )
     settings = {**timing, "sync": lambda: [e.runner.synchronize() for e in entrants]}
-    networks = {e.name: _network(e, inputs[_kind(e.source)]) for e in entrants}
-    wholes = {e.name: _end_to_end(e, pictures, batch, size, chain) for e in entrants}
+    networks = {e.name: _network(e, inputs[e.source.kind]) for e in entrants}
     of_batch = "" if "network" not in instruments.watched else f" b{batch}"
     network = instruments.watch(f"network{of_batch}", lambda: time_interleaved(networks, **settings))
-    whole = instruments.watch(f"end_to_end{of_batch}", lambda: time_interleaved(wholes, **settings))
+    whole = None
+    if setup.task.end_to_end and pictures:
+        wholes = {e.name: _end_to_end(e, pictures, batch, setup, chain) for e in entrants}
+        whole = instruments.watch(f"end_to_end{of_batch}", lambda: time_interleaved(wholes, **settings))
     energy = {
         e.name: measure_energy(
             networks[e.name], batch, instruments.meter, why_not=instruments.no_meter, sync=e.runner.synchronize
@@ -315,13 +398,13 @@ def _race(
         BenchmarkRow(
             model=e.source.name,
             format=e.runner.format,
-            imgsz=size,
+            imgsz=setup.size,
             batch=batch,
             cost=e.source.cost,
             network=network.timings[e.name],
-            end_to_end=whole.timings[e.name],
+            end_to_end=whole and whole.timings[e.name],
             ratio_network=network.median_of_ratios[e.name],
-            ratio_end_to_end=whole.median_of_ratios[e.name],
+            ratio_end_to_end=whole and whole.median_of_ratios[e.name],
             reference=network.reference,
             size_mb=e.size_mb,
             memory=e.memory,
@@ -337,90 +420,51 @@ def _network(entrant: _Entrant, x: np.ndarray) -> Callable[[], Any]:
 
 
 def _end_to_end(
-    entrant: _Entrant, pictures: Sequence[Path], batch: int, size: tuple[int, int], chain: Any = None
+    entrant: _Entrant, pictures: Sequence[Path], batch: int, setup: _Setup, chain: Any
 ) -> Callable[[], Any]:
-    """Decode files, enhance where there is a chain, preprocess, run, postprocess.
-
-    Each call takes the next files, the same ones for every entrant.
-    """
-    turn = iter(range(sys.maxsize))
-
-    def run() -> Any:
-        images = _read(pictures, next(turn) * batch, batch, entrant.source)
-        if chain is not None:
-            images = [chain.apply_bgr(image) for image in images]
-        raw = entrant.runner(preprocess(images, entrant.source.family, size))
-        return detections_from_raw(raw, entrant.source.family, size, [im.shape[:2] for im in images], conf=CONF)
-
-    return run
-
-
-def _kind(source: _Source) -> tuple[str, int, str]:
-    """Models of one kind take the same input."""
-    return source.family, source.channels, str((source.sar, source.bands))
-
-
-def _read(pictures: Sequence[Path], start: int, n: int, source: _Source) -> list[np.ndarray]:
-    reader = reader_of(source.sar, source.channels, source.bands)
-    return [reader(pictures[(start + i) % len(pictures)]) for i in range(n)]
-
-
-def _picture_files(images: Sequence[str | Path] | None, folder: Path) -> list[Path]:
-    """The files of the end-to-end run: those given, else rendered scenes as JPEG, the usual format of a camera."""
-    if images:
-        return [Path(p) for p in images]
-    files = []
-    for i, image in enumerate(parity_images(None)):
-        files.append(folder / f"scene{i}.jpg")
-        write_picture(files[-1], image)
-    return files
+    """From files to the outcome; each call takes the next files, the same ones for every entrant."""
+    run = setup.task.pipeline(entrant.runner, entrant.source.spec, setup.size, chain)
+    turn = itertools.cycle(pictures)
+    return lambda: run(list(itertools.islice(turn, batch)))
 
 
 def _accuracy(
     entrant: _Entrant,
     data: Any,
-    size: tuple[int, int],
-    device: str,
+    setup: _Setup,
     fn: Callable[[Any], Mapping[str, float]] | None,
     chain: Any = None,
-) -> dict[str, float]:
+) -> dict[str, float] | None:
     if fn is not None:
         return dict(fn(entrant.where))
+    if entrant.source.spec.get("untrained"):
+        setup.note(f"{entrant.source.name}: accuracy is not measured, it has no weights but random ones")
+        return None
     wrapper = entrant.where
     if isinstance(wrapper, Path):
-        from rsdet.model import RSDet
-
-        kind = RSDet if entrant.source.model is None else type(entrant.source.model)
-        wrapper = kind(str(wrapper))
-    square = size[0] if size[0] == size[1] else list(size)
-    enhanced = {} if chain is None else {"enhance": chain}
-    metrics = wrapper.val(
-        data=data, imgsz=square, batch=1, device=device.removeprefix("cuda:"), plots=False, **enhanced
-    )
-    wanted = {"metrics/mAP50-95(B)": "AP", "metrics/mAP50(B)": "AP50"}
-    table = {f"ultralytics {wanted[k]}": float(v) for k, v in metrics.results_dict.items() if k in wanted}
-    ours = getattr(metrics, "protocol_metrics", None)  # only our own models are validated under a protocol
-    if ours is not None:
-        found = {"AP": ours.ap, "AP50": ours.ap50}
-        table = {f"{ours.protocol.name} {k}": v for k, v in found.items() if v is not None} | table
-    return table
+        wrapper = entrant.source.model if entrant.source.path else type(entrant.source.model)(str(wrapper))
+    height, width = setup.size
+    return setup.task.score(
+        wrapper, data, imgsz=height if height == width else [height, width], batch=1,
+        device=setup.device.removeprefix("cuda:"), project=str(setup.folder),
+        **({} if chain is None else {"enhance": chain}),
+    )  # fmt: skip
 
 
 def _details(
-    sources: Sequence[_Source], size: tuple[int, int], pictures: Sequence[Path]
+    sources: Sequence[_Source], setup: _Setup, pictures: Sequence[Path]
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:
-    """Per-layer times and a picture with detections of each model that is at hand in PyTorch."""
+    """Per-layer times, and pictures of what it makes, of each model that is at hand in PyTorch."""
     layers, shown = {}, {}
     for source in sources:
-        if source.model is None:
+        if source.module is None:
             continue
-        if size[0] == size[1]:
-            fused = deepcopy(as_module(source.model)).eval().fuse(verbose=False)
-            layers[source.name] = [vars(r) for r in row_times(fused, size[0])]
-        if hasattr(source.model, "predict"):
-            (result,) = source.model.predict(pictures[0], imgsz=list(size), conf=CONF, save=False, verbose=False)
-            result.legend = True
-            shown[f"{source.name}, {pictures[0].name}"] = result.plot()
+        layers[source.name] = [vars(r) for r in row_times(TorchRunner(source.module).module, setup.size)]
+        for file in pictures[:SHOWN]:
+            picture = setup.task.draw(source.model, file, source.spec, setup.size)
+            if picture is not None:
+                alone = " (no weights: the picture alone)" if source.spec["untrained"] else ""
+                shown[f"{source.name}, {file.name}{alone}"] = picture
     return layers, shown
 
 

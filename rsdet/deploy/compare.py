@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.deploy.records import PASSES, foreign_record, read_record
+from rsdet.deploy.records import foreign_record, passes, read_record
 from rsdet.errors import ConfigError
 from rsdet.names import printable
 
@@ -33,7 +33,16 @@ _ENOUGH = {"median": (15, 20), "p95": (40, 100)}
 _APART = 8  # fewest samples of each run for a gap between them to mean something
 _MACHINE = ("cpu", "cpu_cores_usable", "gpu", "gpu_driver", "cuda", "ram_gib", "os")
 _CONDITIONS = ("threads", "cpu_governor")
-_SETTINGS = ("precision", "device", "data", "rest_before_run_s", "rest_between_passes_s", "warmup_s")
+_SETTINGS = (
+    "task",
+    "precision",
+    "device",
+    "data",
+    "pictures",
+    "rest_before_run_s",
+    "rest_between_passes_s",
+    "warmup_s",
+)
 _COSTS = {"params_m": "M params", "gflops_legacy": "GFLOPs legacy", "gflops_true": "GFLOPs true", "size_mb": "file MB",
           "host_memory_mib": "peak host MiB", "device_memory_mib": "peak device MiB",
           "energy_mj_per_image": "mJ per image"}  # fmt: skip
@@ -87,6 +96,7 @@ class Comparison:
     Attributes:
         names: The two files.
         pairs: Artifacts that are in both.
+        passes: Passes that both runs have timed, to what they are called.
         differences: What else differs between the runs, loudest first.
         alone: Artifacts of one run only.
         notes: What was not compared, and why.
@@ -94,6 +104,7 @@ class Comparison:
 
     names: tuple[str, str]
     pairs: list[Pair]
+    passes: dict[str, str]
     differences: list[str] = field(default_factory=list)
     alone: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -103,7 +114,7 @@ class Comparison:
         from rich.table import Table
 
         tables = []
-        for name, title in PASSES.items():
+        for name, title in self.passes.items():
             table = _grid(Table, f"{title}: ms per run, ratio b / a [{LEVEL:.0%} interval]", "artifact", "",
                           "a", "b", "ratio b / a")  # fmt: skip
             for pair in self.pairs:
@@ -173,16 +184,20 @@ def compare(a: str | Path, b: str | Path, *, seed: int = 0, verbose: bool = True
         )
     rng = np.random.default_rng(seed)
     differences, notes = _differences(*records), []
+    called = [passes(r) for r in records]
+    both = {k: v for k, v in called[0].items() if k in called[1]}
+    if alone_in := [n for n, mine, theirs in (("a", *called), ("b", *reversed(called))) if set(mine) - set(theirs)]:
+        notes.append(f"only {alone_in[0]} was timed from files, which is not compared")
     same_data = len({(r.get("settings") or {}).get("data") for r in records}) == 1
     pairs = []
     for row_a, row_b, loud in matched:
         name = _name(row_a)
         differences += [f"{name}: {line}" for line in loud]
-        ratios = {p: ratios_of(row_a[p]["samples_ms"], row_b[p]["samples_ms"], rng) for p in PASSES}
+        ratios = {p: ratios_of(row_a[p]["samples_ms"], row_b[p]["samples_ms"], rng) for p in both}
         found, why = _accuracy(row_a.get("accuracy") or {}, row_b.get("accuracy") or {}, same_data)
         pairs.append(Pair(name, row_a, row_b, ratios, found))
         notes += why
-    result = Comparison((str(a), str(b)), pairs, differences, alone, list(dict.fromkeys(notes)))
+    result = Comparison((str(a), str(b)), pairs, both, differences, alone, list(dict.fromkeys(notes)))
     if verbose:
         result.print()
     return result

@@ -132,9 +132,9 @@ def complexity(
         channels = ch or int((getattr(module, "yaml", None) or {}).get("channels", 3))
         weight = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
         inputs = (torch.zeros(1, channels, h, w, device=weight.device, dtype=weight.dtype),)
-    rows = list(_rows(module))
+    listed = list(rows(module))
     try:
-        with torch.no_grad(), _eval_mode(module), counting() as counter, _Meter(module, rows, counter) as meter:
+        with torch.no_grad(), _eval_mode(module), counting() as counter, _Meter(module, listed, counter) as meter:
             module(*inputs)
     except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as e:
         shape = next((tuple(i.shape) for i in inputs if isinstance(i, torch.Tensor)), None)
@@ -238,8 +238,8 @@ class _Meter:
         )
 
 
-def _rows(model: nn.Module) -> Iterator[tuple[int, str, nn.Module]]:
-    """Yield (index, label, module): the YAML rows of an Ultralytics model, else the direct children."""
+def rows(model: nn.Module) -> Iterator[tuple[int, str, nn.Module]]:
+    """Yield (index, label, module): the rows of the YAML of an Ultralytics model, else the direct children."""
     listed = getattr(model, "model", None)
     if isinstance(network := getattr(model, "network", None), nn.Module):  # a single row; its parts say more
         model, listed = network, None

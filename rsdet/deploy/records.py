@@ -20,7 +20,19 @@ from rsdet.names import printable, printable_all
 from rsdet.textfiles import read_json
 from rsdet.writing import put, workplace, write_csv, write_text
 
-PASSES = {"network": "network alone", "end_to_end": "image files to boxes"}
+NETWORK, END_TO_END = "network", "end_to_end"
+
+
+def passes(record: Mapping[str, Any]) -> dict[str, str]:
+    """The passes that all rows of a record have been through, to what they are called.
+
+    Args:
+        record: What :meth:`BenchmarkResult.record` returns or a JSON file holds.
+    """
+    names = {NETWORK: "network alone"}
+    if all(row.get(END_TO_END) for row in record["rows"]):  # records from before other tasks name no pass
+        names[END_TO_END] = (record.get("settings") or {}).get(END_TO_END) or "image files to boxes"
+    return names
 
 
 @dataclass
@@ -34,9 +46,9 @@ class BenchmarkRow:
         batch: Images per run.
         cost: Parameters and GFLOPs; None for a file that was given without its model.
         network: Time of the network alone, per run.
-        end_to_end: Time from image files to boxes, per run.
+        end_to_end: Time from image files to the outcome, per run; None where the task has none.
         ratio_network: Median over rounds of (time / time of the reference in that round); above 1 is slower.
-        ratio_end_to_end: The same from file to boxes.
+        ratio_end_to_end: The same from files.
         reference: The artifact that ratios are relative to.
         size_mb: Size of the artifact in MB; None for a loaded model.
         memory: Peak memory and how it was measured.
@@ -53,9 +65,9 @@ class BenchmarkRow:
     batch: int
     cost: Complexity | None
     network: Timings
-    end_to_end: Timings
+    end_to_end: Timings | None
     ratio_network: float
-    ratio_end_to_end: float
+    ratio_end_to_end: float | None
     reference: str
     size_mb: float | None
     memory: dict[str, Any]
@@ -70,6 +82,11 @@ class BenchmarkRow:
         """Images per second of the network alone at this batch size."""
         return 1e3 * self.batch / self.network.median_ms
 
+    @property
+    def mpx_per_s(self) -> float:
+        """Millions of input pixels per second of the network alone."""
+        return self.imgsz[0] * self.imgsz[1] * self.images_per_s / 1e6
+
     def summary(self) -> dict[str, Any]:
         """Return the row of the CSV: plain numbers, and words where there is none."""
         cost = self.cost
@@ -82,16 +99,18 @@ class BenchmarkRow:
             "gflops_legacy": round(cost.gflops_legacy, 2) if cost else UNKNOWN,
             "gflops_true": round(cost.gflops_true, 2) if cost else UNKNOWN,
         }
-        for name, t in (("network", self.network), ("end_to_end", self.end_to_end)):
+        both = {NETWORK: (self.network, self.ratio_network), END_TO_END: (self.end_to_end, self.ratio_end_to_end)}
+        timed = {name: pair for name, pair in both.items() if pair[0]}
+        for name, (t, _) in timed.items():
             for key in ("median_ms", "p90_ms", "p95_ms", "p99_ms", "n", "warmup_runs"):
                 row[f"{name}_{key}"] = round(t.to_dict(raw=False)[key], 3)
             row[f"{name}_warmup_settled"] = t.warmup_stable
         return {
             **row,
-            "ratio_network": round(self.ratio_network, 4),
-            "ratio_end_to_end": round(self.ratio_end_to_end, 4),
+            **{f"ratio_{name}": round(ratio, 4) for name, (_, ratio) in timed.items()},
             "ratio_to": self.reference,
             "images_per_s": round(self.images_per_s, 2),
+            "mpx_per_s": round(self.mpx_per_s, 3),
             "best_images_per_s": round(self.best_images_per_s, 2),
             "best_batch": self.best_batch,
             "size_mb": UNKNOWN if self.size_mb is None else round(self.size_mb, 2),
@@ -112,11 +131,12 @@ class BenchmarkResult:
         hardware: See :func:`rsdet.deploy.hardware.describe`.
         command: The command line, folders left out.
         notes: What could not be measured, and why.
-        settings: How it was measured, such as ``precision``, ``rest_before_run_s``, ``rest_between_passes_s``,
-            ``warmup_s``, ``rounds``, ``data``.
+        settings: What was measured and how, such as ``task``, ``pictures``, ``precision``, ``rest_before_run_s``,
+            ``rest_between_passes_s``, ``warmup_s``, ``rounds``, ``data``.
         watch: Pass (``"network"``, ``"end_to_end"``) to the summary of :class:`rsdet.deploy.watch.Watcher`.
         layers: Model to its rows with ``index``, ``type``, ``median_ms``, ``share``, ``gflops``; slowest first.
-        pictures: Sample detections for the page: caption to an image file or an array in BGR. Not in the JSON.
+        pictures: What models make of pictures, for the page: caption to an image file or an array in BGR. Not in
+            the JSON.
         enhance: Time of the enhancers before the detectors, see :func:`rsdet.enhance.timing.time_parts`.
         csv: The summary on disk; None when nothing was written.
         json: The raw samples on disk; None when nothing was written.
@@ -168,8 +188,8 @@ class BenchmarkResult:
                     "memory": r.memory,
                     "energy": r.energy,
                     "accuracy": r.accuracy,
-                    "network": r.network.to_dict(),
-                    "end_to_end": r.end_to_end.to_dict(),
+                    NETWORK: r.network.to_dict(),
+                    END_TO_END: r.end_to_end and r.end_to_end.to_dict(),
                 }
                 for r in self.rows
             ],
@@ -183,15 +203,16 @@ class BenchmarkResult:
         where = hw["gpu"] or f"{hw['cpu']}, {hw['threads']} threads"
         where += f"; ratios to {self.rows[0].reference}"
         heads = ("median", "p90", "p95", "p99", "ratio", "img/s")
-        speeds = [_grid(Table, f"{title}: ms per run on {where}", "artifact", *heads) for title in PASSES.values()]
+        called = passes(self.record())
+        speeds = [_grid(Table, f"{title}: ms per run on {where}", "artifact", *heads) for title in called.values()]
+        speeds[0].add_column("Mpx/s", justify="right")
         cost = _grid(Table, "cost", "artifact", "M params", "GFLOPs legacy / true", "MB", "peak MiB", "mJ / image")
         for r in self.rows:
             name, s = f"{r.model} {r.format}" + (f" b{r.batch}" if r.batch > 1 else ""), r.summary()
-            for table, t, ratio in zip(
-                speeds, (r.network, r.end_to_end), (r.ratio_network, r.ratio_end_to_end), strict=True
-            ):
+            timed = ((r.network, r.ratio_network, f"{r.mpx_per_s:.2f}"), (r.end_to_end, r.ratio_end_to_end))
+            for table, (t, ratio, *more) in zip(speeds, timed, strict=False):
                 times = (f"{ms:.1f}" for ms in (t.median_ms, t.p90, t.p95, t.p99))
-                table.add_row(name, *times, f"{ratio:.2f}", f"{1e3 * r.batch / t.median_ms:.1f}")
+                table.add_row(name, *times, f"{ratio:.2f}", f"{1e3 * r.batch / t.median_ms:.1f}", *more)
             flops = f"{r.cost.gflops_legacy:.3g} / {r.cost.gflops_true:.3g}" if r.cost else UNKNOWN
             memory = r.memory["device_mib"] if hw["gpu"] else r.memory["host_mib"]
             energy = s["energy_mj_per_image"]
@@ -264,8 +285,8 @@ def how_measured(record: Mapping[str, Any]) -> list[str]:
     """
     from rsdet.deploy.watch import watch_line
 
-    settings, lines = record.get("settings") or {}, []
-    timings = [r[k] for r in record["rows"] for k in PASSES]
+    settings, lines, called = record.get("settings") or {}, [], passes(record)
+    timings = [r[k] for r in record["rows"] for k in called]
     runs = [t.get("warmup_runs", 0) for t in timings]
     settled = sum(bool(t.get("warmup_stable")) for t in timings)
     rests = [f"{settings[key]:g} s {words}" for key, words in _RESTS.items() if settings.get(key) is not None]
@@ -274,7 +295,7 @@ def how_measured(record: Mapping[str, Any]) -> list[str]:
         + (f"; rest: {', '.join(rests)}" if rests else "")
     )
     for name, summary in (record.get("watch") or {}).items():
-        lines.append(f"{PASSES.get(name, name)}: {watch_line(summary)}")
+        lines.append(f"{called.get(name, name)}: {watch_line(summary)}")
     energies = [e for r in record["rows"] if (e := r.get("energy"))]
     meters = dict.fromkeys(e["meter"] for e in energies if e["mj_per_image"] != UNKNOWN)
     reasons = dict.fromkeys(e["why_not"] for e in energies if e["mj_per_image"] == UNKNOWN and e["why_not"])
@@ -327,7 +348,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
     """Read the JSON of a benchmark.
 
     Returns:
-        The record; every row has its name and the raw samples of both passes.
+        The record; every row has its name and the raw samples of its passes.
 
     Raises:
         DataError: The file is missing or is none that a benchmark wrote.
@@ -344,12 +365,11 @@ def read_record(path: str | Path) -> dict[str, Any]:
     if not isinstance(record["hardware"].get("cpu_load_1min"), (int, float, type(None))):
         raise DataError(f"{path}: cpu_load_1min of hardware is no number; {wanted}.")
     for i, row in enumerate(rows):
-        missing = [
-            k for k in ("model", "format", "imgsz", "batch", *PASSES) if not isinstance(row, dict) or k not in row
-        ]
+        keys = ("model", "format", "imgsz", "batch", NETWORK, END_TO_END)
+        missing = [k for k in keys if not isinstance(row, dict) or k not in row]
         if missing:
             raise DataError(f"{path}: row {i} has no {missing[0]}; {wanted}.")
-        for name in PASSES:
+        for name in (NETWORK, END_TO_END) if row[END_TO_END] is not None else (NETWORK,):
             samples = row[name].get("samples_ms") if isinstance(row[name], dict) else None
             numbers = isinstance(samples, list) and all(type(s) in (int, float) for s in samples)
             if not numbers or not samples or not all(0 < s < math.inf for s in samples):

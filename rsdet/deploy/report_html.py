@@ -16,7 +16,7 @@ import numpy as np
 
 from rsdet.deploy import plots_svg as plots
 from rsdet.deploy.memory import UNKNOWN
-from rsdet.deploy.records import PASSES, BenchmarkResult, foreign_record, how_measured, read_record
+from rsdet.deploy.records import BenchmarkResult, foreign_record, how_measured, passes, read_record
 from rsdet.deploy.report_style import STYLE
 from rsdet.errors import DataError
 from rsdet.writing import write_text
@@ -66,7 +66,7 @@ def page(
     title: str | None = None,
 ) -> str:
     """Return the page as text; see :func:`write_html`."""
-    rows, hw = record["rows"], record["hardware"]
+    rows, hw, called = record["rows"], record["hardware"], passes(record)
     models = list(dict.fromkeys(str(r["model"]) for r in rows))
     where = str(hw.get("gpu") or f"{hw.get('cpu')}, {hw.get('threads')} threads")
     heading = title or f"Benchmark: {', '.join(models[:3])}{' and others' if len(models) > 3 else ''}"
@@ -77,11 +77,11 @@ def page(
         _warnings(record),
         "</header>",
         _accuracy(rows, colours),
-        *(_distribution(rows, name, colours) for name in PASSES),
+        *(_distribution(rows, name, title, colours) for name, title in called.items()),
         _enhance(record.get("enhance") or []),
         _layers(layers),
-        _pictures(pictures),
-        _tables(rows),
+        _pictures(pictures, (record.get("settings") or {}).get("pictures")),
+        _tables(rows, called),
         _origin(record),
     ]
     return (
@@ -119,9 +119,9 @@ def _tiles(record: Mapping[str, Any]) -> str:
 
 
 def _warnings(record: Mapping[str, Any]) -> str:
-    rows, hw, said = record["rows"], record["hardware"], []
+    rows, hw, called, said = record["rows"], record["hardware"], passes(record), []
     said += [
-        f"Throttled in the pass “{PASSES.get(name, name)}”: {'; '.join(w['throttled_by'])}."
+        f"Throttled in the pass “{called.get(name, name)}”: {'; '.join(w['throttled_by'])}."
         for name, w in (record.get("watch") or {}).items()
         if w["throttled"] == "yes"
     ]
@@ -131,10 +131,12 @@ def _warnings(record: Mapping[str, Any]) -> str:
             f"The load of the machine was {load}, more than the {hw.get('threads')} threads of this run: other "
             "programs ran beside it and made the times longer."
         )
-    unsettled = sum(not r[p].get("warmup_stable", True) for r in rows for p in PASSES)
+    unsettled = sum(not r[p].get("warmup_stable", True) for r in rows for p in called)
     if unsettled:
-        said.append(f"Durations had not settled when the warm-up ended in {unsettled} of {2 * len(rows)} cases.")
-    few = min(r[p]["n"] for r in rows for p in PASSES)
+        said.append(
+            f"Durations had not settled when the warm-up ended in {unsettled} of {len(called) * len(rows)} cases."
+        )
+    few = min(r[p]["n"] for r in rows for p in called)
     if few < _FEW:
         said.append(f"There are as few as {few} samples; with fewer than {_FEW}, p95 is the slowest of them.")
     if any(r.get("parity") == "not enforced" for r in rows):
@@ -175,9 +177,9 @@ def _accuracy(rows: Sequence[Mapping[str, Any]], colours: Mapping[str, int]) -> 
     return f"{head}{''.join(figures)}</section>"
 
 
-def _distribution(rows: Sequence[Mapping[str, Any]], name: str, colours: Mapping[str, int]) -> str:
+def _distribution(rows: Sequence[Mapping[str, Any]], name: str, title: str, colours: Mapping[str, int]) -> str:
     strips = [plots.Strip(_name(r), r[name]["samples_ms"], colours[str(r["model"])]) for r in rows]
-    title = f"Latency, {PASSES[name]}"
+    title = f"Latency, {title}"
     ident = f"latency-{name.replace('_', '-')}"
     told = f"{title}: all samples of {len(strips)} artifacts; the percentiles are in the tables below"
     caption = (
@@ -185,7 +187,7 @@ def _distribution(rows: Sequence[Mapping[str, Any]], name: str, colours: Mapping
         "The box holds the middle half, the bold line is the median, the diamond p95."
     )
     return (
-        f"<section aria-labelledby='{ident}'><h2 id='{ident}'>{title}</h2><figure class='card'>"
+        f"<section aria-labelledby='{ident}'><h2 id='{ident}'>{escape(title)}</h2><figure class='card'>"
         f"{_scroll(plots.distributions(strips, told, f'plot-{ident}'), title)}"
         f"<figcaption>{caption}</figcaption></figure></section>"
     )
@@ -242,16 +244,18 @@ def _layers(layers: Mapping[str, Sequence[Any]]) -> str:
     return "".join([*parts, "</section>"])
 
 
-def _pictures(pictures: Mapping[str, Any]) -> str:
+def _pictures(pictures: Mapping[str, Any], timed: str | None) -> str:
+    """What models make of pictures; ``timed`` says which pictures the run had."""
     if not pictures:
         return ""
     figures = "".join(
-        f"<figure><img src='{_embedded(picture)}' alt='{escape(f'Detections: {caption}', quote=True)}'>"
+        f"<figure><img src='{_embedded(picture)}' alt='{escape(f'Result: {caption}', quote=True)}'>"
         f"<figcaption>{escape(str(caption))}</figcaption></figure>"
         for caption, picture in pictures.items()
     )
+    origin = f"<p class='soft'>Timed, and shown here in part: {escape(str(timed))}.</p>" if timed else ""
     return (
-        "<section aria-labelledby='pictures'><h2 id='pictures'>Sample detections</h2>"
+        f"<section aria-labelledby='pictures'><h2 id='pictures'>Sample results</h2>{origin}"
         f"<div class='card pictures'>{figures}</div></section>"
     )
 
@@ -278,16 +282,16 @@ def _embedded(picture: Any) -> str:
 # ------------------------------------------------------------------------------------------------- tables
 
 
-def _tables(rows: Sequence[Mapping[str, Any]]) -> str:
+def _tables(rows: Sequence[Mapping[str, Any]], called: Mapping[str, str]) -> str:
     metrics = _metrics(rows)
     times = ("median_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms")
-    groups = [(PASSES[p], [f"{t.removesuffix('_ms')}" for t in times] + ["ratio", "n"]) for p in PASSES]
+    groups = [(title, [t.removesuffix("_ms") for t in times] + ["ratio", "n"]) for title in called.values()]
     speed = _table(
         f"Speed: milliseconds per run; ratios are to {rows[0].get('ratio_to', 'the first')}, above 1 is slower",
-        [*groups, ("images/s, network alone", ["at this batch", "best", "best batch"])],
+        [*groups, ("images/s, network alone", ["at this batch", "best", "best batch"]), ("", ["Mpx/s"])],
         [
-            [*(v for p in PASSES for v in (*(r[p].get(t) for t in times), r.get(f"ratio_{p}"), r[p]["n"])),
-             r.get("images_per_s"), r.get("best_images_per_s"), r.get("best_batch")]
+            [*(v for p in called for v in (*(r[p].get(t) for t in times), r.get(f"ratio_{p}"), r[p]["n"])),
+             *map(r.get, ("images_per_s", "best_images_per_s", "best_batch", "mpx_per_s"))]
             for r in rows
         ],
         rows,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
-from rsdet.deploy.complexity import as_module, complexity
+from rsdet.deploy.complexity import as_module, complexity, rows
 
 
 @dataclass(frozen=True)
@@ -37,23 +38,23 @@ class RowTime:
     high_ms: float | None = None
 
 
-def row_times(model: nn.Module, imgsz: int = 640, runs: int = 10) -> list[RowTime]:
-    """Time every row of an Ultralytics model, slowest first.
+def row_times(model: nn.Module, imgsz: int | Sequence[int] = 640, runs: int = 10) -> list[RowTime]:
+    """Time every row of a model, slowest first: those of :func:`rsdet.deploy.complexity.rows`.
 
     The model is run as it is given; fuse it first to see what a prediction costs. On a GPU each row is waited for,
     so the sum is longer than an undisturbed run.
 
     Args:
-        model: Network with a sequence of rows in ``.model``.
-        imgsz: Side of the square input in pixels.
+        model: The network.
+        imgsz: Height and width of the input in pixels; one number for a square.
         runs: Timed runs; three more are made before.
     """
     module = as_module(model).eval()
-    cost = {r.index: r for r in complexity(module, imgsz).layers}
+    cost = complexity(module, imgsz)
     weight = next(module.parameters())
-    x = torch.zeros(1, int(getattr(module, "yaml", {}).get("channels", 3)), imgsz, imgsz).to(weight)
-    rows = list(module.model)
-    samples: list[list[float]] = [[] for _ in rows]
+    x = torch.zeros(cost.input_shape).to(weight)
+    listed = list(rows(module))
+    spent: list[np.ndarray] = []
     begun: dict[int, float] = {}
 
     def now() -> float:
@@ -65,23 +66,36 @@ def row_times(model: nn.Module, imgsz: int = 640, runs: int = 10) -> list[RowTim
         return lambda *_: begun.update({i: now()})
 
     def end(i: int):
-        return lambda *_: samples[i].append(1e3 * (now() - begun[i]))
+        def add(*_: object) -> None:
+            spent[-1][i] += 1e3 * (now() - begun[i])
+
+        return add
 
     hooks = [
-        h for i, r in enumerate(rows) for h in (r.register_forward_pre_hook(begin(i)), r.register_forward_hook(end(i)))
+        hook
+        for i, (_, _, row) in enumerate(listed)
+        for part in _called(row)
+        for hook in (part.register_forward_pre_hook(begin(i)), part.register_forward_hook(end(i)))
     ]
     try:
         with torch.inference_mode():
             for _ in range(runs + 3):
+                spent.append(np.zeros(len(listed)))
                 module(x)
     finally:
         for hook in hooks:
             hook.remove()
-    spans = [np.percentile(s[3:], (25, 50, 75)).tolist() if len(s) > 3 else [0.0] * 3 for s in samples]
-    medians = [median for _, median, _ in spans]
+    low, medians, high = np.percentile(spent[3:], (25, 50, 75), axis=0).tolist()
     total = sum(medians) or 1.0
     found = [
-        RowTime(i, type(r).__name__, ms, ms / total, cost[i].true, cost[i].true / ms * 1e3 if ms else 0.0, low, high)
-        for i, (r, (low, ms, high)) in enumerate(zip(rows, spans, strict=True))
+        RowTime(index, name, ms, ms / total, cost.layers[i].true, cost.layers[i].true / ms * 1e3 if ms else 0.0, a, b)
+        for i, ((index, name, _), a, ms, b) in enumerate(zip(listed, low, medians, high, strict=True))
     ]
     return sorted(found, key=lambda r: -r.median_ms)
+
+
+def _called(row: nn.Module) -> list[nn.Module]:
+    """The modules of a row that are called by themselves: a list of modules is not, its members are."""
+    if isinstance(row, (nn.ModuleList, nn.ModuleDict)):
+        return [part for member in row.children() for part in _called(member)]
+    return [row]

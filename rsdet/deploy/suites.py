@@ -14,7 +14,6 @@ from typing import Any
 
 from rsdet.errors import ConfigError, nearest
 
-IMGSZ = 640
 _SUFFIXES = (".pt", ".safetensors")
 
 
@@ -182,7 +181,7 @@ def run_suite(
     from rsdet.deploy.benchmark import benchmark
     from rsdet.deploy.hardware import slug, torch_device
 
-    settings = fit(benchmark, {"imgsz": IMGSZ, **settings}, "benchmark", also=["model"])
+    settings = fit(benchmark, settings, "benchmark", also=["model"])
     if data is not None:
         files = _files(suite, _suite(suite), weights)
         missing = [e.name for e in _suite(suite).entries if e.name not in files and e.same_as is None]

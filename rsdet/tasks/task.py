@@ -41,6 +41,7 @@ class Task:
         modes: Modes of its own: name to ``"module:function"``, imported on use.
         end_to_end: What a benchmark calls the time from files to the outcome, such as ``"image files to boxes"``; empty
             where it times the network alone.
+        unchecked: Settings of an export that let any disagreement pass.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Task:
     light: str | None = None
     modes: Mapping[str, str] = {}
     end_to_end: str = ""
+    unchecked: Mapping[str, float] = {}
 
     # -- what it is made of ---------------------------------------------------------------------------------------
 

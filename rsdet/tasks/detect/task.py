@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from rsdet.tasks.task import Task
 
@@ -17,6 +17,7 @@ class Detect(Task):
     families = ("rtdetr", "yolo", "cfar")
     light = "rsdet.tasks.detect.runtime.cli"
     end_to_end = "image files to boxes"
+    unchecked: ClassVar = {"box_tol_px": float("inf"), "score_tol": float("inf")}
 
     def classes(self, family: str) -> dict[str, Any]:
         """Model, trainer, validator and predictor of a family."""

@@ -108,13 +108,6 @@ def export(model: Any, kwargs: dict[str, Any]) -> Any:
     return make(model, **fit(make, kwargs, "export of task=restore", also=["model"]))
 
 
-def benchmark(model: Any, kwargs: dict[str, Any]) -> Any:
-    """Measure speed; see :func:`rsdet.tasks.restore.benchmark.benchmark`."""
-    from rsdet.tasks.restore.benchmark import benchmark as measure
-
-    return measure(model, **fit(measure, kwargs, "benchmark of task=restore", also=["model"]))
-
-
 def _native(model: Any) -> Any:
     """The network, the method, or the function that an exported file is."""
     if isinstance(model.model, (str, Path)):

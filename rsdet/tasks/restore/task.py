@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from rsdet.tasks.task import Task
 
@@ -17,6 +17,7 @@ class Restore(Task):
     families = ("restore", "classical", "per-image")
     imgsz = 256
     end_to_end = "image files to restored pictures, in tiles"
+    unchecked: ClassVar = {"min_psnr_db": float("-inf"), "max_diff": float("inf")}
 
     def classes(self, family: str) -> dict[str, Any]:
         """Model, trainer, validator and predictor of a family."""
