@@ -1,9 +1,8 @@
-"""Detection accuracy under a named protocol: COCO, AI-TOD or VisDrone, never a number without its protocol.
+"""Detection accuracy under a named protocol: COCO, AI-TOD, VisDrone or DOTA, never a number without its protocol.
 
-The engine is pycocotools' ``COCOeval`` (greedy matching, 101-point interpolated precision). What differs between the
-protocols is data: area ranges, detection caps, what happens in ignored regions, and over what AP is averaged.
-``summarize`` is not used, because it looks for a cap of 100 whatever the parameters say; the precision and recall
-arrays are read instead, and AP is always the one at the largest cap of the protocol.
+What differs between the protocols is data: what is compared (boxes, oriented boxes, masks), how detections are matched
+(`coco_matching`, `voc_matching`), area ranges, detection caps, what happens in ignored regions, and over what AP is
+averaged. AP is always the one at the largest cap of the protocol.
 
 Areas of true boxes are those of the annotation where it states them (COCO: of the mask), else ``w * h`` in original
 pixels. Labels in YOLO form state none, and no crowds: validated on them, figures of COCO itself are near, not equal.
@@ -13,30 +12,33 @@ in 500 images weighs a hundred times as much as one seen in 5. ``protocol=visdro
 of the classes, which papers report as well, is given beside it. Areas, which the toolkit does not know, are averaged
 the same way over the images that hold a class in that range.
 
-Sources: Lin et al., Microsoft COCO (ECCV 2014); Wang et al., AI-TOD (ICPR 2020); Zhu et al., VisDrone (TPAMI 2021).
+``protocol=dota`` is task 1 of DOTA's kit: its number is AP50, with precision averaged at 11 recalls as its script has
+it. The kit can be asked for other IoU thresholds, which AP averages over; both are given as the area below the whole
+curve too. A class without a true object counts in no mean here; the kit's mean over a fixed list takes it as 0.
+
+Sources: Lin et al., Microsoft COCO (ECCV 2014); Wang et al., AI-TOD (ICPR 2020); Zhu et al., VisDrone (TPAMI 2021);
+Xia et al., DOTA (CVPR 2018).
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from rsdet.errors import ConfigError, DataError, MissingDependencyError, nearest
+from rsdet.errors import ConfigError, DataError, nearest
+from rsdet.metrics.coco_matching import coco_arrays
 from rsdet.metrics.detection_records import (
     ImageDetections,
     ImageTruth,
     Truth,
-    box_areas,
     detections_from_coco,
     truth_from_coco,
 )
 from rsdet.metrics.ignored_regions import IGNORE_RULES, apply_ignored, covered_fraction
 from rsdet.metrics.report import ClassMetrics, DetectionMetrics
+from rsdet.metrics.voc_matching import voc_arrays
 
 __all__ = [
     "CAPS",
@@ -54,7 +56,16 @@ __all__ = [
     "truth_from_coco",
 ]
 
-CAPS = {"class": "per image and class", "image": "per image over all classes"}
+SHAPES = {"boxes": "boxes", "corners": "oriented boxes", "masks": "masks"}
+MATCHINGS = {
+    "coco": "a detection takes the true object that it overlaps most among those still free",
+    "voc": "a detection belongs to the true object that it overlaps most, free or not",
+}
+CAPS = {
+    "class": "per image and class",
+    "image": "per image over all classes",
+    "none": "all count; the number is what a validation keeps per image",
+}
 MEANS = {"classes": "each class counts once", "images": "each class counts once for every image that holds it"}
 QUERY_COUNTS = (100, 300, 500, 900, 1500)
 _EVERYTHING = (0.0, 1e10)  # the 0 .. (1e5)^2 of pycocotools
@@ -75,6 +86,8 @@ class Protocol:
         cap: A key of `CAPS`: whether the caps hold per class (pycocotools) or over all classes (VisDrone toolkit).
         mean: A key of `MEANS`: how AP and AR of the classes become one number.
         recall_points: Recalls 0..1 at which precision is averaged into AP; None for every point of the curve.
+        shapes: Keys of `SHAPES`: what it compares.
+        matching: A key of `MATCHINGS`; ``voc`` knows no area ranges, ``coco`` no oriented boxes.
     """
 
     name: str
@@ -86,15 +99,23 @@ class Protocol:
     cap: str = "class"
     mean: str = "classes"
     recall_points: int | None = 101
+    shapes: tuple[str, ...] = ("boxes",)
+    matching: str = "coco"
 
     def __post_init__(self) -> None:
-        for key, known in ((self.ignore_rule, IGNORE_RULES), (self.cap, CAPS), (self.mean, MEANS)):
+        rules = ((self.ignore_rule, IGNORE_RULES), (self.cap, CAPS), (self.mean, MEANS), (self.matching, MATCHINGS))
+        for key, known in (*rules, *((shape, SHAPES) for shape in self.shapes)):
             if key not in known:
                 raise ConfigError(f"protocol {self.name!r}: received {key!r}; expected one of {', '.join(known)}")
         if "all" not in self.areas:
             raise ConfigError(f"protocol {self.name!r}: areas are {list(self.areas)}; expected a range named 'all'")
         if not self.max_dets or list(self.max_dets) != sorted(set(self.max_dets)) or self.max_dets[0] < 1:
             raise ConfigError(f"protocol {self.name!r}: max_dets is {self.max_dets}; expected ascending counts >= 1")
+
+    @property
+    def area_labels(self) -> list[str]:
+        """Labels of the areas, ``"all"`` first."""
+        return ["all", *(a for a in self.areas if a != "all")]
 
     @property
     def ignore_text(self) -> str:
@@ -111,6 +132,7 @@ class Protocol:
             self,
             name=f"{self.name}@{max_det}",
             max_dets=(*(d for d in self.max_dets if d < max_det), max_det),
+            cap="image" if self.cap == "none" else self.cap,
             description=f"{self.description} CHANGED: largest cap {max_det}, not comparable with {self.name}.",
         )
 
@@ -139,6 +161,7 @@ PROTOCOLS: dict[str, Protocol] = {
                 "large": (96.0**2, 1e10),
             },
             max_dets=(1, 10, 100),
+            shapes=("boxes", "masks"),
             description=(
                 "COCO API: AP over IoU 0.50:0.95, 101 points, at most 100 detections per image and class; "
                 "small < 32² < medium < 96² < large px²."
@@ -177,23 +200,50 @@ PROTOCOLS: dict[str, Protocol] = {
                 "classes, ignored regions dropped; each class counts once for every image that holds it."
             ),
         ),
+        Protocol(
+            name="dota",
+            areas={"all": _EVERYTHING},
+            max_dets=(2000,),
+            cap="none",
+            recall_points=11,
+            shapes=("corners",),
+            matching="voc",
+            description=(
+                "DOTA devkit, task 1: AP50 of oriented boxes by exact IoU > 0.50, 11 points (VOC 2007), difficult "
+                "objects count neither way, all detections count; AP over IoU 0.50:0.95 by the same rule."
+            ),
+        ),
     )
 }
 
 
-def get_protocol(protocol: str | Protocol) -> Protocol:
+def protocols_for(shape: str) -> list[str]:
+    """Names of the protocols that compare a shape, a key of `SHAPES`."""
+    return [name for name, p in PROTOCOLS.items() if shape in p.shapes]
+
+
+def get_protocol(protocol: str | Protocol, shape: str | None = None) -> Protocol:
     """Return the protocol of that name; a `Protocol` is passed through.
 
+    Args:
+        protocol: The name.
+        shape: What it shall compare, a key of `SHAPES`; anything where None.
+
     Raises:
-        ConfigError: The name is unknown.
+        ConfigError: The name is unknown, or the protocol does not compare that shape.
     """
-    if isinstance(protocol, Protocol):
-        return protocol
-    if protocol not in PROTOCOLS:
+    if not isinstance(protocol, Protocol):
+        if protocol not in PROTOCOLS:
+            raise ConfigError(
+                f"unknown protocol {protocol!r}; expected one of {', '.join(PROTOCOLS)}.{nearest(protocol, PROTOCOLS)}"
+            )
+        protocol = PROTOCOLS[protocol]
+    if shape is not None and shape not in protocol.shapes:
         raise ConfigError(
-            f"unknown protocol {protocol!r}; expected one of {', '.join(PROTOCOLS)}.{nearest(protocol, PROTOCOLS)}"
+            f"protocol={protocol.name} measures {' and '.join(SHAPES[s] for s in protocol.shapes)}, received "
+            f"{SHAPES[shape]}; for these there are {', '.join(['ultralytics', *protocols_for(shape)])}."
         )
-    return PROTOCOLS[protocol]
+    return protocol
 
 
 def evaluate(
@@ -226,16 +276,20 @@ def evaluate(
         The metrics, as fractions 0..1; None where nothing could be measured (no true box of that kind).
 
     Raises:
-        ConfigError: The protocol is unknown.
-        DataError: An image id occurs twice, or detections belong to an image that the truth lacks.
+        ConfigError: The protocol is unknown, or does not compare what the images hold.
+        DataError: An image id occurs twice, detections belong to an image that the truth lacks, or some have masks or
+            oriented boxes and others do not.
         MissingDependencyError: pycocotools is not installed.
     """
-    rule = get_protocol(protocol)
+    images, detections = sorted(truth, key=lambda t: (type(t.image_id).__name__, t.image_id)), list(detections)
+    shapes = sorted({x.shape for x in (*images, *detections)})
+    if len(shapes) > 1:
+        received = " and ".join(SHAPES[s] for s in shapes)
+        raise DataError(f"truth and detections hold {received}; expected one of these for all images")
+    rule = get_protocol(protocol, *shapes)
     rule = rule if max_det is None else rule.with_max_det(int(max_det))
     rule = rule if ignore_regions is None else rule.with_ignore_regions(ignore_regions)
     names = dict(names if names is not None else getattr(truth, "names", {}))
-    images = sorted(truth, key=lambda t: (type(t.image_id).__name__, t.image_id))
-    detections = list(detections)
     found = {d.image_id: d for d in detections}
     known = {t.image_id for t in images}
     if len(known) != len(images) or len(found) != len(detections):
@@ -245,7 +299,8 @@ def evaluate(
             f"detections for image {strange[0]!r} ({len(strange)} such images), which the truth does not hold; "
             "expected the same image ids in both: check that they belong to the same split"
         )
-    pairs = [(t, found.get(t.image_id) or ImageDetections(t.image_id, [], [], [])) for t in images]
+    empty = {s: () for s in shapes if s != "boxes"}
+    pairs = [(t, found.get(t.image_id) or ImageDetections(t.image_id, (), (), (), **empty)) for t in images]
     if class_agnostic:
         pairs = [
             (replace(t, classes=np.zeros_like(t.classes)), replace(d, classes=np.zeros_like(d.classes)))
@@ -290,18 +345,23 @@ def _measure(
     pairs = [apply_ignored(t, d, rule.ignore_rule) for t, d in pairs]
     truth = [t for t, _ in pairs]
     classes = sorted({int(c) for pair in pairs for part in pair for c in part.classes} | {int(c) for c in names})
-    labels = _area_labels(rule)
+    labels = rule.area_labels
     holds = _boxes_of(truth, classes, [rule.areas[a] for a in labels])
 
     top = rule.max_dets[-1]
-    if rule.cap == "image":  # pycocotools caps per class only, so each cap is a run on detections cut beforehand
-        runs = {k: _coco_arrays([(t, _top(d, k)) for t, d in pairs], classes, rule, (k,)) for k in rule.max_dets}
+    whole = None
+    if rule.matching == "voc":
+        pairs = [(t, _top(d, top)) for t, d in pairs] if rule.cap == "image" else pairs
+        ap, whole, recall = (x[..., None] for x in voc_arrays(pairs, classes, rule.iou_thresholds, rule.recall_points))
+        recalls = {top: recall[:, :, 0]}
+    elif rule.cap == "image":  # pycocotools caps per class only, so each cap is a run on detections cut beforehand
+        runs = {k: coco_arrays([(t, _top(d, k)) for t, d in pairs], classes, rule, (k,)) for k in rule.max_dets}
         recalls = {k: recall[:, :, 0, 0] for k, (_, recall) in runs.items()}
-        ap, recall = runs[top]
+        ap, recall = runs[top][0], runs[top][1][..., -1]
     else:
-        ap, recall = _coco_arrays(pairs, classes, rule, rule.max_dets)
+        ap, recall = coco_arrays(pairs, classes, rule, rule.max_dets)
         recalls = {k: recall[:, :, 0, m] for m, k in enumerate(rule.max_dets)}
-    recall = recall[..., -1]
+        recall = recall[..., -1]
 
     at = {t: i for i, t in enumerate(np.round(rule.iou_thresholds, 6).tolist())}
 
@@ -310,7 +370,10 @@ def _measure(
 
     weights = (holds > 0).sum(0) if rule.mean == "images" else np.ones(holds.shape[1:])  # (class, area)
     everything, weight = ap[..., 0], weights[:, 0]
-    plain = {"AP": _mean(everything), "AP50": ap_at(0.5, everything), "AP75": ap_at(0.75, everything)}
+
+    def ap_of(block: np.ndarray) -> dict[str, float | None]:
+        return {"AP": _mean(block), "AP50": ap_at(0.5, block), "AP75": ap_at(0.75, block)}
+
     return DetectionMetrics(
         protocol=rule,
         max_det=top,
@@ -339,7 +402,8 @@ def _measure(
         n_ignored_detections=n_found - sum(len(d.classes) for _, d in pairs),
         n_ignored_boxes=n_truth - sum(len(t.classes) for t in truth),
         recall_ceilings={q: recall_ceiling(truth, q) for q in QUERY_COUNTS},
-        plain_mean=plain if rule.mean != "classes" else {},
+        plain_mean=ap_of(everything) if rule.mean != "classes" else {},
+        below_curve={} if whole is None else ap_of(whole[..., 0]),
     )
 
 
@@ -351,77 +415,3 @@ def _boxes_of(truth: Sequence[ImageTruth], classes: Sequence[int], ranges: Seque
         for i, (low, high) in enumerate(ranges):
             n[:, i] = (own & (t.areas >= low) & (t.areas <= high)).sum(1)
     return counts
-
-
-def _area_labels(rule: Protocol) -> list[str]:
-    return ["all", *(a for a in rule.areas if a != "all")]
-
-
-def _coco_arrays(
-    pairs: list[tuple[ImageTruth, ImageDetections]], classes: list[int], rule: Protocol, max_dets: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return AP (IoU, class, area) at the largest cap and recall (IoU, class, area, cap), -1 for absent."""
-    try:
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-    except ImportError as e:
-        raise MissingDependencyError(
-            "detection metrics need pycocotools, which is not installed; expected pycocotools>=2.0.8; "
-            "run: pip install 'pycocotools>=2.0.8'"
-        ) from e
-
-    def rows(parts: Iterable[ImageTruth | ImageDetections]) -> COCO:
-        table = COCO()
-        annotations = []
-        for image, part in enumerate(parts, 1):
-            wh = part.boxes_xyxy[:, 2:] - part.boxes_xyxy[:, :2]
-            xywh = np.concatenate([part.boxes_xyxy[:, :2], wh], axis=1).tolist()
-            true = isinstance(part, ImageTruth)
-            extra, areas = (part.crowd, part.areas) if true else (part.scores, box_areas(part.boxes_xyxy))
-            key = "iscrowd" if true else "score"
-            annotations += [
-                {"image_id": image, "category_id": c, "bbox": b, "area": a, key: e}
-                for c, b, a, e in zip(part.classes.tolist(), xywh, areas.tolist(), extra.tolist(), strict=True)
-            ]
-        for i, annotation in enumerate(annotations, 1):
-            annotation["id"] = i  # from 1: pycocotools reads a match with id 0 as "not matched"
-        table.dataset = {
-            "images": [{"id": i} for i in range(1, len(pairs) + 1)],
-            "categories": [{"id": c} for c in classes],
-            "annotations": annotations,
-        }
-        table.createIndex()
-        return table
-
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        run = COCOeval(rows(t for t, _ in pairs), rows(d for _, d in pairs), "bbox")
-        run.params.maxDets = list(max_dets)
-        run.params.iouThrs = np.asarray(rule.iou_thresholds, dtype=np.float64)
-        run.params.areaRngLbl = _area_labels(rule)
-        run.params.areaRng = [list(rule.areas[a]) for a in run.params.areaRngLbl]
-        run.params.recThrs = np.linspace(0, 1, rule.recall_points or 2)
-        run.evaluate()
-        run.accumulate()
-    ap = run.eval["precision"][..., -1].mean(axis=1) if rule.recall_points else _whole_curve(run)
-    return ap, run.eval["recall"]
-
-
-def _whole_curve(run: Any) -> np.ndarray:
-    """Return AP (IoU, class, area) as the area below the envelope of each precision-recall curve, -1 for absent."""
-    p = run.params
-    ap = np.full((len(p.iouThrs), len(p.catIds), len(p.areaRng)), -1.0)
-    images = iter(run.evalImgs)  # by class, area, image
-    for k, a in np.ndindex(ap.shape[1:]):
-        block = [e for e in (next(images) for _ in p.imgIds) if e is not None]
-        if not (n := sum(int((e["gtIgnore"] == 0).sum()) for e in block)):
-            continue
-        order = np.argsort(-np.concatenate([e["dtScores"] for e in block]), kind="stable")
-        hits, left_out = (
-            np.concatenate([e[key] for e in block], axis=1)[:, order] for key in ("dtMatches", "dtIgnore")
-        )
-        for t, counted in enumerate(left_out == 0):
-            hit = hits[t, counted] > 0
-            precision = np.cumsum(hit) / np.arange(1, len(hit) + 1)
-            envelope = np.maximum.accumulate(precision[::-1])[::-1]
-            ap[t, k, a] = envelope[hit].sum() / n  # recall grows by 1 / n at each hit
-    return ap

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from rsdet.errors import DataError
+from rsdet.geometry import hulls, polygon_area
+from rsdet.metrics.masks import RLE, rle_areas, rle_boxes, to_rle
 from rsdet.textfiles import read_json
 
 
@@ -41,68 +43,127 @@ def box_areas(boxes_xyxy: np.ndarray) -> np.ndarray:
     return np.round(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 6).prod(axis=1)
 
 
+class _Shapes:
+    """What truth and detections share: boxes, and beside them the corners of oriented boxes, or masks."""
+
+    image_id: Hashable
+    boxes_xyxy: np.ndarray
+    corners: np.ndarray | None
+    masks: tuple[RLE, ...] | None
+
+    def _put_shapes(self, what: str, size_hw: tuple[int, int] | None) -> None:
+        boxes, put = self.boxes_xyxy, object.__setattr__
+        if self.corners is not None:
+            corners = np.asarray(self.corners, np.float64)
+            corners = corners.reshape(0, 4, 2) if corners.size == 0 else corners
+            if corners.shape[1:] != (4, 2):
+                raise DataError(
+                    f"image {self.image_id!r}: corners of {what} boxes have shape {corners.shape}; expected (N, 4, 2) "
+                    "x and y in pixels"
+                )
+            put(self, "corners", corners)
+            boxes = hulls(corners)
+        if self.masks is not None:
+            try:
+                put(self, "masks", to_rle(self.masks, size_hw))
+            except DataError as e:
+                raise DataError(f"image {self.image_id!r}: {e}") from e
+            boxes = rle_boxes(self.masks) if boxes is None else boxes
+        put(self, "boxes_xyxy", _boxes(boxes, f"{what} boxes", self.image_id))
+        if self.masks is not None and len(self.masks) != len(self.boxes_xyxy):
+            n = len(self.boxes_xyxy)
+            raise DataError(f"image {self.image_id!r}: {len(self.masks)} masks for {n} boxes; expected one per box")
+
+    @property
+    def shape(self) -> str:
+        """What the objects are compared by: ``masks``, ``corners`` or ``boxes``."""
+        return "masks" if self.masks is not None else "corners" if self.corners is not None else "boxes"
+
+    def shape_areas(self) -> np.ndarray:
+        """(N,) areas in px^2 of what the objects are compared by."""
+        if self.masks is not None:
+            return rle_areas(self.masks)
+        return box_areas(self.boxes_xyxy) if self.corners is None else polygon_area(self.corners)
+
+    def _picked(self, index: np.ndarray, columns: tuple[str, ...]) -> dict[str, object]:
+        kept = {k: getattr(self, k)[index] for k in ("boxes_xyxy", *columns)}
+        if self.masks is not None:
+            kept["masks"] = tuple(self.masks[i] for i in np.arange(len(self.masks))[index])
+        return kept if self.corners is None else {**kept, "corners": self.corners[index]}
+
+
 @dataclass(frozen=True, eq=False)
-class ImageTruth:
-    """The true boxes of one image.
+class ImageTruth(_Shapes):
+    """The true objects of one image.
 
     Attributes:
         image_id: Number or name, unique in the dataset.
         size_hw: Height and width of the original image in px.
-        boxes_xyxy: (N, 4) boxes in px of the original image; stored as float64.
+        boxes_xyxy: (N, 4) boxes in px of the original image; stored as float64. None where corners or masks are given.
         classes: (N,) class numbers.
         ignore_xyxy: (M, 4) ignored regions, without a class.
         groups: Names of the groups it belongs to, measured apart, such as ``{"inshore"}``.
-        crowd: (N,) true where a box is a COCO crowd: detections of its class inside it count neither way.
-        areas: (N,) areas in px^2 that decide the area range, as annotated (COCO: of the mask); those of the boxes
-            where not given.
+        crowd: (N,) true where a box is a COCO crowd, or difficult in DOTA: detections of its class that belong to it
+            count neither way.
+        areas: (N,) areas in px^2 that decide the area range, as annotated (COCO: of the mask); those of the boxes,
+            oriented boxes or masks where not given.
+        corners: (N, 4, 2) corners of oriented boxes, x and y in px of the original image; None where they are upright.
+        masks: N masks in any form that `masks.to_rle` takes, of the size of the image; stored as RLE. None without.
     """
 
     image_id: Hashable
     size_hw: tuple[int, int]
-    boxes_xyxy: np.ndarray
+    boxes_xyxy: np.ndarray | None
     classes: np.ndarray
     ignore_xyxy: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
     groups: frozenset[str] = frozenset()
     crowd: np.ndarray | None = None
     areas: np.ndarray | None = None
+    corners: np.ndarray | None = None
+    masks: tuple[RLE, ...] | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        put(self, "boxes_xyxy", _boxes(self.boxes_xyxy, "true boxes", self.image_id))
+        self._put_shapes("true", self.size_hw)
         put(self, "ignore_xyxy", _boxes(self.ignore_xyxy, "ignored regions", self.image_id))
         n = len(self.boxes_xyxy)
         put(self, "classes", _column(self.classes, n, np.int64, "classes", self.image_id))
         crowd = np.zeros(n) if self.crowd is None else self.crowd
         put(self, "crowd", _column(crowd, n, np.bool_, "crowd flags", self.image_id))
-        areas = box_areas(self.boxes_xyxy) if self.areas is None else self.areas
+        areas = self.shape_areas() if self.areas is None else self.areas
         put(self, "areas", _column(areas, n, np.float64, "areas", self.image_id))
         put(self, "groups", frozenset([self.groups] if isinstance(self.groups, str) else self.groups))
 
     def pick(self, index: np.ndarray) -> ImageTruth:
-        """Return the image with the true boxes at `index` (a mask or positions) alone."""
-        kept = {k: getattr(self, k)[index] for k in ("boxes_xyxy", "classes", "crowd", "areas")}
-        return replace(self, **kept)
+        """Return the image with the true objects at `index` (a mask or positions) alone."""
+        return replace(self, **self._picked(index, ("classes", "crowd", "areas")))
 
 
 @dataclass(frozen=True, eq=False)
-class ImageDetections:
-    """The detections of one image: boxes (N, 4) xyxy in px of the original image, scores (N,), classes (N,)."""
+class ImageDetections(_Shapes):
+    """The detections of one image: boxes (N, 4) xyxy in px of the original image, scores (N,), classes (N,).
+
+    Beside the boxes, or with None in their place, the corners (N, 4, 2) of oriented boxes in px, or N masks in a form
+    that `masks.to_rle` takes, an array (N, H, W) or RLE.
+    """
 
     image_id: Hashable
-    boxes_xyxy: np.ndarray
+    boxes_xyxy: np.ndarray | None
     scores: np.ndarray
     classes: np.ndarray
+    corners: np.ndarray | None = None
+    masks: tuple[RLE, ...] | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        put(self, "boxes_xyxy", _boxes(self.boxes_xyxy, "detected boxes", self.image_id))
+        self._put_shapes("detected", None)
         n = len(self.boxes_xyxy)
         put(self, "scores", _column(self.scores, n, np.float64, "scores", self.image_id))
         put(self, "classes", _column(self.classes, n, np.int64, "classes", self.image_id))
 
     def pick(self, index: np.ndarray) -> ImageDetections:
         """Return the detections at `index` (a mask or positions), in that order."""
-        return ImageDetections(self.image_id, self.boxes_xyxy[index], self.scores[index], self.classes[index])
+        return replace(self, **self._picked(index, ("scores", "classes")))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rsdet.metrics.detection_records import ImageDetections, ImageTruth
+from rsdet.metrics.overlap import overlaps
 
 IGNORE_RULES = {
     "drop-both": (
@@ -20,7 +21,7 @@ IGNORE_RULES = {
 
 
 def apply_ignored(t: ImageTruth, d: ImageDetections, rule: str) -> tuple[ImageTruth, ImageDetections]:
-    """Return the image without what a rule (a key of `IGNORE_RULES`) drops."""
+    """Return the image without what a rule (a key of `IGNORE_RULES`) drops, by the upright boxes of its objects."""
     if rule == "none" or not len(t.ignore_xyxy):
         return t, d
     if rule == "drop-both":
@@ -30,7 +31,7 @@ def apply_ignored(t: ImageTruth, d: ImageDetections, rule: str) -> tuple[ImageTr
     drop = covered_fraction(d.boxes_xyxy, t.ignore_xyxy) >= 0.5
     # A labelled object at the rim of a region must stay findable, or dropping would cost recall.
     same = (d.classes[:, None] == t.classes[None]) & ~t.crowd[None]
-    drop &= ~((_iou(d.boxes_xyxy, t.boxes_xyxy) >= 0.5) & same).any(1)
+    drop &= ~((overlaps(d, t) >= 0.5) & same).any(1)
     return t, d.pick(~drop)
 
 
@@ -78,11 +79,3 @@ def _region_pixels(regions_xyxy: np.ndarray, size_hw: tuple[int, int]) -> np.nda
 
 def _corner_and_size(xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return xyxy[:, :2], np.round(xyxy[:, 2:] - xyxy[:, :2], 6)  # (x + w) - x of whole numbers and halves is w again
-
-
-def _iou(a_xyxy: np.ndarray, b_xyxy: np.ndarray) -> np.ndarray:
-    side = np.minimum(a_xyxy[:, None, 2:], b_xyxy[None, :, 2:]) - np.maximum(a_xyxy[:, None, :2], b_xyxy[None, :, :2])
-    inter = np.prod(np.clip(side, 0, None), axis=2)
-    area_a, area_b = (np.prod(x[:, 2:] - x[:, :2], axis=1) for x in (a_xyxy, b_xyxy))
-    union = area_a[:, None] + area_b[None] - inter
-    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)

@@ -59,6 +59,8 @@ class DetectionMetrics:
         groups: Group of images -> the metrics of its images alone.
         plain_mean: ``AP``, ``AP50`` and ``AP75`` with each class counted once, where the protocol averages otherwise;
             else empty.
+        below_curve: ``AP``, ``AP50`` and ``AP75`` as the area below the whole curve, where the protocol averages at 11
+            recalls; else empty.
     """
 
     protocol: Protocol
@@ -79,6 +81,7 @@ class DetectionMetrics:
     recall_ceilings: Mapping[int, float | None]
     groups: Mapping[str, DetectionMetrics] = field(default_factory=dict)
     plain_mean: Mapping[str, float | None] = field(default_factory=dict)
+    below_curve: Mapping[str, float | None] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
         """Return plain Python data, ready for JSON: numbers unrounded, None where nothing could be measured."""
@@ -117,6 +120,7 @@ class DetectionMetrics:
         ]
         ious = {"AP": span, "AP50": "0.50", "AP75": "0.75"}
         rows += [row(f"{k}, each class once", v, self.n_boxes, iou=ious[k]) for k, v in self.plain_mean.items()]
+        rows += [row(f"{k}, area below the curve", v, self.n_boxes, iou=ious[k]) for k, v in self.below_curve.items()]
         small = [a for a in self.ap_by_area if a != "all"]
         rows += [row(f"AP_{a}", self.ap_by_area[a], self.n_boxes_by_area[a], area=a) for a in small]
         rows += [row(f"AR@{k}", value, self.n_boxes, cap=k) for k, value in self.ar.items()]
