@@ -8,7 +8,7 @@ from typing import Any
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
 from rsdet.errors import ConfigError, nearest
-from rsdet.metrics.detection_areas import PROTOCOLS, Protocol
+from rsdet.metrics.detection_areas import PROTOCOLS, Protocol, get_protocol, protocols_for
 from rsdet.textfiles import read_yaml
 
 
@@ -40,17 +40,23 @@ def sar_settings(kwargs: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def rule_of(protocol: str, ignore_regions: bool | None) -> Protocol | None:
+def rule_of(protocol: str, ignore_regions: bool | None, shape: str = "boxes") -> Protocol | None:
     """Return what a validation counts by; None for Ultralytics' own numbers.
 
+    Args:
+        protocol: The name.
+        ignore_regions: Whether detections in ignored regions are dropped; as the protocol has it where None.
+        shape: What is measured, a key of :data:`rsdet.metrics.detection_areas.SHAPES`.
+
     Raises:
-        ConfigError: The protocol is unknown, or knows no ignored regions and is to honour them.
+        ConfigError: The protocol is unknown, measures something else, or knows no ignored regions and is to honour
+            them.
     """
-    known = ["ultralytics", *PROTOCOLS]
-    if protocol not in known:
+    known = ["ultralytics", *protocols_for(shape)]
+    if protocol not in ("ultralytics", *PROTOCOLS):
         raise ConfigError(f"protocol must be one of {known}, received {protocol!r}.{nearest(protocol, known)}")
     if protocol in PROTOCOLS:
-        rule = PROTOCOLS[protocol]
+        rule = get_protocol(protocol, shape)
         return rule if ignore_regions is None else rule.with_ignore_regions(ignore_regions)
     if ignore_regions:
         raise ConfigError("ignore_regions=True with protocol=ultralytics, which knows none; use protocol=coco.")
