@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import tempfile
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsdet.data.annotations import MIN_SIDE_PX, ImageRecord, ImportLog
+from rsdet.data.forms import give_form
 from rsdet.data.importers import IMPORTERS, ImportOptions, read_dataset
 from rsdet.data.importers._labels import Collector
 from rsdet.errors import RSDetError
@@ -29,6 +31,8 @@ LABEL = {
     "masks": "masks/a.png",
     "sar-ship-dataset": "images/a.txt",
     "ssdd": "Annotations/a1.xml",
+    "fair1m": "labelXml/a.xml",
+    "hrsc2016": "Annotations/a.xml",
 }
 IMAGE = {"hazydet": "train/hazy_images/a.png", "sar-ship-dataset": "images/a.jpg", "ssdd": "JPEGImages/a1.png"}
 quick = settings(max_examples=60, deadline=None)
@@ -79,7 +83,8 @@ good_image = {"id": 1, "file_name": "a.png", "width": 64, "height": 48}
 bad_annotations = st.lists(entry, max_size=5).map(
     lambda a: json.dumps({"images": [good_image], "annotations": a, "categories": [{"id": 1, "name": "x"}]}).encode()
 )
-tag = st.sampled_from(["annotation", "object", "bndbox", "robndbox", "name", "xmin", "xmax", "ymin", "ymax", "size"])
+tags = "annotation object bndbox robndbox name xmin xmax ymin ymax size HRSC_Object mbox_cx points point possibleresult"
+tag = st.sampled_from(tags.split())
 xml_text = st.lists(
     st.one_of(tag.map(lambda t: f"<{t}>"), tag.map(lambda t: f"</{t}>"), word, st.text(max_size=5)), max_size=25
 ).map(lambda parts: "".join(["<annotation>", *parts, "</annotation>"]).encode("utf-8", "surrogatepass"))
@@ -89,7 +94,9 @@ whole_xml = st.lists(st.tuples(word, word, word, word, word), max_size=4).map(
         + "".join(
             f"<object><name>{n}</name><bndbox><xmin>{a}</xmin><ymin>{b}</ymin><xmax>{c}</xmax><ymax>{d}</ymax>"
             f"</bndbox></object><object><name>{n}</name><robndbox><cx>{a}</cx><cy>{b}</cy><w>{c}</w><h>{d}</h>"
-            f"<angle>{a}</angle></robndbox></object>"
+            f"<angle>{a}</angle></robndbox></object><HRSC_Object><mbox_cx>{a}</mbox_cx><mbox_cy>{b}</mbox_cy><mbox_w>{c}"
+            f"</mbox_w><mbox_h>{d}</mbox_h><mbox_ang>{n}</mbox_ang></HRSC_Object><object><possibleresult><name>{n}</name>"
+            f"</possibleresult><points><point>{a},{b}</point><point>{c},{d}</point><point>{d},{a}</point></points></object>"
             for n, a, b, c, d in rows
         )
         + "</annotation>"
@@ -103,6 +110,8 @@ FUEL = {
     "hrsid": st.one_of(label_text, coco_text, bad_annotations),
     "masks": st.one_of(label_text, st.binary().map(lambda tail: b"\x89PNG\r\n\x1a\n" + tail)),
     "ssdd": st.one_of(label_text, xml_text, whole_xml),
+    "fair1m": st.one_of(label_text, xml_text, whole_xml),
+    "hrsc2016": st.one_of(label_text, xml_text, whole_xml),
 }
 
 
@@ -132,6 +141,18 @@ def test_any_bytes_are_answered_or_reported(format):
                 for x1, y1, x2, y2 in [*(o.xyxy_px for o in record.objects), *record.ignored_xyxy_px]:
                     assert 0 <= x1 < x2 <= record.width
                     assert 0 <= y1 < y2 <= record.height
+            given = sum(len(record.objects) for records in data.splits.values() for record in records)
+            for task in ("obb", "segment"):  # one after the other: both stand on what the file says
+                formed, reasons = copy.deepcopy(data), ImportLog()
+                give_form(formed, reasons, task)
+                kept = [(r, o) for records in formed.splits.values() for r in records for o in r.objects]
+                assert len(kept) + sum(len(part.dropped) for part in reasons.values()) == given
+                for record, item in kept:
+                    (ring,) = item.polygons_px
+                    assert len(ring) == 8 if task == "obb" else len(ring) >= 6
+                    assert min(ring) >= -0.011
+                    assert max(ring[0::2]) <= record.width + 0.011
+                    assert max(ring[1::2]) <= record.height + 0.011
 
         check()
 

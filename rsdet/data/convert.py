@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from rsdet.data.annotations import Dataset, ImageRecord, ImportLog
+from rsdet.data.difficult import FOLDER
 from rsdet.data.exporters.coco import write_coco
 from rsdet.data.exporters.dota import dota_labels
 from rsdet.data.exporters.yolo import ignore_labels, yolo_labels
@@ -32,7 +34,8 @@ from rsdet.writing import alone, write_if_changed
 __all__ = ["ConvertReport", "convert", "write_coco"]
 
 T = TypeVar("T")
-_FOLDERS = ("images", "labels", "labelTxt", "ignore", "annotations")
+_LABELS = ("labels", "labelTxt", "ignore", FOLDER)  # folders with one text file per picture
+_FOLDERS = ("images", *_LABELS, "annotations")
 _CHOICES = {
     "format": tuple(IMPORTERS),
     "to": ("yolo", "coco", "dota"),
@@ -68,12 +71,16 @@ def convert(
 ) -> ConvertReport:
     """Convert a dataset.
 
-    Writes ``out/images/<split>/``, ``out/labels/<split>/*.txt``, ``out/ignore/<split>/*.txt`` (ignored regions, one
-    ``xc yc w h`` a line, never among the labels), ``out/groups/*.txt`` where the source says which images are measured
-    apart (inshore, offshore), ``out/<folder name>.yaml`` and ``out/convert-report.json``; or, in place of labels and
-    YAML, for ``to="coco"`` ``out/annotations/<split>.json``, and for ``to="dota"`` ``out/labelTxt/<split>/*.txt``. So
-    ``rsdet convert source=my-yolo format=yolo out=my-coco to=coco`` makes COCO JSON of YOLO labels in any of their
-    three forms. Splits that an earlier call put into ``out`` from another source stay.
+    Writes ``out/images/<split>/``, ``out/labels/<split>/*.txt``, ``out/<folder name>.yaml`` and
+    ``out/convert-report.json``; beside them, where there is something to write, ``out/ignore/<split>/*.txt`` (ignored
+    regions, one ``xc yc w h`` a line, never among the labels), ``out/difficult/<split>/*.txt`` (the rows of objects
+    marked difficult once more) and ``out/groups/*.txt`` (images that are measured apart: inshore, offshore).
+
+    In place of labels and YAML, ``to="coco"`` writes ``out/annotations/<split>.json`` and ``to="dota"``
+    ``out/labelTxt/<split>/*.txt``. So ``rsdet convert source=my-yolo format=yolo out=my-coco to=coco`` makes COCO JSON
+    of YOLO labels in any of their three forms.
+
+    Splits that an earlier call put into ``out`` from another source stay.
 
     Args:
         source: Dataset folder as its owner lays it out, one of its splits, or a single label file.
@@ -93,7 +100,8 @@ def convert(
             beside them), ``obb`` the four corners of oriented boxes, ``segment`` polygons; see :mod:`rsdet.data.forms`
             for what becomes of a label of another form. None is ``detect``, and ``obb`` for ``to="dota"``.
         obb: The former name of ``task="obb"``; gone with the next release.
-        difficult: ``object`` keeps objects marked difficult (DOTA, VOC), ``ignore`` makes them ignored regions.
+        difficult: ``object`` keeps objects marked difficult (DOTA, VOC) and the mark, ``ignore`` makes them ignored
+            regions.
         others: VisDrone's category 11: ``ignore`` makes it an ignored region, ``drop`` leaves it out.
         min_area_px: Regions of a mask with fewer pixels are dropped.
         angle_unit: Unit of the angles of turned boxes in the source (roLabelImg, HRSC2016, HIT-UAV): ``radians``, as
@@ -137,6 +145,7 @@ def convert(
     )
     dataset, log = read_dataset(source, format, options)
     _leave_out_missing(dataset, log, to)
+    _check_angles(log, source)
     give_form(dataset, log, task, one_ring=to == "yolo")
     if to == "dota":
         _leave_out_regions(dataset, log)
@@ -290,6 +299,14 @@ def _check_task(dataset: Dataset, before: ConvertReport, source: Path, out: Path
             raise DataError(f"out={out} holds {split} for task={part.task}; give that task=, or choose another out")
 
 
+def _check_angles(log: ImportLog, source: Path) -> None:
+    """Say so where angles that are to be degrees look like radians."""
+    turned = sum(part.counts["turned by degrees"] for part in log.values())
+    if turned and not sum(part.counts["turned by much"] for part in log.values()):
+        reason = f"angles may be radians: as degrees, all {turned} turn by less than 6.3; then leave angle_unit= out"
+        log.note("", source.name, "", reason)
+
+
 def _leave_out_regions(dataset: Dataset, log: ImportLog) -> None:
     """DOTA's labels have no place for ignored regions."""
     for split, records in dataset.splits.items():
@@ -367,10 +384,10 @@ def _remove_stale(before: ConvertReport | None, after: ConvertReport) -> None:
             if name not in new.files:
                 (after.out / "images" / split / name).unlink(missing_ok=True)
             if Path(name).stem not in kept_stems:
-                for folder in ("labels", "labelTxt", "ignore"):
+                for folder in _LABELS:
                     (after.out / folder / split / f"{Path(name).stem}.txt").unlink(missing_ok=True)
         if split not in after.splits:
-            for folder in ("images", "labels", "labelTxt", "ignore"):
+            for folder in ("images", *_LABELS):
                 place = after.out / folder / split
                 if place.is_dir() and not any(place.iterdir()):
                     place.rmdir()
@@ -390,11 +407,13 @@ def _write(dataset: Dataset, report: ConvertReport, to: str, link: str, task: st
             if to != "yolo":
                 continue
             write_if_changed(out / "labels" / split / f"{record.stem}.txt", yolo_labels(record, task))
-            ignored = out / "ignore" / split / f"{record.stem}.txt"
-            if record.ignored_xyxy_px:
-                write_if_changed(ignored, ignore_labels(record))
-            else:
-                ignored.unlink(missing_ok=True)
+            hard = yolo_labels(replace(record, objects=[o for o in record.objects if o.difficult]), task)
+            for folder, rows in (("ignore", ignore_labels(record)), (FOLDER, hard)):
+                beside = out / folder / split / f"{record.stem}.txt"
+                if rows:
+                    write_if_changed(beside, rows)
+                else:
+                    beside.unlink(missing_ok=True)
     if to == "coco":
         write_coco(dataset, out / "annotations", task=task)
 
@@ -425,6 +444,8 @@ def data_yaml_text(report: ConvertReport, format: str, task: str, extra: dict | 
     keys |= {f"{s}": f"images/{s}" for s in have if s not in ("train", "val", "test")}
     keys["names"] = dict(enumerate(report.names))
     keys["ignore"] = "ignore"
+    if any((report.out / FOLDER).rglob("*.txt")):
+        keys["difficult"] = FOLDER
     keys["task"] = task
     keys |= extra or {}
     return "\n".join(lines) + "\n" + yaml.safe_dump(keys, sort_keys=False, allow_unicode=True)

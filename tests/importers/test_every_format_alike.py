@@ -12,8 +12,10 @@ from rsdet.data.importers import ImportOptions, read_dataset
 
 STATING = {
     "coco": "coco",
+    "fair1m": "fair1m",
     "hazydet": "hazydet",
     "hit-uav": "hit_uav",
+    "hrsc2016": "hrsc2016",
     "hrsid": "hrsid",
     "masks": "masks",
     "ssdd": "ssdd",
@@ -39,7 +41,7 @@ def test_pictures_twice_as_large_as_when_they_were_labelled(tmp_path, format, ta
     root = make_fake(STATING[format], tmp_path / "s")
     before = places(root, format, task=task)
     for path in root.rglob("*"):
-        if path.suffix in {".jpg", ".png"} and path.stat().st_size and "masks" not in path.parts:
+        if path.suffix in {".jpg", ".png", ".bmp", ".tif"} and path.stat().st_size and "masks" not in path.parts:
             with Image.open(path) as im:
                 im.resize((2 * im.width, 2 * im.height)).save(path)
     after = places(root, format, task=task)

@@ -273,6 +273,9 @@ class Collector:
         """
         *box, angle = turned
         if self._degrees:
+            counts = self.log[self.split].counts
+            counts["turned by degrees"] += angle != 0
+            counts["turned by much"] += abs(angle) > _FULL_TURN
             angle = math.radians(angle)
         elif math.isfinite(angle) and abs(angle) > _FULL_TURN:
             raise DataError(

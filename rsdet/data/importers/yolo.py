@@ -6,8 +6,8 @@ Any of the usual layouts: ``images/train`` with ``labels/train``, ``train/images
 label side by side, splits listed in ``train.txt``, or in the lists and folders that the data YAML names. Class names
 come from ``names=``, from a data YAML (``names:``), a ``*.names`` file or a ``classes.txt``; a class with a name like
 DontCare is an ignored region, unless asked for. Ignored regions are read from the folder that the data YAML calls
-``ignore:``, groups of images from the lists it calls ``groups:``, so that what :func:`rsdet.data.convert.convert` wrote
-comes back whole.
+``ignore:``, rows of difficult objects from the one it calls ``difficult:``, groups of images from the lists it calls
+``groups:``, so that what :func:`rsdet.data.convert.convert` wrote comes back whole.
 """
 
 from __future__ import annotations
@@ -39,7 +39,12 @@ _NAME_FILES = ("classes.txt", "obj.names", "names.txt", "classnames.txt", "label
 
 
 def read_labels(
-    path: Path, into: Collector, names: list[str], classes: ClassTable, rows: YoloRows | None = None
+    path: Path,
+    into: Collector,
+    names: list[str],
+    classes: ClassTable,
+    rows: YoloRows | None = None,
+    hard: Path | None = None,
 ) -> None:
     """Put the objects of one label file into its image.
 
@@ -49,7 +54,9 @@ def read_labels(
         names: Class names of the source, by number.
         classes: Class names of the result.
         rows: What the rows of the source have in common; None for plain boxes and polygons.
+        hard: File with the rows of difficult objects, if there is one.
     """
+    difficult = {text for _, text in read_lines(hard)} if hard is not None else ()
     rows = rows or YoloRows()
     width, height = into.record.width, into.record.height
     for line, text in read_lines(path):
@@ -64,7 +71,7 @@ def read_labels(
             continue
         corners = [v * (height if i % 2 else width) for i, v in enumerate(row[1])]
         box = bounds(corners) if corners else _edges(row[0], width, height)
-        into.take(line, names[number], classes, box, [corners] if corners else ())
+        into.take(line, names[number], classes, box, [corners] if corners else (), difficult=text in difficult)
 
 
 def _edges(xywh: list[float], width: int, height: int) -> tuple[float, float, float, float]:
@@ -125,16 +132,17 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     names = list(class_names(_source_names(files, data, options)).values())  # two numbers of one name stay two
     regions = ClassTable(None)
     classes = ClassTable(options.names or [name for name in names if not regions.ignores(name)])
-    ignore_dir = files.root / str(data["ignore"]) if data.get("ignore") else None
-    ignored: dict[tuple[str, ...], Path] = {}
+    besides = {key: files.root / str(data[key]) for key in ("ignore", "difficult") if data.get(key)}
+    beside: dict[str, dict[tuple[str, ...], Path]] = {"ignore": {}, "difficult": {}}
     groups = read_groups(data, files.root)
     group_files = {files.root / str(place) for place in (data.get("groups") or {}).values()}
     stated = stated_splits(data, files.root) if files.only is None else {}
     labels, lists = [], []
     stems = {image.stem for image in files.images}
     for path in files.with_suffix(".txt"):
-        if ignore_dir is not None and path.is_relative_to(ignore_dir):
-            ignored[files.key(files.root / path.relative_to(ignore_dir))] = path
+        kind = next((key for key, folder in besides.items() if path.is_relative_to(folder)), None)
+        if kind is not None:
+            beside[kind][files.key(files.root / path.relative_to(besides[kind]))] = path
         elif path in group_files or path.name.lower() in _NAME_FILES or path.name.lower().startswith("readme"):
             continue
         elif path in stated or (path.stem not in stems and split_lists([path]) and names_images(path)):
@@ -145,11 +153,11 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     rows.scan((path, files.rel(path)) for path in labels)
 
     def read_one(path: Path, into: Collector) -> None:
-        read_labels(path, into, names, classes, rows)
+        read_labels(path, into, names, classes, rows, beside["difficult"].get(files.key(into.record.path)))
 
     def read_more(into: Collector) -> None:
         into.record.groups = tuple(g for g in sorted(groups) if into.record.stem in groups[g])
-        region = ignored.get(files.key(into.record.path)) if ignored else None
+        region = beside["ignore"].get(files.key(into.record.path))
         if region is not None:
             into.file = files.rel(region)
             read_ignored(region, into)
