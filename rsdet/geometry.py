@@ -71,21 +71,27 @@ def polygon_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     out = np.zeros(len(a))
-    box_a, box_b = hulls(a), hulls(b)
-    meet = ((box_a[:, :2] < box_b[:, 2:]) & (box_b[:, :2] < box_a[:, 2:])).all(1)
+    meet = _meet(hulls(a), hulls(b))
     for some in np.array_split(np.flatnonzero(meet), meet.sum() // _CHUNK + 1):
         out[some] = _iou(a[some], b[some])
     return out
 
 
-def polygon_ious(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU of each of (N, P, 2) with each of (M, Q, 2), as :func:`polygon_iou` has it: (N, M)."""
+def polygon_ious(a: np.ndarray, b: np.ndarray, where: np.ndarray | bool = True) -> np.ndarray:
+    """IoU of each polygon with each, as :func:`polygon_iou` has it.
+
+    Args:
+        a: (N, P, 2) in any unit.
+        b: (M, Q, 2) in the same unit.
+        where: (N, M) bool, the pairs that are asked for.
+
+    Returns:
+        (N, M) in [0, 1]; 0 for the other pairs.
+    """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     out = np.zeros((len(a), len(b)))
     if out.size:
-        box_a, box_b = hulls(a)[:, None], hulls(b)[None]
-        meet = ((box_a[..., :2] < box_b[..., 2:]) & (box_b[..., :2] < box_a[..., 2:])).all(2)
-        i, j = np.nonzero(meet)
+        i, j = np.nonzero(_meet(hulls(a)[:, None], hulls(b)) & where)
         out[i, j] = polygon_iou(a[i], b[j])
     return out
 
@@ -103,6 +109,11 @@ def corner_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     orders = [np.roll(np.arange(4)[::step], k) for step in (1, -1) for k in range(4)]
     apart = np.asarray(a, np.float64)[:, None] - np.asarray(b, np.float64)[:, orders]  # (N, order, corner, 2)
     return np.linalg.norm(apart, axis=-1).max(-1).min(-1)
+
+
+def _meet(a_xyxy: np.ndarray, b_xyxy: np.ndarray) -> np.ndarray:
+    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = (np.moveaxis(x, -1, 0) for x in (a_xyxy, b_xyxy))
+    return (ax1 < bx2) & (bx1 < ax2) & (ay1 < by2) & (by1 < ay2)
 
 
 def _signed_area(polygons: np.ndarray) -> np.ndarray:
