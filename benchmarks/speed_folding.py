@@ -71,8 +71,8 @@ def child(checkout: Path, folder: Path, layers: int, args: argparse.Namespace) -
 
 def differences(before: Any, after: Any) -> dict[str, float]:
     """Largest differences of the detections of the demo weights on rendered scenes."""
-    from rsdet.deploy.decode import preprocess
     from rsdet.deploy.verify import parity_images
+    from rsdet.tasks.detect.decode import preprocess
 
     box = score = found = changed = 0.0
     for image in parity_images(None, None):

@@ -531,7 +531,7 @@ class RSDet(Model):
         Raises:
             RSDetError: Bad input, or no image of the source can be used.
         """
-        from rsdet.deploy.thresholds import predict_settings
+        from rsdet.tasks.detect.thresholds import predict_settings
 
         kwargs = with_cfg(kwargs)
         check_keys(kwargs, "predict", self.task)
@@ -610,12 +610,9 @@ class RSDet(Model):
     def _export(self, **kwargs: Any) -> Any:
         from rsdet.deploy.export import export
 
-        if self.family in LAYERLESS:
-            self._check_is_pytorch_model()
+        self._check_is_pytorch_model()
         self._say_untrained()
-        if self.task == "restore":
-            return restore().export(self, kwargs)
-        return export(self, **fit(export, kwargs, "export", also=["model"]))
+        return export(self, **kwargs)
 
     @user_errors()
     def benchmark(self, **kwargs: Any) -> Any:

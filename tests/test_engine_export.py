@@ -17,7 +17,6 @@ from fake_tensorrt import Fake
 
 from rsdet.cli import run
 from rsdet.deploy import job as jobs
-from rsdet.deploy import verify as verifying
 from rsdet.deploy.artifact import read_metadata, write_metadata
 from rsdet.deploy.export import export
 from rsdet.deploy.gate import GateReport
@@ -58,29 +57,27 @@ def runs(model, monkeypatch):
     class Engine(TorchRunner):
         wrong = 0.0
 
-        def __call__(self, x):
-            out = super().__call__(x)
+        def outputs(self, x):
+            out = super().outputs(x)[0]
             out[..., 0] += Engine.wrong
-            return out
+            return (out,)
 
-    stock = verifying.open_runner
-    monkeypatch.setattr(
-        verifying, "open_runner", lambda p, d: Engine(model.model) if p.suffix == ".engine" else stock(p, d)
-    )
+    stock = jobs.open_runner
+    monkeypatch.setattr(jobs, "open_runner", lambda p, d: Engine(model.model) if p.suffix == ".engine" else stock(p, d))
     return Engine
 
 
 def test_without_tensorrt_graph_and_command_are_left(model, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    with pytest.raises(MissingDependencyError, match=r"JetPack 6.*rtdetr\.onnx.*rtdetr\.trtexec\.txt") as e:
+    with pytest.raises(MissingDependencyError, match=r"JetPack 6.*rtdetr-128\.onnx.*rtdetr-128\.trtexec\.txt") as e:
         make(model, tmp_path, half=True)
     assert "\n" not in str(e.value)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["rtdetr.onnx", "rtdetr.trtexec.txt"]
-    words = shlex.split((tmp_path / "rtdetr.trtexec.txt").read_text().splitlines()[1])
-    assert f"--onnx={tmp_path / 'rtdetr.onnx'}" in words
-    assert f"--saveEngine={tmp_path / 'rtdetr.engine'}" in words
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["rtdetr-128.onnx", "rtdetr-128.trtexec.txt"]
+    words = shlex.split((tmp_path / "rtdetr-128.trtexec.txt").read_text().splitlines()[1])
+    assert f"--onnx={tmp_path / 'rtdetr-128.onnx'}" in words
+    assert f"--saveEngine={tmp_path / 'rtdetr-half-128.engine'}" in words
     assert "--fp16" in words
-    types = {i.data_type for i in onnx.load(tmp_path / "rtdetr.onnx").graph.initializer}
+    types = {i.data_type for i in onnx.load(tmp_path / "rtdetr-128.onnx").graph.initializer}
     assert onnx.TensorProto.FLOAT16 not in types  # TensorRT lowers the precision itself, where that is safe
 
 
@@ -90,13 +87,15 @@ def test_the_command_line_says_so_with_status_2(model, tmp_path, monkeypatch, ca
     assert status == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("rsdet: error: TensorRT is not installed")
-    assert "rtdetr.onnx" in last
+    assert "rtdetr-128.onnx" in last
 
 
 def test_an_engine_is_built_proved_and_described(model, tmp_path, trt, runs):
     made = make(model, tmp_path, half=True, workspace_mb=512)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["rtdetr.engine", "rtdetr.onnx", "rtdetr.trtexec.txt"]
-    assert made.path == tmp_path / "rtdetr.engine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "rtdetr-128.onnx", "rtdetr-128.trtexec.txt", "rtdetr-half-128.engine"
+    ]  # fmt: skip
+    assert made.path == tmp_path / "rtdetr-half-128.engine"
     assert made.format == "engine"
     assert made.parity.ok
     said = read_metadata(made.path)
@@ -112,21 +111,21 @@ def test_an_engine_that_disagrees_is_put_out_of_the_way(model, tmp_path, trt, ru
     with pytest.raises(ExportError, match=r"engine artifact disagrees.*px"):
         make(model, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "rtdetr.engine.rejected", "rtdetr.onnx", "rtdetr.trtexec.txt"
+        "rtdetr-128.engine.rejected", "rtdetr-128.onnx", "rtdetr-128.trtexec.txt"
     ]  # fmt: skip
 
 
 def test_accuracy_and_int8_are_passed_on(model, tmp_path, trt, runs, monkeypatch, tiny_data):
     asked = []
 
-    def gate(_, artifact, **settings):
-        asked.append((artifact.name, settings["device"], settings["max_drop"]))
-        return GateReport("coco", "demo.yaml", 0.5, 0.495, settings["max_drop"], 4)
+    def gate(task, model, artifact, settings, device, project):
+        asked.append((artifact.name, device, settings.allowed))
+        return GateReport("coco AP", "demo.yaml", 0.5, 0.495, settings.allowed, 4)
 
     monkeypatch.setattr(jobs, "accuracy_gate", gate)
     made = make(model, tmp_path, int8=True, data=tiny_data)
     assert made.parity is None
-    assert asked == [("rtdetr.engine", "cuda:0", 1.0)]
+    assert asked == [("rtdetr-int8-128.engine", "cuda:0", 1.0)]
     said = read_metadata(made.path)
     assert said["accuracy"]["drop"] == 0.5
     assert said["int8"] is True

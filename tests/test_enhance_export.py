@@ -55,10 +55,10 @@ def exported(folder):
 
 def test_the_json_names_every_part(exported):
     d = json.loads(exported.read_text())
-    assert d["enhance"] == ["tiny-gain-x1-c3.onnx", {"model": "dcp.yaml", "patch_px": 7}, "tiny-gain-x2-c3.onnx"]
-    assert (d["model"], d["overlap"], d["imgsz"]) == ("det.onnx", 16, [96, 96])
-    assert ArtifactEnhancer(exported.parent / "tiny-gain-x1-c3.onnx").tile_hw == (64, 64)
-    for name in ("tiny-gain-x1-c3.onnx", "tiny-gain-x2-c3.onnx", "det.onnx"):
+    assert d["enhance"] == ["tiny-gain-x1-c3-64.onnx", {"model": "dcp.yaml", "patch_px": 7}, "tiny-gain-x2-c3-64.onnx"]
+    assert (d["model"], d["overlap"], d["imgsz"]) == ("det-96.onnx", 16, [96, 96])
+    assert ArtifactEnhancer(exported.parent / "tiny-gain-x1-c3-64.onnx").tile_hw == (64, 64)
+    for name in ("tiny-gain-x1-c3-64.onnx", "tiny-gain-x2-c3-64.onnx", "det-96.onnx"):
         assert (exported.parent / name).is_file()
         assert len(d["sha256"][name]) == 64
 
@@ -66,7 +66,7 @@ def test_the_json_names_every_part(exported):
 def test_an_exported_network_makes_the_same_picture_at_any_size(exported, folder):
     for scale in (1, 2):
         network = RSDet(folder / f"tiny-gain-x{scale}-c3.pt").model.network
-        artifact = ArtifactEnhancer(exported.parent / f"tiny-gain-x{scale}-c3.onnx")
+        artifact = ArtifactEnhancer(exported.parent / f"tiny-gain-x{scale}-c3-64.onnx")
         assert (artifact.scale, artifact.channels, artifact.local) == (scale, 3, True)
         for size in ((64, 64), (20, 30), (70, 64), (150, 91), (1, 1)):
             image = np.random.default_rng(0).random((*size, 3), dtype=np.float32)
@@ -80,7 +80,7 @@ def test_predict_runs_what_the_json_names(exported, folder, tmp_path):
     picture = folder / "in" / "a.png"
     by_hand = load_chain(exported).apply_bgr(cv2.imread(str(picture)))
     assert by_hand.shape == (120, 184, 3)
-    wanted = RSDet(exported.parent / "det.onnx").predict(by_hand, **QUIET)[0]
+    wanted = RSDet(exported.parent / "det-96.onnx").predict(by_hand, **QUIET)[0]
     moved = shutil.copytree(exported.parent, tmp_path / "moved")
     found = RSDet(moved / "chain.json").predict(picture, **QUIET)[0]
     assert found.orig_shape == (60, 92)
@@ -100,16 +100,16 @@ def test_the_command_line_exports_and_predicts(folder, tmp_path, capsys, monkeyp
     assert run(args) == 0
     assert "objects in 1 images" in capsys.readouterr().out
     assert cv2.imread("runs/detect/predict/enhanced/a.png").shape == (60, 92, 3)
-    (tmp_path / "chain" / "det.onnx").unlink()
+    (tmp_path / "chain" / "det-96.onnx").unlink()
     assert run(args) == 2
-    assert "det.onnx, which is not beside it" in capsys.readouterr().err
+    assert "det-96.onnx, which is not beside it" in capsys.readouterr().err
 
 
 def test_the_small_runtime_finds_the_same_boxes_without_pytorch(exported, folder, tmp_path):
     """In a process of its own, which must not have imported torch or ultralytics in the end."""
     small = write_chain_json(
         exported.parent / "small.json",
-        ChainFile(["tiny-gain-x1-c3.onnx", "tiny-gain-x2-c3.onnx"], "det.onnx", tile=64, overlap=16),
+        ChainFile(["tiny-gain-x1-c3-64.onnx", "tiny-gain-x2-c3-64.onnx"], "det-96.onnx", tile=64, overlap=16),
     )
     picture = folder / "in" / "a.png"
     code = (
@@ -143,12 +143,12 @@ def test_what_is_not_exported(folder, enhance, more, says):
 
 def test_files_that_do_not_enhance(exported, folder, tmp_path):
     with pytest.raises(ConfigError, match="task='detect'"):
-        load_chain(exported.parent / "det.onnx")
+        load_chain(exported.parent / "det-96.onnx")
     (tmp_path / "x.onnx").write_bytes(b"no graph")
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         load_chain(tmp_path / "x.onnx")
     with pytest.raises(ConfigError, match="cannot be set"):
-        load_chain({"model": str(exported.parent / "tiny-gain-x1-c3.onnx"), "width": 3})
+        load_chain({"model": str(exported.parent / "tiny-gain-x1-c3-64.onnx"), "width": 3})
 
 
 def test_benchmark_times_every_part(folder, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from rsdet.deploy import job as jobs
 from rsdet.deploy import verify as verifying
 from rsdet.deploy.artifact import weights_sha256
 from rsdet.deploy.export import export, read_metadata
@@ -82,7 +83,8 @@ def test_the_file_says_what_a_deployment_must_know(onnx, model):
     assert said["names"] == {str(i): str(n) for i, n in model.names.items()}
     assert said["weights_sha256"] == weights_sha256(model.model)
     assert "stretch" in said["preprocess"]
-    assert props["author"] == "Ultralytics"  # theirs are still there
+    assert (props["author"], props["license"]) == ("rsdet", "AGPL-3.0")
+    assert props["stride"]  # what Ultralytics' loaders need is still there
     assert {o.version for o in graph.opset_import if o.domain == ""} == {17}
     read = read_metadata(onnx.path)
     assert read["family"] == "rtdetr"
@@ -153,23 +155,23 @@ class Shifted(Runner):
     def __init__(self, model):
         self.inner = TorchRunner(model.model)
 
-    def __call__(self, x):
+    def outputs(self, x):
         out = self.inner(x)
         out[..., 0] += 0.1
-        return out
+        return (out,)
 
 
 class Broken(Shifted):
-    def __call__(self, x):
-        return np.full_like(self.inner(x), np.nan)
+    def outputs(self, x):
+        return (np.full_like(self.inner(x), np.nan),)
 
 
 @pytest.mark.parametrize(("backend", "complaint"), [(Shifted, "disagrees.*px"), (Broken, "disagrees.*not finite")])
 def test_an_artifact_that_disagrees_is_put_out_of_the_way(backend, complaint, model, pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(verifying, "open_runner", lambda *_: backend(model))
+    monkeypatch.setattr(jobs, "open_runner", lambda *_: backend(model))
     with pytest.raises(ExportError, match=complaint) as failure:
         export(model, "torchscript", imgsz=64, images=pictures[:1], out=tmp_path, verbose=False)
-    assert [p.name for p in tmp_path.iterdir()] == ["anything.torchscript.rejected"]
+    assert [p.name for p in tmp_path.iterdir()] == ["anything-64.torchscript.rejected"]
     assert "\n" not in str(failure.value)
 
 

@@ -120,7 +120,7 @@ def test_an_interruption_leaves_nothing(model, photos, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rsdet.deploy.job.verify", interrupted)
+    monkeypatch.setattr("rsdet.deploy.job.run_both", interrupted)
     with pytest.raises(KeyboardInterrupt):
         make(model, photos, tmp_path)
     assert not list(tmp_path.iterdir())
@@ -141,7 +141,7 @@ def test_a_name_with_the_suffix_of_weights_in_its_path(photos, tmp_path):
     (tmp_path / "run.pt").mkdir()
     model = lively("yolo", tmp_path / "run.pt")
     made = export(model, "openvino", imgsz=64, images=photos, verbose=False)
-    assert made.path == tmp_path / "run.pt" / "yolo_openvino_model"
+    assert made.path == tmp_path / "run.pt" / "yolo-64_openvino_model"
 
 
 # ------------------------------------------------------------------------------------------------- at the same time
@@ -180,7 +180,7 @@ def test_nor_do_two_processes(model, tmp_path):
     for p in running:
         _, said = p.communicate(timeout=300)
         assert p.returncode == 0, said[-2000:]
-    assert [p.name for p in tmp_path.iterdir()] == ["yolo_openvino_model"]
+    assert [p.name for p in tmp_path.iterdir()] == ["yolo-64_openvino_model"]
 
 
 def test_putting_in_place_beats_whatever_is_there(tmp_path):
@@ -259,7 +259,7 @@ def test_damaged_and_foreign_files_are_refused_in_one_line(good, photos, tmp_pat
         (foreign(tmp_path / "mean.onnx"), CheckpointError),
         (edited(good, tmp_path / "a.onnx", names=None, rsdet=None), CheckpointError),
         (edited(good, tmp_path / "b.onnx", names="{0: "), CheckpointError),
-        (edited(good, tmp_path / "c.onnx", task="segment", rsdet=None), ConfigError),
+        (edited(good, tmp_path / "c.onnx", task="pose", rsdet=None), ConfigError),
         (edited(good, tmp_path / "d.onnx", rsdet="{"), CheckpointError),
     ]  # fmt: skip
     for path, error in table:

@@ -15,7 +15,8 @@ from rsdet import RSDet
 from rsdet.deploy import job as jobs
 from rsdet.deploy.artifact import read_metadata
 from rsdet.deploy.export import export
-from rsdet.deploy.gate import GateReport, accuracy_gate, allowed_drop
+from rsdet.deploy.gate import GateReport
+from rsdet.deploy.settings import allowed_drop
 from rsdet.errors import ConfigError, ExportError, MissingDependencyError
 
 
@@ -50,11 +51,11 @@ def test_the_change_of_ap_is_measured_printed_and_stored(model, scenes, tmp_path
     made = make(model, scenes, tmp_path)
     own = RSDet(model.ckpt_path).val(data=scenes, imgsz=128, plots=False, project=str(tmp_path / "val"))
     assert made.accuracy.ok
-    assert made.accuracy.ap_model == pytest.approx(own.protocol_metrics.ap, abs=1e-6)
-    assert made.accuracy.ap_model > 0
+    assert made.accuracy.model == pytest.approx(own.protocol_metrics.ap, abs=1e-6)
+    assert made.accuracy.model > 0
     assert made.accuracy.images == 6
     assert made.accuracy.summary() in made.summary()
-    assert read_metadata(made.path)["accuracy"]["protocol"] == "coco"
+    assert read_metadata(made.path)["accuracy"]["measure"] == "coco AP"
     assert list(model.model.state_dict()) == list(before)  # not fused: the user may go on training
     assert [p.name for p in tmp_path.iterdir() if p.suffix == ".part"] == []
 
@@ -82,7 +83,7 @@ def spoilt(monkeypatch):
 
 
 def test_what_costs_too_much_is_rejected(model, scenes, tmp_path, spoilt):
-    with pytest.raises(ExportError, match=r"accuracy FAILED: AP \(coco\).*max_drop=") as e:
+    with pytest.raises(ExportError, match=r"accuracy FAILED: coco AP.*max_drop=") as e:
         make(model, scenes, tmp_path, box_tol_px=1e9, score_tol=1.0, parity_conf=1.0)
     assert "\n" not in str(e.value)
     assert [p.name for p in tmp_path.iterdir()] == ["last.onnx.rejected"]
@@ -100,7 +101,7 @@ CASES = [
 
 @pytest.mark.parametrize(("before", "after", "allowed", "ok"), CASES)
 def test_points_of_a_hundred(before, after, allowed, ok):
-    report = GateReport("coco", "x.yaml", before, after, allowed, 3)
+    report = GateReport("coco AP", "x.yaml", before, after, allowed, 3)
     assert report.ok is ok
     assert report.drop == pytest.approx(100 * (before - after))
     assert ("FAILED" in report.summary()) is not ok
@@ -115,10 +116,8 @@ def test_what_is_allowed():
 def test_a_graph_with_suppression_is_measured_against_weights_with_the_same(model, scenes, tmp_path):
     made = make(model, scenes, tmp_path, nms=True, conf=0.02, iou=0.5, max_det=40, max_drop=2.0)
     assert made.accuracy.ok
-    plain = accuracy_gate(
-        model, make(model, scenes, tmp_path / "plain").path, data=scenes, size=(128, 128), family="yolo"
-    )
-    assert made.accuracy.ap_model != plain.ap_model  # few boxes kept, and both sides say so
+    plain = make(model, scenes, tmp_path / "plain").accuracy
+    assert made.accuracy.model != plain.model  # few boxes kept, and both sides say so
 
 
 @pytest.mark.skipif(importlib.util.find_spec("nncf") is None, reason="NNCF is not installed")
@@ -130,9 +129,9 @@ def test_int8_is_calibrated_on_training_images_and_judged_by_accuracy(model, sce
     stock = jobs.calibration_of
     monkeypatch.setattr(jobs, "calibration_of", lambda *a, **k: seen.append(stock(*a, **k)) or seen[-1])
     made = make(model, scenes, tmp_path, format="openvino", int8=True, max_drop=20)
-    assert made.path.name == "last_int8_openvino_model"
+    assert made.path.name == "last-int8_openvino_model"
     assert made.parity is None
-    assert made.accuracy.ap_artifact > 0
+    assert made.accuracy.artifact > 0
     assert made.metadata["int8"]
     (xml,) = made.path.glob("*.xml")
     assert "FakeQuantize" in {op.get_type_name() for op in ov.Core().read_model(str(xml)).get_ops()}

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsdet.deploy.decode import detections_from_raw, preprocess
-from rsdet.deploy.parity import compare, compare_raw
+from rsdet.deploy.parity import compare_raw
 from rsdet.errors import ConfigError
+from rsdet.tasks.detect.decode import detections_from_raw, preprocess
+from rsdet.tasks.detect.parity import compare
 
 A = [10, 10, 50, 40, 0.9, 1]
 B = [60, 20, 90, 80, 0.6, 0]

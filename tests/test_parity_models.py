@@ -10,8 +10,8 @@ from conftest import TINY
 
 from rsdet import RSDet
 from rsdet.data.scenes import render_scene
-from rsdet.deploy.parity import ParityReport
 from rsdet.modelyaml import LAYERLESS, list_models, load_model_yaml, read_model_yaml
+from rsdet.tasks.detect.parity import ParityReport
 
 NARROW = {"n": [0.33, 0.125, 1024]}  # depth, width, most channels of a YOLO
 FAST = {"vmc-detr-demo.yaml", "rtdetr-r18.yaml", "sar-ship.yaml", "yolo26-sar-ship.yaml"}  # one of each kind

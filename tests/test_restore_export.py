@@ -11,6 +11,9 @@ from fake_tensorrt import Fake
 from restore_fakes import clear_picture, model_yaml
 
 from rsdet import RSDet
+from rsdet.deploy import job as jobs
+from rsdet.deploy.runners import OnnxRunner
+from rsdet.enhance.artifact import ArtifactEnhancer
 from rsdet.errors import ConfigError, ExportError, MissingDependencyError
 from rsdet.tasks.restore.parity import compare_pictures
 
@@ -67,32 +70,25 @@ def test_a_validated_artifact_has_the_numbers_of_its_network(model, tmp_path):
 
 
 def test_an_artifact_that_differs_is_set_aside(model, tmp_path, monkeypatch):
-    from rsdet.tasks.restore import export as module
+    class Wrong(OnnxRunner):
+        def outputs(self, x):
+            return tuple(y + np.float32(0.02) for y in super().outputs(x))
 
-    stock = module.open_artifact
-
-    class Wrong:
-        def __init__(self, *args):
-            self.inner = stock(*args)
-
-        def __call__(self, x):
-            return self.inner(x) + 0.02
-
-    monkeypatch.setattr(module, "open_artifact", Wrong)
-    with pytest.raises(ExportError, match=r"parity FAILED.*rejected.*min_psnr_db="):
+    monkeypatch.setattr(jobs, "open_runner", lambda path, device: Wrong(path, device))
+    with pytest.raises(ExportError, match=r"parity FAILED.*min_psnr_db=.*rejected"):
         model.export(imgsz=32, out=tmp_path, verbose=False)
-    assert [p.name for p in tmp_path.iterdir()] == ["tiny-superres.onnx.rejected"]
+    assert [p.name for p in tmp_path.iterdir()] == ["tiny-superres-32.onnx.rejected"]
 
 
 def test_parity_in_numbers():
     x = [np.full((8, 8, 1), 0.5, np.float32), np.full((8, 8, 1), 0.25, np.float32)]
-    report = compare_pictures(lambda i: i, lambda i: i + np.float32(0.01) * (i < 0.3), x)
+    report = compare_pictures(x, [i + np.float32(0.01) * (i < 0.3) for i in x])
     assert report.psnr_db == pytest.approx(40.0, abs=1e-3)  # -20 log10(0.01)
     assert report.max_diff == pytest.approx(0.01, abs=1e-6)
     assert report.worst == 1
     assert not report.ok
-    assert compare_pictures(lambda i: i, lambda i: i, x).ok
-    assert compare_pictures(lambda i: i, lambda i: i * np.nan, x).has_nan
+    assert compare_pictures(x, x).ok
+    assert compare_pictures(x, [i * np.nan for i in x]).has_nan
 
 
 @pytest.mark.parametrize(
@@ -101,9 +97,10 @@ def test_parity_in_numbers():
         ({"format": "coreml"}, "expected one of"),
         ({"imgsz": 50}, "expected multiples of 4"),
         ({"imgsz": 4}, "8 or more; use 8"),
-        ({"dynamic": True}, "does not know dynamic="),
+        ({"dynamic": True}, "a graph of one size.*leave dynamic= out"),
         ({"batch": 0}, "batch"),
-        ({"int8": True}, "does not know int8="),
+        ({"int8": True, "data": "demo-haze", "format": "openvino"}, "int8=True with task=restore.*half=True"),
+        ({"nms": True}, "nms= is no export argument of task=restore"),
     ],
 )
 def test_what_cannot_be_exported_is_one_line(model, tmp_path, kwargs, message):
@@ -122,7 +119,7 @@ def test_a_method_without_weights_has_nothing_to_export_or_save(name, tmp_path):
 
 def test_without_tensorrt_graph_and_command_are_left(model, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    with pytest.raises(MissingDependencyError, match=r"JetPack 6.*superres\.onnx.*superres\.trtexec\.txt") as e:
+    with pytest.raises(MissingDependencyError, match=r"JetPack 6.*superres-32\.onnx.*superres-32\.trtexec\.txt") as e:
         model.export(format="engine", imgsz=32, half=True, out=tmp_path, verbose=False)
     assert "\n" not in str(e.value)
     assert sorted(p.suffix for p in tmp_path.iterdir()) == [".onnx", ".txt"]
@@ -130,8 +127,9 @@ def test_without_tensorrt_graph_and_command_are_left(model, tmp_path, monkeypatc
 
 
 def test_an_engine_is_proved_and_runs_like_any_other_file(model, tmp_path, monkeypatch):
+    from rsdet.deploy import runners
     from rsdet.deploy.trt import build as building
-    from rsdet.tasks.restore import engine
+    from rsdet.deploy.trt import runner as trt_runner
 
     monkeypatch.setitem(sys.modules, "tensorrt", Fake("10.3.0"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -141,15 +139,15 @@ def test_an_engine_is_proved_and_runs_like_any_other_file(model, tmp_path, monke
     monkeypatch.setattr(building, "cuda_name", lambda _: "cpu")
     wrong = 0.0
 
-    def stand_in(path, device):
-        def run(x):
+    class Engine(runners.Runner):
+        def __init__(self, path, device, threads=None):
+            assert device == "cuda:0"
+
+        def outputs(self, x):
             with torch.inference_mode():
-                return model.model.network(torch.from_numpy(x)).numpy() + wrong
+                return (model.model.network(torch.from_numpy(x)).numpy() + wrong,)
 
-        assert device == "cuda:0"
-        return run
-
-    monkeypatch.setattr(engine, "open_runner", stand_in)
+    monkeypatch.setattr(trt_runner, "EngineRunner", Engine)
     made = model.export(format="engine", imgsz=32, out=tmp_path / "a", verbose=False)
     assert made.path.suffix == ".engine"
     assert made.parity.psnr_db > 90
@@ -158,9 +156,8 @@ def test_an_engine_is_proved_and_runs_like_any_other_file(model, tmp_path, monke
     from rsdet.enhance.loading import load_chain
 
     (part,) = load_chain(made.path).parts
-    assert isinstance(part.enhancer, engine.EngineEnhancer)
     assert part.enhancer.scale == 2
-    enhancer = engine.EngineEnhancer(made.path)
+    enhancer = ArtifactEnhancer(made.path)
     x = clear_picture(np.random.default_rng(0), 70).astype(np.float32) / 255
     assert enhancer(x).shape == (140, 140, 3)
     wrong = 0.1

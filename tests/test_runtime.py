@@ -183,7 +183,7 @@ def test_openvino_agrees_with_the_full_path_on_onnx(artifact, photos, kind, expo
     """Not with the full path on OpenVINO, which calculates in BF16 where the processor can."""
     pytest.importorskip("openvino")
     from rsdet import RSDet
-    from rsdet.deploy.parity import compare as compare_rows
+    from rsdet.tasks.detect.parity import compare as compare_rows
 
     path = artifact(kind, format="openvino", **export)
     full, small = RSDet(artifact(kind, **export)), Detector(path)
@@ -251,7 +251,7 @@ def test_letterbox_is_that_of_ultralytics(h, w, stride, c):
 
 @pytest.mark.parametrize("family", ["yolo", "rtdetr"])
 def test_the_input_is_that_of_the_parity_check(family):
-    from rsdet.deploy.decode import preprocess
+    from rsdet.tasks.detect.decode import preprocess
 
     pictures = [render_scene(i, s).image for i, s in enumerate([(90, 131), (211, 64)])]
     place = letterboxed if family == "yolo" else stretched

@@ -17,9 +17,9 @@ from exported import lively, pictures
 from rsdet import RSDet
 from rsdet.deploy.artifact import KEY, read_metadata
 from rsdet.deploy.export import export
-from rsdet.deploy.parity import compare
 from rsdet.errors import ConfigError
 from rsdet.runtime import Detector
+from rsdet.tasks.detect.parity import compare
 
 FORMATS = ["onnx", "openvino", "torchscript"]
 SIZE = 160

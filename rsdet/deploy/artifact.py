@@ -1,7 +1,8 @@
 """What rsdet writes into an exported file, and reads back: one JSON under the key ``rsdet``.
 
 ONNX: an entry of ``metadata_props``. OpenVINO: an entry of ``metadata.yaml`` beside the model. TorchScript: an extra
-file ``rsdet.json`` in the archive. Ultralytics' own metadata stay untouched, so its loaders keep working.
+file ``rsdet.json`` in the archive. What Ultralytics' loaders read of its own metadata stays, so that they keep working.
+Every file holds its own digest (:mod:`rsdet.digest`), which is checked whenever it is loaded.
 """
 
 from __future__ import annotations
@@ -11,23 +12,25 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rsdet import digest as digests
 from rsdet._version import __version__
 from rsdet.deploy.hardware import git_commit, version
 from rsdet.errors import CheckpointError, ConfigError
 from rsdet.runtime.metadata import merged
+from rsdet.tasks.task import Task
 from rsdet.textfiles import read_yaml
 from rsdet.writing import replacing
 
 KEY = "rsdet"
 
 
-def describe(model: Any, module: Any, family: str, format: str) -> dict[str, Any]:
-    """Collect what a deployment must know about a model.
+def describe(model: Any, module: Any, task: Task, format: str) -> dict[str, Any]:
+    """Collect what a deployment must know about a model, whatever its task.
 
     Args:
         model: The loaded wrapper.
         module: Its network.
-        family: ``"rtdetr"`` or ``"yolo"``.
+        task: Its task.
         format: Kind of artifact.
     """
     names = getattr(module, "names", None) or {}
@@ -36,8 +39,8 @@ def describe(model: Any, module: Any, family: str, format: str) -> dict[str, Any
     if getattr(model, "untrained", False):
         reading["untrained"] = True  # whoever predicts with the file is told
     return {
-        "family": family,
-        "task": getattr(model, "task", None) or getattr(module, "task", None) or "detect",
+        "family": family_of(model, module, task),
+        "task": task.name,
         "names": {str(k): str(v) for k, v in (names.items() if isinstance(names, dict) else enumerate(names))},
         "channels": int(spec.get("channels", 3)),
         "format": format,
@@ -64,12 +67,10 @@ def weights_sha256(module: Any) -> str:
     return digest.hexdigest()
 
 
-def family_of(module: Any) -> str:
-    """Return the family that the network says it is, else that of its head's class."""
-    from ultralytics.nn.modules import RTDETRDecoder
-
-    stated = getattr(module, "family", None)
-    return stated or ("rtdetr" if any(isinstance(m, RTDETRDecoder) for m in module.modules()) else "yolo")
+def family_of(model: Any, module: Any, task: Task) -> str:
+    """Family that a model says it is of, else that of the class of its head."""
+    stated = getattr(model, "family", None) or getattr(module, "family", None)
+    return stated or task.family_of(type(module.model[-1]).__name__)
 
 
 def write_metadata(path: Path, format: str, meta: dict[str, Any]) -> None:
@@ -79,39 +80,48 @@ def write_metadata(path: Path, format: str, meta: dict[str, Any]) -> None:
         ExportError: It could not be written; the file is as it was.
     """
     path = Path(path)
+    meta = {**meta, digests.KEY: digests.BLANK}  # the whole of the file stands before its digest can
     text = json.dumps(meta, sort_keys=True)
     if format == "onnx":
         import onnx
 
         graph = onnx.load(str(path))
-        kept = [(p.key, p.value) for p in graph.metadata_props if p.key != KEY]
+        known = {p.key: p.value for p in graph.metadata_props}
         del graph.metadata_props[:]
-        for key, value in [*kept, (KEY, text)]:
+        for key, value in {**known, KEY: text}.items():
             graph.metadata_props.add(key=key, value=value)
         with replacing(path) as new:
             onnx.save(graph, str(new))
+            digests.seal(new)
     elif format == "openvino":
         import yaml
 
         sidecar = path / "metadata.yaml"
         known = read_yaml(sidecar) if sidecar.exists() else {}
+        content = yaml.safe_dump({**known, KEY: meta}, sort_keys=False, allow_unicode=True)
         with replacing(sidecar) as new:
-            new.write_text(yaml.safe_dump({**known, KEY: meta}, sort_keys=False, allow_unicode=True), encoding="utf-8")
+            new.write_text(content, encoding="utf-8")
+            digests.seal(new, path)
     elif format == "torchscript":
         import torch
 
         extra = {"config.txt": ""}
         module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
         extra = {k: v.decode() if isinstance(v, bytes) else v for k, v in extra.items()}
-        # Through memory: where the disk is full, PyTorch's own writer ends the process.
-        content = module.save_to_buffer(_extra_files={**extra, "rsdet.json": text})
         with replacing(path) as new:
-            new.write_bytes(content)
+            for entry in (digests.BLANK, None):
+                meta[digests.KEY] = digests.digest(new) if entry is None else entry
+                files = {**extra, "rsdet.json": json.dumps(meta, sort_keys=True)}
+                # Through memory: where the disk is full, PyTorch's own writer ends the process.
+                new.write_bytes(module.save_to_buffer(_extra_files=files))
     elif format == "engine":
         from rsdet.deploy.trt.engine_file import read_engine, write_engine
 
         known, engine = read_engine(path)
-        write_engine(path, engine, {**known, KEY: {**(known.get(KEY) or {}), **meta}})
+        ours = {**(known.get(KEY) or {}), **meta}
+        with replacing(path) as new:
+            write_engine(new, engine, {**known, KEY: ours})
+            digests.seal(new)
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -125,12 +135,14 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         empty for a file that says nothing about itself.
 
     Raises:
-        CheckpointError: Metadata that cannot be understood.
+        CheckpointError: Metadata that cannot be understood, or the file was changed since.
     """
     path = Path(path)
     stored = _stored(path)
     ours = stored.pop(KEY, None) or _torchscript_extra(path)
-    return merged({**stored, KEY: ours}, path.name)
+    meta = merged({**stored, KEY: ours}, path.name)
+    digests.check(path, meta)
+    return meta
 
 
 def _stored(path: Path) -> dict[str, Any]:

@@ -238,7 +238,8 @@ class _Source:
         else:
             said = {k: self.module.yaml.get(k) for k in ("sar", "bands")}
             self.spec = {
-                **said, "family": artifacts.family_of(self.module), "channels": self.module.yaml.get("channels", 3),
+                **said, "family": artifacts.family_of(self.model, self.module, self.task),
+                "channels": self.module.yaml.get("channels", 3),
                 "untrained": getattr(self.model, "untrained", False),  # Ultralytics' own do not say
                 **self.task.describe(self.module),
             }  # fmt: skip

@@ -7,6 +7,7 @@ nodes is compared with what leaves the row in PyTorch; the first row that differ
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.deploy.decode import first_output
-from rsdet.deploy.exporter import first_line
-from rsdet.deploy.runners import ort_errors
+from rsdet.deploy.runners import first_line, first_output, ort_errors
 from rsdet.errors import ExportError
 
 TOL = 1e-3  # of the largest value of a row: rounding in FP32 stays below 1e-4 through every network of ours
@@ -101,8 +100,7 @@ def compare_layers(
     x: np.ndarray,
     *,
     tol: float = TOL,
-    end2end: bool = False,
-    suppressed: bool = False,
+    in_graph: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> LayerReport:
     """Compare the rows of a network with those of an ONNX file made from it.
 
@@ -111,21 +109,17 @@ def compare_layers(
         artifact: ONNX file.
         x: Input of both, ``(B, C, H, W)`` float32 in [0, 1].
         tol: Largest accepted difference as a share of the largest value of a row.
-        end2end: The file has the NMS-free head of a network that has both.
-        suppressed: The file has NMS behind the head, which puts out corners then in place of centre and size.
+        in_graph: Output of the last row to the form that it has in the file, where that is another one.
 
     Raises:
         ExportError: The graph does not run, or no row of it can be told.
     """
     reference = deepcopy(module).eval().float()
-    if hasattr(reference, "end2end"):
-        reference.end2end = end2end
     expected = _torch_rows(reference, x)
     found = _graph_rows(Path(artifact), x)
     rows, unseen, last = [], [], len(reference.model) - 1
-    if suppressed:
-        centre, half, rest = np.split(expected[last], [2, 4], axis=1)
-        expected[last] = np.concatenate([centre - half / 2, centre + half / 2, rest], axis=1)
+    if in_graph is not None:
+        expected[last] = in_graph(expected[last])
     for i, want in expected.items():
         same = {n: v for n, v in found.get(i, {}).items() if v.shape == want.shape}
         errors = {n: _difference(want, v, head=i == last) for n, v in same.items()}

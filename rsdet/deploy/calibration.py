@@ -5,14 +5,14 @@ Training images, because accuracy is measured on the others afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rsdet.deploy.decode import preprocess
 from rsdet.errors import DataError
+from rsdet.tasks.task import Task
 
 MOST = 512  # images; ranges settle long before
 
@@ -55,40 +55,27 @@ class Calibration:
 
 
 def calibration_of(
-    data: str | Path,
-    *,
-    family: str,
-    size: tuple[int, int],
-    batch: int = 1,
-    channels: int = 3,
-    sar: dict[str, Any] | None = None,
-    bands: list[int] | None = None,
-    most: int = MOST,
+    task: Task, data: str | Path, spec: Mapping[str, Any], size: tuple[int, int], batch: int = 1, most: int = MOST
 ) -> Calibration:
     """Training images of a dataset, spread over it.
 
     Args:
+        task: Reads and prepares them.
         data: Data YAML or the name of a shipped dataset.
-        family: ``"rtdetr"`` or ``"yolo"``: how pictures are resized.
+        spec: What the model says of itself; ``bands`` of the data YAML win over its own.
         size: Input size, (height, width) in pixels.
         batch: Pictures per batch.
-        channels: Channels of the network.
-        sar: How the model's SAR files become pictures.
-        bands: Bands of the files that the model takes.
         most: Largest number of images.
 
     Raises:
         DataError: The dataset has no training image.
     """
-    from rsdet.data.pictures import reader_of
     from rsdet.data.resolve import split_files
 
-    files, spec = split_files(data, "train", most)
+    files, found = split_files(data, "train", most)
     if not files:
         raise DataError(f"data={data} has no training image to calibrate INT8 on; add some, or leave int8 out.")
+    told = {**spec, "bands": spec.get("bands") if found.get("bands") is None else found["bands"]}
     return Calibration(
-        files,
-        batch,
-        reader_of(sar, channels, bands if spec.get("bands") is None else spec["bands"]),
-        lambda pictures: preprocess(pictures, family, size),
+        files, batch, lambda f: task.read(f, told), lambda pictures: task.preprocess(pictures, told, size)
     )

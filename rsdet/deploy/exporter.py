@@ -1,8 +1,9 @@
 """Ultralytics' exporter, run on a copy of the network, with pictures of ours where it calibrates.
 
-Two of its habits are changed here. It quantises on a dataset read and resized in its own way; ours get the pictures
-that the network will get. And OpenVINO and NNCF, which it calls, report their use to a server unless told that they
-run in a test.
+Some of its habits are changed here. It quantises on a dataset read and resized in its own way; ours get the pictures
+that the network will get. It names itself as the author, and the data with its place on this machine. It takes a file
+below 0.1 MB for a failed export. And OpenVINO and NNCF, which it calls, report their use to a server unless told that
+they run in a test.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from rsdet._version import __version__
 from rsdet.deploy.calibration import Calibration
+from rsdet.deploy.runners import first_line
 from rsdet.errors import ExportError
 from rsdet.quiet import hushed, silent_about
 from rsdet.writing import not_written
 
 _SUFFIX = ".rsdet-export"  # stands for .pt; Ultralytics replaces it wherever it occurs in the path, so it is unique
 _one_at_a_time = threading.RLock()  # tracing changes state of PyTorch's that all threads share
+_LEAST_MB = 0.1001  # what Ultralytics takes for a file; a network such as AOD-Net has no more
 _FAILURES = (RuntimeError, ValueError, AssertionError, TypeError, KeyError, NotImplementedError)
 
 
@@ -55,7 +59,16 @@ def run_exporter(
     from ultralytics.engine.exporter import Exporter
 
     class Ours(Exporter):
-        """Ultralytics' exporter with our pictures for calibration."""
+        """Ultralytics' exporter with our pictures for calibration, and what it writes about itself made ours."""
+
+        @property
+        def metadata(self) -> dict[str, Any]:
+            """What is written into the file."""
+            return self.written
+
+        @metadata.setter
+        def metadata(self, said: dict[str, Any]) -> None:
+            self.written = _signed(said)
 
         def get_int8_calibration_dataloader(self, prefix: str = "") -> Any:
             return calibration if calibration is not None else super().get_int8_calibration_dataloader(prefix)
@@ -69,7 +82,7 @@ def run_exporter(
     base = {k: v for k, v in model.overrides.items() if k not in ("data", "device", "batch", "imgsz", "verbose")}
     arguments = {"verbose": False, "data": None, **base, **settings, "mode": "export"}
     try:
-        with _one_at_a_time, no_reports_home(), silent_about(place):
+        with _one_at_a_time, no_reports_home(), silent_about(place), _of_any_size():
             if calibration is not None:
                 import nncf  # of OpenVINO, the only format that is calibrated here
 
@@ -82,6 +95,27 @@ def run_exporter(
             f"{settings['format']} export of {stem} failed ({first_line(e)}); expected a graph that the format can "
             "hold; try another opset, dynamic=False or half=False"
         ) from e
+
+
+def _signed(said: dict[str, Any]) -> dict[str, Any]:
+    """Metadata of Ultralytics under our name, without its addresses and without places on this machine."""
+    kept = {k: v for k, v in said.items() if k != "docs"}
+    args = {k: Path(v).name if isinstance(v, str) and os.path.isabs(v) else v for k, v in said["args"].items()}
+    return {
+        **kept, "description": f"rsdet model for task={said['task']}", "author": "rsdet", "version": __version__,
+        "license": "AGPL-3.0", "args": args,
+    }  # fmt: skip
+
+
+@contextmanager
+def _of_any_size() -> Iterator[None]:
+    from ultralytics.engine import exporter
+
+    stock, exporter.file_size = exporter.file_size, lambda path: max(stock(path), _LEAST_MB)
+    try:
+        yield
+    finally:
+        exporter.file_size = stock
 
 
 @contextmanager
@@ -126,8 +160,3 @@ def private_copy(model: Any) -> Any:
     twin.model = deepcopy(model.model)
     twin.predictor = twin.trainer = twin.metrics = None
     return twin
-
-
-def first_line(e: BaseException) -> str:
-    """The first line of what an error says, or its type."""
-    return (str(e).strip().splitlines() or [type(e).__name__])[0][:200]

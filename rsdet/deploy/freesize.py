@@ -9,23 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rsdet.deploy.exporter import first_line
-from rsdet.errors import ConfigError, ExportError
+from rsdet.deploy.runners import first_line
+from rsdet.errors import ExportError
 from rsdet.writing import replacing
-
-FREE = (False, True, "batch")
-
-
-def check_dynamic(dynamic: bool | str, format: str) -> None:
-    """Refuse what cannot be had.
-
-    Raises:
-        ConfigError: Another word than ``batch``, or a format that states no sizes.
-    """
-    if dynamic not in FREE:
-        raise ConfigError(f"dynamic={dynamic!r}; expected False, True (batch and size) or batch; e.g. dynamic=batch")
-    if dynamic == "batch" and format == "torchscript":
-        raise ConfigError("dynamic=batch with format=torchscript, which states no sizes; use dynamic=True or onnx")
 
 
 def fix_size(path: Path, format: str, size: tuple[int, int], *, simplify: bool = True, half: bool = False) -> None:

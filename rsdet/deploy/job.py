@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rsdet.deploy import artifact as artifacts
 from rsdet.deploy.bisect import TOL, TOL_HALF, LayerReport, compare_layers
 from rsdet.deploy.calibration import Calibration, calibration_of
-from rsdet.deploy.decode import preprocess, preprocess_rule
 from rsdet.deploy.exporter import run_exporter
 from rsdet.deploy.freesize import fix_size
 from rsdet.deploy.gate import GateReport, accuracy_gate
-from rsdet.deploy.parity import ParityReport, RawReport
-from rsdet.deploy.verify import verify
-from rsdet.deploy.wishes import Wishes, oblong
+from rsdet.deploy.runners import TorchRunner, open_runner
+from rsdet.deploy.settings import ExportSettings
+from rsdet.deploy.verify import run_both
 from rsdet.errors import ExportError, RSDetError
+from rsdet.tasks.task import Report, Task
 from rsdet.writing import put
 
 
@@ -27,62 +26,47 @@ class Job:
     """One export.
 
     Attributes:
+        task: The task of the model.
         model: Wrapper.
         module: Its network.
-        wishes: How it is exported.
-        images: Pictures to check with.
+        settings: How it is exported.
+        samples: What it is checked with, for each size.
         device: Where the network is traced.
-        verbose: Say what is found on the way.
-        parity_conf: Score threshold of the comparison.
-        box_tol_px: Largest accepted box difference in original pixels.
-        score_tol: Largest accepted score difference.
         meta: What is written into the artifact.
     """
 
+    task: Task
     model: Any
     module: Any
-    wishes: Wishes
-    images: list[np.ndarray]
+    settings: ExportSettings
+    samples: dict[tuple[int, int], Sequence[Any]]
     device: str
-    verbose: bool
-    parity_conf: float
-    box_tol_px: float
-    score_tol: float
     meta: dict[str, Any] = field(default_factory=dict)
 
-    def make(self, place: Path, stem: str, queries: int | None) -> Path:
+    def make(self, place: Path, stem: str) -> Path:
         """Make the artifact, with our metadata; for an engine, the graph that it is built from.
 
         Args:
             place: Where to work.
             stem: Name without suffix.
-            queries: Queries of the network, where it has some.
         """
-        w = self.wishes
-        settings = w.exporter_settings(self.device, queries)
-        spec = getattr(self.module, "yaml", None) or {}
-        pictures = self.calibration() if w.int8 and w.format != "engine" else None
-        made = run_exporter(self.model, self.module, settings, place, stem, calibration=pictures)
-        graph = settings["format"]
-        if w.dynamic == "batch":
-            fix_size(made, graph, w.size, simplify=w.simplify, half=w.half)
-        meta = artifacts.describe(self.model, self.module, w.family, graph)
-        meta.update(
-            imgsz=list(w.size), batch=w.batch, dynamic=w.dynamic, half=w.half and w.format != "engine", int8=w.int8,
-            nms=bool(w.nms), thresholds=w.thresholds, opset=w.opset if graph == "onnx" else None,
-            preprocess=preprocess_rule(w.family, spec.get("sar")),
+        s = self.settings
+        said = {**s.exporter_settings(self.device), **self.task.exporter_settings(self.module, s)}
+        self.meta = artifacts.describe(self.model, self.module, self.task, s.graph)
+        self.meta.update(
+            imgsz=list(s.size), batch=s.batch, dynamic=s.dynamic, half=s.half and s.format != "engine", int8=s.int8,
+            opset=s.opset if s.graph == "onnx" else None, **self.task.describe(self.module, s),
         )  # fmt: skip
-        artifacts.write_metadata(made, graph, meta)
-        self.meta = meta
+        pictures = self.calibration() if s.int8 and s.format != "engine" else None
+        made = run_exporter(self.model, self.module, said, place, stem, calibration=pictures)
+        if s.dynamic == "batch":
+            fix_size(made, s.graph, s.size, simplify=s.simplify, half=s.half)
+        artifacts.write_metadata(made, s.graph, self.meta)
         return made
 
     def calibration(self) -> Calibration:
         """Pictures for INT8."""
-        w, spec = self.wishes, getattr(self.module, "yaml", None) or {}
-        return calibration_of(
-            w.data, family=w.family, size=w.size, batch=w.batch, channels=int(spec.get("channels", 3)),
-            sar=spec.get("sar"), bands=spec.get("bands"),
-        )  # fmt: skip
+        return calibration_of(self.task, self.settings.data, self.meta, self.settings.size, self.settings.batch)
 
     def prove(self, made: Path, target: Path, *, format: str | None = None) -> dict[str, Any]:
         """Check parity, layers and accuracy; what fails is put beside its place, renamed.
@@ -90,7 +74,7 @@ class Job:
         Args:
             made: The artifact, in its workplace.
             target: Where it shall lie.
-            format: Its format; that of the wishes when None.
+            format: Its format; that of the settings when None.
 
         Returns:
             Fields of :class:`ExportResult`.
@@ -98,23 +82,23 @@ class Job:
         Raises:
             ExportError: It failed.
         """
-        w, format = self.wishes, format or self.wishes.format
+        s, format = self.settings, format or self.settings.format
         reports: dict[str, Any] = {"metadata": self.meta}
         try:
-            reports["parity"] = None if w.int8 and format == w.format else self._parity(made, format)
+            reports["parity"] = None if s.int8 and format == s.format else self._parity(made, format)
             if format == "onnx":
                 reports["tensorrt"] = self._tensorrt(made)
-                if w.debug:
+                if s.debug:
                     reports["layers"] = self.layers(made)
-                    if self.verbose:
+                    if s.verbose:
                         print(reports["layers"].table())
             if reports["parity"] is not None and not reports["parity"].ok:
                 raise ExportError(
                     f"{format} artifact disagrees with the PyTorch model: {reports['parity'].summary()}; "
-                    f"{self._where(made, format, reports.get('layers'))}export again with other settings, or accept "
-                    "more with box_tol_px= and score_tol="
+                    f"{self._where(made, format, reports.get('layers'))}export again with other settings"
+                    + (f", or {s.options.remedy}" if s.options.remedy else "")
                 )
-            if w.data is not None and format == w.format:
+            if s.data is not None and format == s.format:
                 reports["accuracy"] = self._accuracy(made)
                 artifacts.write_metadata(made, format, self.meta)
         except RSDetError as e:
@@ -128,38 +112,31 @@ class Job:
             return "cuda:0" if self.device == "cpu" else self.device
         return self.device if format == "torchscript" else "cpu"
 
-    def _parity(self, made: Path, format: str) -> ParityReport | RawReport:
-        w = self.wishes
-        batch = max(w.batch, 2) if w.dynamic == "batch" and format != "engine" else w.batch  # any but the traced one
-        report = verify(
-            self.module, made, task=w.task, family=w.family, batch=batch, images=self.images, conf=self.parity_conf,
-            sizes=[w.size, oblong(w.size)] if w.dynamic is True else [w.size], box_tol_px=self.box_tol_px,
-            score_tol=self.score_tol, end2end=w.nms is False, suppression=w.thresholds if w.nms else None,
-            device=self.device if format in ("torchscript", "engine") else "cpu", artifact_device=self._home(format),
-        )  # fmt: skip
-        if w.nms and report.vacuous:
-            raise ExportError(
-                f"nothing was found above conf={w.thresholds['conf']:g}, so that the suppression in the graph could "
-                "not be checked; expected objects; pass images= that hold some, or a lower conf="
-            )
-        return report
+    def _parity(self, made: Path, format: str) -> Report:
+        s = self.settings
+        batch = max(s.batch, 2) if s.dynamic == "batch" and format != "engine" else s.batch  # any but the traced one
+        device = self.device if format in ("torchscript", "engine") else "cpu"
+        reference = TorchRunner(self.task.reference(self.module, s), device, fuse=False)
+        runner = open_runner(made, self._home(format))
+        runs = run_both(self.task, self.meta, reference, runner, self.samples, batch, made.name)
+        return self.task.compare(reference, runs, s)
 
     def _tensorrt(self, made: Path) -> tuple[str, ...]:
         from rsdet.deploy.trt.check import check_graph
 
         found = tuple(str(p) for p in check_graph(made))
-        if found and self.verbose:
+        if found and self.settings.verbose:
             print(f"TensorRT would not take this graph ({len(found)} places; nothing to do with other backends):")
             print("\n".join(f"  {p}" for p in found[:5]) + ("\n  ..." if len(found) > 5 else ""))
         return found
 
     def layers(self, made: Path) -> LayerReport:
-        """Compare an ONNX graph with the network row by row, on the first image."""
-        w = self.wishes
-        pictures = (self.images * w.batch)[: w.batch]
-        x = preprocess(pictures, w.family if w.task == "detect" else "rtdetr", w.size)
-        tol = TOL_HALF if w.half and w.format == "onnx" else TOL
-        return compare_layers(self.module, made, x, tol=tol, end2end=w.nms is False, suppressed=bool(w.nms))
+        """Compare an ONNX graph with the network row by row, on the first samples."""
+        s = self.settings
+        x = self.task.preprocess((list(self.samples[s.size]) * s.batch)[: s.batch], self.meta, s.size)
+        tol = TOL_HALF if s.half and s.format == "onnx" else TOL
+        reference = self.task.reference(self.module, s)
+        return compare_layers(reference, made, x, tol=tol, in_graph=lambda output: self.task.in_graph(output, s))
 
     def _where(self, made: Path, format: str, layers: LayerReport | None) -> str:
         """Which layer is to blame, as far as that can be told."""
@@ -171,16 +148,11 @@ class Job:
             return f"layers cannot be compared ({e}); "
 
     def _accuracy(self, made: Path) -> GateReport:
-        w = self.wishes
-        given = dict(w.thresholds) if w.nms else {"nms": False} if w.nms is False else None
-        report = accuracy_gate(
-            self.model, made, data=w.data, size=w.size, batch=w.batch, protocol=w.protocol, max_drop=w.allowed,
-            family=w.family, device=self._home(w.format), suppression=given,
-            project=made.parent / "val",
-        )  # fmt: skip
-        if not report.ok or (report.vacuous and w.int8):
+        s = self.settings
+        report = accuracy_gate(self.task, self.model, made, s, self._home(s.format), made.parent / "val")
+        if not report.ok or (report.vacuous and s.int8):
             raise ExportError(
-                f"{w.format} artifact {report.summary()}; "
+                f"{s.format} artifact {report.summary()}; "
                 + (
                     "expected a model whose accuracy can be measured; train it first"
                     if report.vacuous

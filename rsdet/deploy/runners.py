@@ -7,7 +7,9 @@ own).
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rsdet.deploy.decode import first_output
+from rsdet.deploy.artifact import read_metadata
 from rsdet.errors import ConfigError, ExportError, MissingDependencyError, install
 
 
@@ -31,21 +33,53 @@ class Runner(ABC):
     errors: tuple[type[Exception], ...] = (RuntimeError,)
 
     @abstractmethod
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def outputs(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run the network.
 
         Args:
             x: ``(B, C, H, W)`` float32 in [0, 1].
 
         Returns:
-            The inference output as float32 on the CPU.
+            All outputs as float32 on the CPU, in order.
         """
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Run the network; its first output, which is the only one of most."""
+        return self.outputs(x)[0]
 
     def synchronize(self) -> None:  # noqa: B027 - most backends block by themselves
         """Wait until the device is idle."""
 
 
-class TorchRunner(Runner):
+class _OnTorch(Runner):
+    """What runs in PyTorch."""
+
+    module: torch.nn.Module
+    device: torch.device
+    dtype: torch.dtype
+    threads: int | None
+
+    def outputs(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Run the network; see :class:`Runner`."""
+        return tuple(t.float().cpu().numpy() for t in flat(self._run(x)))
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Run the network; its first output, without fetching the others from the device."""
+        return first_output(self._run(x)).float().cpu().numpy()
+
+    def synchronize(self) -> None:
+        """Wait for the GPU."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _run(self, x: np.ndarray) -> Any:
+        if self.threads and torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
+        with torch.inference_mode():
+            return self.module(torch.from_numpy(x).to(self.device, self.dtype))
+
+
+class TorchRunner(_OnTorch):
     """The PyTorch module itself, on a copy in eval mode.
 
     Args:
@@ -79,43 +113,19 @@ class TorchRunner(Runner):
         self.module = module.to(self.device, self.dtype)
         self.threads = threads
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Run the network; see :class:`Runner`."""
-        if self.threads and torch.get_num_threads() != self.threads:
-            torch.set_num_threads(self.threads)
-        with torch.inference_mode():
-            out = first_output(self.module(torch.from_numpy(x).to(self.device, self.dtype)))
-        return out.float().cpu().numpy()
 
-    def synchronize(self) -> None:
-        """Wait for the GPU."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-
-class TorchScriptRunner(Runner):
+class TorchScriptRunner(_OnTorch):
     """A ``.torchscript`` file."""
 
     format = "torchscript"
 
     def __init__(self, path: Path, device: str = "cpu", threads: int | None = None):
         self.device, self.threads = torch.device(device), threads
-        self.module = torch.jit.load(str(path), map_location=self.device).eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # that the format is on its way out; it still loads
+            self.module = torch.jit.load(str(path), map_location=self.device).eval()
         weight = next((p for p in self.module.parameters() if p.is_floating_point()), None)
         self.dtype = torch.float32 if weight is None else weight.dtype
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Run the network; see :class:`Runner`."""
-        if self.threads and torch.get_num_threads() != self.threads:
-            torch.set_num_threads(self.threads)
-        with torch.inference_mode():
-            out = first_output(self.module(torch.from_numpy(x).to(self.device, self.dtype)))
-        return out.float().cpu().numpy()
-
-    def synchronize(self) -> None:
-        """Wait for the GPU."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
 
 
 class OnnxRunner(Runner):
@@ -142,15 +152,14 @@ class OnnxRunner(Runner):
         try:
             self.session = ort.InferenceSession(str(path), options, providers=[*wanted, "CPUExecutionProvider"])
         except self.errors as e:
-            raise RuntimeError(_first_line(e)) from e
+            raise RuntimeError(first_line(e)) from e
         source = self.session.get_inputs()[0]
         self.input, self.dtype = source.name, np.float16 if "float16" in source.type else np.float32
-        self.output = self.session.get_outputs()[0].name
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def outputs(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run the network; see :class:`Runner`."""
-        out = self.session.run([self.output], {self.input: x.astype(self.dtype, copy=False)})[0]
-        return out.astype(np.float32, copy=False)
+        found = self.session.run(None, {self.input: x.astype(self.dtype, copy=False)})
+        return tuple(out.astype(np.float32, copy=False) for out in found)
 
 
 class OpenVinoRunner(Runner):
@@ -171,11 +180,11 @@ class OpenVinoRunner(Runner):
         core = ov.Core()
         self.request = core.compile_model(core.read_model(str(xml)), "CPU", config).create_infer_request()
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def outputs(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run the network; see :class:`Runner`."""
         self.request.infer([x], share_inputs=True)
-        # A copy: the request's buffer is overwritten by the next run.
-        return np.array(self.request.get_output_tensor(0).data, dtype=np.float32)
+        # Copies: the buffers of the request are overwritten by the next run.
+        return tuple(np.array(t.data, dtype=np.float32) for t in self.request.output_tensors)
 
 
 _BY_SUFFIX: dict[str, type[Runner]] = {".onnx": OnnxRunner, ".torchscript": TorchScriptRunner, ".xml": OpenVinoRunner}
@@ -193,6 +202,7 @@ def open_runner(artifact: str | Path, device: str = "cpu", threads: int | None =
         ConfigError: The file is missing or of a kind that is not run here.
         MissingDependencyError: The backend is not installed.
         ExportError: The backend refuses the file.
+        CheckpointError: It was changed since it was exported.
     """
     path = Path(artifact)
     if not path.exists():
@@ -208,15 +218,31 @@ def open_runner(artifact: str | Path, device: str = "cpu", threads: int | None =
             "folder"
         )
     try:
-        return kind(path, device=device, threads=threads)
+        runner = kind(path, device=device, threads=threads)
     except RuntimeError as e:  # what the three backends raise for a graph they cannot load
         raise ExportError(
-            f"{path.name} cannot be loaded ({_first_line(e)}); expected a graph that {kind.format} accepts; "
+            f"{path.name} cannot be loaded ({first_line(e)}); expected a graph that {kind.format} accepts; "
             "export it again with other settings, such as half=False or another opset"
         ) from e
+    read_metadata(path)  # which checks the digest
+    return runner
 
 
-def _first_line(e: BaseException) -> str:
+def first_output(raw: Any) -> Any:
+    """Return the inference tensor of what a network put out: the tensor itself or the first one of a nest."""
+    return next(flat(raw), raw)
+
+
+def flat(raw: Any) -> Iterator[Any]:
+    """The tensors of what a network put out, in order. What it gives beyond an exported file comes last."""
+    for one in raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, (tuple, list)) else ():
+        yield from flat(one)
+    if isinstance(raw, torch.Tensor):
+        yield raw
+
+
+def first_line(e: BaseException) -> str:
+    """The first line of what an error says, or its type."""
     return (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
 
 

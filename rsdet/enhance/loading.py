@@ -99,7 +99,9 @@ def _from_file(name: str, settings: dict[str, Any], folder: Path | None, untrain
             raise ConfigError(
                 f"enhance={name}: {', '.join(settings)} cannot be set, the file is exported; leave it out."
             )
-        artifact = _open(path)
+        from rsdet.enhance.artifact import ArtifactEnhancer
+
+        artifact = ArtifactEnhancer(path)
         return Part(artifact, str(path), {}, artifact.key)
     from rsdet.model import RSDet
 
@@ -108,16 +110,6 @@ def _from_file(name: str, settings: dict[str, Any], folder: Path | None, untrain
     except ConfigError as e:
         raise ConfigError(str(e).replace("model=", "enhance=")) from e
     return _of_model(model, name, str(path) if path.exists() else name, settings, untrained)
-
-
-def _open(path: Path) -> Any:
-    if path.suffix in (".torchscript", ".engine"):
-        from rsdet.tasks.restore.torchscript import open_artifact
-
-        return open_artifact(path)
-    from rsdet.enhance.artifact import ArtifactEnhancer
-
-    return ArtifactEnhancer(path)
 
 
 def _of_model(model: Any, name: str, source: str | None, settings: dict[str, Any], untrained: bool) -> Part:

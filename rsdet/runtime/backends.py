@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from rsdet import digest
 from rsdet.errors import CheckpointError, ConfigError, MissingDependencyError, install
 from rsdet.runtime.finite import check_weights
-from rsdet.runtime.metadata import stored_metadata
+from rsdet.runtime.metadata import merged, stored_metadata
 
 Shape = tuple["int | None", ...]
 
@@ -133,13 +134,14 @@ def open_network(path: str | Path, threads: int | None = None) -> Network:
 
     Raises:
         ConfigError: No such file, or of a kind that is not run here.
-        CheckpointError: The backend refuses the file, or it takes no pictures.
+        CheckpointError: The backend refuses the file, it takes no pictures, or it was changed since its export.
         MissingDependencyError: The backend is not installed.
     """
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise ConfigError(f"threads={threads!r} must be a whole number of 1 or more; leave it out if in doubt.")
     path, metadata = Path(path), stored_metadata(path)
     check_weights(path)
+    digest.check(path, merged(metadata, path.name))
     return (OnnxNetwork if path.suffix == ".onnx" else OpenVinoNetwork)(path, metadata, threads)
 
 

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from rsdet.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rsdet.deploy.runners import TorchRunner
+    from rsdet.deploy.settings import ExportSettings
+    from rsdet.deploy.verify import Run
 
 
 class Report(Protocol):
@@ -24,6 +32,34 @@ class Report(Protocol):
         """The outcome in one line."""
 
 
+@dataclass(frozen=True)
+class NoOptions:
+    """Settings of an export that only a task has: none. Those of a task are a frozen dataclass derived from this.
+
+    Attributes:
+        remedy: What may be set to accept an artifact that departs further from its network.
+    """
+
+    remedy: ClassVar[str] = ""
+
+    def labels(self) -> tuple[str, ...]:
+        """Words for the name of an artifact that is not as usual."""
+        return ()
+
+
+class Scores(dict[str, float]):
+    """Measures by name; the first is what an export is judged by, and higher is better.
+
+    Args:
+        measures: Value by name.
+        images: How many images they are of; 0 where that is not known.
+    """
+
+    def __init__(self, measures: Mapping[str, float], images: int = 0):
+        super().__init__(measures)
+        self.images = images
+
+
 class Task:
     """A task; its folder's ``task.py`` derives from this and holds an instance as ``TASK``.
 
@@ -38,10 +74,13 @@ class Task:
         families: Families of models; the first is the default.
         imgsz: Side of the input in pixels where nobody says otherwise.
         light: Module with a ``predict(args)`` that needs neither PyTorch nor Ultralytics, or None.
-        modes: Modes of its own: name to ``"module:function"``, imported on use.
         end_to_end: What a benchmark calls the time from files to the outcome, such as ``"image files to boxes"``; empty
             where it times the network alone.
         unchecked: Settings of an export that let any disagreement pass.
+        modes: Modes of its own: name to ``"module:function"``, imported on use.
+        export_options: Dataclass of the keys of ``export`` that only this task has, with an ``Args:`` for help.
+        takes_int8: Whether eight bits are enough for it.
+        loss_unit: Unit in which a loss of accuracy is told, and how many of it make one of what :meth:`score` gives.
     """
 
     name: str
@@ -49,9 +88,12 @@ class Task:
     families: tuple[str, ...]
     imgsz: int = 640
     light: str | None = None
-    modes: Mapping[str, str] = {}
     end_to_end: str = ""
     unchecked: Mapping[str, float] = {}
+    modes: Mapping[str, str] = {}
+    export_options: type[NoOptions] = NoOptions
+    takes_int8: bool = False
+    loss_unit: tuple[str, float] = ("points of 100", 100.0)
 
     # -- what it is made of ---------------------------------------------------------------------------------------
 
@@ -71,6 +113,10 @@ class Task:
             ConfigError: It describes no model of this task.
         """
         return d
+
+    def family_of(self, head: str) -> str:
+        """Family of a network that does not say it, by the name of its last layer."""
+        return self.families[0]
 
     def check_model(self, module: Any, family: str, name: str) -> None:
         """Refuse a network that is for another task, whatever its file says.
@@ -116,27 +162,84 @@ class Task:
 
     # -- deployment -----------------------------------------------------------------------------------------------
 
-    def check_export(self, settings: Any) -> None:
+    def check_export(self, settings: ExportSettings) -> None:
         """Refuse settings of an export that cannot work for this task.
 
-        Args:
-            settings: :class:`rsdet.deploy.settings.ExportSettings`.
+        Raises:
+            ConfigError: Values that do not fit together.
         """
 
-    def describe(self, module: Any) -> dict[str, Any]:
-        """What weights and exported files of a network say beyond what all of them say."""
+    def input_size(self, model: Any, imgsz: int | Sequence[int] | None) -> tuple[int, int]:
+        """Height and width in pixels that an export has; those of the training where ``imgsz`` is None.
+
+        Raises:
+            ConfigError: A size that the network does not take.
+        """
+        from rsdet.deploy.settings import input_size
+
+        return input_size(model, imgsz, self.imgsz)
+
+    def exporter_settings(self, module: Any, settings: ExportSettings) -> dict[str, Any]:
+        """Export arguments of Ultralytics beyond those that every task has."""
+        return {}
+
+    def describe(self, module: Any, settings: ExportSettings | None = None) -> dict[str, Any]:
+        """What weights and exported files of a network say beyond what all of them say.
+
+        Args:
+            module: The network.
+            settings: Those of the export; None for weights.
+        """
         return {}
 
     def sample(self, model: Any, size: tuple[int, int], images: Sequence[Any] | None) -> list[Any]:
-        """Inputs that prove and time an export: the user's, else of the data it was trained on, else rendered."""
+        """Samples that prove and time an export: the user's, else of the data it was trained on, else rendered.
+
+        Args:
+            model: Loaded wrapper.
+            size: Height and width of the input in pixels.
+            images: What the user gave, paths or arrays; None for a choice of the task's.
+        """
         raise NotImplementedError
 
-    def compare(self, expected: Any, got: Any, samples: Any, tolerance: Any) -> Report:
-        """Compare what the network and an exported file make of the same inputs."""
-        raise NotImplementedError
+    def reference(self, module: Any, settings: ExportSettings) -> Any:
+        """A copy of a network in the form in which it was exported; what an artifact is compared with."""
+        from copy import deepcopy
 
-    def score(self, model: Any, data: str | Path, **settings: Any) -> dict[str, float]:
-        """Accuracy of a model or of an exported file; the first entry is what an export is judged by."""
+        return deepcopy(module)
+
+    def in_graph(self, output: np.ndarray, settings: ExportSettings) -> np.ndarray:
+        """Output of the last row in the form in which it stands in the graph, for the comparison row by row."""
+        return output
+
+    def compare(self, reference: TorchRunner, runs: Sequence[Run], settings: ExportSettings) -> Report:
+        """Compare what a network and an exported file make of the same inputs; by default, number by number.
+
+        Args:
+            reference: The network, ready to run once more.
+            runs: Inputs and what came of them on both sides.
+            settings: Those of the export, with tolerances in ``settings.options``.
+        """
+        from rsdet.deploy.parity import compare_outputs
+
+        return compare_outputs(runs, settings.half)
+
+    def score_settings(self, settings: ExportSettings) -> dict[str, Any]:
+        """Arguments of :meth:`score` by which weights and an exported file are measured alike."""
+        return {}
+
+    def score(self, model: Any, data: str | Path, **settings: Any) -> Scores:
+        """Accuracy of a loaded model, from weights or an exported file.
+
+        Args:
+            model: :class:`rsdet.RSDet`.
+            data: Data YAML or the name of a shipped data set.
+            **settings: Arguments of ``val``, and those of :meth:`score_settings`.
+
+        Raises:
+            ConfigError: The task has no measure.
+            DataError: The data has nothing to measure by.
+        """
         raise ConfigError(f"task={self.name} has no measure of accuracy; leave data= out.")
 
     # -- benchmark ------------------------------------------------------------------------------------------------

@@ -8,8 +8,7 @@ import torch
 from conftest import TINY
 
 from rsdet import RSDet
-from rsdet.deploy.parity import TIED_SHARE, compare
-from rsdet.deploy.verify import _Ties
+from rsdet.tasks.detect.parity import TIED_SHARE, Ties, compare
 
 N = 300
 ROOM = int(TIED_SHARE * N)
@@ -72,7 +71,7 @@ def test_in_a_full_image_the_last_may_be_missing():
 def test_ties_are_counted_where_the_network_chooses():
     torch.manual_seed(0)
     model = RSDet("vmc-detr-demo.yaml", **TINY).model.eval()
-    ties = _Ties(model, 1e-3)
+    ties = Ties(model, 1e-3)
     flat, noise = torch.full((1, 3, 128, 128), 0.5), torch.rand(1, 3, 128, 128, generator=torch.manual_seed(0))
     with torch.inference_mode():
         model(torch.cat([flat, noise]))
@@ -81,4 +80,4 @@ def test_ties_are_counted_where_the_network_chooses():
         model.model[-1].enc_score_head.weight.mul_(1e6)  # no two noisy cells are alike then
         model(noise)
     assert ties.counts[2] == 0
-    assert _Ties(torch.nn.Module(), 1e-3).counts == []
+    assert Ties(torch.nn.Module(), 1e-3).counts == []

@@ -38,7 +38,6 @@ KNOWN: dict[tuple[str, str | None], str] = {
         )
     },
     **{("val", task): "Task.score is not written yet" for task in ("detect", "obb", "segment")},
-    **{("export", task): "raw outputs are compared, not what is found" for task in ("obb", "segment")},
     ("benchmark", "restore"): "restoration has a benchmark of its own, without records",
     ("help", None): "help is one hand-kept page",
 }  # fmt: skip
@@ -47,9 +46,6 @@ KNOWN_ROOMS = {
     "cli.py",
     "arguments.py",
     "modelyaml.py",
-    "deploy/job.py",
-    "deploy/verify.py",
-    "deploy/wishes.py",
 }
 
 

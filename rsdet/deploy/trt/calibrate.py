@@ -16,8 +16,6 @@ import numpy as np
 from rsdet.errors import ConfigError, ExportError
 from rsdet.writing import write_bytes
 
-ENOUGH = 500  # images; fewer are warned about
-
 
 def make_calibrator(trt: Any, batches: Iterable[np.ndarray], cache: str | Path | None, device: str) -> Any:
     """Return a calibrator.

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rsdet import digest
 from rsdet.deploy.artifact import KEY
 from rsdet.errors import ConfigError, ExportError, RSDetError
 from rsdet.textfiles import parse_json, parse_literal
@@ -33,6 +34,8 @@ def onnx_metadata(model: Any) -> dict[str, Any]:
             found[key] = parse_literal(found[key], f"{key} of the graph", ExportError)
     if isinstance(found.get(KEY), str):
         found[KEY] = parse_json(found[KEY], f"{KEY} of the graph", ExportError)
+    if isinstance(found.get(KEY), dict):
+        found[KEY].pop(digest.KEY, None)  # of the graph; an engine gets its own
     return found
 
 

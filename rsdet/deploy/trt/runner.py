@@ -53,12 +53,12 @@ class EngineRunner(Runner):
         inputs = [n for n in names if self.engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT]
         if len(inputs) != 1:
             raise ExportError(f"{path.name} has {len(inputs)} inputs; expected one, the images; export it with rsdet")
-        self.input, self.outputs = inputs[0], [n for n in names if n != inputs[0]]
+        self.input, self.made = inputs[0], [n for n in names if n != inputs[0]]
         self.types = {n: _torch_type(trt, self.engine.get_tensor_dtype(n)) for n in names}
         self.shape = tuple(self.engine.get_tensor_shape(self.input))
         self.buffers: dict[str, torch.Tensor] = {}
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def outputs(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run the network; see :class:`~rsdet.deploy.runners.Runner`."""
         self._shape(x.shape)
         with torch.cuda.device(self.device), torch.cuda.stream(self.stream):
@@ -68,9 +68,9 @@ class EngineRunner(Runner):
                     raise RuntimeError(f"TensorRT refuses the memory of {name}")
             if not self.context.execute_async_v3(self.stream.cuda_stream):
                 raise RuntimeError(f"TensorRT could not run {self.name}")
-            out = self.buffers[self.outputs[0]].float().cpu()
+            found = [self.buffers[name].float().cpu() for name in self.made]
         self.stream.synchronize()
-        return out.numpy()
+        return tuple(t.numpy() for t in found)
 
     def synchronize(self) -> None:
         """Wait for the GPU."""
@@ -85,7 +85,7 @@ class EngineRunner(Runner):
             raise RuntimeError(
                 f"{self.name} takes inputs of the shape {self.shape} within its profile, not {tuple(shape)}"
             )
-        sizes = {self.input: tuple(shape), **{n: tuple(self.context.get_tensor_shape(n)) for n in self.outputs}}
+        sizes = {self.input: tuple(shape), **{n: tuple(self.context.get_tensor_shape(n)) for n in self.made}}
         self.buffers = {n: torch.empty(s, dtype=self.types[n], device=self.device) for n, s in sizes.items()}
 
 

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from rsdet.tasks.task import Task
+from rsdet.errors import DataError
+from rsdet.tasks.detect.options import DetectExport
+from rsdet.tasks.task import Scores, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rsdet.deploy.runners import TorchRunner
+    from rsdet.deploy.settings import ExportSettings
+    from rsdet.deploy.verify import Run
+    from rsdet.tasks.task import Report
 
 
 class Detect(Task):
@@ -18,6 +28,8 @@ class Detect(Task):
     light = "rsdet.tasks.detect.runtime.cli"
     end_to_end = "image files to boxes"
     unchecked: ClassVar = {"box_tol_px": float("inf"), "score_tol": float("inf")}
+    export_options = DetectExport
+    takes_int8 = True
 
     def classes(self, family: str) -> dict[str, Any]:
         """Model, trainer, validator and predictor of a family."""
@@ -45,25 +57,84 @@ class Detect(Task):
         """Say how many objects were found."""
         return f"{items} objects in {images} images"
 
+    # -- deployment -----------------------------------------------------------------------------------------------
+
+    def check_export(self, settings: ExportSettings) -> None:
+        """Refuse thresholds out of range, and suppression where it cannot be."""
+        from rsdet.tasks.detect.export import check_export
+
+        check_export(settings)
+
+    def exporter_settings(self, module: Any, settings: ExportSettings) -> dict[str, Any]:
+        """Suppression, and how many boxes come out."""
+        from rsdet.tasks.detect.export import exporter_settings
+
+        return exporter_settings(module, settings)
+
+    def describe(self, module: Any, settings: ExportSettings | None = None) -> dict[str, Any]:
+        """Of an exported file: pre-processing and thresholds."""
+        if settings is None:
+            return {}
+        from rsdet.tasks.detect.export import describe
+
+        return describe(module, settings, self._family(module))
+
+    def _family(self, module: Any) -> str:
+        """How the pictures of a network are resized and its outputs are read."""
+        return getattr(module, "family", None) or self.family_of(type(module.model[-1]).__name__)
+
+    def family_of(self, head: str) -> str:
+        """Family of a network that does not say it, by the name of its last layer."""
+        return "rtdetr" if "RTDETR" in head else "yolo"
+
+    def reference(self, module: Any, settings: ExportSettings) -> Any:
+        """The network with the one of its two heads that was exported."""
+        from rsdet.tasks.detect.export import reference
+
+        return reference(module, settings)
+
+    def in_graph(self, output: np.ndarray, settings: ExportSettings) -> np.ndarray:
+        """Corners in place of centre and size, where suppression follows in the graph."""
+        from rsdet.tasks.detect.export import in_graph
+
+        return in_graph(output, settings)
+
+    def compare(self, reference: TorchRunner, runs: Sequence[Run], settings: ExportSettings) -> Report:
+        """Compare detections, matched one to one, in pixels and in points of score."""
+        from rsdet.tasks.detect.export import compare_boxes
+
+        return compare_boxes(reference, runs, settings, self._family(reference.module))
+
+    def score_settings(self, settings: ExportSettings) -> dict[str, Any]:
+        """The protocol, and the suppression that the graph holds."""
+        from rsdet.tasks.detect.export import score_settings
+
+        return score_settings(settings)
+
     def sample(self, model: Any, size: tuple[int, int], images: Sequence[Any] | None) -> list[Any]:
         """Pictures (H, W, C) uint8."""
         from rsdet.deploy.verify import parity_images
 
         return parity_images(model, images)
 
-    def score(self, model: Any, data: str | Path, **settings: Any) -> dict[str, float]:
+    def score(self, model: Any, data: str | Path, **settings: Any) -> Scores:
         """AP and AP50, under the protocol and as Ultralytics counts."""
-        metrics = model.val(data=data, plots=False, **settings)
-        both = {"ultralytics AP": metrics.box.map, "ultralytics AP50": metrics.box.map50}
+        metrics = model.val(data=data, **{"plots": False, **settings})
+        both, images = {"ultralytics AP": metrics.box.map, "ultralytics AP50": metrics.box.map50}, 0
         if ours := getattr(metrics, "protocol_metrics", None):  # only our own models are validated under a protocol
+            if ours.ap is None:
+                raise DataError(
+                    f"data={data} has no labelled object in its val split, so that no AP can be measured; add some"
+                )
             both = {f"{ours.protocol.name} AP": ours.ap, f"{ours.protocol.name} AP50": ours.ap50, **both}
-        return {k: float(v) for k, v in both.items() if v is not None}
+            images = ours.n_images
+        return Scores({k: float(v) for k, v in both.items() if v is not None}, images)
 
     # -- benchmark ------------------------------------------------------------------------------------------------
 
     def preprocess(self, inputs: Sequence[Any], spec: Mapping[str, Any], size: tuple[int, int]) -> Any:
         """Resize pictures as the family does."""
-        from rsdet.deploy.decode import preprocess
+        from rsdet.tasks.detect.decode import preprocess
 
         return preprocess(inputs, spec["family"], size)
 
@@ -77,8 +148,8 @@ class Detect(Task):
         self, run: Callable[[Any], Any], spec: Mapping[str, Any], size: tuple[int, int], chain: Any = None
     ) -> Callable[[Sequence[Path]], Any]:
         """Decode, enhance where there is a chain, resize, run, suppress."""
-        from rsdet.deploy.decode import detections_from_raw
-        from rsdet.deploy.thresholds import CONF
+        from rsdet.tasks.detect.decode import detections_from_raw
+        from rsdet.tasks.detect.thresholds import CONF
 
         def boxes(files: Sequence[Path]) -> list[Any]:
             pictures = [self.read(f, spec) for f in files]

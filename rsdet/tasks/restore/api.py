@@ -9,7 +9,7 @@ from typing import Any
 from ultralytics.cfg import TASK2DATA
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
-from rsdet.arguments import check_restore_values, fit, loss_terms
+from rsdet.arguments import check_restore_values, loss_terms
 from rsdet.errors import ConfigError
 from rsdet.modelyaml import LAYERLESS
 from rsdet.tasks.restore.predict import RestorePredict
@@ -100,20 +100,12 @@ def info(model: Any, verbose: bool) -> dict[str, Any] | None:
     return None
 
 
-def export(model: Any, kwargs: dict[str, Any]) -> Any:
-    """Export a network; see :func:`rsdet.tasks.restore.export.export`."""
-    from rsdet.tasks.restore.export import export as make
-
-    model._check_is_pytorch_model()
-    return make(model, **fit(make, kwargs, "export of task=restore", also=["model"]))
-
-
 def _native(model: Any) -> Any:
     """The network, the method, or the function that an exported file is."""
     if isinstance(model.model, (str, Path)):
-        from rsdet.tasks.restore.torchscript import open_artifact
+        from rsdet.enhance.artifact import ArtifactEnhancer
 
-        return open_artifact(model.model)
+        return ArtifactEnhancer(model.model)
     return model.model
 
 

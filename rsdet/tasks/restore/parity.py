@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from rsdet.errors import DataError
-
-MIN_PSNR_DB = 50.0  # rounding to 8 bits costs 59 dB: what is above 50 cannot be seen
-MAX_DIFF = 2 / 255  # largest difference of any pixel
+from rsdet.tasks.restore.options import MAX_DIFF, MIN_PSNR_DB
 
 
 @dataclass(frozen=True)
@@ -60,34 +58,35 @@ class PictureParity:
 
 
 def compare_pictures(
-    reference: Callable[[np.ndarray], np.ndarray],
-    candidate: Callable[[np.ndarray], np.ndarray],
-    images: Sequence[np.ndarray],
+    expected: Sequence[np.ndarray],
+    got: Sequence[np.ndarray],
     min_psnr_db: float = MIN_PSNR_DB,
     max_diff: float = MAX_DIFF,
 ) -> PictureParity:
-    """Run two backends on the same pictures.
+    """Compare the pictures that two backends make of the same inputs.
 
     Args:
-        reference: (H, W, C) float32 in [0, 1] to (s * H, s * W, C).
-        candidate: Likewise.
-        images: Pictures of the size that both take.
+        expected: Pictures of the network, full scale 1; what lies beyond black and white is cut off.
+        got: Those of the artifact.
         min_psnr_db: Smallest accepted PSNR between both.
         max_diff: Largest accepted difference of a pixel.
+
+    Raises:
+        DataError: Two of them are not of one size.
     """
     worst, lowest, largest, nan = 0, math.inf, 0.0, False
-    for i, image in enumerate(images):
-        a, b = (np.asarray(run(image), np.float64) for run in (reference, candidate))
+    for i, pair in enumerate(zip(expected, got, strict=True)):
+        a, b = (np.asarray(x, np.float64).clip(0, 1) for x in pair)
         if a.shape != b.shape:
             raise DataError(f"one backend makes {a.shape} of a picture and the other {b.shape}; export again.")
         if not (np.isfinite(a).all() and np.isfinite(b).all()):
-            return PictureParity(len(images), -math.inf, math.inf, i, True, min_psnr_db, max_diff)
+            return PictureParity(len(expected), -math.inf, math.inf, i, True, min_psnr_db, max_diff)
         mse = float(np.mean((a - b) ** 2))
         psnr = -10 * math.log10(mse) if mse > 0 else math.inf
         largest = max(largest, float(np.abs(a - b).max()))
         if psnr < lowest:
             worst, lowest = i, psnr
-    return PictureParity(len(images), lowest, largest, worst, nan, min_psnr_db, max_diff)
+    return PictureParity(len(expected), lowest, largest, worst, nan, min_psnr_db, max_diff)
 
 
 def parity_pictures(model: Any, size: tuple[int, int], channels: int, images: Sequence[Any] | None = None) -> list[Any]:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from rsdet.tasks.task import Task
+from rsdet.errors import ConfigError
+from rsdet.tasks.restore.options import RestoreExport
+from rsdet.tasks.task import Scores, Task
+
+if TYPE_CHECKING:
+    from rsdet.deploy.runners import TorchRunner
+    from rsdet.deploy.settings import ExportSettings
+    from rsdet.deploy.verify import Run
+    from rsdet.tasks.task import Report
 
 
 class Restore(Task):
@@ -18,6 +27,8 @@ class Restore(Task):
     imgsz = 256
     end_to_end = "image files to restored pictures, in tiles"
     unchecked: ClassVar = {"min_psnr_db": float("-inf"), "max_diff": float("inf")}
+    export_options = RestoreExport
+    loss_unit = ("dB", 1.0)
 
     def classes(self, family: str) -> dict[str, Any]:
         """Model, trainer, validator and predictor of a family."""
@@ -38,7 +49,41 @@ class Restore(Task):
         """Say how many pictures were restored."""
         return f"{images} picture{'s' * (images != 1)} restored"
 
-    def describe(self, module: Any) -> dict[str, Any]:
+    def stock_keys(self, mode: str) -> frozenset[str] | None:
+        """None of Ultralytics' export arguments."""
+        return frozenset() if mode == "export" else super().stock_keys(mode)
+
+    # -- deployment -----------------------------------------------------------------------------------------------
+
+    def check_export(self, settings: ExportSettings) -> None:
+        """Refuse graphs of free size: pictures run in tiles."""
+        if settings.dynamic:
+            raise ConfigError(
+                f"dynamic={settings.dynamic} with task=restore; expected a graph of one size, in tiles of which "
+                "pictures of any size run; leave dynamic= out"
+            )
+
+    def input_size(self, model: Any, imgsz: int | Sequence[int] | None) -> tuple[int, int]:
+        """Size of the tiles; 256 px where nobody says otherwise, whatever the patches of the training were."""
+        network, each = model.model.network, list(imgsz) if isinstance(imgsz, Sequence) else [imgsz or self.imgsz]
+        multiple, least = int(network.multiple), network.min_px
+        for n in each:
+            if not isinstance(n, int) or len(each) > 2 or n < least or n % multiple:
+                near = max(least, round(n / multiple) * multiple) if isinstance(n, int) else self.imgsz
+                near = math.ceil(near / multiple) * multiple
+                raise ConfigError(f"imgsz={imgsz}; expected multiples of {multiple}, {least} or more; use {near}.")
+        height, width = (each * 2)[:2]
+        return height, width
+
+    def compare(self, reference: TorchRunner, runs: Sequence[Run], settings: ExportSettings) -> Report:
+        """Compare the pictures that both make, by PSNR and by the largest difference of a pixel."""
+        from rsdet.tasks.restore.parity import compare_pictures
+
+        expected = [picture for r in runs for picture in r.expected[0]]
+        got = [picture for r in runs for picture in r.got[0]]
+        return compare_pictures(expected, got, settings.options.min_psnr_db, settings.options.largest(settings.half))
+
+    def describe(self, module: Any, settings: ExportSettings | None = None) -> dict[str, Any]:
         """What the network is for, how much it enlarges, and which sizes it takes."""
         network = module.network
         return {
@@ -52,10 +97,10 @@ class Restore(Task):
 
         return parity_pictures(model, size, model.model.network.channels, images)
 
-    def score(self, model: Any, data: str | Path, **settings: Any) -> dict[str, float]:
+    def score(self, model: Any, data: str | Path, **settings: Any) -> Scores:
         """PSNR in dB and SSIM by the convention of the data; an exported file works in tiles of its own size."""
         metrics = model.val(data=data, plots=False, **{k: settings[k] for k in ("device", "project") if k in settings})
-        return {"psnr_db": metrics.psnr, "ssim": metrics.ssim}
+        return Scores({"psnr_db": metrics.psnr, "ssim": metrics.ssim}, len(metrics.rows))
 
     # -- benchmark ------------------------------------------------------------------------------------------------
 

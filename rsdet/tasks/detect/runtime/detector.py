@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rsdet.data.pictures import reader_of, to_picture
-from rsdet.deploy.thresholds import CONF, IOU, MAX_DET, predict_settings
 from rsdet.enhance.chain_json import is_chain_json, read_chain_json
 from rsdet.errors import CheckpointError, ConfigError
 from rsdet.quiet import silent_opencv
@@ -21,6 +20,7 @@ from rsdet.runtime.metadata import stored_metadata
 from rsdet.runtime.results import Detections
 from rsdet.tasks.detect.runtime.facts import FAMILIES, read_facts
 from rsdet.tasks.detect.runtime.postprocess import Rules, check_output, rows
+from rsdet.tasks.detect.thresholds import CONF, IOU, MAX_DET, predict_settings
 
 DEFAULT_IMGSZ = (640, 640)  # of Ultralytics; only for a graph of free size that does not say its own
 

@@ -29,8 +29,8 @@ class Facts:
         end2end: Rows come out final, without suppression.
         sar: How SAR files become pictures; None for a model of ordinary pictures.
         bands: Bands of the files that it was trained with, counted from 1; None for all.
-        stored: What :func:`rsdet.deploy.thresholds.predict_settings` reads: the thresholds in the file, and whether
-            suppression is in its graph.
+        stored: What :func:`rsdet.tasks.detect.thresholds.predict_settings` reads: the thresholds in the file, and
+            whether suppression is in its graph.
     """
 
     file: str

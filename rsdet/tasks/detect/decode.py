@@ -58,13 +58,6 @@ def preprocess(images: Sequence[np.ndarray], family: str, imgsz: tuple[int, int]
     return np.ascontiguousarray(stack.transpose(0, 3, 1, 2), dtype=np.float32) / 255.0
 
 
-def first_output(raw: Any) -> Any:
-    """Return the inference tensor of what a network put out: the tensor itself or the first one of a nest."""
-    while isinstance(raw, (tuple, list)):
-        raw = raw[0]
-    return raw
-
-
 def detections_from_raw(
     raw: Any,
     family: str,
@@ -91,7 +84,9 @@ def detections_from_raw(
         One ``(N, 6)`` float32 array per image: x1, y1, x2, y2 in pixels, score, class; best score first.
     """
     _check_family(family)
-    out = first_output(raw)
+    out = raw
+    while isinstance(out, (tuple, list)):
+        out = out[0]
     out = out.detach().cpu().float().numpy() if hasattr(out, "detach") else np.asarray(out, dtype=np.float32)
     if family == "rtdetr":
         boxes = [_from_rtdetr(o, hw) for o, hw in zip(out, orig_shapes, strict=True)]

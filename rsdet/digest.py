@@ -1,0 +1,92 @@
+"""The SHA-256 of an exported file, kept inside it: a file that was changed after its export is refused.
+
+The entry itself is counted as zeros, so that it can stand in what it is the digest of. Nothing but the standard library
+is needed: every loader checks, with PyTorch and without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rsdet.errors import CheckpointError
+
+KEY = "sha256"
+BLANK = "0" * 64
+_LOCATION = re.compile(rb"\n\x08location\x12([\x01-\x7f])", re.DOTALL)  # an entry of ONNX, up to the length of the name
+_ID = "serialization_id"  # PyTorch's own digest of an archive, ours included
+
+
+def digest(path: str | Path, entry: str = BLANK, sidecar: Path | None = None) -> str:
+    """SHA-256 of an artifact.
+
+    Args:
+        path: File, or folder of OpenVINO, or the ``.xml`` in it.
+        entry: The digest as it stands in the artifact.
+        sidecar: File to take instead of the ``metadata.yaml`` of a folder.
+    """
+    found = hashlib.sha256()
+    for name, content in _parts(Path(path), sidecar):
+        content = content.replace(entry.encode(), BLANK.encode())
+        found.update(f"{name} {len(content)} ".encode())
+        found.update(content)
+    return found.hexdigest()
+
+
+def seal(file: Path, folder: Path | None = None) -> None:
+    """Put the digest of an artifact in the place of the zeros that stand for it.
+
+    Args:
+        file: The file that holds them.
+        folder: The artifact, where the file is to be the ``metadata.yaml`` of a folder.
+    """
+    entry = digest(folder or file, sidecar=file)
+    file.write_bytes(file.read_bytes().replace(BLANK.encode(), entry.encode()))
+
+
+def check(path: str | Path, meta: Mapping[str, Any]) -> None:
+    """Refuse an artifact that is no longer what was exported; one that holds no digest is taken as it is.
+
+    Args:
+        path: File or folder.
+        meta: What it says of itself.
+
+    Raises:
+        CheckpointError: It was changed.
+    """
+    entry = meta.get(KEY)
+    if entry is None:
+        return
+    try:
+        same = isinstance(entry, str) and len(entry) == len(BLANK) and digest(path, entry) == entry
+    except zipfile.BadZipFile:  # a part does not fit its own checksum
+        same = False
+    if not same:
+        raise CheckpointError(
+            f"{Path(path).name} was changed since it was exported (its SHA-256 differs); copy or export it again."
+        )
+
+
+def _parts(path: Path, sidecar: Path | None) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of all that belongs to an artifact."""
+    if path.is_dir():
+        path = next(iter(sorted(path.glob("*.xml"))), path / "model.xml")
+    if path.suffix == ".xml":
+        files = [path, path.with_suffix(".bin"), sidecar or path.parent / "metadata.yaml"]
+        yield from ((f.suffix, f.read_bytes()) for f in files if f.is_file())
+    elif path.suffix == ".torchscript":
+        with zipfile.ZipFile(path) as archive:
+            for name in sorted(archive.namelist()):
+                if not name.endswith(_ID):
+                    yield name.partition("/")[2], archive.read(name)  # the folder has the name of the file
+    else:
+        content = path.read_bytes()
+        yield "", content
+        if path.suffix == ".onnx":  # weights may lie beside the graph, which then names their file
+            places = {content[m.end() : m.end() + m[1][0]] for m in _LOCATION.finditer(content)}
+            beside = [path.with_name(p.decode("utf-8", "replace").rpartition("/")[2]) for p in sorted(places)]
+            yield from ((f.name, f.read_bytes()) for f in beside if f.is_file())

@@ -1,0 +1,207 @@
+"""What an export needs to know of detectors: settings that go wrong, thresholds, heads, and what proves a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rsdet.deploy.parity import compare_raw, worst
+from rsdet.deploy.runners import TorchRunner
+from rsdet.deploy.settings import ExportSettings
+from rsdet.deploy.verify import Run
+from rsdet.errors import ConfigError, ExportError, nearest
+from rsdet.tasks.detect.decode import detections_from_raw, preprocess_rule
+from rsdet.tasks.detect.parity import ParityReport, Ties, compare
+from rsdet.tasks.detect.thresholds import thresholds
+from rsdet.tasks.task import Report
+
+_MOST = 1000  # detections per image
+_FEWEST = 20  # detections per image that the threshold is lowered for
+_RAW_TOL = 2e-3  # of raw outputs, where there are no detections to compare
+
+
+def check_export(settings: ExportSettings) -> None:
+    """Refuse what cannot work.
+
+    Raises:
+        ConfigError: A wrong value, or values that do not fit together.
+    """
+    o = settings.options
+    kept = thresholds(o.conf, o.iou, o.max_det)
+    if o.nms is True and settings.format == "engine":
+        raise ConfigError(
+            "nms=True with format=engine; suppression gives as many rows as the data decide, which TensorRT takes "
+            "by plugins only; leave nms= out, predict suppresses after the engine"
+        )
+    if o.nms is True and settings.dynamic:
+        raise ConfigError("nms=True with dynamic; suppression is written out image by image; choose one of them")
+    if o.nms is True and not kept["conf"] > 0:
+        raise ConfigError("nms=True with conf=0; the rows of an image are filled up with zeros; use conf=0.001")
+    if settings.data is not None:
+        from rsdet.metrics.detection_areas import PROTOCOLS
+
+        known = ["ultralytics", *PROTOCOLS]
+        if o.protocol not in known:
+            raise ConfigError(f"protocol must be one of {known}, received {o.protocol!r}."
+                              f"{nearest(o.protocol, known)}")  # fmt: skip
+
+
+def queries(module: Any) -> int:
+    """Queries of a network of the RT-DETR family: the most boxes that it can find; 0 of others."""
+    return getattr(getattr(module, "model", [None])[-1], "num_queries", None) or 0
+
+
+def stored_thresholds(module: Any, settings: ExportSettings) -> dict[str, Any]:
+    """Thresholds that an artifact predicts with unless the user says otherwise."""
+    o = settings.options
+    return thresholds(o.conf, o.iou, o.max_det, queries(module))
+
+
+def exporter_settings(module: Any, settings: ExportSettings) -> dict[str, Any]:
+    """Arguments of Ultralytics' exporter about the head.
+
+    Raises:
+        ConfigError: ``nms=True`` for a network whose queries need no suppression.
+    """
+    kept, nms = stored_thresholds(module, settings), settings.options.nms
+    if nms and queries(module):
+        raise ConfigError(
+            "nms=True with a model of the RT-DETR family, which has no suppression: each query is one object; "
+            "leave nms= out"
+        )
+    if nms is None:
+        return {"max_det": queries(module) or kept["max_det"]}
+    return {"nms": nms, "max_det": queries(module) or kept["max_det"], **(kept if nms else {})}
+
+
+def describe(module: Any, settings: ExportSettings, family: str) -> dict[str, Any]:
+    """How pictures become inputs, and with which thresholds outputs become boxes."""
+    return {
+        "nms": bool(settings.options.nms), "thresholds": stored_thresholds(module, settings),
+        "preprocess": preprocess_rule(family, (getattr(module, "yaml", None) or {}).get("sar")),
+    }  # fmt: skip
+
+
+def score_settings(settings: ExportSettings) -> dict[str, Any]:
+    """Arguments of ``val`` by which weights and artifact are measured alike."""
+    o = settings.options
+    kept = thresholds(o.conf, o.iou, o.max_det) if o.nms else {} if o.nms is None else {"nms": False}
+    return {"protocol": o.protocol, **kept}
+
+
+def reference(module: Any, settings: ExportSettings) -> Any:
+    """The network with the one of its two heads that was exported."""
+    copy = deepcopy(module)
+    if hasattr(copy, "end2end"):
+        copy.end2end = settings.options.nms is False
+    return copy
+
+
+def in_graph(output: np.ndarray, settings: ExportSettings) -> np.ndarray:
+    """Rows of the head: corners in place of centre and size where suppression follows in the graph."""
+    if not settings.options.nms:
+        return output
+    centre, half, rest = np.split(output, [2, 4], axis=1)
+    return np.concatenate([centre - half / 2, centre + half / 2, rest], axis=1)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Detections of both sides of all runs.
+
+    Attributes:
+        runs: What both sides put out.
+        family: How pictures are resized and outputs read.
+    """
+
+    runs: Sequence[Run]
+    family: str
+
+    def boxes(self, conf: float, most: int = _MOST, iou: float = 0.7) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Boxes of the network and of the artifact, one array per image."""
+        return self.one("expected", conf, most, iou), self.one("got", conf, most, iou)
+
+    def one(self, side: str, conf: float, most: int = _MOST, iou: float = 0.7) -> list[np.ndarray]:
+        """Boxes of one side."""
+        found = []
+        for r in self.runs:
+            shapes = [im.shape[:2] for im in r.samples]
+            found += detections_from_raw(getattr(r, side)[0], self.family, r.size, shapes, conf, max_det=most, iou=iou)
+        return found
+
+
+def compare_boxes(reference: TorchRunner, runs: Sequence[Run], settings: ExportSettings, family: str) -> Report:
+    """Compare what a network and an artifact find.
+
+    Where the network finds next to nothing above ``parity_conf`` (an untrained one), the threshold is lowered until
+    about twenty detections an image are compared. The rows of a graph with suppression in it are compared with those of
+    the network, suppressed with the same.
+
+    Raises:
+        ExportError: Nothing is found, so that the suppression in the graph cannot be checked.
+    """
+    box_tol, score_tol = settings.options.tolerance(settings.half)
+    both = Detections(runs, family)
+    if settings.options.nms:
+        return _suppressed(both, stored_thresholds(reference.module, settings), box_tol, score_tol)
+    first = [(r.expected[0], r.got[0]) for r in runs]
+    unsound = [(a, b) for a, b in first if a.shape == b.shape and not (np.isfinite(a).all() and np.isfinite(b).all())]
+    if unsound:
+        return worst([compare_raw(a, b, _RAW_TOL) for a, b in unsound])
+    scores = np.concatenate([_scores(a, family).ravel() for a, _ in first])
+    conf = settings.options.parity_conf
+    threshold = _threshold(scores, sum(len(a) for a, _ in first), conf)
+    if threshold < conf and any(_before_suppression(a, family) for a, _ in first):
+        # Suppression among scores that are all but equal is a lottery; rows before it have a fixed order.
+        parts = [(slice(0, 4), box_tol), (slice(4, None), score_tol)]
+        return worst([compare_raw(a[:, rows], b[:, rows], tol) for a, b in first for rows, tol in parts])
+    expected, found = both.boxes(max(0.0, threshold - score_tol))
+    most = None if _before_suppression(first[0][0], family) else first[0][0].shape[1]
+    limits = {"box_tol_px": box_tol, "score_tol": score_tol, "conf": threshold, "most": most}
+    report = compare(expected, found, **limits)
+    if not report.ok:  # unless the network itself could as well have chosen others
+        report = compare(expected, found, **limits, ties=Ties.of(reference, [r.x for r in runs], score_tol / 5))
+    # Without a box anywhere, the raw output is all there is to compare.
+    return worst([compare_raw(a, b, max(_RAW_TOL, score_tol)) for a, b in first]) if report.vacuous else report
+
+
+def _suppressed(both: Detections, kept: dict[str, Any], box_tol: float, score_tol: float) -> ParityReport:
+    """Compare the rows of a graph with NMS in it, (B, max_det, 6), with those of a network, suppressed as there."""
+    conf, iou, most = (kept[k] for k in ("conf", "iou", "max_det"))
+    for r in both.runs:
+        wanted = (len(r.samples), most, 6)
+        if r.got[0].shape != wanted:
+            raise ExportError(
+                f"the graph puts out {r.got[0].shape}; expected {wanted}; export it again without nms=True"
+            )
+    # What lies just below the threshold may still be the counterpart of something just above it.
+    expected = both.one("expected", max(0.0, conf - score_tol), most, iou)
+    found = [b[~(b[:, 4] <= 0)] for b in both.one("got", 0.0, most)]  # the rest is filled up with zeros
+    report = compare(expected, found, box_tol_px=box_tol, score_tol=score_tol, conf=conf)
+    if report.vacuous:
+        raise ExportError(
+            f"nothing was found above conf={conf:g}, so that the suppression in the graph could not be checked; "
+            "expected objects; pass images= that hold some, or a lower conf="
+        )
+    return report
+
+
+def _before_suppression(raw: np.ndarray, family: str) -> bool:
+    return family == "yolo" and raw.shape[-1] != 6
+
+
+def _scores(raw: np.ndarray, family: str) -> np.ndarray:
+    """Best score of every candidate, ``(B, N)``."""
+    return raw[:, 4:].max(1) if _before_suppression(raw, family) else raw[..., 4]
+
+
+def _threshold(scores: np.ndarray, images: int, conf: float) -> float:
+    """The threshold, lowered where it would leave less than one detection an image."""
+    if (scores >= conf).sum() >= images:
+        return conf
+    ranked = np.sort(scores)[::-1]
+    return float(min(conf, ranked[min(ranked.size, _FEWEST * images) - 1])) if ranked.size else conf
