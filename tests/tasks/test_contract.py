@@ -38,7 +38,6 @@ KNOWN: dict[tuple[str, str | None], str] = {
         )
     },
     **{("val", task): "Task.score is not written yet" for task in ("detect", "obb", "segment")},
-    ("benchmark", "restore"): "restoration has a benchmark of its own, without records",
     ("help", None): "help is one hand-kept page",
 }  # fmt: skip
 KNOWN_ROOMS = {
