@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from ultralytics.engine.model import Model
 
 from rsdet import RSDet
 from rsdet.data.scenes import render_scene
@@ -68,6 +69,13 @@ def lively(kind: str, folder: Path, **more) -> RSDet:
     weights = folder / f"{kind}.pt"
     model.save(str(weights))
     return RSDet(weights)
+
+
+def stock_export(kind: str, folder: Path, format: str = "onnx", head: dict | None = None, **settings: object) -> Path:
+    """A lively network, exported by Ultralytics alone; nothing of ours is in the file."""
+    model = lively(kind, folder, **(head or {}))
+    usual = {"imgsz": 160, "verbose": False} | ({"opset": 17, "simplify": False} if format == "onnx" else {})
+    return Path(Model.export(model, format=format, **{**usual, **settings})).resolve()
 
 
 def corners_of_labels(data: Path) -> Path:

@@ -58,26 +58,23 @@ def patch_of(mask: np.ndarray, top: int = 0, left: int = 0) -> Mask:
     return Mask(int(top + y), int(left + x), np.ascontiguousarray(patch))
 
 
-def in_picture(mask: np.ndarray, size_hw: tuple[int, int]) -> Mask:
+def in_picture(mask: Mask, frame_hw: tuple[int, int], size_hw: tuple[int, int]) -> Mask:
     """A mask of a letterboxed input, or of the picture itself, in pixels of the picture.
 
     Args:
-        mask: (h, w), 0 where there is nothing.
+        mask: In pixels of the frame.
+        frame_hw: Height and width of the frame, input or picture.
         size_hw: Height and width of the picture.
     """
-    if mask.shape == tuple(size_hw):
-        return patch_of(mask)
-    place = letterboxed(size_hw, mask.shape)
-    # The nearest pixel of the input for each of the picture: nothing is smoothed, nothing invented.
-    rows, columns = (
-        first + np.minimum(((np.arange(n) + 0.5) * inside / n).astype(int), inside - 1)
-        for first, n, inside in zip(place.top_left, size_hw, place.resized_hw, strict=True)
-    )
-    held = patch_of(mask)
-    ys, xs = (
-        np.flatnonzero((at >= first) & (at < first + n))
-        for at, first, n in zip((rows, columns), (held.top, held.left), held.patch.shape, strict=True)
-    )
-    if not (len(ys) and len(xs)):
-        return Mask(0, 0, np.zeros((0, 0), bool))
-    return Mask(int(ys[0]), int(xs[0]), held.patch[np.ix_(rows[ys] - held.top, columns[xs] - held.left)])
+    if tuple(frame_hw) == tuple(size_hw):
+        return mask
+    place = letterboxed(size_hw, frame_hw)
+    picked, firsts = [], []
+    held = zip(place.top_left, size_hw, place.resized_hw, (mask.top, mask.left), mask.patch.shape, strict=True)
+    for offset, n, inside, first, extent in held:
+        # The nearest pixel of the frame for each of the picture: nothing is smoothed, nothing invented.
+        at = offset + np.minimum(((np.arange(n) + 0.5) * inside / n).astype(int), inside - 1) - first
+        covered = np.flatnonzero((at >= 0) & (at < extent))
+        picked.append(at[covered])
+        firsts.append(int(covered[0]) if len(covered) else 0)
+    return Mask(*firsts, mask.patch[np.ix_(*picked)])

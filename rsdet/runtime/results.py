@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rsdet.geometry import hulls, xywhr_to_corners
-from rsdet.runtime.masks import Mask, in_picture
+from rsdet.runtime.masks import Mask, in_picture, patch_of
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def detections_of(result: Any) -> Detections:
     if result.obb is not None:
         return OrientedDetections.of(boxes.xywhr, *rest)
     if result.masks is not None:
-        patches = [in_picture(m, result.orig_shape) for m in result.masks.data]
+        patches = [in_picture(patch_of(m), m.shape, result.orig_shape) for m in result.masks.data]
         return MaskDetections(boxes.xyxy, *rest, patches=patches)
     return Detections(boxes.xyxy, *rest)
 

@@ -27,6 +27,7 @@ from rsdet.data.pictures import PictureReader
 from rsdet.data.sar import SarReader
 from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.names import csv_cell, folder_names, printable
+from rsdet.runtime.results import detections_of
 from rsdet.tasks.detect.enhanced import EnhancedPrediction
 from rsdet.tasks.detect.outputs import coco_rows
 from rsdet.writing import put, workplace, write_picture
@@ -64,10 +65,10 @@ class DetectResults(Results):
         color_mode: str = "class",
         txt_color: tuple[int, int, int] | None = None,
     ) -> np.ndarray | Image.Image:
-        """Draw the boxes: thin for tiny objects, labels only where there is room.
+        """Draw boxes, turned boxes or masks: thin for tiny objects, labels only where there is room.
 
         Arguments, their order and what they do are those of Ultralytics' ``Results.plot``, so is the size: that of
-        the picture. Results with masks, key points, oriented boxes or class probabilities are drawn by it.
+        the picture. Results with key points or class probabilities are drawn by it.
 
         Args:
             conf: Write scores.
@@ -79,8 +80,8 @@ class DetectResults(Results):
             kpt_radius: Of key points only.
             kpt_line: Of key points only.
             labels: Write class names, and the numbers of tracks.
-            boxes: Draw the boxes.
-            masks: Of masks only.
+            boxes: Draw the boxes; of masks, write the labels.
+            masks: Draw the masks in the place of their boxes.
             probs: Of class probabilities only.
             show: Open a window with the picture.
             save: Write the picture.
@@ -99,7 +100,8 @@ class DetectResults(Results):
 
         if color_mode not in ("class", "instance"):
             raise ConfigError(f"color_mode={color_mode!r} must be 'class' or 'instance'.")
-        if self.boxes is None or any(x is not None for x in (self.masks, self.keypoints, self.probs, self.obb)):
+        objects = self.boxes if self.obb is None else self.obb
+        if objects is None or any(x is not None for x in (self.keypoints, self.probs)):
             given = {k: v for k, v in (("font", font), ("txt_color", txt_color)) if v is not None}
             return super().plot(
                 conf, line_width, font_size, pil=pil, img=img, kpt_radius=kpt_radius, kpt_line=kpt_line, labels=labels,
@@ -110,22 +112,23 @@ class DetectResults(Results):
         if isinstance(img, torch.Tensor):  # a batch (B, C, H, W) in [0, 1] that was predicted on, or (H, W, C) uint8
             img = img[0].permute(1, 2, 0).mul(255).byte() if img.ndim == 4 else img
             img = img.detach().cpu().numpy()
-        if boxes:
-            found = self.boxes.cpu().numpy()
-            ids = found.id.astype(int).tolist() if found.is_track else [None] * len(found)
+        masks = masks and self.masks is not None
+        if boxes or masks:
+            ids = objects.id.int().tolist() if objects.is_track else [None] * len(objects)
+            found = detections_of(self)
             shown = [
                 (f"id:{i} {self.names[c]}" if i is not None else self.names[c]) if labels else ""
-                for i, c in zip(ids, found.cls.astype(int).tolist(), strict=True)
+                for i, c in zip(ids, found.classes.tolist(), strict=True)
             ]
-            numbers = [f"{v:.2f}" if conf else "" for v in found.conf.tolist()]
+            numbers = [f"{v:.2f}" if conf else "" for v in found.scores.tolist()]
             picture = draw(
                 img,
-                found.xyxy,
-                found.conf,
-                found.cls,
+                found.boxes_xyxy,
+                found.scores,
+                found.classes,
                 self.names,
                 line=None if line_width is None else max(1, round(line_width)),
-                labels="auto" if labels or conf else "none",
+                labels="auto" if boxes and (labels or conf) else "none",
                 legend=self.legend,
                 enlarge=self.legend,
                 texts=list(zip(shown, numbers, strict=True)),
@@ -133,6 +136,7 @@ class DetectResults(Results):
                 ink=None if txt_color is None else tuple(txt_color)[::-1],
                 font=font,
                 font_px=None if font_size is None else max(1, round(font_size)),
+                **(found.shapes if masks or self.obb is not None else {}),
             )
         else:
             picture = to_display(img)

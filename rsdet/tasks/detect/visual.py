@@ -1,7 +1,8 @@
 """Draw detections so that tiny objects stay visible.
 
-Outlines run around the pixels of a box and never over them, thin lines for small objects; text appears only where it
-covers no other box; the legend, with the count of each class, stands below the picture and hides nothing.
+Outlines run around the pixels of a box, turned box or mask and never over them, thin lines for small objects; text
+appears only where it covers no other box; the legend, with the count of each class, stands below the picture and hides
+nothing.
 
 Colours: Okabe and Ito, Color Universal Design (2008), without black, continued by lighter and darker shades.
 """
@@ -15,10 +16,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from rsdet.errors import DataError
+from rsdet.geometry import hulls
+from rsdet.runtime.masks import Mask
 
 # RGB. Bright colours first, since most data sets have few classes and thin lines need brightness; look-alikes
 # (orange and vermillion, the two blues) far apart.
@@ -33,6 +37,8 @@ PALETTE: tuple[tuple[int, int, int], ...] = (
 )
 TRUTH_RGB = (255, 255, 255)
 _STRIP_RGB, _INK_RGB, _DIM_RGB = (24, 24, 27), (240, 240, 240), (160, 160, 165)
+_TINT = 0.3  # part of the colour in the pixels of a mask, but of small ones, whose outline tells enough
+_SUBPIXEL = 4  # binary digits behind the point of the coordinates that OpenCV draws turned lines at
 _HALO = 0.55  # how much of the picture's brightness is left in the rim around a line
 _SMALL_PX = 24  # objects below this many display px get a line of 1 px
 _TINY_PICTURE_PX = 480
@@ -83,17 +89,20 @@ def to_display(image: np.ndarray) -> np.ndarray:
 
 def draw(
     image: np.ndarray,
-    boxes_xyxy: np.ndarray,
+    boxes_xyxy: np.ndarray | None,
     scores: np.ndarray | None,
     classes: np.ndarray,
     names: Mapping[int, str] | Sequence[str],
     *,
+    corners: np.ndarray | None = None,
+    masks: Sequence[Mask] | None = None,
     line: int | None = None,
     labels: str = "auto",
     legend: bool = True,
     enlarge: bool = True,
     max_labels: int = 60,
     truth_boxes: np.ndarray | None = None,
+    truth_corners: np.ndarray | None = None,
     texts: Sequence[tuple[str, str]] | None = None,
     colours: Sequence[int] | None = None,
     ink: tuple[int, int, int] | None = None,
@@ -108,6 +117,9 @@ def draw(
         scores: (N,) 0..1, or None for boxes without scores.
         classes: (N,) class numbers.
         names: Class number -> name, or a list of names; a number without a name is written as the number.
+        corners: (N, 4, 2) of turned boxes, in order around each, to be drawn instead; ``boxes_xyxy`` are then those
+            around them and need not be given (None).
+        masks: N masks, to be drawn instead of the boxes.
         line: Line width in display px; default: 1 for small objects, up to 3 for large objects in large pictures.
         labels: ``"auto"`` writes name and score where this covers no other box, and only on large boxes when there
             are many; ``"all"`` writes every label; ``"none"`` none.
@@ -115,6 +127,7 @@ def draw(
         enlarge: Enlarge a picture whose longer side is below 480 px by a whole factor, its boxes with it.
         max_labels: Largest number of labels; the highest scores come first.
         truth_boxes: (M, 4) true boxes, drawn as white corners.
+        truth_corners: (M, 4, 2) of true turned boxes, drawn likewise.
         texts: (name, number) of each label in the place of class and score; either may be empty.
         colours: (N,) numbers that choose the colours in the place of the classes.
         ink: RGB of the labels' text; default: the colour of the box.
@@ -130,13 +143,18 @@ def draw(
     """
     if labels not in ("auto", "all", "none"):
         raise DataError(f"labels must be 'auto', 'all' or 'none', received {labels!r}")
-    boxes = _checked(boxes_xyxy, "boxes_xyxy")
+    quads = None if corners is None else _checked_quads(corners, "corners")
+    boxes = _checked(boxes_xyxy, "boxes_xyxy") if quads is None else hulls(quads)
     truth = _checked(truth_boxes if truth_boxes is not None else (), "truth_boxes")
+    truth_quads = _checked_quads(truth_corners if truth_corners is not None else (), "truth_corners")
     classes = np.asarray(classes).reshape(-1).astype(int)
     scores = None if scores is None else np.asarray(scores, dtype=np.float64).reshape(-1)
-    if len(classes) != len(boxes) or (scores is not None and len(scores) != len(boxes)):
+    if any(v is not None and len(v) != len(boxes) for v in (classes, scores, masks)):
         n = "no" if scores is None else len(scores)
-        raise DataError(f"received {len(boxes)} boxes, {n} scores and {len(classes)} classes; expected one per box")
+        also = "" if masks is None else f", {len(masks)} masks"
+        raise DataError(
+            f"received {len(boxes)} boxes{also}, {n} scores and {len(classes)} classes; expected one per box"
+        )
 
     canvas, factor = to_display(image), 1
     if enlarge:
@@ -144,18 +162,26 @@ def draw(
     height, width = canvas.shape[:2]
     outer = _pixels(boxes * factor)
     shown = _on_picture(outer, height, width)
-    widths = [max(1, line)] * len(outer) if line else _line_widths(outer, max(height, width))
+    short = (outer[:, 2:] - outer[:, :2]).min(1) if quads is None else _sides_of(quads * factor).min(1)
+    widths = [max(1, line)] * len(outer) if line else _line_widths(short, max(height, width))
     bgr = [class_colour(c)[::-1] for c in (classes.tolist() if colours is None else colours)]
+    if quads is not None:
+        shapes, shade, outline = quads * factor, _shade_turned, _frame_turned
+    elif masks is not None:
+        shapes, shade, outline = [_enlarged(m, factor) for m in masks], _shade_mask, _frame_mask
+    else:
+        shapes, shade, outline = outer.tolist(), _shade, _frame
 
     # Large boxes first: what is small ends up on top. Halos first of all, so that none darkens a line.
     order = [i for i in np.argsort(-_area(outer), kind="stable").tolist() if shown[i]]
-    rows = outer.tolist()
     for i in order:
-        _shade(canvas, rows[i], widths[i])
-    for b in (corners := _pixels(truth * factor))[_on_picture(corners, height, width)].tolist():
+        shade(canvas, shapes[i], widths[i])
+    for b in (true := _pixels(truth * factor))[_on_picture(true, height, width)].tolist():
         _corners(canvas, b, line or 1)
+    for quad in truth_quads * factor:
+        _corners_turned(canvas, quad, line or 1)
     for i in order:
-        _frame(canvas, rows[i], widths[i], bgr[i])
+        outline(canvas, shapes[i], widths[i], bgr[i])
 
     size = font_px or _font_px(max(height, width))
     if labels != "none" and order:
@@ -173,7 +199,8 @@ def draw(
         _write_labels(canvas, rank, outer, grown[shown], np.cumsum(shown) - 1, texts, bgr, pen,
                       ink=ink[::-1] if ink else None, auto=auto, short=legend and auto, most=max_labels)  # fmt: skip
     if legend:
-        n_truth = len(truth) if truth_boxes is not None else None
+        given = truth_boxes is not None or truth_corners is not None
+        n_truth = len(truth) + len(truth_quads) if given else None
         canvas = np.concatenate([canvas, _legend(width, classes, names, n_truth, size)[..., ::-1]])
     return canvas
 
@@ -193,6 +220,23 @@ def _checked(boxes: object, what: str) -> np.ndarray:
             f"{what}[{i}] is {boxes[i].tolist()}; expected finite x1 <= x2 and y1 <= y2; check the box format (xyxy)"
         )
     return boxes
+
+
+def _checked_quads(corners: object, what: str) -> np.ndarray:
+    corners = np.asarray(corners, dtype=np.float64)
+    corners = corners.reshape(0, 4, 2) if corners.size == 0 else corners
+    if corners.ndim != 3 or corners.shape[1:] != (4, 2) or not np.isfinite(corners).all():
+        raise DataError(f"{what} have shape {corners.shape}; expected finite (N, 4, 2) x y in pixels")
+    return np.clip(corners, -1e6, 1e6)  # as in _pixels
+
+
+def _sides_of(quads: np.ndarray) -> np.ndarray:
+    """Return (N, 4) lengths of the sides of (N, 4, 2)."""
+    return np.linalg.norm(quads - np.roll(quads, 1, axis=1), axis=2)
+
+
+def _enlarged(mask: Mask, factor: int) -> Mask:
+    return Mask(mask.top * factor, mask.left * factor, mask.patch.repeat(factor, 0).repeat(factor, 1))
 
 
 def _enlarge(picture: np.ndarray) -> tuple[np.ndarray, int]:
@@ -224,10 +268,9 @@ def _short_side(boxes: np.ndarray) -> np.ndarray:
     return (boxes[:, 2:] - boxes[:, :2]).min(1, initial=1 << 30)
 
 
-def _line_widths(outer: np.ndarray, longest: int) -> list[int]:
-    if not len(outer):
+def _line_widths(short: np.ndarray, longest: int) -> list[int]:
+    if not len(short):
         return []
-    short = (outer[:, 2:] - outer[:, :2]).min(1)
     small = max(_SMALL_PX, 0.012 * longest)
     # A picture of 2,000 px is mostly looked at on half as many: lines grow with it, unless its objects are small. One
     # width for the picture, and 1 px around what is smaller than the rest, reads calmer than a width per object.
@@ -277,6 +320,80 @@ def _corners(canvas: np.ndarray, b: Sequence[int], t: int) -> None:
         xx = np.arange(columns.start, columns.stop)[None]
         keep = (np.minimum(yy - y1, y2 - 1 - yy) < reach) & (np.minimum(xx - x1, x2 - 1 - xx) < reach)
         canvas[rows, columns][keep] = TRUTH_RGB
+
+
+def _turned_line(
+    canvas: np.ndarray, quad: np.ndarray, away: float, width: int, parts: Sequence[np.ndarray] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the canvas around a turned box, and how much of each of its pixels (0..1) a line around the box covers.
+
+    Args:
+        canvas: (H, W, 3).
+        quad: (4, 2) corners, in order around the box.
+        away: How far outside of the box the middle of the line runs, in px.
+        width: Width of the line in px; what smoothing adds comes to half a px on either side.
+        parts: Open lines along the frame, as numbers that are interpolated between the corners; all of it where None.
+    """
+    along, across = (quad[[0, 1]] - quad[[3, 2]]).sum(0), (quad[[0, 3]] - quad[[1, 2]]).sum(0)
+    out = [v / max(np.linalg.norm(v), 1e-9) for v in (along, across)]
+    middle = quad + np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]]) @ out * away
+    low = np.maximum(np.floor(middle.min(0)).astype(int) - width - 2, 0)
+    high = np.minimum(np.ceil(middle.max(0)).astype(int) + width + 2, canvas.shape[1::-1])
+    ground = canvas[low[1] : max(high[1], low[1]), low[0] : max(high[0], low[0])]
+    cover = np.zeros(ground.shape[:2], np.uint8)
+    if cover.size:
+        local = np.rint((middle - low - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)  # whole numbers are centres of pixels
+        lines = [local] if parts is None else [_between(local, p) for p in parts]
+        cv2.polylines(cover, lines, parts is None, 255, width, cv2.LINE_AA, _SUBPIXEL)
+    return ground, cover[..., None] / np.float32(255)
+
+
+def _between(quad: np.ndarray, at: np.ndarray) -> np.ndarray:
+    first, part = np.floor(at).astype(int), (at % 1)[:, None]
+    return np.rint(quad[first % 4] * (1 - part) + quad[(first + 1) % 4] * part).astype(np.int32)
+
+
+def _shade_turned(canvas: np.ndarray, quad: np.ndarray, t: int) -> None:
+    ground, cover = _turned_line(canvas, quad, t + 1, 1)
+    ground[:] = ground * (1 - (1 - _HALO) * cover)
+
+
+def _frame_turned(canvas: np.ndarray, quad: np.ndarray, t: int, bgr: tuple[int, int, int]) -> None:
+    ground, cover = _turned_line(canvas, quad, (t + 1) / 2, t)
+    ground[:] = np.rint(ground * (1 - cover) + cover * np.float32(bgr))
+
+
+def _corners_turned(canvas: np.ndarray, quad: np.ndarray, t: int) -> None:
+    sides = np.maximum(_sides_of(quad[None])[0], 1e-9)  # [k] ends at corner k
+    reach = max(2, min(12, 0.3 * sides.min()))
+    parts = [np.array([k - min(reach / sides[k], 1), k, k + min(reach / sides[(k + 1) % 4], 1)]) for k in range(4)]
+    ground, cover = _turned_line(canvas, quad, (t + 1) / 2, t, parts)
+    ground[:] = np.rint(ground * (1 - cover) + cover * np.float32(TRUTH_RGB))
+
+
+def _around(canvas: np.ndarray, mask: Mask, reach: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the canvas around a mask, and there its pixels and those up to ``reach`` px away, these included."""
+    h, w = canvas.shape[:2]
+    patch = np.pad(mask.patch, reach).astype(np.uint8)
+    top, left = mask.top - reach, mask.left - reach
+    ground = canvas[max(top, 0) : max(top + patch.shape[0], 0), max(left, 0) : max(left + patch.shape[1], 0)]
+    grown = cv2.dilate(patch, np.ones((3, 3), np.uint8), iterations=reach) if reach else patch
+    inside = (slice(max(-top, 0), h - top), slice(max(-left, 0), w - left))
+    return ground, patch[inside].astype(bool), grown[inside].astype(bool)
+
+
+def _shade_mask(canvas: np.ndarray, mask: Mask, t: int) -> None:
+    if mask.patch.any():
+        ground, inside, around = _around(canvas, mask, t + 1)
+        ground[around & ~inside] = _DARK[ground[around & ~inside]]
+
+
+def _frame_mask(canvas: np.ndarray, mask: Mask, t: int, bgr: tuple[int, int, int]) -> None:
+    if mask.patch.any():
+        ground, inside, around = _around(canvas, mask, t)
+        if min(mask.patch.shape) >= _SMALL_PX:
+            ground[inside] = np.rint(ground[inside] * (1 - _TINT) + np.float32(bgr) * _TINT)
+        ground[around & ~inside] = bgr
 
 
 # --- text -------------------------------------------------------------------------------------------------------------

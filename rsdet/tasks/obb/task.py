@@ -13,7 +13,7 @@ class OBB(Detect):
     name = "obb"
     about = "oriented boxes around objects"
     families = ("yolo",)
-    light = None
+    light = "rsdet.tasks.obb.runtime.cli"
 
     def classes(self, family: str) -> dict[str, Any]:
         """Model, trainer, validator and predictor."""

@@ -13,7 +13,7 @@ class Segment(Detect):
     name = "segment"
     about = "objects with their masks"
     families = ("yolo",)
-    light = None
+    light = "rsdet.tasks.segment.runtime.cli"
 
     def classes(self, family: str) -> dict[str, Any]:
         """Model, trainer, validator and predictor."""

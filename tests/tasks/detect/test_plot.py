@@ -135,11 +135,37 @@ def test_parts_of_a_result_are_drawn_alike():
     assert changed(r[0].plot(), r.plot()).any()
 
 
-def test_masks_and_key_points_are_drawn_by_ultralytics():
+def test_key_points_are_drawn_by_ultralytics():
     r = result()
-    r.update(masks=torch.zeros(3, 300, 400))
-    theirs = Results(r.orig_img, r.path, r.names, boxes=r.boxes.data, masks=r.masks.data)
+    r.update(keypoints=torch.full((3, 5, 2), 50.0))
+    theirs = Results(r.orig_img, r.path, r.names, boxes=r.boxes.data, keypoints=r.keypoints.data)
     assert np.array_equal(r.plot(), theirs.plot())
+
+
+def test_masks_stand_in_the_place_of_their_boxes():
+    r = result()
+    masks = torch.zeros(3, 300, 400)
+    masks[0, 50:80, 50:110] = 1
+    r.update(masks=masks)
+    bare = r.plot(labels=False, conf=False)
+    assert changed(bare, r.orig_img)[49, 60]  # the outline of the mask
+    assert not changed(bare, r.orig_img)[39, 60]  # and not that of its box
+    assert np.array_equal(r.plot(boxes=False), bare)
+    assert np.array_equal(r.plot(masks=False), result().plot())
+
+
+def test_turned_boxes_have_labels_and_numbers_of_tracks():
+    boxes = torch.tensor([[200.0, 150.0, 120.0, 30.0, 0.6, 7, 0.9, 1]])
+    r = Results(np.full((300, 400, 3), 100, np.uint8), "a.jpg", {0: "car", 1: "ship"}, obb=boxes)
+    r.__class__ = DetectResults
+    bare = r.plot(labels=False, conf=False)
+    lined = np.argwhere(changed(bare, r.orig_img))
+    assert not changed(bare, r.orig_img)[150, 200]
+    along = (lined[:, ::-1] + 0.5 - [200, 150]) @ np.array([[np.cos(0.6), -np.sin(0.6)], [np.sin(0.6), np.cos(0.6)]])
+    beyond = np.maximum(np.abs(along[:, 0]) - 60, np.abs(along[:, 1]) - 15)  # px outside of the box
+    assert beyond.min() > -1
+    assert beyond.max() < 4
+    assert changed(r.plot(), bare).any()
 
 
 def video(path, size):

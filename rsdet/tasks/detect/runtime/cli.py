@@ -218,11 +218,12 @@ class _Run:
             yield group
 
     def _draw(self, path: str, picture: np.ndarray, d: Detections) -> None:
-        if self.style["show_boxes"] is not False:
-            labels = "none" if self.style["show_labels"] is False else "auto"
+        shapes, boxes = d.shapes, self.style["show_boxes"] is not False
+        if boxes or "masks" in shapes:
+            labels = "none" if self.style["show_labels"] is False or not boxes else "auto"
             line = self.style["line_width"]
             picture = visual.draw(
-                picture, d.boxes_xyxy, d.scores, d.classes, d.names, line=line, labels=labels, **d.shapes
+                picture, d.boxes_xyxy, d.scores, d.classes, d.names, line=line, labels=labels, **shapes
             )
         stem = free_name(Path(path).stem, self._stems)  # a.png and a.jpg do not overwrite each other
         write_picture(self.folder / f"{stem}.jpg", picture)
