@@ -9,8 +9,8 @@ and counted by class and reason, and how the others did is counted as well:
 - A polygon is the one of the source, or the corners of its oriented box; an upright box is none. Where a label must be
   one polygon (YOLO), parts are joined by a line without width at their nearest corners, as Ultralytics does.
 - Four corners that cross each other are put in order around their centre. Corners without area are dropped.
-- What lies outside the picture is cut off, as it is from boxes. Of an oriented box that is cut, the smallest rectangle
-  around the visible part is taken; a corner of a rectangle found here that is outside is moved to the edge.
+- What lies outside the picture is cut off, as it is from boxes. An oriented box that is cut is the one of two that fits
+  the visible part better: its corners moved to the edge, or the smallest rectangle around that part, moved likewise.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rsdet.data.annotations import MIN_SIDE_PX, Annotation, Dataset, ImportLog, kind_of
-from rsdet.geometry import corners_to_xywhr, xywhr_to_corners
+from rsdet.geometry import corners_to_xywhr, polygon_iou, xywhr_to_corners
 
 TASKS = ("detect", "obb", "segment")
 UNTURNED = "no turn known, box taken as it is"
@@ -115,8 +115,9 @@ def _in_order(points: list[Point], how: Counter) -> list[Point]:
 
 def _cut(points: list[Point], size: tuple[float, float], how: Counter) -> list[Point]:
     """The part inside a picture (Sutherland and Hodgman); parts that fall asunder stay joined along its edge."""
-    inside = all(-_SLACK_PX <= v <= side + _SLACK_PX for p in points for v, side in zip(p, size, strict=True))
-    if inside:
+    xs, ys = zip(*points, strict=True)
+    right, below = size[0] + _SLACK_PX, size[1] + _SLACK_PX
+    if min(xs) >= -_SLACK_PX and min(ys) >= -_SLACK_PX and max(xs) <= right and max(ys) <= below:
         return points
     how["cut at the edge of the picture"] += 1
     for axis, edge, sign in ((0, 0.0, 1), (0, size[0], -1), (1, 0.0, 1), (1, size[1], -1)):
@@ -156,8 +157,11 @@ def _oriented(item: Annotation, size: tuple[float, float], how: Counter) -> tupl
     if visible == rings:
         around = "all parts" if len(rings) > 1 else "the polygon" if len(rings[0]) > 4 else "three corners"
         how[f"smallest rectangle around {around}"] += 1
-    corners = xywhr_to_corners(corners_to_xywhr([[p for points in visible for p in points]]))[0]
-    return (tuple(np.clip(corners, 0, size).ravel().tolist()),)
+    corners = np.clip(xywhr_to_corners(corners_to_xywhr([[p for points in visible for p in points]])), 0, size)
+    if len(rings) == 1 and len(rings[0]) == 4:
+        both = np.concatenate([corners, np.clip([rings[0]], 0, size)])
+        corners = both[polygon_iou(visible * 2, both).argmax()]
+    return (tuple(corners.ravel().tolist()),)
 
 
 def _outlines(
@@ -166,7 +170,7 @@ def _outlines(
     """The polygons of an object, joined to one if that is wanted, or why it has none."""
     rings = [_in_order(_points(r), how) for r in item.polygons_px or ((item.corners_px,) if item.corners_px else ())]
     if not rings:
-        return "no polygon: only an upright box is known"
+        return "no polygon: only an upright box is known, which task=detect and obb take"
     solid = [points for points in rings if not _flat(points)]
     if not solid:
         return _FLAT.format("polygon")

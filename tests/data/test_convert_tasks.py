@@ -112,7 +112,9 @@ def test_coco_masks_in_run_lengths(tmp_path):
     rows = (tmp_path / "out/labels/train/a.txt").read_text().split("\n")
     assert sorted(rows[0].split()[1:]) == sorted(["0.15", "0.2", "0.45", "0.2", "0.45", "0.5", "0.15", "0.5"])
     assert report.splits["train"].forms == {"holes of a mask filled": {"ship": 1}}
-    assert [d.reason for d in report.dropped] == ["no polygon: only an upright box is known; class ship"]
+    assert [d.reason for d in report.dropped] == [
+        "no polygon: only an upright box is known, which task=detect and obb take; class ship"
+    ]
     assert [n.reason for n in report.notes] == [
         "mask not used: its size and runs are no mask of 20 x 10 px, size [11, 20]; its box is kept"
     ]

@@ -55,6 +55,9 @@ def same(ring, wanted):
         ([(10, 10, 12, 10, 10, 20), (30, 10, 30, 20, 28, 20)], RECTANGLE, {"smallest rectangle around all parts"}),
         ([], RECTANGLE, {UNTURNED}),
         ([(-50, 20, 30, 20, 30, 40, -50, 40)], (0, 20, 30, 20, 30, 40, 0, 40), {"cut at the edge of the picture"}),
+        ([(60, 20, 70, 10, 101, 41, 91, 51)], (60, 20, 70, 10, 100, 41, 91, 51), {"cut at the edge of the picture"}),
+        # Corners moved to the edge would be (0, 0, 30, 30, 25, 35, 0, 10): the visible part is where they are not.
+        ([(-60, -50, 30, 40, 24, 46, -66, -44)], (0, 10, 30, 40, 24, 46, 0, 16), {"cut at the edge of the picture"}),
     ],
 )
 def test_oriented_boxes(rings, wanted, how):
@@ -86,7 +89,11 @@ def test_what_cannot_be_turned_into_it_is_counted(task, ring, why):
 
 
 def test_an_upright_box_is_no_polygon():
-    assert formed("segment") == (None, set(), ["no polygon: only an upright box is known"])
+    assert formed("segment") == (
+        None,
+        set(),
+        ["no polygon: only an upright box is known, which task=detect and obb take"],
+    )
 
 
 def test_polygons_are_cut_and_parts_joined():

@@ -143,7 +143,7 @@ def test_mixed_kinds_in_a_folder_are_named(tmp_path):
     (note,) = (n.reason for n in report.notes)
     assert note == "mixed label kinds: upright boxes beside polygons; detect: 1, first a.txt; segment: 1, first b.txt"
     assert [(d.file, d.reason) for d in report.dropped] == [
-        ("a.png", "no polygon: only an upright box is known; class x")
+        ("a.png", "no polygon: only an upright box is known, which task=detect and obb take; class x")
     ]
 
 
