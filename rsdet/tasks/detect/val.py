@@ -202,9 +202,6 @@ class OurVal(EnhancedValidation):
         image = Path(pbatch["im_file"])
         height, width = pbatch["ori_shape"]
         labels = self._labels[pbatch["im_file"]]
-        # Not the boxes of the batch, which went through the letterbox in float32.
-        centre, size = np.hsplit(labels["bboxes"].astype(np.float64) * [width, height, width, height], 2)
-        boxes = np.concatenate([centre - size / 2, centre + size / 2], 1)
         folder = self.data.get("ignore")
         ignore = read_ignore(ignore_file(image, folder), height, width) if folder else np.zeros((0, 4))
         key = str(len(self.truth))
@@ -212,24 +209,33 @@ class OurVal(EnhancedValidation):
             ImageTruth(
                 image_id=key,
                 size_hw=(int(height), int(width)),
-                boxes_xyxy=boxes,
+                **self.true_shapes(labels, int(height), int(width)),
                 classes=labels["cls"].astype(int).reshape(-1),
                 ignore_xyxy=ignore,
                 groups=frozenset(g for g, keys in self.groups.items() if image_key(image.name) in keys),
-                # Fractions of six decimals or float32 are good for a hundredth of a pixel: a side of 8 px must be 8,
-                # since a box of 8 x 8 belongs to two area ranges.
-                areas=np.round(size, 2).prod(axis=1),
             )
         )
-        scaled = self.scale_preds(pred, pbatch)
         self.detections.append(
             ImageDetections(
                 image_id=key,
-                boxes_xyxy=scaled["bboxes"].double().cpu().numpy().reshape(-1, 4),
-                scores=scaled["conf"].double().cpu().numpy().reshape(-1),
-                classes=scaled["cls"].cpu().numpy().astype(int).reshape(-1),
+                **self.found_shapes(pred, pbatch),
+                scores=pred["conf"].double().cpu().numpy().reshape(-1),
+                classes=pred["cls"].cpu().numpy().astype(int).reshape(-1),
             )
         )
+
+    def true_shapes(self, labels: dict[str, Any], height: int, width: int) -> dict[str, Any]:
+        """What an image's labels say of the shapes of its objects, as :class:`ImageTruth` takes it, in pixels."""
+        # Not the boxes of the batch, which went through the letterbox in float32.
+        centre, size = np.hsplit(labels["bboxes"].astype(np.float64) * [width, height, width, height], 2)
+        # Fractions of six decimals or float32 are good for a hundredth of a pixel: a side of 8 px must be 8, since a
+        # box of 8 x 8 belongs to two area ranges.
+        areas = np.round(size, 2).prod(axis=1)
+        return {"boxes_xyxy": np.concatenate([centre - size / 2, centre + size / 2], 1), "areas": areas}
+
+    def found_shapes(self, pred: dict[str, Any], pbatch: dict[str, Any]) -> dict[str, Any]:
+        """Shapes of the objects found, as :class:`ImageDetections` takes them, in pixels of the original image."""
+        return {"boxes_xyxy": self.scale_preds(pred, pbatch)["bboxes"].double().cpu().numpy().reshape(-1, 4)}
 
     def finalize_metrics(self) -> None:
         """Compute the protocol's numbers and the recall ceiling of the query count."""
