@@ -166,11 +166,15 @@ class DetectResults(Results):
     def save_crop(self, save_dir: str | Path, file_name: str | Path = "im.jpg") -> None:
         """Write each object as ``<save_dir>/<class>/<file_name>``; whatever a class is called, it stays below."""
         names = folder_names(self.names)
-        for box in self.boxes.cpu() if self.boxes is not None else ():
-            crop = save_one_box(box.xyxy, self.orig_img, BGR=True, save=False)
-            path = Path(save_dir) / names[int(box.cls)] / Path(file_name).with_suffix(".jpg")
+        for number, crop in self.crops():
+            path = Path(save_dir) / names[number] / Path(file_name).with_suffix(".jpg")
             if crop.size:
                 write_picture(increment_path(path), crop, _CROP)
+
+    def crops(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Class and picture of each object, with a little around it."""
+        for box in self.boxes.cpu() if self.boxes is not None else ():
+            yield int(box.cls), save_one_box(box.xyxy, self.orig_img, BGR=True, save=False)
 
     def save_txt(self, txt_file: str | Path, save_conf: bool = False) -> str:
         """Add the boxes to a text file as Ultralytics does, whole or not at all."""

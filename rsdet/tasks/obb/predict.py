@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
+import cv2
+import numpy as np
 from ultralytics.engine.results import OBB, Results
 from ultralytics.models.yolo.obb import OBBPredictor
 
+from rsdet.geometry import xywhr_to_corners
 from rsdet.tasks.detect.predict import DetectResults, OurPredictor
 
 
@@ -19,6 +23,20 @@ class OBBResults(DetectResults):
     def clear(self) -> None:
         """Drop all objects."""
         self.update(obb=self.obb.data[:0])
+
+    def crops(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Class and picture of each object, turned so that its box is upright, with as much around it as Ultralytics'.
+
+        What is beyond the picture is black.
+        """
+        found = self.obb.cpu().numpy()
+        for number, (x, y, w, h, r) in zip(found.cls, found.xywhr, strict=True):
+            w, h = 1.02 * w + 10, 1.02 * h + 10
+            lower_right, upper_right, upper_left, _ = xywhr_to_corners(np.array([[x, y, w, h, r]]))[0]
+            of_picture = np.float32([upper_left, upper_right, lower_right]) - 0.5  # a pixel is at its centre
+            of_crop = np.float32([[0, 0], [w, 0], [w, h]]) - 0.5
+            turn = cv2.getAffineTransform(of_picture, of_crop)
+            yield int(number), cv2.warpAffine(self.orig_img, turn, (round(w), round(h)), flags=cv2.INTER_LINEAR)
 
 
 class OBBPredict(OurPredictor, OBBPredictor):
