@@ -430,7 +430,7 @@ class RSDet(Model):
         validator: type | None = None,
         *,
         data: Any = None,
-        protocol: str = "coco",
+        protocol: str | None = None,
         ignore_regions: bool | None = None,
         **kwargs: Any,
     ) -> Any:
@@ -439,7 +439,8 @@ class RSDet(Model):
         Args:
             validator: A validator class instead of the task's own.
             data: Shipped dataset name or path of a data YAML; that of the training where not given.
-            protocol: ``"ultralytics"``, ``"coco"``, ``"aitod"`` or ``"visdrone"``. The name stands beside the numbers.
+            protocol: ``"ultralytics"``, ``"coco"``, ``"aitod"``, ``"visdrone"`` or, for oriented boxes, ``"dota"``; the
+                task's own where None. The name stands beside the numbers.
             ignore_regions: Drop detections in the ignored regions of the data; as the protocol has it where None
                 (``visdrone`` drops them, the others count them as false). The protocol's name then shows a change.
             **kwargs: Any validation argument of Ultralytics. ``rect`` is off unless asked for: weights get the square
@@ -452,7 +453,7 @@ class RSDet(Model):
             its numbers under the protocol) and ``recall_ceiling`` added; for a model that restores pictures,
             :class:`rsdet.tasks.restore.quality.RestoreMetrics`.
         """
-        wanted = {} if protocol == "coco" else {"protocol": protocol}
+        wanted = {} if protocol is None else {"protocol": protocol}
         wanted |= {} if ignore_regions is None else {"ignore_regions": ignore_regions}
         kwargs = with_cfg(kwargs)
         stated = kwargs.pop("data", None)
@@ -463,7 +464,9 @@ class RSDet(Model):
             return restore().val(self, validator, data, _placed(kwargs, self.task))
         check_keys({**kwargs, **wanted}, "val")
         self._check_task(kwargs)
-        rule = rule_of(protocol, ignore_regions)
+        measures = tasks.get(self.task)
+        protocol = measures.protocol if protocol is None else protocol
+        rule = rule_of(protocol, ignore_regions, measures.shape)
         chain = chain_for(self, kwargs)
         if chain is None:
             return self._val(validator, data, rule, None, kwargs)

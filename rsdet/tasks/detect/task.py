@@ -26,6 +26,8 @@ class Detect(Task):
     about = "axis-aligned boxes around objects"
     families = ("rtdetr", "yolo", "cfar")
     light = "rsdet.tasks.detect.runtime.cli"
+    shape = "boxes"  # what is measured, a key of rsdet.metrics.detection_areas.SHAPES
+    protocol = "coco"  # by which it is measured where nobody says otherwise
     end_to_end = "image files to boxes"
     unchecked: ClassVar = {"box_tol_px": float("inf"), "score_tol": float("inf")}
     export_options = DetectExport

@@ -14,6 +14,8 @@ class OBB(Detect):
     about = "oriented boxes around objects"
     families = ("yolo",)
     light = "rsdet.tasks.obb.runtime.cli"
+    shape = "corners"
+    protocol = "dota"
 
     def classes(self, family: str) -> dict[str, Any]:
         """Model, trainer, validator and predictor."""

@@ -14,6 +14,7 @@ class Segment(Detect):
     about = "objects with their masks"
     families = ("yolo",)
     light = "rsdet.tasks.segment.runtime.cli"
+    shape = "masks"
 
     def classes(self, family: str) -> dict[str, Any]:
         """Model, trainer, validator and predictor."""
