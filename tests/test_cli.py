@@ -11,12 +11,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from conftest import TINY, TRAIN
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsdet import RSDet, cli
+from rsdet import RSDet, cli, modes, tasks
 from rsdet.errors import ConfigError
+from rsdet.modes.mode import Mode
+from rsdet.words import check_device, parse_value, parse_words
 
 
 @pytest.fixture
@@ -66,7 +69,7 @@ def last_line(out: str) -> str:
     ],
 )  # fmt: skip
 def test_values(text, value, recwarn):
-    parsed = cli.parse_value(text)
+    parsed = parse_value(text)
     assert parsed == value
     assert type(parsed) is type(value)
     assert not recwarn.list  # "1if" makes Python's own parser complain
@@ -75,16 +78,16 @@ def test_values(text, value, recwarn):
 @pytest.mark.parametrize("key", ["model", "data", "source", "project", "name", "out"])
 @pytest.mark.parametrize("text", ["2024", "1e5", "a,b", "0x10", r"C:\x"])
 def test_what_names_something_is_text(key, text):
-    assert cli.parse_words([f"{key}={text}"]) == {key: text}
+    assert parse_words([f"{key}={text}"]) == {key: text}
 
 
 @given(st.text(max_size=40))
 def test_no_value_breaks_the_parser(text):
-    assert isinstance(cli.parse_value(text), (bool, int, float, str, list, dict, type(None)))
+    assert isinstance(parse_value(text), (bool, int, float, str, list, dict, type(None)))
 
 
 def test_leading_dashes_and_equals_signs():
-    assert cli.parse_words(["--epochs=3", "name=a=b"]) == {"epochs": 3, "name": "a=b"}
+    assert parse_words(["--epochs=3", "name=a=b"]) == {"epochs": 3, "name": "a=b"}
 
 
 @pytest.mark.parametrize(
@@ -101,18 +104,49 @@ def test_leading_dashes_and_equals_signs():
 )
 def test_words_that_are_none(given, message):
     with pytest.raises(ConfigError, match=message):
-        cli.parse_words(given)
+        parse_words(given)
 
 
 # ------------------------------------------------------------------------------------------------------ the frame
 
 
-@pytest.mark.parametrize(
-    "argv", [[], ["--help"], ["help"], ["train", "--help"], ["--debug"], ["train", "epochs", "-h"]]
-)
-def test_help(argv, rsdet):
+@pytest.mark.parametrize("argv", [[], ["--help"], ["help"], ["--debug"], ["-h"]])
+def test_help_in_short_has_every_mode_and_task_on_one_screen(argv, rsdet):
     out = rsdet(*argv)
-    assert all(f"rsdet {mode}" in out for mode in cli.MODES)
+    assert all(f"\n  {mode} " in out for mode in modes.names())
+    assert all(task in out for task in tasks.names())
+    assert len(out.splitlines()) < 50
+
+
+@pytest.mark.parametrize("argv", [["help", "train"], ["train", "--help"], ["train", "epochs", "-h"]])
+def test_help_on_a_mode_has_the_keys_of_every_task(argv, rsdet):
+    out = rsdet(*argv)
+    assert out.startswith("rsdet train: ")
+    assert "\n  recipe=None " in out
+    assert "\n  model= " in out  # must be given, whatever the default in Python is
+
+
+def test_help_on_a_mode_without_a_task_has_the_keys_of_its_function(rsdet):
+    out = rsdet("help", "convert")
+    assert "\n  source= " in out
+    assert "\n  val_fraction=None " in out
+    assert "(number, none)" in out
+    assert "``" not in out
+    assert ":class:" not in out
+
+
+def test_help_on_a_task_and_on_a_mode_of_it(rsdet):
+    assert "\n  value_range=None " in rsdet("help", "restore")
+    out = rsdet("help", "restore", "predict")
+    assert out == rsdet("help", "predict", "restore")
+    assert "\n  value_range=None " in out
+    assert "device=None" in out  # one of Ultralytics'
+
+
+def test_every_mode_has_help_in_which_every_key_is_described(rsdet):
+    for mode in modes.names():
+        lines = rsdet("help", mode).splitlines()
+        assert not [line for line in lines if line.rstrip().endswith("=") or line.endswith("=None")], mode
 
 
 def test_version_needs_nothing_heavy():
@@ -134,6 +168,79 @@ def test_a_reader_that_has_seen_enough_is_no_error(argv):
     assert error == ""
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("train --model best.pt data=demo", "write model=best.pt."),
+        ("train -m best.pt data=demo", "write model=best.pt."),
+        ("train -e 3", "write epochs=3."),
+        ("predict --save", "write save=True."),
+        ("predict --save --model=best.pt", "write save=True."),
+        ("train model = best.pt", "without spaces; write model=best.pt."),
+        ("train model= best.pt data=demo", "without spaces; write model=best.pt."),
+        ("train model =best.pt", "without spaces; write model=best.pt."),
+        ("train model= data=demo", "model= has no value"),
+        ("predict best.pt", "write model=best.pt."),
+        ("train vmc-detr.yaml visdrone.yaml", "write model=vmc-detr.yaml."),
+        ("train visdrone.yaml", "write data=visdrone.yaml."),
+        ("predict README.md", "write source=README.md."),
+        ("detect train model=a.yaml data=demo", "`rsdet train model=a.yaml data=demo`"),
+        ("yolo detect train model=a.yaml", "`rsdet train model=a.yaml`"),
+        ("classify predict model=a.pt", "`rsdet predict model=a.pt`"),
+        ("task=detect mode=train model=a.yaml", "`rsdet train model=a.yaml`"),
+        ("model=a.yaml data=demo", "begins with its mode"),
+        ("detect", "detect is a task"),
+        ("detect model=a.pt", "detect is a task"),
+        ("test model=a.pt", "Did you mean 'val'?"),
+        ("tune model=a.pt", ".tune("),
+        ("predcit model=a.pt", "Did you mean 'predict'?"),
+        ("train model=a.yaml", "train needs data="),
+        ("train data=demo", "train needs model="),
+        ("predict model=a.pt", "predict needs source="),
+        ("benchmark rounds=2", "benchmark needs model="),
+        ("predict model=yolo11n source=a.png", "model=yolo11n.pt for trained weights, or model=yolo11n.yaml"),
+        ("train model=rtdetr-l data=demo", "model=rtdetr-l.pt"),
+        ("train model=a.yaml data=demo device=gpu", "use device=cpu, or device=0 for the first GPU"),
+        ("train model=a.yaml data=demo device=cuda0", "use device=cpu"),
+        ("compare a.json b.json c.json", "received 'c.json'"),
+        ("help trian", "Did you mean 'train'?"),
+        ("help train prediction", "Did you mean 'predict'?"),
+    ],
+)  # fmt: skip
+def test_words_that_mean_something_else_are_answered_before_anything_heavy_is_loaded(line, message):
+    code = (
+        f"import sys; from rsdet import cli; s = cli.run({line.split()!r});"
+        "print(s, sorted({'torch', 'cv2', 'ultralytics', 'numpy'} & set(sys.modules)))"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=root)
+    assert done.stdout == "2 []\n", done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "device", ["cpu", "0", "0,1", "cuda", "cuda:0", "cuda:0,1", "[0,1]", "-1", "mps", "none", "npu:0"]
+)
+def test_devices_of_ultralytics_are_taken(device):
+    check_device(parse_value(device))
+
+
+def test_a_gpu_that_is_not_there_is_named_before_data_are_looked_at(capsys):
+    if torch.cuda.is_available():
+        pytest.skip("a GPU is here")
+    for device in ("cuda", "0", "cuda:1"):
+        assert cli.run(["train", "model=vmc-detr-demo.yaml", "data=gone.yaml", f"device={device}"]) == 2
+        assert "PyTorch sees none here; use device=cpu" in capsys.readouterr().err
+
+
+def test_a_task_brings_a_mode_of_its_own(monkeypatch, rsdet):
+    monkeypatch.setattr(type(tasks.get("detect")), "modes", {"where": "rsdet.modes.list:print_list"})
+    assert "where" in modes.names()
+    assert "vmc-detr.yaml" in rsdet("where", "what=models")
+    assert "\n  what=None " in rsdet("help", "where")
+
+
 def test_convert_without_a_format_names_them(tmp_path, capsys):
     assert cli.run(["convert", f"source={tmp_path}", f"out={tmp_path / 'out'}"]) == 2
     assert "visdrone, voc, yolo" in capsys.readouterr().err
@@ -143,7 +250,7 @@ def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
     def interrupt(args):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli.MODES, "info", interrupt)
+    monkeypatch.setattr(modes, "get", lambda name: Mode("", interrupt))
     assert cli.run(["info"]) == 130
     assert capsys.readouterr().err == "rsdet: interrupted.\n"
 
@@ -152,7 +259,7 @@ def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
     ("what", "has"),
     [
         ("models", "vmc-detr.yaml"), ("datasets", "visdrone.yaml"), ("modules", "MFADM"), ("protocols", "aitod"),
-        ("recipes", "vmc-detr-paper"),
+        ("recipes", "vmc-detr-paper"), ("tasks", "restore: better pictures"), ("modules", "EDSR"),
     ],
 )  # fmt: skip
 def test_list(what, has, rsdet):

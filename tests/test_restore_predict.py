@@ -218,8 +218,9 @@ class _Slow:
         return self._Result(image.repeat(2, 0).repeat(2, 1), "interrupted")
 
 
-def test_ctrl_c_in_a_method_per_image_writes_what_it_has_and_begins_no_other(tmp_path, capsys):
-    from rsdet import cli
+def test_ctrl_c_in_a_method_per_image_writes_what_it_has_and_begins_no_other(tmp_path, capsys, monkeypatch):
+    from rsdet import cli, modes
+    from rsdet.modes.mode import Mode
 
     for n in "ab":
         cv2.imwrite(str(tmp_path / f"{n}.png"), clear_picture(np.random.default_rng(0), 24))
@@ -233,9 +234,6 @@ def test_ctrl_c_in_a_method_per_image_writes_what_it_has_and_begins_no_other(tmp
     def interrupted(_):
         raise Interrupted("a.png is the best so far; 1 not begun.")
 
-    before, cli.MODES["predict"] = cli.MODES["predict"], interrupted
-    try:
-        assert cli.run(["predict"]) == 130
-    finally:
-        cli.MODES["predict"] = before
+    monkeypatch.setattr(modes, "get", lambda name: Mode("", interrupted))
+    assert cli.run(["predict"]) == 130
     assert "interrupted: a.png is the best so far" in capsys.readouterr().err

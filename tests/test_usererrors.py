@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from rsdet import cli
+from rsdet import cli, modes
 from rsdet.arguments import fit
 from rsdet.errors import ConfigError, DataError, MissingDependencyError, RSDetError, WriteError
+from rsdet.modes.mode import Mode
 from rsdet.usererrors import one_line, user_errors
 
 
@@ -19,7 +20,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
     def bug(args):
         return [][0]
 
-    monkeypatch.setitem(cli.MODES, "info", bug)
+    monkeypatch.setattr(modes, "get", lambda name: Mode("", bug))
     with pytest.raises(IndexError):
         cli.run(["info"])
 

@@ -1,0 +1,53 @@
+"""The modes: each is a module here that holds ``MODE``, or a task brings it. Adding one changes nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from rsdet import tasks
+from rsdet.errors import ConfigError, nearest
+from rsdet.modes.mode import Mode
+
+_HERE = Path(__file__).parent
+_FIRST = ("train", "val", "predict", "export", "benchmark", "compare", "info")  # the order of work; the others follow
+
+
+def names() -> tuple[str, ...]:
+    """Names of all modes, those of a work on a model first."""
+    shared = [f.stem for f in _HERE.glob("*.py") if not f.stem.startswith("_") and f.stem != "mode"]
+    found = {*shared, *(m for name in tasks.names() for m in tasks.get(name).modes)}
+    return tuple(sorted(found, key=lambda m: (_FIRST.index(m) if m in _FIRST else len(_FIRST), m)))
+
+
+def get(name: str) -> Mode:
+    """A mode by name.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    if name.isidentifier() and name != "mode" and (_HERE / f"{name}.py").is_file():
+        mode: Mode = import_module(f"{__name__}.{name}").MODE
+        return mode
+    for task in tasks.names():
+        if place := tasks.get(task).modes.get(name):
+            return _of_task(name, place)
+    raise ConfigError(f"unknown mode {name!r}.{nearest(name, names())} Modes: {', '.join(names())}.")
+
+
+def _of_task(name: str, place: str) -> Mode:
+    """The mode that is a function of a task, ``"module:function"``; imported on use."""
+
+    def function() -> Callable[..., Any]:
+        module, _, attribute = place.partition(":")
+        found: Callable[..., Any] = getattr(import_module(module), attribute)
+        return found
+
+    def run(args: dict[str, Any]) -> None:
+        from rsdet.arguments import fit
+
+        function()(**fit(function(), args, name))
+
+    return Mode(f"of a task; `rsdet help {name}`", run, functions=lambda: (function(),))

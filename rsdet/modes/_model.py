@@ -1,0 +1,55 @@
+"""From the words of a command to the model that it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rsdet.errors import ConfigError
+from rsdet.modelyaml import YAML_SUFFIXES, find_model_yaml, read_model_yaml, variable_names
+
+if TYPE_CHECKING:
+    from rsdet.model import RSDet
+
+NEEDS = {"model": "pass one model YAML such as vmc-detr.yaml, or weights"}
+
+
+def open_model(args: dict[str, Any]) -> RSDet:
+    """Load the model that the arguments name; what is about it is taken out of them.
+
+    Raises:
+        RSDetError: It cannot be used.
+    """
+    name = str(args.pop("model"))
+    model_vars: dict[str, Any] = {}
+    # `scale` is also an augmentation of Ultralytics (a number); a letter is the size of the model.
+    scale = args.pop("scale") if isinstance(args.get("scale"), str) else None
+    path = find_model_yaml(name) or Path(name)  # else one of Ultralytics'
+    if path.suffix in YAML_SUFFIXES:
+        d = read_model_yaml(name)
+        if d.get("task") == "restore" and "scale" in args:
+            scale = args.pop("scale")  # a number: how much it enlarges
+        names = {*variable_names(d), "attention", "head"} | ({"recipe"} if d.get("family") == "per-image" else set())
+        model_vars = {k: args.pop(k) for k in list(args) if k in names}
+    else:
+        model_vars = {k: args.pop(k) for k in ("nq", "decoder_layers", "upscale") if k in args}
+    from rsdet.model import RSDet  # torch: all that can be refused without it has been
+
+    _check_gpu(args.get("device"))
+    return RSDet(name, scale=scale, **model_vars)
+
+
+def _check_gpu(device: Any) -> None:
+    """Refuse a GPU where there is none, before data are fetched."""
+    import torch
+
+    cuda = str(device).startswith("cuda") or str(device).isdigit()
+    if cuda and not torch.cuda.is_available():
+        raise ConfigError(f"device={device} asks for a CUDA GPU, and PyTorch sees none here; use device=cpu.")
+
+
+def functions_of_model() -> tuple[Any, ...]:
+    """The class whose parameters are the keys about the model."""
+    from rsdet.model import RSDet
+
+    return (RSDet,)

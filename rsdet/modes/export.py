@@ -1,0 +1,29 @@
+"""``rsdet export``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rsdet.modes._model import NEEDS, functions_of_model, open_model
+from rsdet.modes.mode import Mode, say
+
+
+def _run(args: dict[str, Any]) -> None:
+    result = open_model(args).export(**args)
+    say(f"Exported to {result.path}")
+
+
+def _functions() -> tuple[Callable[..., Any], ...]:
+    from rsdet.deploy.export import export
+
+    return (*functions_of_model(), export)
+
+
+MODE = Mode(
+    "write a file for deployment that agrees with the model, or none",
+    _run,
+    examples=("export model=best.pt format=onnx", "export model=best.pt format=openvino int8=True data=visdrone.yaml"),
+    needs=NEEDS,
+    functions=_functions,
+)

@@ -1,0 +1,232 @@
+"""``rsdet help [MODE | TASK [MODE]]``: made of signatures and docstrings, so that no key is listed by hand."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from rsdet import modes, tasks
+from rsdet._version import __version__
+from rsdet.errors import ConfigError, nearest
+from rsdet.modes.mode import Mode
+
+_WIDTH = 112
+# Parameters that a word of a command cannot be, or that the command line sets itself.
+_PYTHON_ONLY = {
+    "self",
+    "task",
+    "verbose",
+    "trainer",
+    "validator",
+    "predictor",
+    "stream",
+    "accuracy_fn",
+    "chain",
+    "extra",
+}
+_TEXT = {
+    "bool": "True or False",
+    "int": "whole number",
+    "float": "number",
+    "str": "text",
+    "Path": "path",
+    "None": "none",
+}
+
+
+class Key(NamedTuple):
+    """A key of a mode.
+
+    Attributes:
+        name: The key.
+        default: Its default, as it is written on the command line; empty where it must be given.
+        kind: What its value may be.
+        text: What it is, from the docstring.
+    """
+
+    name: str
+    default: str
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        head = f"  {self.name}={self.default}"
+        body = f"{self.text.rstrip('.')}{f' ({self.kind})' if self.kind else ''}."
+        return textwrap.fill(body, initial_indent=f"{head:<22} ", subsequent_indent=" " * 23, width=_WIDTH)
+
+
+def keys_of(function: Callable[..., Any]) -> list[Key]:
+    """Keys of a function, or of a class by its ``__init__``, with what its docstring says of them."""
+    texts = _args(inspect.getdoc(function) or "")
+    taken = {k: p for k, p in inspect.signature(function).parameters.items() if k not in _PYTHON_ONLY}
+    keys = [
+        Key(k, _written(p.default), _kind(str(p.annotation)), texts.get(k, ""))
+        for k, p in taken.items()
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    return [*keys, *(Key("...", "", "", texts[k]) for k, p in taken.items() if p.kind is p.VAR_KEYWORD and k in texts)]
+
+
+def own_keys_of(part: type) -> list[Key]:
+    """Keys of a task's trainer, validator or predictor beyond those of Ultralytics."""
+    texts: dict[str, str] = {}
+    parameters: dict[str, inspect.Parameter] = {}
+    for base in reversed(part.__mro__):
+        texts |= _args(inspect.cleandoc(base.__doc__ or ""))
+        for method in filter(None, (vars(base).get("__init__"), vars(base).get("configure"))):
+            texts |= _args(inspect.cleandoc(method.__doc__ or ""))
+            found = inspect.signature(method).parameters
+            parameters |= {k: p for k, p in found.items() if p.kind is p.KEYWORD_ONLY}
+    return [Key(k, _written(p.default), _kind(str(p.annotation)), texts.get(k, "")) for k, p in parameters.items()]
+
+
+def _args(doc: str) -> dict[str, str]:
+    """What the section ``Args:`` of a Google docstring says of each parameter, in plain text."""
+    section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)*)", doc, re.MULTILINE)
+    out: dict[str, str] = {}
+    for block in re.split(r"\n(?=    \S)", (section[1] if section else "").rstrip()):
+        name, _, text = block.strip().partition(":")
+        out[name.strip("*")] = " ".join(_plain(text).split())
+    return out
+
+
+def _plain(text: str) -> str:
+    """Text without marks for a documentation."""
+    text = re.sub(r":\w+:`~?([^`]+)`", r"\1", text)
+    return text.replace("``", "").replace('"', "")
+
+
+def _written(default: Any) -> str:
+    """A default as it is written on the command line."""
+    if default is inspect.Parameter.empty:
+        return ""
+    return ",".join(map(str, default)) if isinstance(default, (tuple, list)) else str(default)
+
+
+def _kind(annotation: str) -> str:
+    """What a value may be, in plain words."""
+    annotation = annotation.replace("str | Path", "Path")
+    words = [_TEXT[w] for w in re.findall(r"\w+", annotation) if w in _TEXT]
+    several = "Sequence" in annotation or "list[" in annotation or "tuple[" in annotation
+    return ", ".join(dict.fromkeys([*words, *(["or several with commas between"] if several else [])]))
+
+
+# -- pages --------------------------------------------------------------------------------------------------------
+
+
+def _front() -> Iterator[str]:
+    yield f"rsdet {__version__}: remote sensing on top of Ultralytics\n"
+    yield "usage: rsdet MODE key=value ... [--debug]\n"
+    for name in modes.names():
+        mode = modes.get(name)
+        yield f"  {name:<10} {mode.about}"
+        yield from (f"             rsdet {e}" for e in mode.examples)
+    yield f"\ntasks: {', '.join(tasks.names())}; the model says which one it is for"
+    yield "\nrsdet help MODE, rsdet help TASK and rsdet help TASK MODE name the keys; rsdet list, what ships."
+    yield "--debug shows the traceback of an error; --version, --help."
+
+
+def _heading(name: str, mode: Mode) -> Iterator[str]:
+    yield f"rsdet {name}: {mode.about}\n"
+    yield from (f"  rsdet {e}" for e in mode.examples)
+
+
+def _of_mode(name: str) -> Iterator[str]:
+    mode = modes.get(name)
+    yield from _heading(name, mode)
+    yield from _shared(mode)
+    if mode.part is not None:
+        for task in tasks.names():
+            yield from _own(task, mode.part)
+        yield f"\nrsdet help TASK {name} also names the keys of Ultralytics of which something comes."
+
+
+def _of_task(name: str) -> Iterator[str]:
+    task = tasks.get(name)
+    yield f"{name}: {task.about}\n"
+    yield f"  families of models: {', '.join(task.families)}"
+    for mode in modes.names():
+        if (part := modes.get(mode).part) is not None:
+            yield from _own(name, part, f"rsdet {mode}")
+    for mode, place in task.modes.items():
+        yield f"\nrsdet {mode}: {place}"
+
+
+def _of_both(task: str, name: str) -> Iterator[str]:
+    mode = modes.get(name)
+    yield from _heading(name, mode)
+    yield from _shared(mode)
+    if mode.part is not None:
+        yield from _own(task, mode.part)
+        yield from _stock(task, name)
+
+
+def _shared(mode: Mode) -> Iterator[str]:
+    yield "\nkeys:"
+    seen: set[str] = set()
+    for key in (key for function in mode.functions() for key in keys_of(function)):
+        if key.name not in seen:
+            needed = any(key.name in need.split("|") for need in mode.needs)
+            yield str(key._replace(default="") if needed else key)
+        seen |= {key.name} - {"..."}
+
+
+def _own(task: str, part: str, where: str = "") -> Iterator[str]:
+    found: dict[str, Key] = {}
+    classes = [tasks.get(task).classes(f) for f in tasks.get(task).families]
+    for cls in dict.fromkeys(c[part] for c in classes if part in c):
+        found |= {key.name: key for key in own_keys_of(cls)}
+    if found:
+        yield f"\n{where or 'keys'} of {task}:" if not where else f"\n{where}, keys of {task}:"
+        yield from map(str, found.values())
+
+
+def _stock(task: str, mode: str) -> Iterator[str]:
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    used = tasks.get(task).stock_keys(mode) or DEFAULT_CFG_DICT.keys()
+    said = ", ".join(
+        f"{k}={v}" for k, v in DEFAULT_CFG_DICT.items() if k in used and k not in ("task", "mode", "model")
+    )
+    yield "\nkeys of Ultralytics:"
+    yield textwrap.fill(said, _WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+
+
+def print_help(topic: str | None = None, mode: str | None = None) -> None:
+    """Print what there is to say about a mode, a task, or a mode of a task.
+
+    Args:
+        topic: A mode or a task; everything in short where it is left out.
+        mode: A mode of the task.
+    """
+    if mode in tasks.names() and topic not in tasks.names():
+        topic, mode = mode, topic
+    known = (*modes.names(), *tasks.names())
+    for word, choices in ((topic, known), (mode, modes.names())):
+        if word is not None and word not in choices:
+            raise ConfigError(f"there is no help on {word!r}.{nearest(word, choices)} Topics: {', '.join(choices)}.")
+    if topic is None:
+        lines = _front()
+    elif mode is not None:
+        lines = _of_both(topic, mode)
+    else:
+        lines = _of_task(topic) if topic in tasks.names() else _of_mode(topic)
+    print("\n".join(lines))
+
+
+def _run(args: dict[str, Any]) -> None:
+    from rsdet.arguments import fit
+
+    print_help(**fit(print_help, args, "help"))
+
+
+MODE = Mode(
+    "say which modes, tasks and keys there are",
+    _run,
+    examples=("help [MODE | TASK [MODE]]",),
+    positional=("topic", "mode"),
+    functions=lambda: (print_help,),
+)

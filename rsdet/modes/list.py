@@ -1,0 +1,84 @@
+"""``rsdet list``: what ships with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rsdet import tasks
+from rsdet.arguments import fit
+from rsdet.errors import ConfigError, nearest
+from rsdet.modes.mode import Mode
+from rsdet.paths import cfg_dir, datasets_dir
+
+
+def _models() -> list[str]:
+    from rsdet.modelyaml import list_models
+
+    rooms = sorted(p.name for p in (cfg_dir() / "models").iterdir() if p.is_dir())
+    return [f"{name} ({task})" for task in rooms for name in list_models(task=task)]
+
+
+def _datasets() -> list[str]:
+    return sorted(p.name for p in datasets_dir().glob("*.yaml"))
+
+
+def _modules() -> list[str]:
+    import rsdet.nn  # noqa: F401  registers every layer
+    from rsdet.nn.restoration import NETWORKS
+    from rsdet.registry import list_modules
+
+    return [*list_modules(), *(f"{name} (network)" for name in sorted(NETWORKS))]
+
+
+def _recipes() -> list[str]:
+    from rsdet.recipes import list_recipes
+
+    return list_recipes()
+
+
+def _protocols() -> list[str]:
+    from rsdet.metrics.detection_areas import PROTOCOLS
+
+    return [f"{name}: {p.description}" for name, p in PROTOCOLS.items()]
+
+
+def _tasks() -> list[str]:
+    from rsdet import modes  # not yet complete while this module is imported by it
+
+    shared = [m for m in modes.names() if any(key.startswith("model") for key in modes.get(m).needs)]
+    found = (tasks.get(name) for name in tasks.names())
+    return [f"{t.name}: {t.about}; families {', '.join(t.families)}; modes {', '.join(shared)}" for t in found]
+
+
+KINDS: dict[str, Callable[[], list[str]]] = {
+    "models": _models, "datasets": _datasets, "recipes": _recipes, "tasks": _tasks, "modules": _modules,
+    "protocols": _protocols,
+}  # fmt: skip
+
+
+def print_list(what: str | None = None) -> None:
+    """Print the names of one kind, or of every kind.
+
+    Args:
+        what: models, datasets, recipes, tasks, modules or protocols; the first four where it is left out.
+    """
+    if what is not None and what not in KINDS:
+        raise ConfigError(f"list must be asked for one of {list(KINDS)}, received {what!r}.{nearest(what, KINDS)}")
+    for kind in [what] if what else ["models", "datasets", "recipes", "tasks"]:
+        print(f"{kind}:")
+        for name in KINDS[kind]():
+            print(f"  {name}")
+
+
+def _run(args: dict[str, Any]) -> None:
+    print_list(**fit(print_list, args, "list"))
+
+
+MODE = Mode(
+    "name what ships with the package",
+    _run,
+    examples=(f"list [{'|'.join(KINDS)}]",),
+    positional=("what",),
+    functions=lambda: (print_list,),
+)

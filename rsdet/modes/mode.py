@@ -1,0 +1,37 @@
+"""What a mode is: the one object that the command line is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rsdet.names import printable
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A mode of the command line.
+
+    Attributes:
+        about: What it does, in one line.
+        run: Does it, from arguments by name.
+        examples: Commands without the leading ``rsdet``.
+        needs: Keys without which it cannot begin (``|`` between alternatives) to what to pass.
+        positional: Keys that may be left out before their values, in order.
+        functions: Functions and classes whose parameters are its keys; called by help alone.
+        part: Class of a task that runs it, of which it takes more keys: ``trainer``, ``validator`` or ``predictor``.
+    """
+
+    about: str
+    run: Callable[[dict[str, Any]], None]
+    examples: tuple[str, ...] = ()
+    needs: Mapping[str, str] = field(default_factory=dict)
+    positional: tuple[str, ...] = ()
+    functions: Callable[[], tuple[Callable[..., Any], ...]] = tuple
+    part: str | None = None
+
+
+def say(text: str) -> None:
+    """Print what a mode has done; names of files do nothing to the terminal."""
+    print(printable(text, keep="\n"))

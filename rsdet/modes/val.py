@@ -1,0 +1,23 @@
+"""``rsdet val``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rsdet.modes._model import NEEDS, functions_of_model, open_model
+from rsdet.modes.mode import Mode, say
+
+
+def _run(args: dict[str, Any]) -> None:
+    metrics = open_model(args).val(**args)
+    say(f"Results saved to {metrics.save_dir}")
+
+
+MODE = Mode(
+    "measure accuracy by a named protocol",
+    _run,
+    examples=("val model=best.pt data=visdrone.yaml protocol=visdrone",),
+    needs=NEEDS,
+    functions=lambda: (*functions_of_model(), functions_of_model()[0].val),
+    part="validator",
+)
