@@ -1,4 +1,7 @@
-"""Writes the embedded data set `data=demo` to disk in YOLO layout: rendered once, reused afterwards."""
+"""Writes the embedded data sets `data=demo`, `demo-obb` and `demo-seg` to disk in YOLO layout, once.
+
+All have the same pictures; their labels are upright boxes, turned rectangles or polygons of the same objects.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,24 @@ import cv2
 
 from rsdet.writing import write_picture
 
-from .rendered import MANIFEST, Rendered, check_counts, make_rendered, write_data_yaml, yolo_lines
+from .rendered import MANIFEST, Rendered, check_counts, make_rendered, polygon_lines, write_data_yaml, yolo_lines
 from .scenes import NAMES, Scene, render_scene
 
 __all__ = ["MANIFEST", "VERSION", "label_lines", "make_demo"]
 
 VERSION = 2  # raise when the renderer changes what it draws, so that folders made before are made anew
-YAML_NAME = "demo.yaml"
+KINDS = {"detect": "demo", "obb": "demo-obb", "segment": "demo-seg"}  # task to the name of its set
 JPEG_QUALITY = 95
 
 
 def make_demo(
-    root: Path | str, n_train: int = 600, n_val: int = 150, size: int = 320, seed: int = 0, progress: bool = True
+    root: Path | str,
+    n_train: int = 600,
+    n_val: int = 150,
+    size: int = 320,
+    seed: int = 0,
+    progress: bool = True,
+    task: str = "detect",
 ) -> Path:
     """Render the demonstration data set into a folder, or reuse what lies there when it is the same.
 
@@ -30,6 +39,7 @@ def make_demo(
         size: Side of the square images in pixels.
         seed: Number of the data set, 0 or more; different numbers share no scene.
         progress: Show a progress bar while rendering.
+        task: What the labels are for: `detect`, `obb` or `segment`.
 
     Returns:
         Path of the data YAML, to be given as `data=`.
@@ -39,19 +49,27 @@ def make_demo(
     """
     check_counts(n_train, n_val, seed)
     root = Path(root).expanduser().resolve()
+    kind = KINDS[task]
     recipe = {"version": VERSION, "n_train": n_train, "n_val": n_val, "size": size, "seed": seed}
+    recipe |= {} if task == "detect" else {"kind": kind}
 
     def draw(scene_seed: int, image: Path) -> str:
         scene = render_scene(scene_seed, size)
         write_picture(image, scene.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        return label_lines(scene)
+        return label_lines(scene, task)
 
-    make_rendered(root, recipe, Rendered("demo", ".jpg", draw), progress)
-    data = {"path": str(root), "train": "images/train", "val": "images/val", "names": NAMES}
+    make_rendered(root, recipe, Rendered(kind, ".jpg", draw), progress)
+    data = {"task": task, "path": str(root), "train": "images/train", "val": "images/val", "names": NAMES}
     head = "# Made by rsdet: rendered scenes for showing and testing. No accuracy on real images follows from them.\n"
-    return write_data_yaml(root / YAML_NAME, data, head)
+    return write_data_yaml(root / f"{kind}.yaml", data, head)
 
 
-def label_lines(scene: Scene) -> str:
-    """Return a scene's YOLO label file: `class cx cy w h` per object, relative to the image size; empty without any."""
-    return yolo_lines(scene.boxes_xyxy, scene.classes, scene.image.shape[:2])
+def label_lines(scene: Scene, task: str = "detect") -> str:
+    """Return a scene's YOLO label file, relative to the image size; empty without objects.
+
+    Per object `class cx cy w h`, for `obb` and `segment` `class x1 y1 x2 y2 ...`; see :class:`Scene` for their corners.
+    """
+    shape = scene.image.shape[:2]
+    if task == "detect":
+        return yolo_lines(scene.boxes_xyxy, scene.classes, shape)
+    return polygon_lines(scene.corners_xy if task == "obb" else scene.outlines_xy, scene.classes, shape)

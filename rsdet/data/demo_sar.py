@@ -1,4 +1,4 @@
-"""Writes the embedded data set `data=demo-sar` to disk: simulated 16-bit SAR scenes, rendered once, then reused."""
+"""Writes the embedded data sets `data=demo-sar` and `demo-sar-obb` to disk: simulated 16-bit SAR scenes, once."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rsdet.writing import write_picture
 
-from .rendered import Rendered, check_counts, make_rendered, write_data_yaml, yolo_lines
+from .rendered import Rendered, check_counts, make_rendered, polygon_lines, write_data_yaml, yolo_lines
 from .sar_scenes import NAMES, render_sar_scene
 from .sar_scenes.scene import check_size
 
 VERSION = 1  # raise when the simulator changes what it draws, so that folders made before are made anew
-YAML_NAME = "demo-sar.yaml"
+KINDS = {"detect": "demo-sar", "obb": "demo-sar-obb"}  # task to the name of its set
 GROUPS = {"inshore": "inshore.txt", "offshore": "offshore.txt"}
 # How digital numbers become 0 to 255; measured once on the training images, see the `sar:` key of data YAMLs.
 SAR = {
@@ -22,7 +22,13 @@ SAR = {
 
 
 def make_demo_sar(
-    root: Path | str, n_train: int = 300, n_val: int = 80, size: int = 320, seed: int = 0, progress: bool = True
+    root: Path | str,
+    n_train: int = 300,
+    n_val: int = 80,
+    size: int = 320,
+    seed: int = 0,
+    progress: bool = True,
+    task: str = "detect",
 ) -> Path:
     """Render the SAR demonstration data set into a folder, or reuse what lies there when it is the same.
 
@@ -36,6 +42,7 @@ def make_demo_sar(
         size: Side of the square images in pixels, 64 to 4096.
         seed: Number of the data set, 0 or more; different numbers share no scene.
         progress: Show a progress bar while rendering.
+        task: What the labels are for: `detect`, or `obb` for rectangles along the ships.
 
     Returns:
         Path of the data YAML, to be given as `data=`.
@@ -47,8 +54,9 @@ def make_demo_sar(
     check_counts(n_train, n_val, seed)
     check_size(size)
     root = Path(root).expanduser().resolve()
+    kind = KINDS[task]
     recipe = {
-        "kind": "demo-sar", "version": VERSION, "n_train": n_train, "n_val": n_val, "size": size, "seed": seed,
+        "kind": kind, "version": VERSION, "n_train": n_train, "n_val": n_val, "size": size, "seed": seed,
     }  # fmt: skip
     stems: dict[str, list[str]] = {name: [] for name in GROUPS}
 
@@ -56,15 +64,18 @@ def make_demo_sar(
         scene = render_sar_scene(scene_seed, size)
         write_picture(image, scene.amplitude)
         stems["inshore" if scene.inshore else "offshore"].append(image.stem)
+        if task == "obb":
+            return polygon_lines(scene.corners_xy, scene.classes, scene.amplitude.shape)
         return yolo_lines(scene.boxes_xyxy, scene.classes, scene.amplitude.shape)
 
     def finish(folder: Path) -> None:
         for name, file in GROUPS.items():
             (folder / file).write_text("".join(f"{s}\n" for s in stems[name]), encoding="utf-8")
 
-    make_rendered(root, recipe, Rendered("demo-sar", ".png", draw, tuple(GROUPS.values()), finish), progress)
+    make_rendered(root, recipe, Rendered(kind, ".png", draw, tuple(GROUPS.values()), finish), progress)
     data = {
-        "path": str(root), "train": "images/train", "val": "images/val", "names": NAMES, "sar": SAR, "groups": GROUPS,
+        "task": task, "path": str(root), "train": "images/train", "val": "images/val", "names": NAMES, "sar": SAR,
+        "groups": GROUPS,
     }  # fmt: skip
     head = "# Made by rsdet: simulated SAR scenes for showing and testing. Nothing follows from them for real images.\n"
-    return write_data_yaml(root / YAML_NAME, data, head)
+    return write_data_yaml(root / f"{kind}.yaml", data, head)

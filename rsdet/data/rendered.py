@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,16 @@ def yolo_lines(boxes_xyxy: np.ndarray, classes: np.ndarray, shape: tuple[int, in
     x0, y0, x1, y1 = (boxes_xyxy.astype(np.float64) / (w, h, w, h)).T
     rows = zip(classes, (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0, strict=True)
     return "".join(f"{c} {cx:.6f} {cy:.6f} {bw:.6f} {bh:.6f}\n" for c, cx, cy, bw, bh in rows)
+
+
+def polygon_lines(polygons_xy: Sequence[np.ndarray], classes: np.ndarray, shape: tuple[int, int]) -> str:
+    """Return the YOLO label file of pixel polygons `(K, 2)`, or of `(4, 2)` corners: `class x1 y1 x2 y2 ...` per line.
+
+    Corners outside the image are written as they are, so that rectangles stay rectangles.
+    """
+    h, w = shape
+    rows = zip(classes, ((polygon / (w, h)).ravel() for polygon in polygons_xy), strict=True)
+    return "".join(f"{c} {' '.join(f'{v:.6f}' for v in values)}\n" for c, values in rows)
 
 
 def stem(seed: int) -> str:

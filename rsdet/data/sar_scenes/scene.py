@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rsdet.data.outlines import rectangle
 from rsdet.errors import ConfigError
 
 from . import coast, ships
@@ -30,6 +31,8 @@ class SarScene:
         amplitude: `(H, W)` uint16, `1000 * sqrt(intensity)` clipped to 1..65535.
         intensity: `(H, W)` float32 sigma nought, linear, not clipped.
         boxes_xyxy: `(N, 4)` float32 in pixels, tight to the bright bodies of ships without their sidelobes.
+        corners_xy: `(N, 4, 2)` float64 in pixels, rectangles around the same bodies: along the hull, or the
+            smallest where the edge of the image cuts a ship. Corners may lie outside the image.
         inshore: Whether a coast is in the image.
         land: `(H, W)` bool, islets included.
         looks: Number of looks.
@@ -41,6 +44,7 @@ class SarScene:
     amplitude: np.ndarray
     intensity: np.ndarray
     boxes_xyxy: np.ndarray
+    corners_xy: np.ndarray
     inshore: bool
     land: np.ndarray
     looks: int
@@ -73,7 +77,7 @@ def render_sar_scene(seed: int, size: int = 320, inshore: bool | None = None) ->
     inshore = drawn if inshore is None else bool(inshore)
     # A coast may miss the corner of the world that the image shows: another draw of the same generator then.
     while True:
-        stage, nu, boxes = _build(rng, size, inshore)
+        stage, nu, boxes, corners = _build(rng, size, inshore)
         cut = slice(MARGIN_PX, MARGIN_PX + size)
         share = float(stage.land[cut, cut].mean())
         if INSHORE_LAND <= share <= 0.85 if inshore else share <= INSHORE_LAND / 3:
@@ -83,7 +87,7 @@ def render_sar_scene(seed: int, size: int = 320, inshore: bool | None = None) ->
     intensity = stage.radar.image(stage.backscatter + noise, points_xy, power, rng)[cut, cut].copy()
     amplitude = np.clip(np.rint(CALIBRATION * np.sqrt(intensity)), 1, 65535).astype(np.uint16)
     return SarScene(
-        amplitude, intensity, boxes, inshore, stage.land[cut, cut].copy(), stage.radar.looks, nu,
+        amplitude, intensity, boxes, corners, inshore, stage.land[cut, cut].copy(), stage.radar.looks, nu,
         10 * math.log10(stage.sea), stage.pixel_m,
     )  # fmt: skip
 
@@ -105,7 +109,7 @@ def _radar(rng: np.random.Generator) -> Radar:
     )
 
 
-def _build(rng: np.random.Generator, size: int, inshore: bool) -> tuple[Stage, float, np.ndarray]:
+def _build(rng: np.random.Generator, size: int, inshore: bool) -> tuple[Stage, float, np.ndarray, np.ndarray]:
     side = size + 2 * MARGIN_PX
     sea = float(from_db(rng.uniform(-27, -18) if inshore else rng.uniform(-27, -15)))  # calmer in the lee of land
     nu = math.inf if rng.random() < 0.4 else float(np.exp(rng.uniform(*np.log((3.0, 50.0)))))
@@ -118,7 +122,7 @@ def _build(rng: np.random.Generator, size: int, inshore: bool) -> tuple[Stage, f
     placed = _fleet(stage, berths, inshore, size)
     if rng.random() < 0.3:
         _buoys(stage)
-    return stage, nu, _boxes(stage, placed, size)
+    return stage, nu, *_places(placed, size)
 
 
 def _sea(stage: Stage, nu: float) -> np.ndarray:
@@ -192,6 +196,13 @@ def _buoys(stage: Stage) -> None:
             stage.add_points([(x, y)], [stage.sea * float(from_db(rng.uniform(9, 17)))])
 
 
-def _boxes(stage: Stage, placed: list[ships.Ship], size: int) -> np.ndarray:
-    boxes = np.array([s.box_xyxy for s in placed], np.float32).reshape(-1, 4) - MARGIN_PX
-    return np.clip(boxes, 0, size)
+def _places(placed: list[ships.Ship], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes and corners of ships, see :class:`SarScene`."""
+    boxes, corners = np.zeros((len(placed), 4), np.float32), np.zeros((len(placed), 4, 2))
+    for i, ship in enumerate(placed):
+        body = ship.body_xy - MARGIN_PX
+        boxes[i] = np.clip([*body.min(0), *(body.max(0) + 1)], 0, size)
+        inside = ((body >= 0) & (body < size)).all(1)
+        if (seen := body[inside]).size:  # always so: half of a ship is in the image
+            corners[i] = rectangle(seen + 0.5, math.radians(ship.heading_deg) if inside.all() else None, margin=0.5)
+    return boxes, corners

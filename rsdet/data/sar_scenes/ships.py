@@ -8,7 +8,7 @@ visible bright body, without sidelobes.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -41,7 +41,7 @@ class Ship:
         length_px, beam_px: Size of the hull.
         heading_deg: Direction of the bow, against the x axis, towards y.
         kind: Key of `KINDS`.
-        box_xyxy: Visible bright body in pixels of the canvas.
+        body_xy: `(N, 2)` pixels of the canvas that show its bright body.
     """
 
     x: float
@@ -50,7 +50,7 @@ class Ship:
     beam_px: float
     heading_deg: float
     kind: str
-    box_xyxy: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    body_xy: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), int), compare=False)
 
     def world(self, along: np.ndarray, across: np.ndarray) -> np.ndarray:
         """`(N, 2)` places on the canvas of hull coordinates: -1 to 1 from stern to bow and from port to starboard."""
@@ -98,7 +98,7 @@ def free(stage: Stage, ship: Ship, gap_px: float = 1.5) -> bool:
 
 
 def draw(stage: Stage, ship: Ship) -> Ship:
-    """Add a ship to the scene; returns it with its box."""
+    """Add a ship to the scene; returns it with what is seen of its body."""
     rng, radar = stage.rng, stage.radar
     at = stage.around(ship.x, ship.y, ship.length_px / 2 + SMEAR_PX[1])
     hull = stage.polygon(ship.outline(), at)
@@ -110,7 +110,7 @@ def draw(stage: Stage, ship: Ship) -> Ship:
     body = _profile(stage, ship, u, v).astype(np.float32) * hull * uneven
     body *= np.float32(from_db(level) * hull.sum() / max(float(body.sum()), 1e-9))
     xy, power = _scatterers(stage, ship, float(from_db(level)))
-    box = _box(stage, ship, body, xy, power, at)
+    seen = _seen(stage, ship, body, xy, power, at)
     stage.backscatter[at] *= 1 - hull
     stage.backscatter[at] += body
     # Moving and rolling parts are smeared along azimuth: a faint streak, not part of the body.
@@ -118,7 +118,7 @@ def draw(stage: Stage, ship: Ship) -> Ship:
         stage.backscatter[at] += _smear(body, radar.azimuth_xy, rng.uniform(*SMEAR_PX)) * rng.uniform(0.01, 0.05)
     stage.add_points(xy, power)
     stage.taken[at] |= stage.polygon(ship.outline(2.0), at) > 0.1
-    return replace(ship, box_xyxy=box)
+    return replace(ship, body_xy=seen)
 
 
 def _profile(stage: Stage, ship: Ship, u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -161,10 +161,10 @@ def _scatterers(stage: Stage, ship: Ship, level: float) -> tuple[np.ndarray, np.
     return ship.world(uv[:, 0], uv[:, 1]), np.concatenate([power, spower, epower])
 
 
-def _box(
+def _seen(
     stage: Stage, ship: Ship, body: np.ndarray, xy: np.ndarray, power: np.ndarray, at: Window
-) -> tuple[float, float, float, float]:
-    """Box of what stands out from the sea within a pixel of the hull: main lobes count, sidelobes do not."""
+) -> np.ndarray:
+    """`(N, 2)` pixels that stand out from the sea within a pixel of the hull: main lobes count, sidelobes do not."""
     visible = cv2.GaussianBlur(body, (0, 0), LOBE_PX)
     x0, y0 = at[1].start, at[0].start
     columns, rows = np.arange(x0, at[1].stop)[None], np.arange(y0, at[0].stop)[:, None]
@@ -174,9 +174,7 @@ def _box(
     visible = visible + (down * power) @ across
     near = stage.polygon(ship.outline(1.0), at) > 0.35
     rows, columns = np.nonzero(near & (visible > stage.sea * from_db(VISIBLE_DB)))
-    if not len(rows):
-        return 0.0, 0.0, 0.0, 0.0
-    return float(x0 + columns.min()), float(y0 + rows.min()), float(x0 + columns.max() + 1), float(y0 + rows.max() + 1)
+    return np.stack([x0 + columns, y0 + rows], 1)
 
 
 def _smear(body: np.ndarray, direction_xy: tuple[float, float], length_px: float) -> np.ndarray:

@@ -41,6 +41,7 @@ class Body:
         outline: Polygons whose union is the body as seen from above.
         parts: Polygons with colours, drawn in order, all inside the outline.
         hull: `(N, 2)` convex outline, used to keep objects apart.
+        angle: Heading in radians, 0 to the right and clockwise as seen.
         height_m: Height that the shadow is cast from.
         wake: White water behind a moving boat: polygons, may be empty.
         lifted: Shadow lies apart from the body (wings), not joined to it.
@@ -50,6 +51,7 @@ class Body:
     outline: list[np.ndarray]
     parts: list[Part]
     hull: np.ndarray
+    angle: float
     height_m: float
     wake: list[np.ndarray]
     lifted: bool = False
@@ -236,7 +238,7 @@ def build(
             wake.append(np.array([(x0, y1 * 0.6), (e, y1 * 0.5), (e, -y1 * 0.5), (x0, -y1 * 0.6)]))
         wake = [p @ turn + (x, y) for p in wake]
     parts_px = [(p @ turn + (x, y), rgb) for p, rgb in parts]
-    return Body(CLASS_OF[name], outline_px, parts_px, hull, height, wake, lifted=name == "plane")
+    return Body(CLASS_OF[name], outline_px, parts_px, hull, float(angle), height, wake, lifted=name == "plane")
 
 
 def draw(canvas: Canvas, body: Body, sun: np.ndarray, scale: float) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rsdet.data.outlines import outline, rectangle
 from rsdet.errors import ConfigError, nearest
 
 from . import terrain
@@ -30,11 +31,17 @@ class Scene:
         image: `(H, W, 3)` uint8 RGB.
         boxes_xyxy: `(N, 4)` float32 in pixels, corners of the visible bodies without their shadows.
         classes: `(N,)` int64, keys of `NAMES`.
+        outlines_xy: N polygons `(K, 2)` in pixels around the visible bodies, within a third of a pixel.
+        corners_xy: `(N, 4, 2)` float64 in pixels, rectangles around them. A whole object, planes too, has its sides
+            along its own axis and across; one that the edge of the image cuts has the smallest rectangle around what is
+            left. Corners may lie outside the image.
     """
 
     image: np.ndarray
     boxes_xyxy: np.ndarray
     classes: np.ndarray
+    outlines_xy: list[np.ndarray]
+    corners_xy: np.ndarray
 
 
 def _shape(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -44,8 +51,11 @@ def _shape(size: int | tuple[int, int]) -> tuple[int, int]:
     return int(h), int(w)
 
 
-def _visible(world: World) -> tuple[list[Body], np.ndarray]:
-    """Drop what is mostly hidden or cut off; returns the kept bodies and their boxes. Fills `canvas.ids` with 1..N."""
+def _visible(world: World) -> tuple[list[Body], np.ndarray, list[np.ndarray]]:
+    """Drop what is mostly hidden or cut off; returns the kept bodies, their boxes and outlines.
+
+    Fills `canvas.ids` with 1..N.
+    """
     canvas = world.canvas
     for number, body in enumerate(world.bodies, 1):
         canvas.stamp(body.outline, number)
@@ -53,6 +63,7 @@ def _visible(world: World) -> tuple[list[Body], np.ndarray]:
         canvas.stamp_disc(tree.x, tree.y, tree.radius)
     kept: list[Body] = []
     boxes: list[tuple[float, float, float, float]] = []
+    outlines: list[np.ndarray] = []
     h, w = canvas.ids.shape
     for number, body in enumerate(world.bodies, 1):
         (x0, y0), (x1, y1) = (body.hull.min(0) * SS - 2).astype(int), (body.hull.max(0) * SS + 3).astype(int)
@@ -69,8 +80,15 @@ def _visible(world: World) -> tuple[list[Body], np.ndarray]:
             continue
         kept.append(body)
         boxes.append(box)
+        outlines.append((outline(mask) + (x0, y0)) / SS)
         window[mask] = len(kept)  # never larger than `number`, so no later object is hit
-    return kept, np.array(boxes, np.float32).reshape(-1, 4)
+    return kept, np.array(boxes, np.float32).reshape(-1, 4), outlines
+
+
+def _turned(body: Body, points: np.ndarray, canvas: Canvas) -> np.ndarray:
+    """Rectangle around the visible part of a body, see :class:`Scene`."""
+    whole = (body.hull >= 0).all() and (body.hull <= (canvas.width, canvas.height)).all()
+    return rectangle(points, body.angle if whole else None)
 
 
 def render_with_ids(
@@ -104,12 +122,13 @@ def render_with_ids(
     world = World(rng, Canvas(h, w), scale, 0.0 if empty else max(0.0, float(density)), clear=clear)
     terrain.ground(world)
     STYLES[style or drawn][1](world)
-    kept, boxes = _visible(world)
+    kept, boxes, outlines = _visible(world)
     for body in kept:
         draw(world.canvas, body, world.sun, scale)
     terrain.draw_trees(world)
     classes = np.array([body.cls for body in kept], np.int64)
-    return Scene(develop(world), boxes, classes), world.canvas.ids
+    corners = np.array([_turned(b, o, world.canvas) for b, o in zip(kept, outlines, strict=True)]).reshape(-1, 4, 2)
+    return Scene(develop(world), boxes, classes, outlines, corners), world.canvas.ids
 
 
 def render_scene(
