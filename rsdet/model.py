@@ -32,7 +32,7 @@ from rsdet.nn.folded_decoder import use_decoder_layers
 from rsdet.quiet import plain_labels, silent_opencv
 from rsdet.recipes import recipe_settings
 from rsdet.runtime.metadata import say_untrained
-from rsdet.tasks.detect.settings import max_det, resolve_data, rule_of, sar_settings, save_val
+from rsdet.tasks.detect.settings import max_det, rule_of, sar_settings, save_val
 from rsdet.tasks.training import resume_folder, resume_line
 from rsdet.usererrors import user_errors
 from rsdet.writing import full_disk
@@ -338,7 +338,7 @@ class RSDet(Model):
             if restores:
                 kwargs = restore().train_settings(kwargs)
         if data is not None:  # last of all checks: a dataset may have to be rendered or downloaded
-            kwargs["data"] = restore().resolve_data(data) if restores else resolve_data(data)
+            kwargs["data"] = self._resolved(data)
             if not resume and not restores:
                 kwargs = {**sar_settings(kwargs), **kwargs}
         kwargs = kwargs if resume else _placed(kwargs, self.task)
@@ -382,7 +382,7 @@ class RSDet(Model):
             raise ConfigError(f"iterations={iterations!r} must be a whole number of 1 or more.")
         settings = {"optimizer": "AdamW", "deterministic": self.family != "rtdetr"}
         settings.update(recipe_settings(self._yaml, kwargs.pop("recipe", None))[1])
-        given = {**self.overrides, **settings, **kwargs, "data": resolve_data(data), "mode": "train"}
+        given = {**self.overrides, **settings, **kwargs, "data": self._resolved(data), "mode": "train"}
         return DetectTuner(args=_placed(given, self.task), model=self.model, _callbacks=self.callbacks)(iterations)
 
     def _check_is_pytorch_model(self) -> None:
@@ -394,6 +394,9 @@ class RSDet(Model):
                 f"{self.model_name}: {name} learns nothing and has no layers and no weights, so that there is "
                 "nothing to train, export, benchmark or save; use predict, val or info."
             )
+
+    def _resolved(self, data: str | Path) -> str:
+        return str(tasks.get(self.task).resolve_data(data))
 
     def _check_task(self, kwargs: dict[str, Any]) -> None:
         if kwargs.get("task") not in (None, self.task):
@@ -484,7 +487,7 @@ class RSDet(Model):
         bands = check_bands(kwargs.pop("bands", None), self._channels or 3)
         if data is None and (data := self.overrides.get("data")) is None:
             raise ConfigError("val needs data=; pass a data YAML or a shipped dataset such as data=demo.")
-        kwargs["data"] = resolve_data(data)
+        kwargs["data"] = self._resolved(data)
         kwargs.setdefault("max_det", max_det(rule, self._queries))
         kwargs.setdefault("rect", False)  # exported files have one size: weights are measured at the same
         chosen = validator or self._smart_load("validator")

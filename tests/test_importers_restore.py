@@ -13,11 +13,12 @@ import pytest
 import yaml
 from fakes import fingerprint, make_fake
 
+from rsdet.data import resolve as resolve_module
 from rsdet.data.convert import convert
 from rsdet.data.degrade import build_degradation
 from rsdet.data.download import find_yaml, list_datasets, load_yaml
-from rsdet.data.pairs import PairDataset, read_pair_data, resolve_pair_data
-from rsdet.data.pairs import resolve as resolve_module
+from rsdet.data.pairs import PairDataset, read_pair_data
+from rsdet.data.resolve import resolve_data
 from rsdet.errors import ConfigError, DataError
 from rsdet.metrics.image_quality import Convention
 
@@ -56,7 +57,7 @@ def test_shipped_yamls_say_what_users_need(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_missing_files_say_where_to_put_them(root, name):
     with pytest.raises(DataError, match=r"no files in .*-original; download") as e:
-        resolve_pair_data(name)
+        resolve_data(name, "restore")
     assert "\n" not in str(e.value)
 
 
@@ -66,7 +67,7 @@ def test_rice(root, name, caplog):
     make_fake("rice", root / f"{stem}-original")
     before = fingerprint(root / f"{stem}-original")
     with caplog.at_level(logging.WARNING, "rsdet"):
-        data = read_pair_data(resolve_pair_data(name))
+        data = read_pair_data(resolve_data(name, "restore"))
     assert "8 pictures, its owner states" in caplog.text
     assert {s: len(p) for s, p in data.splits.items()} == {"train": 8, "val": 2}
     # The split is the order of the digests of "<seed>/<name>", computed here by itself.
@@ -82,20 +83,20 @@ def test_rice(root, name, caplog):
 
 def test_running_again_writes_nothing_and_follows_the_source(root):
     make_fake("rice", root / "rice1-original")
-    path = resolve_pair_data("rice1")
+    path = resolve_data("rice1", "restore")
     before = fingerprint(path.parent)
-    assert resolve_pair_data("rice1") == path
+    assert resolve_data("rice1", "restore") == path
     assert fingerprint(path.parent) == before
     for folder in ("cloud", "label"):
         (root / "rice1-original" / "RICE_DATASET" / "RICE1" / folder / "3.png").unlink()
-    data = read_pair_data(resolve_pair_data("rice1"))
+    data = read_pair_data(resolve_data("rice1", "restore"))
     assert sum(map(len, data.splits.values())) == 9
 
 
 @pytest.mark.parametrize("level", ["thin", "moderate", "thick"])
 def test_haze1k_by_level(root, level):
     make_fake("haze1k", root / "haze1k-original")
-    data = read_pair_data(resolve_pair_data(f"haze1k-{level}"))
+    data = read_pair_data(resolve_data(f"haze1k-{level}", "restore"))
     assert {s: len(p) for s, p in data.splits.items()} == {"train": 3, "val": 1, "test": 2}
     grey = {"thin": 30, "moderate": 60, "thick": 90}[level]
     for pair in data.split("test"):
@@ -105,7 +106,7 @@ def test_haze1k_by_level(root, level):
 
 def test_haze1k_whole_keeps_equal_names_apart(root):
     make_fake("haze1k", root / "haze1k-original")
-    data = read_pair_data(resolve_pair_data("haze1k"))
+    data = read_pair_data(resolve_data("haze1k", "restore"))
     assert {s: len(p) for s, p in data.splits.items()} == {"train": 9, "val": 3, "test": 6}
     assert len({p.key for p in data.split("train")}) == 9
     for pairs in data.splits.values():
@@ -114,13 +115,13 @@ def test_haze1k_whole_keeps_equal_names_apart(root):
 
 def test_unknown_level(root):
     with pytest.raises(ConfigError, match=r"thin, moderate, thick.*Did you mean 'thick'"):
-        resolve_pair_data("haze1k-thik")
+        resolve_data("haze1k-thik", "restore")
 
 
 @pytest.mark.parametrize(("name", "counts"), [("hrsd-lhid", (4, 2)), ("hrsd-dhid", (3, 1))])
 def test_hrsd(root, name, counts):
     make_fake("hrsd", root / "hrsd-original")
-    data = read_pair_data(resolve_pair_data(name))
+    data = read_pair_data(resolve_data(name, "restore"))
     assert (len(data.split("train")), len(data.split("test"))) == counts
     assert data.split("val") == data.split("test")  # there is no official val part
     assert all(pixel(p.input)[2] > pixel(p.target)[2] for p in data.split("train"))
@@ -133,7 +134,7 @@ def test_hazydet_as_pairs_and_with_boxes(root, folders):
     if folders != ("hazy_images", "clean_images"):
         for path in sorted(original.rglob("*_images")):
             path.rename(path.with_name(path.name.replace("_", " ")))
-    data = read_pair_data(resolve_pair_data("hazydet-restore"))
+    data = read_pair_data(resolve_data("hazydet-restore", "restore"))
     assert {s: len(p) for s, p in data.splits.items()} == {"train": 3, "val": 2, "test": 2}
     assert all(pixel(p.input)[0] > 150 > pixel(p.target)[0] for p in data.split("train"))
 
@@ -167,7 +168,7 @@ def test_classes_are_divided_each_by_itself(root, name, home, classes, fraction)
     classes = classes or tuple(load_yaml(find_yaml(name))["layout"][0]["target"])
     script = Path(__file__).parent / "data" / "classes" / "make.py"
     runpy.run_path(str(script))["make"](root / f"{name}-original", home, classes)
-    data = read_pair_data(resolve_pair_data(name), scale=2)
+    data = read_pair_data(resolve_data(name, "restore"), scale=2)
     n_val = int(8 * fraction + 0.5)
     for cls in classes:
         val = {p.target.stem for p in data.split("val") if p.target.parent.name == cls}
@@ -183,41 +184,41 @@ def test_two_copies_of_the_files_are_not_guessed(root):
     make_fake("rice", root / "rice1-original")
     make_fake("rice", root / "rice1-original" / "again")
     with pytest.raises(DataError, match="2 folders RICE1/cloud"):
-        resolve_pair_data("rice1")
+        resolve_data("rice1", "restore")
 
 
 def test_wrong_layout_says_what_is_missing(root):
     (root / "rice1-original" / "RICE1" / "cloud").mkdir(parents=True)
     with pytest.raises(DataError, match="no pictures"):
-        resolve_pair_data("rice1")
+        resolve_data("rice1", "restore")
     (root / "rice1-original" / "RICE1" / "cloud").rename(root / "rice1-original" / "x")
     with pytest.raises(DataError, match=r"no folder RICE1/cloud\|.*; download RICE"):
-        resolve_pair_data("rice1")
+        resolve_data("rice1", "restore")
 
 
 def test_a_picture_without_partner_is_named(root):
     make_fake("rice", root / "rice1-original")
     (root / "rice1-original" / "RICE_DATASET" / "RICE1" / "label" / "3.png").unlink()
     with pytest.raises(DataError, match=r"rice1: 1 inputs without target: 3\.png"):
-        resolve_pair_data("rice1")
+        resolve_data("rice1", "restore")
 
 
 def test_names_and_paths(root, tmp_path):
     own = tmp_path / "my-thin.yaml"
     own.write_text("task: restore\ntrain: x\ndegrade: haze\n")
-    assert resolve_pair_data(own) == own
+    assert resolve_data(own, "restore") == own
     with pytest.raises(ConfigError, match="Did you mean 'rice1'"):
-        resolve_pair_data("ricee1")
-    with pytest.raises(ConfigError, match="for task detect"):
-        read_pair_data(resolve_pair_data("visdrone"))
+        resolve_data("ricee1", "restore")
+    with pytest.raises(ConfigError, match=r"visdrone is for task=detect, .* such as demo-haze, or a model for detect"):
+        resolve_data("visdrone", "restore")
 
 
 def test_a_detector_is_told_that_these_are_no_boxes():
-    from rsdet.data.download import check_dataset
-
     for name in ("rice1", "demo-haze"):
-        with pytest.raises(ConfigError, match="for task restore and no boxes"):
-            check_dataset(name)
+        with pytest.raises(
+            ConfigError, match=r"for task=restore, the model for task=detect; give data .* such as demo,"
+        ):
+            resolve_data(name, "detect")
 
 
 def test_clear_scenes_have_no_haze_and_else_are_the_same():
@@ -249,5 +250,6 @@ def test_demo_haze(tmp_path, monkeypatch):
     assert np.array_equal(item["img"], dataset[0]["img"])  # validation sees the same haze each time
     shipped = yaml.safe_load(find_yaml("demo-haze").read_text())
     made = yaml.safe_load(path.read_text())
+    assert shipped.pop("render")
     assert {k: v for k, v in shipped.items() if k != "path"} == {k: v for k, v in made.items() if k != "path"}
     assert shipped["degrade"] == DEGRADE

@@ -102,7 +102,7 @@ def test_unpaired_ignore_goes_on_with_the_rest(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        ({"task": "detect"}, ConfigError, "data set for task detect"),
+        ({"task": "detect"}, ConfigError, "is for task=detect, the model for task=restore"),
         ({"kind": "dehazing"}, ConfigError, "kind must be one of"),
         ({"pairing": {"input": "(.+", "target": "(.+)"}}, ConfigError, "no regular expression"),
         ({"pairing": {"input": "x", "target": "(.+)"}}, ConfigError, "has no group"),
@@ -132,8 +132,10 @@ def test_wrong_yamls(tmp_path, change, error, says):
 
 
 def test_a_detection_set_is_told_apart(tmp_path):
-    (tmp_path / "d.yaml").write_text("path: .\ntrain: images\nval: images\nnames: {0: car}\n")
-    with pytest.raises(ConfigError, match="for task detect"):
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "d.yaml").write_text(f"path: {tmp_path}\ntrain: images\nval: images\nnames: {{0: car}}\n")
+    with pytest.raises(ConfigError, match=r"names no input; add input: .* or degrade:"):
         read_pair_data(tmp_path / "d.yaml")
 
 

@@ -80,10 +80,10 @@ def test_training_arguments(refused, yaml, pairs, kwargs, said):
 
 
 def test_data_of_another_task_both_ways(refused, yaml, pairs, tiny_data):
-    assert "is a data set for task detect, the model restores pictures" in refused("train", model=yaml, data=tiny_data)
-    assert "holds pairs of pictures" in refused("train", model="vmc-detr-demo.yaml", data=pairs)
-    assert "holds pairs of pictures" in refused("train", model="vmc-detr-demo.yaml", data=pairs)
-    assert "is a data set for task detect" in refused("val", model="bicubic.yaml", data=tiny_data)
+    assert "for task=detect, the model for task=restore" in refused("train", model=yaml, data=tiny_data)
+    assert "is for task=restore, the model for task=detect" in refused("train", model="vmc-detr-demo.yaml", data=pairs)
+    assert "is for task=restore, the model for task=detect" in refused("train", model="vmc-detr-demo.yaml", data=pairs)
+    assert "for task=detect" in refused("val", model="bicubic.yaml", data=tiny_data)
 
 
 def test_arguments_of_the_other_task_both_ways(refused, yaml, pairs):

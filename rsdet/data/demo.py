@@ -17,7 +17,6 @@ from .scenes import NAMES, Scene, render_scene
 __all__ = ["MANIFEST", "VERSION", "label_lines", "make_demo"]
 
 VERSION = 2  # raise when the renderer changes what it draws, so that folders made before are made anew
-KINDS = {"detect": "demo", "obb": "demo-obb", "segment": "demo-seg"}  # task to the name of its set
 JPEG_QUALITY = 95
 
 
@@ -49,7 +48,7 @@ def make_demo(
     """
     check_counts(n_train, n_val, seed)
     root = Path(root).expanduser().resolve()
-    kind = KINDS[task]
+    kind = "demo" if task == "detect" else f"demo-{task}"
     recipe = {"version": VERSION, "n_train": n_train, "n_val": n_val, "size": size, "seed": seed}
     recipe |= {} if task == "detect" else {"kind": kind}
 

@@ -11,7 +11,6 @@ from .sar_scenes import NAMES, render_sar_scene
 from .sar_scenes.scene import check_size
 
 VERSION = 1  # raise when the simulator changes what it draws, so that folders made before are made anew
-KINDS = {"detect": "demo-sar", "obb": "demo-sar-obb"}  # task to the name of its set
 GROUPS = {"inshore": "inshore.txt", "offshore": "offshore.txt"}
 # How digital numbers become 0 to 255; measured once on the training images, see the `sar:` key of data YAMLs.
 SAR = {
@@ -54,7 +53,7 @@ def make_demo_sar(
     check_counts(n_train, n_val, seed)
     check_size(size)
     root = Path(root).expanduser().resolve()
-    kind = KINDS[task]
+    kind = "demo-sar" if task == "detect" else f"demo-sar-{task}"
     recipe = {
         "kind": kind, "version": VERSION, "n_train": n_train, "n_val": n_val, "size": size, "seed": seed,
     }  # fmt: skip

@@ -26,7 +26,7 @@ from rsdet.writing import disk_errors, write_text
 
 __all__ = ["check_dataset", "dataset_yaml", "fetch", "find_yaml", "list_datasets", "load_yaml"]
 
-_OWN_KEYS = ("fetch", "instruction", "source_format")  # one of these makes a YAML one of ours
+_OWN_KEYS = ("fetch", "instruction", "source_format", "render")  # one of these makes a YAML one of ours
 _IMPORT_OPTIONS = {
     "task", "obb", "difficult", "others", "min_area_px", "angle_unit", "val_fraction", "split_seed", "val_prefixes",
 }  # fmt: skip
@@ -38,7 +38,9 @@ def list_datasets() -> list[str]:
     return sorted(path.stem for path in datasets_dir().glob("*.yaml"))
 
 
-def check_dataset(data: str | Path, root: str | Path | None = None, progress: bool = True) -> dict:
+def check_dataset(
+    data: str | Path, root: str | Path | None = None, progress: bool = True, task: str | None = None
+) -> dict:
     """Make a dataset ready for training and say where it is. Naming a dataset counts as asking for its download.
 
     Args:
@@ -47,6 +49,7 @@ def check_dataset(data: str | Path, root: str | Path | None = None, progress: bo
         root: Folder for datasets; None takes the ``datasets_dir`` of Ultralytics' settings. Converted sets lie in
             ``<root>/<name>``, the owner's files in ``<root>/<name>-original``.
         progress: Show progress bars.
+        task: Make the labels for this task instead of the usual one; such a set lies in ``<root>/<name>-<task>``.
 
     Returns:
         The content of a plain data YAML for Ultralytics, with ``yaml_file`` (its path, to hand to Ultralytics) and
@@ -60,25 +63,33 @@ def check_dataset(data: str | Path, root: str | Path | None = None, progress: bo
     """
     path = find_yaml(data)
     content = load_yaml(path)
-    if content.get("task") == "restore":
-        raise ConfigError(f"data={data} holds pairs for task restore and no boxes; give a data set for detection")
     if not any(key in content for key in _OWN_KEYS):
         return _plain(path, content)
-    name = str(content.get("name") or path.stem)
-    if Path(name).name != name or name.startswith("."):
-        raise ConfigError(f"{path}: name must be a plain folder name, received {name!r}")
+    name = set_name(path, content)
     home = Path(root).expanduser() if root is not None else _datasets_root()
-    ready = home / name
+    ready = home / (f"{name}-{task}" if task else name)
     report = ConvertReport.load(ready)
     wanted = set(content.get("sources") or ())  # each is converted by itself: a break between two leaves one missing
     done = report is not None and report.complete and wanted <= set(report.splits)
     if not done or not report.data_yaml or not report.data_yaml.is_file():
         original = home / f"{name}-original"
         _bring(content, path, original, progress)
-        report = _convert_sources(content, original, ready, progress)
+        report = _convert_sources(content, original, ready, progress, task)
         _warn_of_gaps(content, report)
     facts = {k: content[k] for k in (*_KEPT, "citation") if k in content}
     return _plain(report.data_yaml, {**load_yaml(report.data_yaml), **facts})
+
+
+def set_name(path: Path, content: dict) -> str:
+    """Name of a data set, which its folder has too.
+
+    Raises:
+        ConfigError: It is none that a folder could have.
+    """
+    name = str(content.get("name") or path.stem)
+    if Path(name).name != name or name.startswith("."):
+        raise ConfigError(f"{path}: name must be a plain folder name, received {name!r}")
+    return name
 
 
 def dataset_yaml(data: str | Path, root: str | Path | None = None, progress: bool = True) -> Path:
@@ -93,7 +104,9 @@ def find_yaml(data: str | Path) -> Path:
         ConfigError: There is none; the message names the nearest.
     """
     path = Path(data).expanduser()
-    if path.is_file():
+    own = datasets_dir() / (path.name if path.suffix in {".yaml", ".yml"} else f"{path.name}.yaml")
+    shipped = path.name == str(data) and own.is_file()
+    if path.is_file() and not (shipped and own.name != path.name):
         if path.suffix.lower() not in {".yaml", ".yml"}:
             raise ConfigError(f"data={data} is no data YAML; expected a file that ends in .yaml")
         return path
@@ -101,11 +114,13 @@ def find_yaml(data: str | Path) -> Path:
         found = sorted(p for p in path.iterdir() if p.suffix.lower() in {".yaml", ".yml"})
         if len(found) == 1:
             return found[0]
-        raise ConfigError(f"data={data} is a folder with {len(found)} YAML files, expected one; name the file itself")
+        if not shipped:
+            raise ConfigError(
+                f"data={data} is a folder with {len(found)} YAML files, expected one; name the file itself"
+            )
+    if shipped:
+        return own
     if path.name == str(data):
-        own = datasets_dir() / (path.name if path.suffix in {".yaml", ".yml"} else f"{path.name}.yaml")
-        if own.is_file():
-            return own
         import ultralytics
 
         theirs = Path(ultralytics.__file__).parent / "cfg" / "datasets" / own.name
@@ -189,7 +204,7 @@ def _fetch_item(item: dict, path: Path, original: Path, progress: bool) -> None:
         archive.unlink()  # its files are verified and in place; twice the space would be for nothing
 
 
-def _convert_sources(content: dict, original: Path, ready: Path, progress: bool) -> ConvertReport:
+def _convert_sources(content: dict, original: Path, ready: Path, progress: bool, task: str | None) -> ConvertReport:
     """Convert the owner's files: the whole folder, or what ``sources`` names for each split.
 
     Raises:
@@ -204,6 +219,8 @@ def _convert_sources(content: dict, original: Path, ready: Path, progress: bool)
     names = content.get("names")
     names = [names[key] for key in sorted(names)] if isinstance(names, dict) else names
     extra = {key: content[key] for key in _KEPT if key in content}
+    if task:
+        options = {**options, "task": task}
     for place in sources.values():
         if not (original / str(place)).exists():
             raise DataError(f"{content.get('name')}: {original / str(place)} is missing; {_instruction(content)}")

@@ -131,16 +131,11 @@ class Task:
 
     # -- data and modes -------------------------------------------------------------------------------------------
 
-    def resolve_data(self, data: str | Path, content: Mapping[str, Any]) -> Path:
-        """Path of the data YAML that Ultralytics takes; fetched, converted or rendered if need be.
-
-        Args:
-            data: What the user gave.
-            content: The YAML that it stands for; its ``task:`` has been compared with this one.
-        """
+    def resolve_data(self, data: str | Path) -> Path:
+        """Path of the data YAML that ``data=`` stands for; see :func:`rsdet.data.resolve.resolve_data`."""
         from rsdet.data.resolve import resolve_data
 
-        return resolve_data(data)
+        return resolve_data(data, self.name)
 
     def stock_keys(self, mode: str) -> frozenset[str] | None:
         """Keys of Ultralytics of which something comes in ``mode``; None for all."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rsdet.data.pairs.dataset import PairDataset, PairSampler, collate
 from rsdet.data.pairs.matching import Pair
-from rsdet.data.pairs.resolve import resolve_pair_data
 from rsdet.data.pairs.spec import PairData, read_pair_data
 
-__all__ = ["Pair", "PairData", "PairDataset", "PairSampler", "collate", "read_pair_data", "resolve_pair_data"]
+__all__ = ["Pair", "PairData", "PairDataset", "PairSampler", "collate", "read_pair_data"]

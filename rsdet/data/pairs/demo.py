@@ -12,14 +12,19 @@ from rsdet.data.scenes import render_scene
 from rsdet.writing import write_picture
 
 VERSION = 1  # raise when the renderer changes what it draws, so that folders made before are made anew
-YAML_NAME = "demo-haze.yaml"
 # PNG: the artefacts of JPEG would be part of what a network learns to restore.
 _FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 3]
 DEGRADE = {"name": "haze", "t": [0.3, 0.8]}
 
 
 def make_demo_haze(
-    root: Path | str, n_train: int = 200, n_val: int = 40, size: int = 256, seed: int = 0, progress: bool = True
+    root: Path | str,
+    n_train: int = 200,
+    n_val: int = 40,
+    size: int = 256,
+    seed: int = 0,
+    progress: bool = True,
+    task: str = "restore",
 ) -> Path:
     """Render the demonstration set of haze into a folder, or reuse what lies there when it is the same.
 
@@ -32,6 +37,7 @@ def make_demo_haze(
         size: Side of the square pictures in pixels.
         seed: Number of the set, 0 or more; different numbers share no scene.
         progress: Show a progress bar while rendering.
+        task: What the data YAML says they are for.
 
     Returns:
         Path of the data YAML, to be given as `data=`.
@@ -52,8 +58,8 @@ def make_demo_haze(
 
     make_rendered(root, recipe, Rendered("demo-haze", ".png", draw), progress)
     data = {
-        "task": "restore", "kind": "dehaze", "path": str(root), "train": {"target": "images/train"},
+        "task": task, "kind": "dehaze", "path": str(root), "train": {"target": "images/train"},
         "val": {"target": "images/val"}, "degrade": DEGRADE,
     }  # fmt: skip
     head = "# Made by rsdet: rendered scenes for showing and testing. Nothing follows from them for real haze.\n"
-    return write_data_yaml(root / YAML_NAME, data, head)
+    return write_data_yaml(root / "demo-haze.yaml", data, head)

@@ -22,13 +22,7 @@ from rsdet.data.splitting import seeded_split
 from rsdet.errors import ConfigError, DataError, nearest
 from rsdet.writing import disk_errors, write_if_changed
 
-SOURCE_FORMAT = "pairs"
 _COPIED = ("task", "kind", "licence", "homepage", "citation", "degrade", "metrics", "channels", "bands", "range")
-
-
-def is_shipped(content: dict[str, Any]) -> bool:
-    """Whether a YAML describes an owner's files rather than a set that is ready."""
-    return content.get("source_format") == SOURCE_FORMAT
 
 
 def prepare(path: Path, content: dict[str, Any], root: Path, part: str | None = None) -> Path:

@@ -28,7 +28,9 @@ from typing import Any
 from rsdet.data.degrade import Degradation, build_degradation
 from rsdet.data.pairs.check import check_pairs
 from rsdet.data.pairs.matching import Pair, Problems, list_pictures, match
+from rsdet.data.resolve import check_task, datasets_root, tasks_of
 from rsdet.errors import ConfigError, DataError
+from rsdet.textfiles import read_yaml
 
 KINDS = ("dehaze", "superres", "clouds")
 SPLITS = ("train", "val", "test")
@@ -94,7 +96,7 @@ def read_pair_data(path: str | Path, *, scale: int | None = None, splits: Sequen
     """Read a data YAML of pairs and look at every file's header; all problems are told at once.
 
     Args:
-        path: The YAML; see :func:`rsdet.data.pairs.resolve_pair_data` for names.
+        path: The YAML; see :func:`rsdet.data.resolve.resolve_data` for names.
         scale: Scale of the model, which sizes must fit; None takes whatever whole number all pairs have.
         splits: Only these; None for all that the YAML has.
 
@@ -102,11 +104,10 @@ def read_pair_data(path: str | Path, *, scale: int | None = None, splits: Sequen
         ConfigError: The YAML is none, is for another task, or has wrong values.
         DataError: Pictures without partner, sizes that do not fit, unreadable files, or nothing at all.
     """
-    from rsdet.data.download import load_yaml
-
     path = Path(path)
-    content = load_yaml(path)
-    _check_task(path, content)
+    content = read_yaml(path)
+    check_task(path, tasks_of(path, content), "restore")
+    _check_keys(path, content)
     root = _root(path, content)
     wanted = [s for s in SPLITS if content.get(s) and (splits is None or s in splits)]
     if not wanted:
@@ -133,13 +134,7 @@ def read_pair_data(path: str | Path, *, scale: int | None = None, splits: Sequen
     return data
 
 
-def _check_task(path: Path, content: dict[str, Any]) -> None:
-    task = content.get("task", "detect" if "names" in content else "restore")
-    if task != "restore":
-        raise ConfigError(
-            f"{path} is a data set for task {task}, the model restores pictures; give a YAML with task: restore, such "
-            "as data=demo-haze, or one with degrade: that makes its inputs of these images"
-        )
+def _check_keys(path: Path, content: dict[str, Any]) -> None:
     kind = content.get("kind")
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"{path}: kind must be one of {', '.join(KINDS)}, received {kind!r}")
@@ -152,8 +147,6 @@ def _check_task(path: Path, content: dict[str, Any]) -> None:
 
 def _root(path: Path, content: dict[str, Any]) -> Path:
     """Folder of the set: as it stands, below the YAML's folder, or below the folder for data sets."""
-    from rsdet.data.pairs.resolve import datasets_root
-
     place = Path(str(content.get("path") or ".")).expanduser()
     if place.is_absolute():
         return place

@@ -161,9 +161,7 @@ def _scatterers(stage: Stage, ship: Ship, level: float) -> tuple[np.ndarray, np.
     return ship.world(uv[:, 0], uv[:, 1]), np.concatenate([power, spower, epower])
 
 
-def _seen(
-    stage: Stage, ship: Ship, body: np.ndarray, xy: np.ndarray, power: np.ndarray, at: Window
-) -> np.ndarray:
+def _seen(stage: Stage, ship: Ship, body: np.ndarray, xy: np.ndarray, power: np.ndarray, at: Window) -> np.ndarray:
     """`(N, 2)` pixels that stand out from the sea within a pixel of the hull: main lobes count, sidelobes do not."""
     visible = cv2.GaussianBlur(body, (0, 0), LOBE_PX)
     x0, y0 = at[1].start, at[0].start

@@ -80,7 +80,7 @@ def _visible(world: World) -> tuple[list[Body], np.ndarray, list[np.ndarray]]:
             continue
         kept.append(body)
         boxes.append(box)
-        outlines.append((outline(mask) + (x0, y0)) / SS)
+        outlines.append((outline(mask) + np.array((x0, y0))) / SS)
         window[mask] = len(kept)  # never larger than `number`, so no later object is hit
     return kept, np.array(boxes, np.float32).reshape(-1, 4), outlines
 

@@ -12,22 +12,6 @@ from rsdet.metrics.detection_areas import PROTOCOLS, Protocol, get_protocol, pro
 from rsdet.textfiles import read_yaml
 
 
-def resolve_data(data: str | Path) -> str:
-    """Path of the data YAML that ``data=`` stands for.
-
-    Raises:
-        ConfigError: No name, or data of another task.
-    """
-    from rsdet.data.download import find_yaml
-    from rsdet.data.resolve import resolve_data as resolved
-
-    if not isinstance(data, (str, Path)) or not str(data).strip():
-        raise ConfigError(f"data={data!r} must be the name of a shipped dataset or the path of a data YAML.")
-    if read_yaml(find_yaml(data)).get("task") == "restore":
-        raise ConfigError(f"{data} holds pairs of pictures (task: restore), the model detects; give data with boxes.")
-    return str(resolved(data))
-
-
 def sar_settings(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Augmentation for data with a ``sar:`` section, as far as neither the user nor the recipe says otherwise."""
     if not read_yaml(Path(kwargs["data"])).get("sar"):

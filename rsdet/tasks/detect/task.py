@@ -166,7 +166,7 @@ class Detect(Task):
         """Images of the validation split."""
         from rsdet.data.resolve import split_files
 
-        return split_files(data, "val", most)[0]
+        return split_files(data, "val", most, self.name)[0]
 
     def chain(self, model: Any, settings: Mapping[str, Any]) -> Any:
         """The chain that is asked for, else that of the model's own file."""

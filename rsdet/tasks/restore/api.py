@@ -10,6 +10,7 @@ from ultralytics.cfg import TASK2DATA
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
 from rsdet.arguments import check_restore_values, loss_terms
+from rsdet.data.resolve import resolve_data
 from rsdet.errors import ConfigError
 from rsdet.modelyaml import LAYERLESS
 from rsdet.tasks.restore.predict import RestorePredict
@@ -20,15 +21,6 @@ TASK2DATA.setdefault("restore", None)  # Ultralytics looks up a default set for 
 
 _PREDICT_ONLY = ("tile", "overlap", "bands", "value_range", "save_routes")
 _VAL_ONLY = ("metrics", "niqe", "tile", "overlap")
-
-
-def resolve_data(data: Any) -> str:
-    """Path of the data YAML that ``data=`` stands for."""
-    from rsdet.data.pairs import resolve_pair_data
-
-    if not isinstance(data, (str, Path)) or not str(data).strip():
-        raise ConfigError(f"data={data!r} must be the name of a shipped dataset or the path of a data YAML.")
-    return str(resolve_pair_data(data))
 
 
 def check_trainable(native: Any) -> None:
@@ -63,7 +55,13 @@ def val(model: Any, validator: type | None, data: Any, kwargs: dict[str, Any]) -
     if data is None and (data := model.overrides.get("data")) is None:  # that of the training
         raise ConfigError("val needs data=; pass a data YAML of pairs, such as data=rice1.yaml or data=demo-haze.")
     ours = {k: v for k in _VAL_ONLY if (v := kwargs.pop(k, None)) is not None}
-    args = {**_kept(model), "plots": True, **_precision(kwargs), "data": resolve_data(data), "mode": "val"}
+    args = {
+        **_kept(model),
+        "plots": True,
+        **_precision(kwargs),
+        "data": str(resolve_data(data, "restore")),
+        "mode": "val",
+    }
     chosen = (validator or RestoreVal)(args=args, _callbacks=model.callbacks, **ours)
     chosen(model=_native(model))
     model.metrics = chosen.metrics

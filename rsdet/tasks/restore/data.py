@@ -10,8 +10,9 @@ import numpy as np
 from torch.utils.data import SequentialSampler
 from ultralytics.data.build import InfiniteDataLoader, seed_worker
 
-from rsdet.data.pairs import PairData, PairDataset, PairSampler, collate, read_pair_data, resolve_pair_data
+from rsdet.data.pairs import PairData, PairDataset, PairSampler, collate, read_pair_data
 from rsdet.data.raster_io import write_image
+from rsdet.data.resolve import resolve_data
 from rsdet.errors import ConfigError, DataError
 from rsdet.quiet import say
 
@@ -115,7 +116,7 @@ def input_files(data: str | Path, scale: int, folder: Path, most: int) -> list[P
         folder: Where inputs go that are no files as they are: degraded on the fly, bands chosen, values stretched.
         most: No more than these.
     """
-    pairs = read_pair_data(resolve_pair_data(data), scale=scale, splits=("val",))
+    pairs = read_pair_data(resolve_data(data, "restore"), scale=scale, splits=("val",))
     step = -(-len(pairs.split("val")) // most)
     inputs = [p.input for p in pairs.split("val")[::step]]
     if None not in inputs and pairs.bands is None and pairs.value_range is None:

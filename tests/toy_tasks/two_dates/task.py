@@ -26,10 +26,6 @@ class TwoDates(Task):
 
         return {"model": parts.Model, "trainer": parts.Train, "validator": parts.Val, "predictor": parts.Predict}
 
-    def resolve_data(self, data: str | Path, content: Mapping[str, Any]) -> Path:
-        """The data YAML as it is: nothing is fetched or converted."""
-        return Path(data)
-
     def settings(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         """Adam, and no warm-up: a few layers need neither schedule."""
         usual = {"optimizer": "Adam", "lr0": 0.01, "warmup_epochs": 0.0, "amp": False, "imgsz": self.imgsz}
