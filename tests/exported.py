@@ -78,16 +78,6 @@ def stock_export(kind: str, folder: Path, format: str = "onnx", head: dict | Non
     return Path(Model.export(model, format=format, **{**usual, **settings})).resolve()
 
 
-def corners_of_labels(data: Path) -> Path:
-    """Write the boxes of a YOLO data set as four corners each, which are oriented boxes and polygons; the data YAML."""
-    for file in data.parent.glob("labels/*/*.txt"):
-        rows = np.loadtxt(file, ndmin=2).reshape(-1, 5)
-        x, y, w, h = rows[:, 1:].T
-        corners = np.stack([x - w / 2, y - h / 2, x + w / 2, y - h / 2, x + w / 2, y + h / 2, x - w / 2, y + h / 2], 1)
-        np.savetxt(file, np.hstack([rows[:, :1], corners.clip(0, 1)]), fmt=["%d", *["%.6f"] * 8])
-    return data
-
-
 def pictures(request, folder: Path) -> list[Path]:
     """Real images of odd sizes where there are some, else rendered ones; always some oblong ones."""
     try:

@@ -72,7 +72,7 @@ def calibration_of(
     """
     from rsdet.data.resolve import split_files
 
-    files, found = split_files(data, "train", most)
+    files, found = split_files(data, "train", most, task.name)
     if not files:
         raise DataError(f"data={data} has no training image to calibrate INT8 on; add some, or leave int8 out.")
     told = {**spec, "bands": spec.get("bands") if found.get("bands") is None else found["bands"]}

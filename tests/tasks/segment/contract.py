@@ -1,17 +1,17 @@
-"""A YOLO of four layers with another head, and rendered scenes whose boxes are written as corners."""
+"""A YOLO of four layers with another head, and rendered scenes with polygons."""
 
 from __future__ import annotations
 
 from conftest import TRAIN
 from contract import Case
-from exported import corners_of_labels, enlivened, model_yaml
+from exported import enlivened, model_yaml
 
 from rsdet.data.demo import make_demo
 
 CASE = Case(
     model_yaml=lambda folder: model_yaml("segment", folder),
-    data_yaml=lambda folder: corners_of_labels(
-        make_demo(folder / "scenes", n_train=4, n_val=2, size=96, seed=3, progress=False)
+    data_yaml=lambda folder: make_demo(
+        folder / "scenes", n_train=4, n_val=2, size=96, seed=3, progress=False, task="segment"
     ),
     source=lambda data: data.parent / "images" / "val",
     lively=enlivened,
