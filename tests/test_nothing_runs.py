@@ -19,7 +19,7 @@ import torch
 import yaml
 from PIL import Image
 
-from rsdet import RSDet
+from rsdet import RSDet, tasks
 from rsdet.arguments import check_keys
 from rsdet.errors import CheckpointError, ConfigError, DataError, RSDetError
 
@@ -129,7 +129,7 @@ def ways(home: Path, data: Path) -> dict:
         "trainer by itself": lambda: DetectionTrainer(overrides=dict(data=str(data), model=str(home / "m.yaml"))),
         "export": lambda: model.export(format="onnx", imgsz=32, data=data),
         "benchmark": lambda: model.benchmark(formats=["pytorch"], imgsz=32, data=data, rounds=1, min_s=0.01),
-        "int8": lambda: calibration_of(data, family="yolo", size=(32, 32)),
+        "int8": lambda: calibration_of(tasks.get("detect"), data, {"family": "yolo", "channels": 3}, (32, 32)),
     }
 
 

@@ -8,7 +8,10 @@ Every file holds its own digest (:mod:`rsdet.digest`), which is checked whenever
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +111,12 @@ def write_metadata(path: Path, format: str, meta: dict[str, Any]) -> None:
         extra = {"config.txt": ""}
         module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
         extra = {k: v.decode() if isinstance(v, bytes) else v for k, v in extra.items()}
+        # Through memory: where the disk is full, PyTorch's own writer ends the process.
+        content = module.save_to_buffer(_extra_files={**extra, "rsdet.json": text})
         with replacing(path) as new:
-            for entry in (digests.BLANK, None):
-                meta[digests.KEY] = digests.digest(new) if entry is None else entry
-                files = {**extra, "rsdet.json": json.dumps(meta, sort_keys=True)}
-                # Through memory: where the disk is full, PyTorch's own writer ends the process.
-                new.write_bytes(module.save_to_buffer(_extra_files=files))
+            new.write_bytes(_without_places(content))
+            entry = digests.digest(new)
+            new.write_bytes(_without_places(content, {digests.BLANK: entry}))
     elif format == "engine":
         from rsdet.deploy.trt.engine_file import read_engine, write_engine
 
@@ -122,6 +125,25 @@ def write_metadata(path: Path, format: str, meta: dict[str, Any]) -> None:
         with replacing(path) as new:
             write_engine(new, engine, {**known, KEY: ours})
             digests.seal(new)
+
+
+def _without_places(archive: bytes, words: Mapping[str, str] | None = None) -> bytes:
+    """A TorchScript archive without the places of source files on this machine, which only its tracebacks would show.
+
+    Args:
+        archive: The content of the file.
+        words: What to write in the place of what in ``rsdet.json``.
+    """
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(made, "w") as new:
+        for part in old.infolist():
+            content = old.read(part)
+            if part.filename.endswith("extra/rsdet.json"):
+                for word, better in (words or {}).items():
+                    content = content.replace(word.encode(), better.encode())
+            if not part.filename.endswith(".debug_pkl"):
+                new.writestr(zipfile.ZipInfo(part.filename), content, part.compress_type)
+    return made.getvalue()
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -180,8 +202,6 @@ def check_foreign(meta: dict[str, Any], path: str | Path, tasks: tuple[str, ...]
 
 
 def _torchscript_extra(path: Path) -> str | None:
-    import zipfile
-
     if path.suffix != ".torchscript" or not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as z:

@@ -19,7 +19,7 @@ from restore_fakes import TRAIN as RESTORE_TRAIN
 from restore_fakes import model_yaml, write_pairs
 from test_label_cache import Planted
 
-from rsdet import RSDet
+from rsdet import RSDet, tasks
 from rsdet.cli import run as cli
 from rsdet.data import reading
 from rsdet.data.label_cache import SUFFIX
@@ -151,7 +151,8 @@ def test_predict(models, data, tmp_path):
 def test_export_and_benchmark(models, data, tmp_path):
     made = weights(models).export(format="onnx", imgsz=SIZE, data=data, out=tmp_path / "made", verbose=False)
     assert made.accuracy.images == 4
-    assert len(list(calibration_of(data, family="rtdetr", size=(SIZE, SIZE)).arrays())) == 4
+    spec = {"family": "rtdetr", "channels": 3}
+    assert len(list(calibration_of(tasks.get("detect"), data, spec, (SIZE, SIZE)).arrays())) == 4
     weights(models).benchmark(
         formats=["pytorch"], data=data, imgsz=SIZE, out=tmp_path / "speed", details=False, memory=False, **ONE_ROUND
     )

@@ -22,7 +22,6 @@ Version = tuple[int, int]
 VERSIONS: tuple[str, ...] = ("8.6", "10.3", "10.15")
 
 #: Where each of them comes from.
-SHIPPED_WITH = {"8.6": "JetPack 6.0", "10.3": "JetPack 6.1 and 6.2", "10.15": "desktop; JetPack 7"}
 
 #: Highest operator set. 10.3: the list of 9.2, the nearest one before it; the true figure may be higher.
 MAX_OPSET = {"8.6": 17, "10.3": 19, "10.15": 24}

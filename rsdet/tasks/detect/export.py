@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -163,10 +163,37 @@ def compare_boxes(reference: TorchRunner, runs: Sequence[Run], settings: ExportS
     most = None if _before_suppression(first[0][0], family) else first[0][0].shape[1]
     limits = {"box_tol_px": box_tol, "score_tol": score_tol, "conf": threshold, "most": most}
     report = compare(expected, found, **limits)
+    if not report.ok and most is None:
+        return _but_for_suppression(report, runs)
     if not report.ok:  # unless the network itself could as well have chosen others
         report = compare(expected, found, **limits, ties=Ties.of(reference, [r.x for r in runs], score_tol / 5))
     # Without a box anywhere, the raw output is all there is to compare.
     return worst([compare_raw(a, b, max(_RAW_TOL, score_tol)) for a, b in first]) if report.vacuous else report
+
+
+def _but_for_suppression(report: ParityReport, runs: Sequence[Run]) -> ParityReport:
+    """A report that holds nothing against an artifact where the rows before suppression agree, one by one.
+
+    Of boxes that overlap by all but the threshold, suppression keeps one or both as the last digit has it.
+    """
+    box, score = 0.0, 0.0
+    for r in runs:
+        a, b = r.expected[0], r.got[0]
+        if a.shape != b.shape:
+            return report
+        kept = np.maximum(a[:, 4:].max(1), b[:, 4:].max(1)) >= report.conf - report.score_tol
+        score = max(score, float(np.abs(a[:, 4:] - b[:, 4:]).max(1)[kept].max(initial=0.0)))
+        near = np.abs(a[:, :2] - b[:, :2]) + np.abs(a[:, 2:4] - b[:, 2:4]) / 2  # no corner departs by more
+        for i, sample in enumerate(r.samples):
+            gain = min(n / have for n, have in zip(r.size, sample.shape[:2], strict=True))
+            box = max(box, float(near[i].max(0)[kept[i]].max(initial=0.0)) / gain)
+    if box > report.box_tol_px or score > report.score_tol:
+        return report
+    exchanged = max(report.unmatched_reference, report.unmatched_candidate, 1)
+    return replace(
+        report, unmatched_reference=0, unmatched_candidate=0, max_box_error_px=box, max_score_error=score,
+        tied=report.tied + exchanged,
+    )  # fmt: skip
 
 
 def _suppressed(both: Detections, kept: dict[str, Any], box_tol: float, score_tol: float) -> ParityReport:

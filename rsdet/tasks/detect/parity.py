@@ -40,8 +40,8 @@ class ParityReport:
         box_tol_px: Tolerance the boxes were judged by.
         score_tol: Tolerance the scores were judged by.
         conf: Score threshold.
-        tied: Detections that differ where the last place of a network's choice is tied (see :func:`compare`); they are
-            not held against the candidate either.
+        tied: Detections that differ where the last place of a network's choice is tied (see :func:`compare`), or where
+            suppression was about to keep others; they are not held against the candidate either.
     """
 
     images: int
