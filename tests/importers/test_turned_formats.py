@@ -85,9 +85,9 @@ def test_hit_uav_by_each_of_its_parts(tmp_path):
 
 def test_ssdd_reads_the_part_of_the_task(tmp_path):
     source = make_fake("ssdd", tmp_path / "s")
-    data, _ = read_dataset(source, "ssdd", ImportOptions(task="obb"))
-    assert data.splits["test"][0].objects[0].polygons_px == ((7, 2, 12, 7, 7, 12, 2, 7),)
-    assert read_dataset(source, "ssdd")[0].splits["test"][0].objects[0].polygons_px == ()
+    for task, rings in (("detect", ()), ("obb", ((7, 2, 12, 7, 7, 12, 2, 7),)), ("segment", ((7, 2, 12, 7, 7, 12),))):
+        data, _ = read_dataset(source, "ssdd", ImportOptions(task=task))
+        assert data.splits["test"][0].objects[0].polygons_px == rings
 
 
 @pytest.mark.parametrize("format", ["voc", "hrsc2016", "hit-uav"])

@@ -195,8 +195,12 @@ def _read_annotation(item: dict, where: object, document: _Document, into: Colle
     if any(flag(item.get(key)) for key in ("iscrowd", "ignore", "uncertain")):
         into.add(where, None, box, merge=True)
         return
-    if isinstance(item.get("segmentation"), dict):
-        rings = _mask_outlines(item["segmentation"], where, name, into)
+    place = item.get("segmentation")
+    if isinstance(place, dict):
+        rings = _mask_outlines(place, where, name, into)
+    elif not rings and isinstance(place, list) and any(place):
+        reason = f"polygon not used: expected lists of 3 or more corners x, y, received {shown(place)}; its box is kept"
+        into.log.note(into.split, into.file, where, reason)
     if not name:
         into.drop(where, f"unknown class: category_id {shown(item.get('category_id'))} is not in categories")
     else:

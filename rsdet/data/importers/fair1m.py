@@ -12,10 +12,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from rsdet.data.annotations import Dataset, ImportLog
-from rsdet.data.importers._labels import ClassTable, Collector, ImportOptions, bounds, numbers, shown
+from rsdet.data.importers._labels import ClassTable, Collector, ImportOptions, bounds, shown
 from rsdet.data.importers._layout import Source
 from rsdet.data.importers._xml import parse_xml
-from rsdet.data.importers.voc import read_xml, values_of
+from rsdet.data.importers.voc import points_of, read_xml, values_of
 
 # The 37 classes of the paper, by its five kinds: aeroplanes, ships, vehicles, courts, roads.
 NAMES = (
@@ -39,14 +39,14 @@ def read_labels(path: Path, into: Collector, classes: ClassTable) -> None:
         where = f"object {index}"
         name = (item.findtext("possibleresult/name") or "").strip()
         unit = (item.findtext("coordinate") or "pixel").strip()
-        points = [numbers((p.text or "").split(",")) for p in item.findall("points/point")]
+        ring = points_of(item.findall("points/point"))
         if unit != "pixel":
             into.drop(where, f"coordinates not in pixels: {shown(unit)}", name)
-        elif len(points) < 3 or not all(p is not None and len(p) == 2 for p in points):
-            into.drop(where, f"malformed object: expected 3 or more points x,y, received {len(points)}", name)
+        elif ring is None:
+            into.drop(where, "malformed object: expected 3 or more points x,y", name)
         else:
-            ring = [v for p in points[: -1 if points[-1] == points[0] else None] for v in p]
-            into.take(where, name, classes, bounds(ring), [ring])
+            closed = ring[-2:] == ring[:2]
+            into.take(where, name, classes, bounds(ring), [ring[:-2] if closed else ring])
 
 
 def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:

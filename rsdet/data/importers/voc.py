@@ -1,6 +1,8 @@
 """Pascal VOC XML, upright (``bndbox``) and oriented as roLabelImg writes it (``robndbox``), or polygons.
 
-``robndbox`` is ``cx cy w h angle``, the angle in radians and clockwise as seen.
+``robndbox`` is ``cx cy w h angle``, the angle in radians and clockwise as seen. A polygon is ``polygon`` with
+``x1 y1 x2 y2 …``, or SSDD's ``segm`` with points ``x,y``; corners ``x1 y1 …`` of SSDD's ``rotated_bndbox`` are kept
+beside it.
 
 With or without ``ImageSets/Main/{train,val,test}.txt``. Edges are taken as they stand in the file: ``xmin=10, xmax=20``
 is 10 px wide. The VOC challenge itself counted pixels from 1 and both edges inclusive; the tools that write VOC files
@@ -13,7 +15,7 @@ Objects marked difficult stay objects (the VOC evaluation skips them when it mat
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PureWindowsPath
 from xml.etree.ElementTree import Element
 
@@ -41,6 +43,13 @@ def values_of(parent: Element | None, tags: tuple[str, ...]) -> list[float] | No
     return numbers(texts)
 
 
+def points_of(places: Iterable[Element]) -> list[float] | None:
+    """Corners ``x1 y1 …`` of elements that hold ``x,y`` each; None where there are fewer than three or one is none."""
+    points = [numbers((place.text or "").split(",")) for place in places]
+    whole = len(points) > 2 and all(point is not None and len(point) == 2 for point in points)
+    return [v for point in points for v in point] if whole else None
+
+
 def _rings(places: list[Element]) -> list[list[float]]:
     """Polygons: the children ``x1 y1 x2 y2 …`` of each element, where there are three corners or more."""
     found = []
@@ -66,8 +75,9 @@ def read_labels(path: Path, into: Collector, classes: ClassTable) -> None:
         name = (item.findtext("name") or "").strip()
         edges = values_of(item.find("bndbox"), ("xmin", "ymin", "xmax", "ymax"))
         turned = values_of(item.find("robndbox"), ("cx", "cy", "w", "h", "angle"))
-        polygons = _rings(item.findall("polygon"))
-        corners = next(iter(_rings(item.findall("rotated_bndbox"))), None)  # SSDD's
+        outlines = (points_of(place) for place in item.findall("segm"))
+        polygons = _rings(item.findall("polygon")) + [ring for ring in outlines if ring]
+        corners = next(iter(_rings(item.findall("rotated_bndbox"))), None)
         if turned is not None and min(turned[2:4]) > 0:
             corners = into.corners(turned)
         elif turned is not None and edges is None and not polygons:

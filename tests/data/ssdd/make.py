@@ -1,4 +1,4 @@
-"""A folder laid out as the official SSDD release: two of its four parts, voc_style, lists and folders per split."""
+"""A folder laid out as the official SSDD release: three of its four parts, voc_style, lists and folders per split."""
 
 import sys
 from pathlib import Path
@@ -16,18 +16,20 @@ def xml(number: str, *boxes: tuple[object, object, object, object]) -> str:
     return f"<annotation><filename>{number}.jpg</filename>{size}{''.join(map(OBJECT.format, edges))}</annotation>"
 
 
-def turned_xml(number: str) -> str:
-    corners = "".join(
-        f"<{axis}{i}>{v}</{axis}{i}>"
-        for i, point in enumerate(((7, 2), (12, 7), (7, 12), (2, 7)), 1)
-        for axis, v in zip("xy", point, strict=True)
-    )
-    return xml(number, (2, 2, 12, 12)).replace("</bndbox>", f"</bndbox><rotated_bndbox>{corners}</rotated_bndbox>")
+def drawn_xml(number: str, part: str) -> str:
+    """One ship, with an oriented box or an outline beside the upright box."""
+    points = list(enumerate(((7, 2), (12, 7), (7, 12), (2, 7)), 1))
+    if part == "RBox_SSDD":
+        corners = "".join(f"<x{i}>{x}</x{i}><y{i}>{y}</y{i}>" for i, (x, y) in points)
+        drawn = f"<rotated_bndbox>{corners}</rotated_bndbox>"
+    else:
+        drawn = f"<segm>{''.join(f'<point-{i}>{x},{y}</point-{i}>' for i, (x, y) in points[:3])}</segm>"
+    return xml(number, (2, 2, 12, 12)).replace("</bndbox>", f"</bndbox>{drawn}")
 
 
 def make(root: Path) -> None:
     """Write the folder."""
-    for part in ("BBox_SSDD", "RBox_SSDD"):
+    for part in ("BBox_SSDD", "RBox_SSDD", "PSeg_SSDD"):
         home = root / "Official-SSDD-OPEN" / part / "voc_style"
         names = [f"{n:06d}" for n in NUMBERS]
         test = [name for name in names if name[-1] in "19"]
@@ -47,8 +49,8 @@ def make(root: Path) -> None:
                     (home / f"{kind}_{split}" / f"{name}.{suffix}").touch()  # never to be read
         for i, name in enumerate(names):
             Image.new("RGB", (50, 40), (30, 30, 30)).save(home / "JPEGImages" / f"{name}.jpg")
-            if part == "RBox_SSDD":
-                (home / "Annotations" / f"{name}.xml").write_text(turned_xml(name))
+            if part != "BBox_SSDD":
+                (home / "Annotations" / f"{name}.xml").write_text(drawn_xml(name, part))
                 continue
             boxes = [(2, 3, 12, 13)]
             if i == 1:
