@@ -15,7 +15,7 @@ the same way over the images that hold a class in that range.
 ``protocol=dota`` is task 1 of DOTA's kit: its number is AP50, with precision averaged at 11 recalls as its script has
 it. The kit can be asked for other IoU thresholds, which AP averages over; both are given as the area below the whole
 curve too. A class without a true object counts in no mean here; the kit's mean over a fixed list takes it as 0.
-Labels in YOLO form do not say which objects are difficult: validated on them, all are to be found.
+Labels in YOLO form do not say which objects are difficult: `data.difficult` has a folder for it.
 
 Sources: Lin et al., Microsoft COCO (ECCV 2014); Wang et al., AI-TOD (ICPR 2020); Zhu et al., VisDrone (TPAMI 2021);
 Xia et al., DOTA (CVPR 2018).

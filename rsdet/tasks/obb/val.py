@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from ultralytics.models.yolo.obb import OBBValidator
 
+from rsdet.data.difficult import difficult_flags
 from rsdet.geometry import corners_to_xywhr, xywhr_to_corners
-from rsdet.tasks.detect.val import OurVal
+from rsdet.tasks.detect.val import OurVal, ignore_file
 
 
 class OBBVal(OurVal, OBBValidator):
@@ -20,12 +22,16 @@ class OBBVal(OurVal, OBBValidator):
         return super(OurVal, self).postprocess(*args, **kwargs)
 
     def true_shapes(self, labels: dict[str, Any], height: int, width: int) -> dict[str, Any]:
-        """Corners as labelled; those of the smallest rectangle where an outline was."""
+        """Corners as labelled, or those of the smallest rectangle where an outline was; and which are difficult."""
         corners = np.zeros((len(labels["segments"]), 4, 2))
         for row, outline in zip(corners, labels["segments"], strict=True):
             points = outline.astype(np.float64) * (width, height)
             row[:] = points if len(points) == 4 else xywhr_to_corners(corners_to_xywhr(points[None]))[0]
-        return {"boxes_xyxy": None, "corners": corners}
+        folder = self.data.get("difficult")
+        file = ignore_file(Path(labels["im_file"]), folder) if folder else None
+        places = [outline.reshape(-1) for outline in labels["segments"]]
+        hard = difficult_flags(file, labels["cls"].reshape(-1), places)
+        return {"boxes_xyxy": None, "corners": corners, "crowd": hard}
 
     def found_shapes(self, pred: dict[str, Any], pbatch: dict[str, Any]) -> dict[str, Any]:
         """Corners of the boxes."""
