@@ -35,6 +35,12 @@ def passes(record: Mapping[str, Any]) -> dict[str, str]:
     return names
 
 
+def pass_name(watched: str, called: Mapping[str, str]) -> str:
+    """What a pass is called: ``"network b2"`` is ``"network alone b2"``; ``called`` is from :func:`passes`."""
+    name, _, batch = watched.partition(" ")
+    return f"{called.get(name, name)} {batch}".strip()
+
+
 @dataclass
 class BenchmarkRow:
     """One artifact at one batch size.
@@ -295,7 +301,7 @@ def how_measured(record: Mapping[str, Any]) -> list[str]:
         + (f"; rest: {', '.join(rests)}" if rests else "")
     )
     for name, summary in (record.get("watch") or {}).items():
-        lines.append(f"{called.get(name, name)}: {watch_line(summary)}")
+        lines.append(f"{pass_name(name, called)}: {watch_line(summary)}")
     energies = [e for r in record["rows"] if (e := r.get("energy"))]
     meters = dict.fromkeys(e["meter"] for e in energies if e["mj_per_image"] != UNKNOWN)
     reasons = dict.fromkeys(e["why_not"] for e in energies if e["mj_per_image"] == UNKNOWN and e["why_not"])

@@ -16,7 +16,7 @@ import numpy as np
 
 from rsdet.deploy import plots_svg as plots
 from rsdet.deploy.memory import UNKNOWN
-from rsdet.deploy.records import BenchmarkResult, foreign_record, how_measured, passes, read_record
+from rsdet.deploy.records import BenchmarkResult, foreign_record, how_measured, pass_name, passes, read_record
 from rsdet.deploy.report_style import STYLE
 from rsdet.errors import DataError
 from rsdet.writing import write_text
@@ -76,7 +76,7 @@ def page(
         _tiles(record),
         _warnings(record),
         "</header>",
-        _accuracy(rows, colours),
+        _accuracy(record, colours),
         *(_distribution(rows, name, title, colours) for name, title in called.items()),
         _enhance(record.get("enhance") or []),
         _layers(layers),
@@ -121,7 +121,7 @@ def _tiles(record: Mapping[str, Any]) -> str:
 def _warnings(record: Mapping[str, Any]) -> str:
     rows, hw, called, said = record["rows"], record["hardware"], passes(record), []
     said += [
-        f"Throttled in the pass “{called.get(name, name)}”: {'; '.join(w['throttled_by'])}."
+        f"Throttled in the pass “{pass_name(name, called)}”: {'; '.join(w['throttled_by'])}."
         for name, w in (record.get("watch") or {}).items()
         if w["throttled"] == "yes"
     ]
@@ -147,11 +147,13 @@ def _warnings(record: Mapping[str, Any]) -> str:
 # ------------------------------------------------------------------------------------------------- plots
 
 
-def _accuracy(rows: Sequence[Mapping[str, Any]], colours: Mapping[str, int]) -> str:
+def _accuracy(record: Mapping[str, Any], colours: Mapping[str, int]) -> str:
+    rows, data = record["rows"], (record.get("settings") or {}).get("data")
     head = "<section aria-labelledby='accuracy'><h2 id='accuracy'>Accuracy against latency</h2>"
     metrics = _metrics(rows)
     if not metrics:
-        return f"{head}<p class='soft'>Accuracy was not measured in this run; pass data= for it.</p></section>"
+        why = "why stands at the end" if data else "pass data= for it"
+        return f"{head}<p class='soft'>Accuracy was not measured in this run; {why}.</p></section>"
     shapes = list(dict.fromkeys(str(r["format"]) for r in rows))
     keys = "".join(
         f"<li><svg class='key' viewBox='-9 -9 18 18' aria-hidden='true'>{plots.marker(s, 0, 0)}</svg> {escape(s)}</li>"
