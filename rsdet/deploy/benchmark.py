@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +131,10 @@ def benchmark(
         raise ConfigError(
             f"the models are for different tasks ({task.name}, {others[0].name}); measure each task by itself."
         )
-    sides = [task.imgsz if imgsz is None else imgsz] if isinstance(imgsz, (int, type(None))) else list(imgsz)
-    size = (int(sides[0]), int(sides[-1]))
+    native = next((s.model for s in sources if s.module is not None), None)
+    size = task.imgsz if imgsz is None else imgsz
+    size = (size, size) if isinstance(size, int) else (*size, *size)[:2]
+    size = size if native is None else task.input_size(native, size)
     asked = {k: v for k, v in (("enhance", enhance), ("tile", tile), ("overlap", overlap)) if v is not None}
     chain = task.chain(sources[0].model, asked)
     for source in sources:
@@ -227,7 +228,7 @@ class _Source:
     """One model of the comparison: its name, its wrapper, its network or its file, what it says of itself and costs."""
 
     def __init__(self, name: str, model: Any):
-        self.name, self.model = name, _wrapper()(str(model)) if isinstance(model, (str, Path)) else model
+        self.name, self.model = name, _opened(model) if isinstance(model, (str, Path)) else model
         self.task = tasks.get(self.model.task)
         self.path = Path(self.model.model) if isinstance(self.model.model, (str, Path)) else None
         self.module = None if self.path else as_module(self.model)
@@ -264,10 +265,10 @@ class _Entrant:
         self.name = f"{source.name} {runner.format}"
 
 
-def _wrapper() -> type:
+def _opened(path: str | Path) -> Any:
     from rsdet.model import RSDet
 
-    return RSDet
+    return RSDet(str(path))
 
 
 def _named_models(model: Any) -> dict[str, Any]:
@@ -337,10 +338,8 @@ def _prepare(
             elif fmt != "pytorch":
                 if fmt == "openvino" and setup.device != "cpu":
                     raise MissingDependencyError(f"OpenVINO runs on the CPU, not on {setup.device}; pass device=cpu")
-                own = isinstance(source.model, _wrapper())
-                make = partial(source.model._export, format=fmt) if own else partial(export, source.model, fmt)
-                made = make(
-                    imgsz=setup.size, batch=batch, half=setup.half, verbose=False,
+                made = export(
+                    source.model, fmt, imgsz=setup.size, batch=batch, half=setup.half, verbose=False,
                     out=setup.folder / f"{source.name}-b{batch}", images=_inputs(source, 4, setup, pictures),
                     device=setup.device if fmt == "torchscript" else None,
                     **({} if setup.check else setup.task.unchecked),
