@@ -30,6 +30,7 @@ test-minimum:
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

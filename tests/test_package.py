@@ -52,6 +52,7 @@ def test_the_wheel_carries_what_it_needs_and_nothing_large(wheel):
     assert "rsdet/cfg/recipes/vmc-detr-paper.yaml" in sizes
     assert "rsdet/datasets/visdrone.yaml" in sizes
     assert "rsdet/assets/vmc-detr-demo.pt" in sizes
+    assert "rsdet/py.typed" in sizes
     assert any(n.endswith("licenses/LICENSE") for n in sizes)
     assert not [n for n in sizes if n.startswith(("tests/", "benchmarks/"))]
     assert max(sizes.values()) <= 5_000_000

@@ -45,13 +45,15 @@ class Placement:
 
     def to_input(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         """Boxes of the picture, (N, 4) in its pixels, in pixels of the input; float64."""
-        return np.asarray(boxes_xyxy, np.float64) * self.scale + self.offset
+        boxes: np.ndarray = np.asarray(boxes_xyxy, np.float64) * self.scale + self.offset
+        return boxes
 
     def to_picture(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         """Boxes of the input, (N, 4) in its pixels, in pixels of the picture and cut off at its rim; float64."""
-        boxes = (np.asarray(boxes_xyxy, np.float64) - self.offset) / self.scale
         height, width = self.size_hw
-        return boxes.clip(0, [width, height, width, height])
+        boxes = (np.asarray(boxes_xyxy, np.float64) - self.offset) / self.scale
+        inside: np.ndarray = boxes.clip(0, [width, height, width, height])
+        return inside
 
 
 def stretched(size_hw: tuple[int, int], input_hw: tuple[int, int]) -> Placement:
@@ -69,12 +71,11 @@ def letterboxed(size_hw: tuple[int, int], input_hw: tuple[int, int], stride: int
             for graphs of free size; keep the input as it is when None.
     """
     ratio = min(i / s for i, s in zip(input_hw, size_hw, strict=True))
-    resized = tuple(max(round(s * ratio), 1) for s in size_hw)  # a thin picture keeps a pixel
+    height, width = (max(round(s * ratio), 1) for s in size_hw)  # a thin picture keeps a pixel
     if stride:
-        input_hw = tuple(r + (i - r) % stride for r, i in zip(resized, input_hw, strict=True))
+        input_hw = height + (input_hw[0] - height) % stride, width + (input_hw[1] - width) % stride
     # An odd pixel of padding goes below and to the right.
-    top_left = tuple((i - r) // 2 for r, i in zip(resized, input_hw, strict=True))
-    return Placement(size_hw, input_hw, resized, top_left)
+    return Placement(size_hw, input_hw, (height, width), ((input_hw[0] - height) // 2, (input_hw[1] - width) // 2))
 
 
 def lay(picture: np.ndarray, placement: Placement) -> np.ndarray:

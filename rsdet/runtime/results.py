@@ -92,7 +92,7 @@ class OrientedDetections(Detections):
     def of(cls, boxes_xywhr: np.ndarray, *args: Any, **kwargs: Any) -> OrientedDetections:
         """Turned boxes, and what :class:`Detections` takes behind its boxes."""
         corners = xywhr_to_corners(boxes_xywhr)
-        return cls(hulls(corners).astype(np.float32), *args, **kwargs, boxes_xywhr=boxes_xywhr)
+        return cls(hulls(corners).astype(np.float32), *args, **{**kwargs, "boxes_xywhr": boxes_xywhr})
 
     @property
     def corners(self) -> np.ndarray:

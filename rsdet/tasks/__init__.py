@@ -25,5 +25,6 @@ def get(name: str) -> Task:
     """
     for folder, package in _SEARCHED:
         if isinstance(name, str) and name.isidentifier() and (folder / name / "task.py").is_file():
-            return import_module(f"{package}.{name}.task").TASK
+            task: Task = import_module(f"{package}.{name}.task").TASK
+            return task
     raise ConfigError(f"task={name!r} is none of {', '.join(names())}.{nearest(str(name), names())}")
