@@ -33,13 +33,15 @@ def difficult_flags(file: Path | None, classes: Sequence[int], places: Sequence[
         DataError: A row of the file is no label.
     """
     flags = np.zeros(len(classes), bool)
+    lengths = np.array([1 + len(place) for place in places], int)
+    whole = {n: np.flatnonzero(lengths == n) for n in set(lengths.tolist())}
+    rows = {n: np.array([[classes[i], *places[i]] for i in some], np.float64) for n, some in whole.items()}
     for line, text in read_lines(file) if file is not None and file.is_file() else ():
         row = numbers(text.split())
         if row is None or len(row) < 5:
             raise DataError(
                 f"{file} line {line}: expected a row of the label file, received {text[:60]!r}; convert again"
             )
-        for index, (cls, place) in enumerate(zip(classes, places, strict=True)):
-            if cls == row[0] and len(place) == len(row) - 1:
-                flags[index] |= np.abs(np.subtract(place, row[1:])).max() < _EQUAL
+        if len(row) in rows:
+            flags[whole[len(row)]] |= np.abs(rows[len(row)] - row).max(1) < _EQUAL
     return flags

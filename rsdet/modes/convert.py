@@ -26,10 +26,11 @@ def _functions() -> tuple[Callable[..., Any], ...]:
 
 
 MODE = Mode(
-    "turn a dataset into the layout that is trained on, or into COCO",
+    "turn a dataset into the layout that is trained on, or into files of COCO or DOTA",
     _run,
     examples=(
         "convert source=VisDrone2019/ format=visdrone out=visdrone-yolo",
+        "convert source=DOTA/ format=dota out=dota-yolo task=obb",
         "convert source=pictures/ format=yolo out=my-yolo val_fraction=0.2",
     ),
     functions=_functions,

@@ -17,7 +17,6 @@ _WIDTH = 112
 # Parameters that a word of a command cannot be, or that the command line sets itself.
 _PYTHON_ONLY = {
     "self",
-    "task",
     "verbose",
     "trainer",
     "validator",
@@ -61,7 +60,8 @@ class Key(NamedTuple):
 def keys_of(function: Callable[..., Any]) -> list[Key]:
     """Keys of a function, or of a class by its ``__init__``, with what its docstring says of them."""
     texts = _args(inspect.getdoc(function) or "")
-    taken = {k: p for k, p in inspect.signature(function).parameters.items() if k not in _PYTHON_ONLY}
+    hidden = _PYTHON_ONLY | ({"task"} if inspect.isclass(function) else set())  # the task of a model is in its file
+    taken = {k: p for k, p in inspect.signature(function).parameters.items() if k not in hidden}
     keys = [
         Key(k, _written(p.default), _kind(str(p.annotation)), texts.get(k, ""))
         for k, p in taken.items()
