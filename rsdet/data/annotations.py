@@ -32,6 +32,7 @@ class Annotation:
             object in one piece, none where the source has upright boxes only. An oriented box is one ring as well.
         difficult: The source marks the object as hard (DOTA, Pascal VOC). Kept as an object.
         corners_px: Corners of the oriented box, where the source has one beside another polygon (SSDD).
+        origin: Label file, and line or id in it, as reports name them.
     """
 
     cls: int
@@ -39,6 +40,7 @@ class Annotation:
     polygons_px: tuple[tuple[float, ...], ...] = ()
     difficult: bool = False
     corners_px: tuple[float, ...] | None = None
+    origin: tuple[str, object] = ("", "")
 
     @property
     def polygon_px(self) -> tuple[float, ...] | None:

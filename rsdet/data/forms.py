@@ -45,19 +45,22 @@ def give_form(dataset: Dataset, log: ImportLog, task: str, one_ring: bool = True
         return
     for split, records in dataset.splits.items():
         for record in records:
-            kept = []
-            for index, item in enumerate(record.objects, 1):
+            kept: dict[tuple, Annotation] = {}
+            for item in record.objects:
                 name, how = dataset.names[item.cls], Counter()
                 size = record.width, record.height
                 rings = _oriented(item, size, how) if task == "obb" else _outlines(item, size, how, one_ring)
                 if isinstance(rings, str):
-                    log.drop(split, record.name, f"object {index}", f"{rings}; class {name}")
+                    log.drop(split, *item.origin, f"{rings}; class {name}")
                     log[split].lost[name, kind_of(rings)] += 1
+                    continue
+                if twin := kept.get((item.cls, rings)):
+                    log.drop(split, *item.origin, f"duplicate annotation: the same {task} label as {twin.origin[1]}")
                     continue
                 log[split].forms.update((what, name) for what in how)
                 item.polygons_px, item.corners_px = rings, None
-                kept.append(item)
-            record.objects = kept
+                kept[item.cls, rings] = item
+            record.objects = list(kept.values())
 
 
 def join(rings: Sequence[Sequence[float]]) -> tuple[float, ...]:

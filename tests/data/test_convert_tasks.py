@@ -204,3 +204,14 @@ def test_angles_that_look_like_radians_are_remarked(tmp_path):
     source = make_fake("rolabelimg", tmp_path / "s")
     report = run(source, "voc", tmp_path / "out", task="obb", angle_unit="degrees")
     assert [n.reason.split(":")[0] for n in report.notes] == ["angles may be radians"]
+
+
+def test_labels_that_become_one_are_counted(tmp_path):
+    picture(tmp_path / "s/images/a.png", (100, 80))
+    rows = ["10 10 30 10 30 20 10 20 ship 0", "10 10 30 20 30 10 10 20 ship 0"]
+    text(tmp_path / "s/labelTxt/a.txt", "\n".join(rows))
+    report = run(tmp_path / "s", "dota", tmp_path / "out", task="obb")
+    assert [tuple(d) for d in report.dropped] == [
+        ("labelTxt/a.txt", "2", "duplicate annotation: the same obb label as 1")
+    ]
+    assert run(tmp_path / "s", "dota", tmp_path / "detect").counts["train"]["boxes"] == 2

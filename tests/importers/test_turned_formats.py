@@ -140,10 +140,11 @@ def test_mixed_kinds_in_a_folder_are_named(tmp_path):
         picture(tmp_path / f"s/images/{name}.png")
         text(tmp_path / f"s/labels/{name}.txt", row)
     report = run(tmp_path / "s", "yolo", tmp_path / "out", names=["x"], task="segment")
-    (note,) = (n.reason for n in report.notes)
+    ((file, _, note),) = report.notes
+    assert file == "labels/a.txt"
     assert note == "mixed label kinds: upright boxes beside polygons; detect: 1, first a.txt; segment: 1, first b.txt"
-    assert [(d.file, d.reason) for d in report.dropped] == [
-        ("a.png", "no polygon: only an upright box is known, which task=detect and obb take; class x")
+    assert [(d.file, d.where, d.reason) for d in report.dropped] == [
+        ("labels/a.txt", "1", "no polygon: only an upright box is known, which task=detect and obb take; class x")
     ]
 
 

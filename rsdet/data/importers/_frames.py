@@ -8,9 +8,9 @@ refused, for the boxes would lie in the wrong place.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from rsdet.data.annotations import Annotation, Box, Dataset, ImageRecord, ImportLog
+from rsdet.data.annotations import Box, Dataset, ImageRecord, ImportLog
 
 Size = tuple[float, float]
 _TAG = "orientation tag"
@@ -63,12 +63,11 @@ def move(record: ImageRecord, old: Size, new: Size, orientation: int = 1) -> Non
         return tuple(v for x, y in zip(corners[0::2], corners[1::2], strict=True) for v in point(x, y))
 
     record.objects = [
-        Annotation(
-            item.cls,
-            box(item.xyxy_px),
-            tuple(map(ring, item.polygons_px)),
-            item.difficult,
-            ring(item.corners_px) if item.corners_px else None,
+        replace(
+            item,
+            xyxy_px=box(item.xyxy_px),
+            polygons_px=tuple(map(ring, item.polygons_px)),
+            corners_px=ring(item.corners_px) if item.corners_px else None,
         )
         for item in record.objects
     ]

@@ -354,7 +354,7 @@ class Collector:
             self.record.ignored_xyxy_px.append(clipped)
         else:
             turned = tuple(map(float, corners)) if corners is not None else None
-            self.record.objects.append(Annotation(cls, clipped, rings, difficult, turned))
+            self.record.objects.append(Annotation(cls, clipped, rings, difficult, turned, (self.file, where)))
 
     def _problem(self, box: Box) -> str:
         """Why a box cannot be used; an empty string where it can."""

@@ -173,7 +173,8 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
 
     dataset = read_pairs(files, labels, read_one, options, log, assign, after=read_more)
     if "kpt_shape" not in data and (kinds := label_kind(labels)).kind == "mixed":
-        log.note("", files.rel(labels[0].parent), "", f"mixed label kinds: upright boxes beside polygons; {kinds}")
+        rare = min((group for kind, group in kinds.files.items() if kind not in ("empty", "unclear")), key=len)
+        log.note("", files.rel(rare[0]), "", f"mixed label kinds: upright boxes beside polygons; {kinds}")
     for what, count in rows.left_aside.items():
         log.note("", files.rel(labels[0]), "", f"numbers left aside: {what}, in {count} rows")
     classes.settle(dataset)
