@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import onnx
 import pytest
 import torch
 import yaml
+from exported import stock_export
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -26,6 +28,7 @@ from rsdet.errors import CheckpointError, ConfigError, DataError, MissingDepende
 from rsdet.runtime import Detector
 from rsdet.runtime import light as small_cli
 from rsdet.runtime.geometry import lay, letterboxed, stretched, to_input
+from rsdet.runtime.metadata import stored_metadata
 from rsdet.tasks.detect.runtime.facts import read_facts
 from rsdet.tasks.detect.runtime.nms import class_aware_nms, nms
 from rsdet.tasks.detect.runtime.postprocess import Rules, rows
@@ -490,6 +493,48 @@ def test_what_is_not_supported_is_left_to_the_full_path(artifact, photos, tmp_pa
         small_cli.predict({**good, "source": str(tmp_path / "no.png")})
 
 
+def test_a_file_is_asked_for_its_task_before_its_graph_is_loaded(artifact, photos, tmp_path, monkeypatch):
+    """Another task's file is left to the full path, and one of ours goes to the module that its task names."""
+
+    def never(*args):
+        raise AssertionError("the graph was loaded")
+
+    monkeypatch.setattr("rsdet.runtime.backends.OnnxNetwork.__init__", never)
+    for task in ("restore", "classify", "no such task"):
+        other = edited(artifact("yolo"), tmp_path / "other.onnx", task=task)
+        assert small_cli.predict(words(other, photos[-1], project=str(tmp_path))) is None
+    with pytest.raises(AssertionError, match="was loaded"):
+        small_cli.predict(words(artifact("yolo"), photos[-1]))
+    for task, module in (("obb", "obb"), ("segment", "segment")):
+        monkeypatch.setattr(f"rsdet.tasks.{module}.runtime.cli.predict", lambda args, task=task: task)
+        other = edited(artifact("yolo"), tmp_path / "other.onnx", task=task)
+        assert small_cli.predict(words(other, photos[-1])) == task
+    with pytest.raises(ConfigError, match="model for task='segment'; expected one for task='detect'"):
+        Detector(other)
+
+
+def test_metadata_are_those_that_onnx_reads_whatever_else_is_in_the_file(artifact, tmp_path):
+    text = {"task": "detect", "names": "{0: 'a'}", "empty": "", "words": "größer als 2¹⁶ " * 9000}
+    path = edited(artifact("yolo"), tmp_path / "a.onnx", **text)
+    graph = onnx.load(str(path))
+    assert stored_metadata(path) == {p.key: p.value for p in graph.metadata_props}
+    assert {k: stored_metadata(path)[k] for k in text} == text
+    whole = path.read_bytes()
+    for n in (0, 1, len(whole) // 3, len(whole) - 1):
+        (tmp_path / "b.onnx").write_bytes(whole[:n])
+        with pytest.raises(CheckpointError, match=r"b\.onnx cannot be loaded"):
+            stored_metadata(tmp_path / "b.onnx")
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=st.binary(min_size=1, max_size=60))
+def test_any_bytes_are_read_or_refused(content, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "any.onnx"
+    path.write_bytes(content)
+    with contextlib.suppress(CheckpointError):
+        assert all(isinstance(v, str) for v in stored_metadata(path).values())
+
+
 # -- what it costs ------------------------------------------------------------------------------------------------
 
 MEASURE = """
@@ -536,6 +581,18 @@ def test_the_command_needs_no_pytorch_and_little_memory(artifact, photos, tmp_pa
     print(f"rsdet predict: {peak} MB")
     assert (tmp_path / "predict" / "predictions.json").is_file()
     assert heavy == "['onnx']"  # it looks for weights that are no numbers
+    assert peak < 300
+
+
+@pytest.mark.parametrize("kind", ["obb", "segment"])
+def test_nor_do_the_other_tasks(kind, photos, tmp_path):
+    path = stock_export(kind, tmp_path)
+    line = ["predict", f"model={path}", f"source={photos[-1]}", "save_json=True", "save_coco=True"]
+    heavy, peak = fresh(f"from rsdet.cli import run\nassert run({line!r}) == 0", tmp_path)
+    print(f"rsdet predict: {peak} MB")
+    written = {p.name for p in (tmp_path / "runs" / kind / "predict").iterdir()}
+    assert written == {f"{photos[-1].stem}.jpg", "predictions.json", "predictions-coco.json"}
+    assert heavy == "['onnx']"
     assert peak < 300
 
 

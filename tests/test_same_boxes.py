@@ -12,13 +12,15 @@ import numpy as np
 import onnx
 import pytest
 import yaml
-from exported import lively, pictures
+from exported import lively, pictures, stock_export
 
 from rsdet import RSDet
 from rsdet.deploy.artifact import KEY, read_metadata
 from rsdet.deploy.export import export
 from rsdet.errors import ConfigError
-from rsdet.runtime import Detector
+from rsdet.geometry import corner_distance
+from rsdet.runtime import Detector, MaskDetector, OrientedDetector
+from rsdet.runtime.results import detections_of
 from rsdet.tasks.detect.parity import compare
 
 FORMATS = ["onnx", "openvino", "torchscript"]
@@ -163,6 +165,25 @@ def test_openvino_stays_in_fp32_where_the_processor_offers_less(artifact, photos
     model.predict(str(photos[-1]), verbose=False)
     compiled = model.predictor.model.backend.ov_compiled_model
     assert compiled.get_property("INFERENCE_PRECISION_HINT") == ov.Type.f32
+
+
+@pytest.mark.parametrize("kind", ["obb", "segment"])
+def test_turned_boxes_and_masks_of_weights_are_those_of_the_small_runtime(kind, photos, tmp_path):
+    path = stock_export(kind, tmp_path)
+    detector = OrientedDetector(path) if kind == "obb" else MaskDetector(path)
+    model, n = RSDet(tmp_path / f"{kind}.pt"), 0
+    for photo in photos:
+        theirs = detections_of(model.predict(str(photo), imgsz=SIZE, verbose=False)[0])
+        ours = detector.predict(photo)
+        assert len(ours) == len(theirs)
+        np.testing.assert_allclose(ours.scores, theirs.scores, atol=0.005)
+        if kind == "obb":
+            assert (corner_distance(ours.corners, theirs.corners) < 0.5).all()
+        elif len(ours):
+            np.testing.assert_allclose(ours.boxes_xyxy, theirs.boxes_xyxy, atol=0.5)
+            assert (ours.masks != theirs.masks).sum() <= 0.005 * theirs.masks.sum() + 1
+        n += len(ours)
+    assert n > len(photos)
 
 
 # ------------------------------------------------------------------------------------------------- thresholds

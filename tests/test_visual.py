@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from rsdet.errors import DataError
+from rsdet.geometry import xywhr_to_corners
+from rsdet.runtime.masks import Mask
 from rsdet.tasks.detect import visual
 from rsdet.tasks.detect.visual import class_colour, draw, to_display
 
@@ -211,12 +213,52 @@ def test_colours_are_told_apart():
         (dict(boxes_xyxy=[[0, 0, float("nan"), 1]]), r"boxes_xyxy\[0\]"),
         (dict(boxes_xyxy=[[5, 5, 1, 9]]), r"boxes_xyxy\[0\]"),
         (dict(truth_boxes=[[5, 5, 1]]), r"truth_boxes.*\(1, 3\)"),
+        (dict(corners=[[1, 1, 9, 9]]), r"corners.*\(1, 4\).*expected finite \(N, 4, 2\)"),
+        (dict(corners=[[[1, 1], [9, 1], [9, 9], [1, float("inf")]]]), "corners"),
+        (dict(truth_corners=np.zeros((1, 3, 2))), "truth_corners"),
+        (dict(masks=[]), "1 boxes, 0 masks"),
     ],
 )
 def test_user_errors_advise(change, match):
     args = dict(image=grey(), boxes_xyxy=[[1, 1, 5, 5]], scores=[0.5], classes=[0], names=NAMES) | change
     with pytest.raises(DataError, match=match):
         draw(**args)
+
+
+def test_a_turned_box_is_outlined_outside_of_its_pixels_however_it_is_turned():
+    for turn in np.linspace(0, np.pi, 7):
+        box = xywhr_to_corners(np.array([[300, 300, 60, 10, turn]]))
+        out = draw(grey(), None, [0.9], [0], NAMES, corners=box, labels="none", legend=False)
+        y, x = np.nonzero((out != grey()).any(2))
+        at = np.c_[x + 0.5 - 300, y + 0.5 - 300] @ np.array(
+            [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+        )
+        beyond = np.maximum(np.abs(at[:, 0]) - 30, np.abs(at[:, 1]) - 5)  # px outside of the box
+        assert beyond.min() > -1  # what smoothing adds
+        assert beyond.max() < 5
+        assert (np.abs(out.astype(int) - class_colour(0)[::-1]).max(2) < 60).sum() > 60  # and stands out
+
+
+def test_turned_boxes_at_and_beyond_the_rim_and_without_area():
+    boxes = [[0, 0, 80, 20, 0.5], [799, 599, 9, 9, 0.1], [-500, 90, 9, 9, 1], [1e9, 0, 1, 1, 0], [50, 50, 0, 0, 0.3],
+             [300, 300, 1e7, 3, 0.3]]  # fmt: skip
+    corners = xywhr_to_corners(np.array(boxes))
+    out = draw(grey(), None, None, [0] * 6, NAMES, corners=corners, truth_corners=corners, legend=False)
+    assert out.shape == grey().shape
+    assert (out != grey()).any(2)[:20, :20].any()
+
+
+def test_masks_are_outlined_and_large_ones_tinted():
+    small, large = Mask(100, 100, np.ones((6, 6), bool)), Mask(300, 300, np.ones((80, 80), bool))
+    beside = Mask(0, 0, np.zeros((0, 0), bool))
+    boxes = [[100, 100, 106, 106], [300, 300, 380, 380], [0, 0, 0, 0]]
+    out = draw(grey(), boxes, None, [0, 0, 0], NAMES, masks=[small, large, beside], legend=False, labels="none")
+    assert (out[100:106, 100:106] == grey()[0, 0]).all()
+    assert (out[99, 100:106] == class_colour(0)[::-1]).all()
+    assert (out[310:370, 310:370] != grey()[0, 0]).any(2).all()
+    assert (out[98, 100:106] < grey()[0, 0]).all()  # the darkened rim
+    rim = draw(grey(), [[0, 0, 9, 9]], None, [0], NAMES, masks=[Mask(0, 0, np.ones((9, 9), bool))], legend=False)
+    assert (rim[9, :9] == class_colour(0)[::-1]).all()
 
 
 def test_works_without_any_font_file(monkeypatch):

@@ -37,6 +37,8 @@ class Mask(NamedTuple):
 
     def polygons(self) -> list[np.ndarray]:
         """Outer contours, each (P, 2): through the centres of rim pixels, in pixels from the picture's outer edge."""
+        if not self.patch.any():
+            return []
         contours = cv2.findContours(self.patch.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
         return [c.reshape(-1, 2) + np.array([self.left + 0.5, self.top + 0.5]) for c in contours]
 
@@ -69,12 +71,12 @@ def in_picture(mask: Mask, frame_hw: tuple[int, int], size_hw: tuple[int, int]) 
     if tuple(frame_hw) == tuple(size_hw):
         return mask
     place = letterboxed(size_hw, frame_hw)
-    picked, firsts = [], []
+    picked, corner = [], []
     held = zip(place.top_left, size_hw, place.resized_hw, (mask.top, mask.left), mask.patch.shape, strict=True)
     for offset, n, inside, first, extent in held:
         # The nearest pixel of the frame for each of the picture: nothing is smoothed, nothing invented.
         at = offset + np.minimum(((np.arange(n) + 0.5) * inside / n).astype(int), inside - 1) - first
         covered = np.flatnonzero((at >= 0) & (at < extent))
         picked.append(at[covered])
-        firsts.append(int(covered[0]) if len(covered) else 0)
-    return Mask(firsts[0], firsts[1], mask.patch[np.ix_(*picked)])
+        corner.append(int(covered[0]) if len(covered) else 0)
+    return Mask(corner[0], corner[1], mask.patch[np.ix_(*picked)])

@@ -89,10 +89,18 @@ class OrientedDetections(Detections):
     _OF_OBJECTS: ClassVar[tuple[str, ...]] = (*Detections._OF_OBJECTS, "boxes_xywhr")
 
     @classmethod
-    def of(cls, boxes_xywhr: np.ndarray, *args: Any, **kwargs: Any) -> OrientedDetections:
-        """Turned boxes, and what :class:`Detections` takes behind its boxes."""
-        corners = xywhr_to_corners(boxes_xywhr)
-        return cls(hulls(corners).astype(np.float32), *args, **{**kwargs, "boxes_xywhr": boxes_xywhr})
+    def of(
+        cls,
+        boxes_xywhr: np.ndarray,
+        scores: np.ndarray,
+        classes: np.ndarray,
+        names: dict[int, str],
+        size_hw: tuple[int, int],
+        input_hw: tuple[int, int],
+    ) -> OrientedDetections:
+        """Turned boxes, with the upright ones around them."""
+        around = hulls(xywhr_to_corners(boxes_xywhr)).astype(np.float32)
+        return cls(around, scores, classes, names, size_hw, input_hw, boxes_xywhr=boxes_xywhr)
 
     @property
     def corners(self) -> np.ndarray:

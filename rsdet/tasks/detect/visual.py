@@ -1,8 +1,8 @@
 """Draw detections so that tiny objects stay visible.
 
-Outlines run around the pixels of a box, turned box or mask and never over them, thin lines for small objects; text
-appears only where it covers no other box; the legend, with the count of each class, stands below the picture and hides
-nothing.
+Outlines run around the pixels of a box or mask and never over them (those of a turned box are smoothed, by less than a
+pixel), thin lines for small objects; text appears only where it covers no other box; the legend, with the count of each
+class, stands below the picture and hides nothing.
 
 Colours: Okabe and Ito, Color Universal Design (2008), without black, continued by lighter and darker shades.
 """
@@ -354,12 +354,12 @@ def _between(quad: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def _shade_turned(canvas: np.ndarray, quad: np.ndarray, t: int) -> None:
-    ground, cover = _turned_line(canvas, quad, t + 1, 1)
+    ground, cover = _turned_line(canvas, quad, t + 0.5, 1)
     ground[:] = ground * (1 - (1 - _HALO) * cover)
 
 
 def _frame_turned(canvas: np.ndarray, quad: np.ndarray, t: int, bgr: tuple[int, int, int]) -> None:
-    ground, cover = _turned_line(canvas, quad, (t + 1) / 2, t)
+    ground, cover = _turned_line(canvas, quad, t / 2, t)
     ground[:] = np.rint(ground * (1 - cover) + cover * np.float32(bgr))
 
 
@@ -367,7 +367,7 @@ def _corners_turned(canvas: np.ndarray, quad: np.ndarray, t: int) -> None:
     sides = np.maximum(_sides_of(quad[None])[0], 1e-9)  # [k] ends at corner k
     reach = max(2, min(12, 0.3 * sides.min()))
     parts = [np.array([k - min(reach / sides[k], 1), k, k + min(reach / sides[(k + 1) % 4], 1)]) for k in range(4)]
-    ground, cover = _turned_line(canvas, quad, (t + 1) / 2, t, parts)
+    ground, cover = _turned_line(canvas, quad, t / 2, t, parts)
     ground[:] = np.rint(ground * (1 - cover) + cover * np.float32(TRUTH_RGB))
 
 

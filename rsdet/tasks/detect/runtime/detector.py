@@ -68,8 +68,9 @@ class Detector:
             )
         self.names, self.backend = self._facts.names, self._network.backend
         self.reader = reader_of(self._facts.sar, self.channels, self._facts.bands if bands is None else bands)
-        self.free_size = height is None or width is None
-        self.imgsz = (self._facts.imgsz or DEFAULT_IMGSZ) if self.free_size else (height, width)
+        fixed = None if height is None or width is None else (height, width)
+        self.free_size = fixed is None
+        self.imgsz = fixed or self._facts.imgsz or DEFAULT_IMGSZ
         self._batch = batch
         self.chain = None
         if is_chain_json(path):
@@ -193,7 +194,7 @@ class Detector:
         """
         if imgsz is None:
             return self.imgsz
-        each = list(imgsz) if isinstance(imgsz, (list, tuple)) else [imgsz]
+        each: list[Any] = list(imgsz) if isinstance(imgsz, (list, tuple)) else [imgsz]
         whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0 for n in each)
         if not 1 <= len(each) <= 2 or not whole:
             raise ConfigError(f"imgsz={imgsz!r} must be a positive whole number, or height and width; e.g. imgsz=640.")

@@ -66,4 +66,4 @@ def class_aware_nms(
     # The offset costs digits of the coordinates; the same are lost here as there, so that ties fall alike.
     offset = np.float32(0 if agnostic else MAX_WH) * classes[chosen].astype(np.float32)
     moved = boxes_xyxy[chosen].astype(np.float32) + offset[:, None]
-    return chosen[nms(moved, scores[chosen], iou, max_det)]
+    return np.take(chosen, nms(moved, scores[chosen], iou, max_det))

@@ -28,7 +28,7 @@ def probiou(a_xywhr: np.ndarray, b_xywhr: np.ndarray) -> np.ndarray:
     apart = (a * (dy * dy) + b * (dx * dx)) / (det + _EPS) / 4 + c * dx * dy / (det + _EPS) / 2
     unlike = np.log(det / (4 * np.sqrt(d1 * d2) + _EPS) + _EPS) / 2
     distance = np.clip(apart + unlike, _EPS, np.float32(100))  # of Bhattacharyya
-    return 1 - np.sqrt(1 - np.exp(-distance) + _EPS)
+    return np.asarray(1 - np.sqrt(1 - np.exp(-distance) + _EPS))
 
 
 def _gaussians(boxes: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -70,4 +70,4 @@ def rotated_nms(
         kept += (first + np.flatnonzero(~(overlaps & better).any(0))).tolist()
         if len(kept) >= max_det:
             break
-    return order[kept[:max_det]]
+    return np.take(order, np.array(kept[:max_det], int))

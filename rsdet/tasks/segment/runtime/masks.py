@@ -38,7 +38,8 @@ def masks_in(
 
 def to_frame_of_input(prototype_hw: tuple[int, int], placement: Placement) -> tuple[np.ndarray, np.ndarray]:
     """What resizes prototypes to the network's input, bilinearly, as ``process_mask`` does."""
-    return tuple(_bilinear(n, size) for n, size in zip(prototype_hw, placement.input_hw, strict=True))
+    rows, columns = (_bilinear(n, size) for n, size in zip(prototype_hw, placement.input_hw, strict=True))
+    return rows, columns
 
 
 def to_frame_of_picture(prototype_hw: tuple[int, int], placement: Placement) -> tuple[np.ndarray, np.ndarray]:
@@ -56,7 +57,7 @@ def to_frame_of_picture(prototype_hw: tuple[int, int], placement: Placement) -> 
         inside = max(round(size * ratio), 1)
         first = round((factor * n - inside) / 2 - 0.1)
         found.append(_bilinear(inside, size) @ _bilinear(n, factor * n)[first : first + inside])
-    return tuple(found)
+    return found[0], found[1]
 
 
 def _bilinear(n: int, size: int) -> np.ndarray:
