@@ -6,6 +6,7 @@ PyTorch's ``weights_only`` unpickler, with an allow-list of the layers of Ultral
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle
 import pickletools
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rsdet import tasks
 from rsdet.errors import CheckpointError, MissingDependencyError, RSDetError, install, nearest
 from rsdet.names import class_names
 from rsdet.textfiles import parse_json
@@ -27,26 +29,12 @@ PLAIN_FORMAT = "rsdet-plain-1"
 
 
 def _our_classes() -> dict[str, type[nn.Module]]:
-    """Every layer and model class defined inside rsdet, and every registered one, by dotted path."""
-    import sys
-
-    import rsdet.nn
-    import rsdet.tasks.detect.model
-    import rsdet.tasks.obb.model
-    import rsdet.tasks.restore.model
-    import rsdet.tasks.segment.model  # noqa: F401
+    """Every registered layer and network, by dotted path, wherever it is defined."""
+    import rsdet.nn  # noqa: F401  registers ours
     from rsdet.nn.restoration import NETWORKS
     from rsdet.registry import registered_classes
 
-    found: dict[str, type[nn.Module]] = {}
-    for name, module in list(sys.modules.items()):
-        if name.startswith("rsdet.") and module is not None:
-            for obj in vars(module).values():
-                if isinstance(obj, type) and issubclass(obj, nn.Module) and obj.__module__.startswith("rsdet."):
-                    found[f"{obj.__module__}.{obj.__qualname__}"] = obj
-    for cls in (*registered_classes().values(), *NETWORKS.values()):
-        found[f"{cls.__module__}.{cls.__qualname__}"] = cls
-    return found
+    return {f"{c.__module__}.{c.__qualname__}": c for c in (*registered_classes().values(), *NETWORKS.values())}
 
 
 def allow_ours() -> None:
@@ -60,13 +48,13 @@ def allow_ours() -> None:
 
 
 def allow_needed(path: str | Path) -> None:
-    """Add the layers of timm that a checkpoint holds, which are imported only now: importing timm takes seconds.
+    """Add those layers and models that a checkpoint holds of rsdet, of the tasks and of timm, imported only now.
+
+    Only modules of these packages are imported, and only classes of networks that they define are added.
 
     Raises:
-        MissingDependencyError: There are some and timm is not installed.
+        MissingDependencyError: There are layers of timm and it is not installed.
     """
-    import importlib
-
     from ultralytics.nn.tasks import _SafeLoad
 
     try:
@@ -75,17 +63,20 @@ def allow_needed(path: str | Path) -> None:
         return  # whoever loads it says what is wrong with it
     for name in needed:
         module, _, attribute = name.rpartition(".")
-        if module.startswith("timm.layers."):
-            try:
-                found = getattr(importlib.import_module(module), attribute, None)
-            except ModuleNotFoundError as e:
-                raise MissingDependencyError(
-                    f"{path} holds layers of timm, which is not installed; {install('attention')}."
-                ) from e
-            if isinstance(found, type) and issubclass(found, nn.Module):
-                with _SafeLoad._lock:
-                    _SafeLoad._registry = _SafeLoad._build() if _SafeLoad._registry is None else _SafeLoad._registry
-                    _SafeLoad._registry[name] = found
+        if not module.startswith(("rsdet.", "timm.layers.", *(f"{package}." for package in tasks.packages()))):
+            continue
+        try:
+            found = getattr(importlib.import_module(module), attribute, None)
+        except ModuleNotFoundError as e:
+            if not module.startswith("timm."):
+                continue  # of another release; the check names it
+            raise MissingDependencyError(
+                f"{path} holds layers of timm, which is not installed; {install('attention')}."
+            ) from e
+        if isinstance(found, type) and issubclass(found, nn.Module) and found.__module__ == module:
+            with _SafeLoad._lock:
+                _SafeLoad._registry = _SafeLoad._build() if _SafeLoad._registry is None else _SafeLoad._registry
+                _SafeLoad._registry[name] = found
 
 
 def refuse_calls(path: str | Path) -> None:
@@ -298,6 +289,7 @@ def check(path: str | Path) -> Path:
             f"{path} is compressed ({packed[0]}), which no checkpoint of PyTorch is, and what it would take to unpack "
             "it is unknown, so it was not opened; copy or download it again."
         )
+    allow_needed(path)
     try:
         with _SafeLoad.loading(path):
             unknown = torch.serialization.get_unsafe_globals_in_checkpoint(path)
@@ -354,8 +346,6 @@ def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         CheckpointError: Not such a file, or the weights do not fit the YAML in it.
     """
     from safetensors import SafetensorError, safe_open
-
-    from rsdet import tasks
 
     path = Path(path)
     if not path.is_file():

@@ -17,6 +17,11 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(file.parent.name for folder, _ in _SEARCHED for file in folder.glob("*/task.py")))
 
 
+def packages() -> tuple[str, ...]:
+    """Packages that hold tasks."""
+    return tuple(package for _, package in _SEARCHED)
+
+
 def get(name: str) -> Task:
     """A task by name.
 
