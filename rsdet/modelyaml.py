@@ -4,8 +4,8 @@ On top of what Ultralytics reads, a model YAML states ``task``, ``family`` (``rt
 may hold ``vars``: named values that stand for themselves anywhere in the rows. A scale is either Ultralytics' list
 ``[depth, width, max_channels]`` or a mapping of such variables.
 
-A model that restores pictures has no rows. Of family ``restore``, it names a class of :mod:`rsdet.nn.restoration` under
-``network`` and its arguments under ``args``; of ``classical`` or ``per-image``, a method under ``method``.
+Some models have no rows: a network names its class under ``network`` and its arguments under ``args``, a method, which
+learns nothing, its name under ``method``; its settings are ``vars``.
 """
 
 from __future__ import annotations
@@ -23,10 +23,6 @@ from rsdet.errors import ConfigError, nearest
 from rsdet.paths import cfg_dir
 from rsdet.textfiles import read_yaml
 
-FAMILIES = ("rtdetr", "yolo", "cfar", "restore", "classical", "per-image")
-LAYERLESS = ("cfar", "classical", "per-image")  # families whose models are settings (``vars``) and no rows
-ROWLESS = (*LAYERLESS, "restore")  # families whose models are not built from Ultralytics' rows
-KINDS = ("dehaze", "superres", "clouds")  # what a model of the task ``restore`` is for
 YAML_SUFFIXES = (".yaml", ".yml")
 _UNBUILDABLE = (
     ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError,
@@ -55,6 +51,13 @@ def find_model_yaml(name: str | Path) -> Path | None:
     return next((cfg_dir() / "models").glob(f"*/{wanted}"), None)
 
 
+def form_of(d: dict[str, Any]) -> str:
+    """What a model dictionary describes its model by: ``"rows"``, a ``"network"`` or a ``"method"``."""
+    if "network" in d:
+        return "network"
+    return "rows" if {"backbone", "head"} & d.keys() or "family" not in d else "method"
+
+
 def _substitute(value: Any, names: dict[str, Any]) -> Any:
     if isinstance(value, list):
         return [_substitute(v, names) for v in value]
@@ -81,9 +84,8 @@ def resolve(d: dict[str, Any], scale: str | None = None, overrides: dict[str, An
     """
     d = deepcopy(d)
     variable_names(d)
-    family = d.get("family")
-    if family is not None and family not in FAMILIES:
-        raise ConfigError(f"family must be one of {list(FAMILIES)}, received {family!r}.{nearest(family, FAMILIES)}")
+    form = form_of(d)
+    _check_family(d)
     scales = d.get("scales") or {}
     chosen = scale or d.get("scale") or next(iter(scales), None)
     if scale and scale not in scales:
@@ -96,18 +98,28 @@ def resolve(d: dict[str, Any], scale: str | None = None, overrides: dict[str, An
     for key, value in (overrides or {}).items():
         if key not in names:
             raise ConfigError(f"{key!r} is not a variable of this model; it has {sorted(names)}.{nearest(key, names)}")
-        if family not in LAYERLESS:  # those check their settings themselves
+        if form != "method":  # those check their settings themselves
             _check_like(key, value, names[key])
         names[key] = value
     d["scale"] = chosen or ""
     # A variable may stand for another one (neck: w3), hence twice; `nc` stays a name until the data is known.
     names = {k: _substitute(v, names) for k, v in names.items() if k != "nc"}
-    for part in ("args", "loss") if family in ROWLESS else ("backbone", "head"):
-        if part in d or family not in ROWLESS:
+    for part in ("backbone", "head") if form == "rows" else ("args", "loss"):
+        if part in d or form == "rows":
             d[part] = _substitute(d.get(part, []), names)
-    if family in LAYERLESS:
+    if form == "method":
         d["vars"] = names
     return d
+
+
+def _check_family(d: dict[str, Any]) -> None:
+    """Make sure that the family is one of the task's, or of any task where it is not said."""
+    family, task = d.get("family"), d.get("task")
+    if family is None or (task is not None and task not in tasks.names()):
+        return  # the task is refused where the model is built
+    known = [f for name in ([task] if task else tasks.names()) for f in tasks.get(name).families]
+    if family not in known:
+        raise ConfigError(f"family must be one of {known}, received {family!r}.{nearest(family, known)}")
 
 
 def variable_names(d: dict[str, Any]) -> set[str]:
@@ -175,8 +187,8 @@ def read_model_yaml(name: str | Path) -> dict[str, Any]:
         own = {**read_yaml(path), "yaml_file": path.name} if path else _load_stock(at)
         seen.append(str(at))
         base = own.pop("base", None)
-        if own.get("task") == "restore":
-            own.setdefault("family", "restore")
+        if "network" in own and own.get("task") in tasks.names():
+            own.setdefault("family", tasks.get(own["task"]).families[0])
         if base is None and "family" not in own and path and path.parent == Path(".") and not own.get("backbone"):
             raise ConfigError(f"{path} has no backbone rows; it does not describe a model.")
         given = [v for v in (own.get("vars"), d.get("vars")) if v is not None]
@@ -222,10 +234,10 @@ def load_model_yaml(
     if not isinstance(own, dict) or set(own) - {"attention", "head"}:
         raise ConfigError(f"{name}: parts: must be a mapping of attention and head, received {own!r}; mend the file.")
     parts = {**own, **(parts or {})}
-    if d.get("family") in ROWLESS:
+    if form_of(d) != "rows":
         if parts:
             raise ConfigError(f"{', '.join(parts)}: only a network made of rows takes this, {name} has none; drop it.")
-        return _restoration(d, str(name)) if d.get("task") == "restore" else d
+        return tasks.get(d.setdefault("task", "detect")).check_yaml(d, str(name))
     check_rows(d, str(name))
     if parts:
         from rsdet.parts import add_parts
@@ -235,7 +247,7 @@ def load_model_yaml(
     d.setdefault("family", "rtdetr" if head.startswith("RTDETR") else "yolo")
     d.setdefault("nc", 80)
     task = task_of(layer_class(head))
-    d.setdefault("task", task or "detect")
+    tasks.get(d.setdefault("task", task or "detect"))
     check_task_of_head(task, d["task"], str(name))
     return d
 
@@ -271,18 +283,6 @@ def check_task_of_head(task: str | None, asked: str, name: str) -> None:
     if task is None or task == asked:
         return
     raise ConfigError(f"{name} ends in a head for task={task}, not for task={asked}; use task={task} or another model.")
-
-
-def _restoration(d: dict[str, Any], name: str) -> dict[str, Any]:
-    """Check what the YAML of a model that restores pictures says of itself."""
-    key = "network" if d["family"] == "restore" else "method"
-    if not isinstance(d.get(key), str):
-        raise ConfigError(f"{name}: {key}: must be a name, received {d.get(key)!r}; mend the file.")
-    if d.get("kind") not in KINDS:
-        raise ConfigError(f"{name}: kind: must be one of {list(KINDS)}, received {d.get('kind')!r}; mend the file.")
-    if d["family"] == "restore":
-        d["channels"] = int((d.get("args") or {}).get("channels", 3))
-    return d
 
 
 def _load_stock(name: str | Path) -> dict[str, Any]:

@@ -7,7 +7,15 @@ import logging
 import pytest
 from ultralytics.utils import DEFAULT_CFG_DICT
 
-from rsdet.arguments import check_keys, without_effect
+from rsdet import tasks
+from rsdet.arguments import check_keys, own_keys, without_effect
+
+_CLASSES = {"train": "trainer", "val": "validator", "predict": "predictor"}
+
+
+def class_of(mode, task):
+    found = tasks.get(task)
+    return found.classes(found.families[0])[_CLASSES[mode]]
 
 
 @pytest.mark.parametrize(
@@ -27,19 +35,21 @@ from rsdet.arguments import check_keys, without_effect
     ],
 )
 def test_what_has_no_effect(given, mode, task, named):
-    found = without_effect(given, mode, task)
+    stock = {k: v for k, v in given.items() if k not in own_keys(class_of(mode, task))}
+    found = without_effect(stock, mode, tasks.get(task))
     assert (len(found) if isinstance(named, int) else found) == named
 
 
 @pytest.mark.parametrize("task", ["detect", "restore"])
 @pytest.mark.parametrize("mode", ["train", "val", "predict"])
 def test_defaults_are_no_wishes(mode, task):
-    assert without_effect(dict(DEFAULT_CFG_DICT), mode, task) == []
+    assert without_effect(dict(DEFAULT_CFG_DICT), mode, tasks.get(task)) == []
 
 
 def test_it_is_said_in_one_line(caplog):
+    detect, cls = tasks.get("detect"), class_of("predict", "detect")
     with caplog.at_level(logging.WARNING, "ultralytics"):
-        check_keys({"data": "coco8.yaml", "epochs": 3}, "predict")
-        check_keys({"conf": 0.3}, "predict")
+        check_keys({"data": "coco8.yaml", "epochs": 3}, "predict", detect, cls)
+        check_keys({"conf": 0.3}, "predict", detect, cls)
     (said,) = [r.getMessage() for r in caplog.records]
     assert said.endswith("data=, epochs=: predict makes no use of them; leave them out.")

@@ -12,8 +12,8 @@ import torch
 from restore_fakes import TRAIN, clear_picture, filled, model_yaml, write_pairs
 
 from rsdet import RSDet, cli
-from rsdet.arguments import loss_terms
 from rsdet.errors import CheckpointError, ConfigError, DataError, RSDetError
+from rsdet.tasks.restore.train import loss_terms
 
 
 @pytest.fixture(scope="module")

@@ -266,7 +266,7 @@ class _Entrant:
 
 
 def _opened(path: str | Path) -> Any:
-    from rsdet.model import RSDet
+    from rsdet import RSDet  # by the public name: this room stands below the class
 
     return RSDet(str(path))
 

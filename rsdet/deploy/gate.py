@@ -91,7 +91,7 @@ def accuracy_gate(
     Raises:
         DataError: The data has nothing to measure by.
     """
-    from rsdet.model import RSDet
+    from rsdet import RSDet  # by the public name: this room stands below the class
 
     given = {
         "data": settings.data, "imgsz": settings.size[0], "batch": settings.batch, "plots": False, "verbose": False,

@@ -237,7 +237,7 @@ def _files(name: str, suite: Suite, weights: str | Path | Mapping[str, str | Pat
 
 
 def _load(file: Path) -> Any:
-    from rsdet.model import RSDet
+    from rsdet import RSDet  # by the public name: this room stands below the class
 
     return RSDet(str(file))
 
@@ -245,7 +245,7 @@ def _load(file: Path) -> Any:
 def _build(entry: Entry, nc: int) -> Any:
     import torch
 
-    from rsdet.model import RSDet
+    from rsdet import RSDet  # by the public name: this room stands below the class
 
     torch.manual_seed(0)
     wrapper = RSDet(entry.yaml, scale=entry.scale)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rsdet.deploy.export import export
 from rsdet.enhance.chain import EnhanceChain, Part
 from rsdet.enhance.chain_json import ChainFile, write_chain_json
 from rsdet.errors import ConfigError
@@ -67,7 +68,7 @@ def export_chain(model: Any, chain: EnhanceChain, settings: Mapping[str, Any]) -
         name, result = _export_part(part, folder, FORMATS[format], chain.tile, shared)
         names.append(name)
         made.append(result)
-    detector = model._export(out=folder, **{**settings, "format": format})
+    detector = export(model, out=folder, **{**settings, "format": format})
     imgsz = detector.metadata.get("imgsz")
     # The tile is in the graphs; what needs no graph had better see the whole picture.
     file = ChainFile(names, detector.path.name, None, chain.overlap, list(imgsz) if imgsz else None)
@@ -89,7 +90,7 @@ def _export_part(part: Part, folder: Path, format: str, tile: int | None, shared
     """What the JSON says of a part, and what its export gave."""
     source = Path(part.source or "")
     if hasattr(part.enhancer, "network"):
-        from rsdet.model import RSDet
+        from rsdet import RSDet  # by the public name: this room stands below the class
 
         size = {} if not tile else {"imgsz": tile}
         result = RSDet(str(part.source), **part.settings).export(format=format, out=folder, **size, **shared)

@@ -11,6 +11,7 @@ from typing import Any
 from rsdet.enhance.base import check_enhancer
 from rsdet.enhance.chain import EnhanceChain, Part
 from rsdet.errors import ConfigError
+from rsdet.loading import load_model
 
 TASK = "restore"
 
@@ -103,10 +104,11 @@ def _from_file(name: str, settings: dict[str, Any], folder: Path | None, untrain
 
         artifact = ArtifactEnhancer(path)
         return Part(artifact, str(path), {}, artifact.key)
-    from rsdet.model import RSDet
-
     try:
-        model = RSDet(str(path) if path.exists() else name, **settings)
+        model = load_model(
+            str(path) if path.exists() else name, scale=settings.get("scale"),
+            variables={k: v for k, v in settings.items() if k != "scale"},
+        )  # fmt: skip
     except ConfigError as e:
         raise ConfigError(str(e).replace("model=", "enhance=")) from e
     return _of_model(model, name, str(path) if path.exists() else name, settings, untrained)

@@ -32,4 +32,4 @@ def get(name: str) -> Task:
         if isinstance(name, str) and name.isidentifier() and (folder / name / "task.py").is_file():
             task: Task = import_module(f"{package}.{name}.task").TASK
             return task
-    raise ConfigError(f"task={name!r} is none of {', '.join(names())}.{nearest(str(name), names())}")
+    raise ConfigError(f"task must be one of {list(names())}, received {name!r}.{nearest(str(name), names())}")

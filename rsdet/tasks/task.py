@@ -72,6 +72,7 @@ class Task:
         name: Name of the folder, and what ``task=`` takes.
         about: One line for ``rsdet list tasks``.
         families: Families of models; the first is the default.
+        variables: Names of what can still be set of weights, whose YAML is fixed.
         imgsz: Side of the input in pixels where nobody says otherwise.
         light: Module with a ``predict(args)`` that needs neither PyTorch nor Ultralytics, or None.
         end_to_end: What a benchmark calls the time from files to the outcome, such as ``"image files to boxes"``; empty
@@ -86,6 +87,7 @@ class Task:
     name: str
     about: str
     families: tuple[str, ...]
+    variables: tuple[str, ...] = ()
     imgsz: int = 640
     light: str | None = None
     end_to_end: str = ""
@@ -125,6 +127,15 @@ class Task:
             ConfigError: Its head belongs to another task.
         """
 
+    def set_variables(self, model: Any, values: Mapping[str, Any], name: str) -> None:
+        """Set what can still be set of weights, :attr:`variables`.
+
+        Raises:
+            ConfigError: Something else, or a value out of its range.
+        """
+        if fixed := sorted({*values} - {*self.variables}):
+            raise ConfigError(f"{', '.join(fixed)}: only a model YAML takes this, {name} has a fixed architecture.")
+
     def build(self, d: dict[str, Any], verbose: bool = False) -> Any:
         """Build the network of a resolved model YAML."""
         return self.classes(d["family"])["model"](d, ch=d.get("channels", 3), verbose=verbose)
@@ -141,15 +152,42 @@ class Task:
         """Keys of Ultralytics of which something comes in ``mode``; None for all."""
         return None
 
+    def refuses(self, key: str, mode: str) -> str | None:
+        """Why a key of Ultralytics, or of another task, would mislead here; None where it does not."""
+        return None
+
     def settings(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What ``train``, ``val`` or ``predict`` hand on to Ultralytics: what was given, and what is usual here.
+        """Arguments of a mode in terms that Ultralytics knows, before they are checked.
 
         Args:
-            mode: The mode.
+            mode: ``train``, ``val`` or ``predict``.
             model: The :class:`rsdet.RSDet`.
-            given: Arguments of the user and of the recipe.
+            given: Arguments of the user.
+
+        Raises:
+            ConfigError: What they ask for cannot be.
         """
         return dict(given)
+
+    def usual(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What is set where neither the user nor a recipe does.
+
+        Args:
+            mode: ``train``, ``val`` or ``predict``.
+            model: The :class:`rsdet.RSDet`.
+            given: What they do set; ``data`` is the path of the data YAML.
+        """
+        return {}
+
+    def validate(self, model: Any, own: dict[str, Any], measure: Callable[..., Any]) -> Any:
+        """Run a validation.
+
+        Args:
+            model: The :class:`rsdet.RSDet`.
+            own: Arguments for the validator.
+            measure: Runs it with such arguments, into ``save_dir=`` where given, and gives its metrics.
+        """
+        return measure(own)
 
     def outcome(self, images: int, items: int) -> str:
         """What ``predict`` has done, in one clause: ``"12 objects in 3 images"``."""

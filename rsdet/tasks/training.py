@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -21,8 +22,10 @@ from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import strip_optimizer
 
-from rsdet import quiet
-from rsdet.errors import RSDetError, WriteError
+from rsdet import checkpoint, quiet
+from rsdet.arguments import own_defaults
+from rsdet.data.download import find_stored
+from rsdet.errors import CheckpointError, ConfigError, DataError, RSDetError, WriteError
 from rsdet.tasks.resuming import ExactResume
 from rsdet.tasks.runs import run_folder
 from rsdet.writing import put, workplace
@@ -37,22 +40,32 @@ class TrainingFailed(RSDetError):
 class SafeTrainer(ExactResume):
     """Mixed in before one of Ultralytics' trainers.
 
+    Training arguments of ours are the keyword-only parameters of ``__init__``. Ultralytics takes keys that are in its
+    defaults, so ours are put there; they then travel with its own: into args.yaml, checkpoints and child processes.
+
     Attributes:
-        own_defaults: Training arguments of ours with their defaults. Ultralytics takes keys that are in the defaults,
-            so ours are put there; they then travel with its own.
         bad_step_remedy: What to do about a loss that is not finite.
     """
 
-    own_defaults: ClassVar[dict[str, Any]] = {}
     bad_step_remedy: ClassVar[str] = "lower lr0, set amp=False, or look for broken labels"
 
-    def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None):
+    def __init__(
+        self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None, **own: Any
+    ):
         quiet.no_font_download()
         self._bad_steps = 0
-        cfg = {**self.own_defaults, **(cfg if isinstance(cfg, dict) else vars(cfg))}
+        cfg = {**own_defaults(type(self)), **own, **(cfg if isinstance(cfg, dict) else vars(cfg))}
         if RANK in {-1, 0} and not (overrides or {}).get("resume"):
             overrides = {**(overrides or {}), "save_dir": str(run_folder(get_cfg(cfg, overrides)))}
         super().__init__(cfg, overrides, _callbacks)
+
+    @classmethod
+    def check_settings(cls, given: Mapping[str, Any]) -> None:
+        """Check the values of our training arguments, before data are looked at.
+
+        Raises:
+            ConfigError: A value out of its range.
+        """
 
     def _do_train(self) -> None:
         with quiet.plain_labels():  # a class called $x{$ would end the training at its last plot
@@ -171,6 +184,45 @@ def transfer_line(report: dict[str, list[str]], total: int) -> str:
     if report["missing"]:
         line += f", {len(report['missing'])} not in the file (e.g. {report['missing'][0]})"
     return line + "."
+
+
+def resumed(model: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a training that goes on: of what its checkpoint names, only what is on this disk.
+
+    Args:
+        model: The :class:`rsdet.RSDet`.
+        given: Arguments, with ``resume``: the checkpoint, or True for that of the model.
+
+    Raises:
+        ConfigError: There is no checkpoint.
+        CheckpointError: It is of a training that is over, or needs what is not here.
+        DataError: Its data are not here.
+    """
+    if isinstance(given["resume"], (str, Path)):
+        last, ckpt = Path(given["resume"]), checkpoint.examine(given["resume"])
+    elif not model.ckpt_path:
+        raise ConfigError("resume=True goes on with an interrupted run; pass its last.pt as model=.")
+    else:
+        last, ckpt = Path(model.ckpt_path), model.ckpt
+    if ckpt.get("optimizer") is None:
+        raise CheckpointError(
+            f"{last} is of a finished training, there is nothing to resume; leave resume= out to start a new one "
+            "from it."
+        )
+    stored = ckpt.get("train_args") or {}
+    checkpoint.check_arguments(stored, last)
+    given = {**given, "resume": str(last)}
+    if given.get("data") is None and (data := find_stored(stored.get("data"))) is not None:
+        given["data"] = data
+    if given.get("data") is None:
+        raise DataError(f"{last} was trained on {stored.get('data')!r}, which is no data YAML here; pass data=.")
+    teacher = given.get("distill_model") or stored.get("distill_model")
+    if teacher is not None and not Path(str(teacher)).is_file():
+        raise CheckpointError(f"{last} learns from {teacher!r}, which is not here; pass distill_model=.")
+    if "save_dir" not in given:
+        project = Path(given.get("project") or Path("runs") / model.task).expanduser().absolute()
+        given["save_dir"] = str(resume_folder(last, {**given, "project": str(project)}, model.task))
+    return given
 
 
 def resume_folder(last: Path, kwargs: dict[str, Any], task: str) -> Path:

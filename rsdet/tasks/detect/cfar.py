@@ -53,6 +53,7 @@ class CFARModel(nn.Module):
 
     family = "cfar"
     task = "detect"
+    learns = False
 
     def __init__(
         self,

@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 
 import torch
 from torch import nn
+from ultralytics.nn.modules import Detect, RTDETRDecoder
 from ultralytics.nn.tasks import DetectionModel, RTDETRDetectionModel
 
 import rsdet.nn  # noqa: F401  registers every layer
 from rsdet.enhance.joint import build_joint
+from rsdet.errors import ConfigError
 from rsdet.losses.boxes import BoxLoss, check_box_loss, needs_mean
 from rsdet.losses.criteria import RTDETRBoxCriterion, with_box_loss
 from rsdet.losses.running_mean import RunningMean
@@ -25,7 +27,7 @@ from rsdet.nn.folding import fold_rows
 from rsdet.registry import building
 from rsdet.tasks.training import transfer
 
-__all__ = ["MODELS", "RTDETRModel", "YOLOModel", "build", "transfer"]
+__all__ = ["MODELS", "RTDETRModel", "YOLOModel", "build", "check_head", "transfer"]
 
 
 def _resolved(cfg: str | Path | dict[str, Any]) -> dict[str, Any]:
@@ -190,6 +192,21 @@ class YOLOModel(_Ours, DetectionModel):
 
 
 MODELS: dict[str, type[nn.Module]] = {"rtdetr": RTDETRModel, "yolo": YOLOModel}
+
+
+def check_head(model: nn.Module, family: str, name: str) -> None:
+    """Make sure that a network of a family ends in a head of that family.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    head = model.model[-1] if hasattr(model, "model") else None
+    wrong = {"rtdetr": Detect, "yolo": RTDETRDecoder}.get(family)
+    if wrong is not None and (isinstance(head, wrong) or not hasattr(head, "nc")):
+        ends = {"rtdetr": "RTDETRDecoder", "yolo": "Detect"}[family]
+        raise ConfigError(
+            f"{name}: the last row is {type(head).__name__}; family {family} must end in {ends} or alike."
+        )
 
 
 def build(cfg: str | Path | dict[str, Any], ch: int = 3, nc: int | None = None, verbose: bool = False) -> nn.Module:

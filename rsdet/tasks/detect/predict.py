@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,13 +23,15 @@ from ultralytics.utils.plotting import save_one_box
 
 from rsdet import quiet
 from rsdet.data.decoding import within_memory
-from rsdet.data.pictures import PictureReader
+from rsdet.data.pictures import PictureReader, reader_of
 from rsdet.data.sar import SarReader
+from rsdet.enhance.wiring import chain_for, with_time
 from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.names import csv_cell, folder_names, printable
 from rsdet.runtime.results import detections_of
 from rsdet.tasks.detect.enhanced import EnhancedPrediction
-from rsdet.tasks.detect.outputs import coco_rows
+from rsdet.tasks.detect.outputs import Outputs, coco_rows
+from rsdet.tasks.detect.source import usable_source
 from rsdet.writing import put, workplace, write_picture
 
 _CROP = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
@@ -243,7 +245,8 @@ class OurPredictor(EnhancedPrediction):
 
     Attributes:
         results_class: Type of the results.
-        reader: Reads the image files; ``None`` for Ultralytics' reader.
+        reader: Reads the image files.
+        skipped: One line for each file that the last run left out.
         unread: Path -> why the last run could not do a file. What is found there is no result.
     """
 
@@ -251,16 +254,79 @@ class OurPredictor(EnhancedPrediction):
 
     def __init__(self, *args: Any, **kwargs: Any):
         quiet.no_font_download()
-        self.reader: SarReader | PictureReader | None = None
+        self.reader: SarReader | PictureReader = PictureReader()
+        self.outputs = Outputs()
+        self.skipped: list[str] = []
         self.unread: dict[str, str] = {}
         super().__init__(*args, **kwargs)
+
+    def configure(
+        self,
+        model: Any,
+        *,
+        save_json: bool = False,
+        save_coco: bool = False,
+        enhance: Any = None,
+        tile: int | None = None,
+        overlap: int | None = None,
+        save_enhanced: bool = False,
+        bands: int | Sequence[int] | None = None,
+    ) -> None:
+        """Set what the next run does beyond what Ultralytics knows.
+
+        Args:
+            model: The :class:`rsdet.RSDet`.
+            save_json: Write ``predictions.json`` beside the pictures.
+            save_coco: Write ``predictions-coco.json`` beside the pictures.
+            enhance: What enhances the pictures first (:func:`rsdet.enhance.loading.load_chain`). Results keep the
+                original pictures, and boxes are in their pixels.
+            tile: Side of the tiles that an enhancer gets, 0 for whole pictures.
+            overlap: Pixels that neighbouring tiles share.
+            save_enhanced: Write the enhanced pictures, too.
+            bands: Bands of the files to take, counted from 1, in the order of the model's channels; of arrays with more
+                channels than the model takes, those of their channels.
+
+        Raises:
+            ConfigError: A value out of its range, or one that does not apply to this model.
+        """
+        self.skipped, self.outputs = [], Outputs(save_json=save_json, save_coco=save_coco)
+        own = getattr(model.model, "reader", None)  # of a method that reads files in its own way
+        self.reader = own or reader_of(model.sar, model.channels or 3, model.bands if bands is None else bands)
+        if bands is not None and self.reader.of_values:
+            raise ConfigError(
+                f"bands={bands} is for pictures, and this model takes SAR files of one band; leave it out."
+            )
+        chain = chain_for(model, enhance, tile, overlap)
+        if save_enhanced and chain is None:
+            raise ConfigError("save_enhanced=True saves what enhance= makes, and there is no enhance=; leave it out.")
+        self.use_chain(None if chain is None else chain.to(self.device), save_enhanced)
+
+    def stream_inference(self, source: Any = None, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """Detect in what can be read of the source; name what cannot, and write what was asked for at the end."""
+        read: set[str] = set()
+        with usable_source(source, self.reader) as usable:
+            self.skipped = usable.skipped
+            try:
+                for result in map(with_time, super().stream_inference(usable.source, *args, **kwargs)):
+                    if isinstance(result, Results):  # not so when embed= asks for features
+                        if str(result.path) in self.unread:
+                            continue
+                        read.add(str(result.path))
+                        self.outputs.add(result)
+                    yield result
+            finally:  # what was found before an interruption is kept
+                self.say_time()
+                if self.outputs.plain:
+                    self.outputs.write(self.make_folder())
+            if read or not self.args.embed:
+                usable.check_read(read, self.unread)
 
     def setup_source(self, *args: Any, **kwargs: Any) -> None:
         """Open the source as Ultralytics does, with our reader behind its files."""
         super().setup_source(*args, **kwargs)
         self.unread = {}
         pictures = isinstance(self.dataset, LoadImagesAndVideos) and not any(self.dataset.video_flag)
-        if self.reader is not None and pictures:
+        if pictures:
             self.dataset.__class__ = OurImages  # the same list of files; only the reading differs
             self.dataset.reader, self.dataset.unread = self.reader, self.unread
 
@@ -308,7 +374,7 @@ class OurPredictor(EnhancedPrediction):
         for r in results:
             r.__class__ = self.results_class  # same data; only the drawing differs
             r.mend()
-            if getattr(self.reader, "of_values", False) and not r.orig_img.any():
+            if self.reader.of_values and not r.orig_img.any():
                 r.clear()  # nothing but nodata: whatever the network says is not about a scene
         return results
 

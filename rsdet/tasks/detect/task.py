@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rsdet.errors import DataError
+from rsdet.errors import ConfigError, DataError
 from rsdet.tasks.detect.options import DetectExport
 from rsdet.tasks.task import Scores, Task
 
@@ -19,12 +19,28 @@ if TYPE_CHECKING:
     from rsdet.tasks.task import Report
 
 
+_LOOKING = frozenset({
+    "imgsz", "batch", "conf", "iou", "max_det", "classes", "agnostic_nms", "augment", "rect", "dnn", "nms", "compile",
+    "channels_last", "visualize", "save_txt", "save_conf", "show_conf", "show_labels",
+})  # fmt: skip
+STOCK_KEYS = {
+    "predict": _LOOKING | {
+        "source", "save", "save_frames", "save_crop", "show", "show_boxes", "line_width", "embed", "vid_stride",
+        "stream_buffer",
+    },
+    "val": _LOOKING | {
+        "data", "split", "plots", "save_json", "single_cls", "workers", "cache", "fraction", "deterministic",
+    },
+}  # fmt: skip
+
+
 class Detect(Task):
     """Axis-aligned boxes by networks of the RT-DETR and the YOLO family, and by CFAR."""
 
     name = "detect"
     about = "axis-aligned boxes around objects"
     families = ("rtdetr", "yolo", "cfar")
+    variables = ("nq", "decoder_layers")
     light = "rsdet.tasks.detect.runtime.cli"
     shape = "boxes"  # what is measured, a key of rsdet.metrics.detection_areas.SHAPES
     protocol = "coco"  # by which it is measured where nobody says otherwise
@@ -42,18 +58,90 @@ class Detect(Task):
         from rsdet.tasks.detect.model import MODELS
         from rsdet.tasks.detect.predict import RTDETRPredict, YOLOPredict
         from rsdet.tasks.detect.train import RTDETRTrain, YOLOTrain
+        from rsdet.tasks.detect.tune import DetectTuner
         from rsdet.tasks.detect.val import RTDETRVal, YOLOVal
 
-        rtdetr, yolo = (RTDETRTrain, RTDETRVal, RTDETRPredict), (YOLOTrain, YOLOVal, YOLOPredict)
-        parts = rtdetr if family == "rtdetr" else yolo
-        return {"model": MODELS[family], **dict(zip(("trainer", "validator", "predictor"), parts, strict=True))}
+        both = {"model": MODELS[family], "tuner": DetectTuner}
+        if family == "rtdetr":
+            return {**both, "trainer": RTDETRTrain, "validator": RTDETRVal, "predictor": RTDETRPredict}
+        return {**both, "trainer": YOLOTrain, "validator": YOLOVal, "predictor": YOLOPredict}
+
+    def check_yaml(self, d: dict[str, Any], name: str) -> dict[str, Any]:
+        """Make sure that only a method has no rows.
+
+        Raises:
+            ConfigError: A network has none.
+        """
+        if d["family"] != "cfar":
+            raise ConfigError(f"{name} has no backbone rows; it does not describe a model.")
+        return d
+
+    def family_of(self, head: str) -> str:
+        """``"rtdetr"`` or ``"yolo"``."""
+        return "rtdetr" if "RTDETR" in head else "yolo"
 
     def check_model(self, module: Any, family: str, name: str) -> None:
-        """Refuse a network whose head is for another task."""
-        from rsdet.modelyaml import check_task_of_head, task_of
+        """Make sure that a network ends in a head of its family.
 
-        if family != "cfar":
-            check_task_of_head(task_of(type(module.model[-1])), self.name, name)
+        Raises:
+            ConfigError: It does not.
+        """
+        from rsdet.tasks.detect.model import check_head
+
+        super().check_model(module, family, name)
+        check_head(module, family, name)
+
+    def set_variables(self, model: Any, values: Mapping[str, Any], name: str) -> None:
+        """Set the number of queries, and of the decoder layers that are run, of weights of the RT-DETR family.
+
+        Raises:
+            ConfigError: Other weights, or a value out of its range.
+        """
+        from rsdet.tasks.detect.settings import set_decoder_layers, set_queries
+
+        super().set_variables(model, values, name)
+        if "nq" in values:
+            set_queries(model, values["nq"])
+        if "decoder_layers" in values:
+            set_decoder_layers(model, values["decoder_layers"])
+
+    def stock_keys(self, mode: str) -> frozenset[str] | None:
+        """Keys of Ultralytics of which something comes."""
+        return STOCK_KEYS.get(mode)
+
+    def settings(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments with ``enhance=`` and ``freeze=`` in terms that our classes know."""
+        if mode == "train":
+            from rsdet.enhance.wiring import train_settings
+
+            return train_settings(model, dict(given))
+        if given.get("enhance", "") is None:  # said to be none, whatever the model's file ties to it
+            return {**given, "enhance": "none"}
+        return dict(given)
+
+    def usual(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What suits detectors, and what an exported file was made with."""
+        from rsdet.tasks.detect import settings
+
+        return getattr(settings, f"usual_{mode}")(model, given)
+
+    def validate(self, model: Any, own: dict[str, Any], measure: Callable[..., Any]) -> Any:
+        """Validate; with ``enhance=`` without and with it."""
+        from rsdet.enhance.compare import val_both
+        from rsdet.enhance.wiring import take_chain
+        from rsdet.tasks.detect.settings import rule_of
+
+        chain = take_chain(model, own)
+        name = own.get("protocol") or self.protocol
+        rule = rule_of(name, own.pop("ignore_regions", None), self.shape)
+        own["protocol"] = rule
+        if chain is None:
+            return measure(own)
+
+        def one(chain: Any, folder: Path | None) -> Any:
+            return measure({**own, "enhance": chain}, **({} if folder is None else {"save_dir": folder}))
+
+        return val_both(chain, one, rule.name if rule else name)
 
     def outcome(self, images: int, items: int) -> str:
         """Say how many objects were found."""
@@ -84,10 +172,6 @@ class Detect(Task):
     def _family(self, module: Any) -> str:
         """How the pictures of a network are resized and its outputs are read."""
         return getattr(module, "family", None) or self.family_of(type(module.model[-1]).__name__)
-
-    def family_of(self, head: str) -> str:
-        """Family of a network that does not say it, by the name of its last layer."""
-        return "rtdetr" if "RTDETR" in head else "yolo"
 
     def reference(self, module: Any, settings: ExportSettings) -> Any:
         """The network with the one of its two heads that was exported."""
@@ -170,9 +254,9 @@ class Detect(Task):
 
     def chain(self, model: Any, settings: Mapping[str, Any]) -> Any:
         """The chain that is asked for, else that of the model's own file."""
-        from rsdet.enhance.wiring import chain_for
+        from rsdet.enhance.wiring import take_chain
 
-        return chain_for(model, dict(settings))
+        return take_chain(model, dict(settings))
 
     def draw(self, model: Any, file: Path, spec: Mapping[str, Any], size: tuple[int, int]) -> Any:
         """Detections in their picture."""

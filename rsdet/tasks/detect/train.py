@@ -6,18 +6,22 @@ have every registration.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from copy import copy
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
+from ultralytics.cfg import DEFAULT_CFG
 from ultralytics.models.rtdetr.train import RTDETRTrainer
 from ultralytics.models.yolo.detect.train import DetectionTrainer
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from rsdet.arguments import TRAIN_DEFAULTS
+from rsdet.arguments import check_number, own_defaults
 from rsdet.enhance.joint import joint_networks, taken_over
-from rsdet.errors import DataError
+from rsdet.errors import ConfigError, DataError
+from rsdet.losses.boxes import check_box_loss
 from rsdet.modelyaml import buildable, load_model_yaml
 from rsdet.tasks.detect.dataset import check_pictures, check_section, our_datasets, train_section, val_section
 from rsdet.tasks.detect.model import RTDETRModel, YOLOModel, transfer
@@ -29,11 +33,51 @@ __all__ = ["MAX_BAD_STEPS", "RTDETRTrain", "TrainingFailed", "YOLOTrain", "resum
 
 
 class OurTrainer(SafeTrainer):
-    """What the trainers of detectors share, whatever the form of their boxes."""
+    """What the trainers of detectors share, whatever the form of their boxes.
+
+    Args:
+        cfg: Ultralytics' defaults.
+        overrides: Its arguments.
+        _callbacks: Its callbacks.
+        iou_loss: Box loss, one of :data:`rsdet.losses.boxes.BOX_LOSSES`; the model's own where None.
+        speckle: Looks of the multiplicative noise put on training images, 0 for none.
+        rot90: Probability of a turn by 90, 180 or 270 degrees.
+        enhance: Networks of the task ``restore`` to put before the detector and to train with it
+            (:mod:`rsdet.enhance.joint`); ``freeze`` then also takes ``"detector"`` and ``"enhancer"``.
+        freeze_enhancer: Leave those networks as they are.
+    """
 
     model_class: type
     validator_class: type
-    own_defaults: ClassVar[dict[str, Any]] = TRAIN_DEFAULTS
+
+    def __init__(
+        self,
+        cfg: Any = DEFAULT_CFG,
+        overrides: dict[str, Any] | None = None,
+        _callbacks: Any = None,
+        *,
+        iou_loss: str | None = None,
+        speckle: float = 0.0,
+        rot90: float = 0.0,
+        enhance: Any = None,
+        freeze_enhancer: bool = False,
+    ):
+        super().__init__(
+            cfg, overrides, _callbacks, iou_loss=iou_loss, speckle=speckle, rot90=rot90, enhance=enhance,
+            freeze_enhancer=freeze_enhancer,
+        )  # fmt: skip
+
+    @classmethod
+    def check_settings(cls, given: Mapping[str, Any]) -> None:
+        """Check the values of our training arguments; see :meth:`SafeTrainer.check_settings`."""
+        if given.get("iou_loss") is not None:
+            check_box_loss(given["iou_loss"])
+        if not isinstance(given.get("freeze_enhancer", False), bool):
+            raise ConfigError(f"freeze_enhancer={given['freeze_enhancer']!r} must be True or False.")
+        check_number(
+            "speckle", given.get("speckle", 0.0), 0, math.inf, "a number of looks, 0 for no speckle; e.g. speckle=8"
+        )
+        check_number("rot90", given.get("rot90", 0.0), 0, 1, "a probability from 0 to 1; e.g. rot90=0.5")
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> torch.nn.Module:
         """Build our model and take over what fits of the weights, with a report of it."""
@@ -124,9 +168,9 @@ class OurTrainer(SafeTrainer):
     def get_validator(self) -> Any:
         """Return our validator, which knows the protocols and the ignored regions."""
         args = copy(self.args)
-        for key in TRAIN_DEFAULTS:  # a validator does not know them
+        for key in own_defaults(type(self)):  # a validator does not know them
             delattr(args, key)
-        return self.validator_class(self.test_loader, save_dir=self.save_dir, args=args, _callbacks=self.callbacks)
+        return self.validator_class(self.test_loader, self.save_dir, args, self.callbacks)
 
     def _setup_train(self) -> Any:
         result = super()._setup_train()

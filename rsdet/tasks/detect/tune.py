@@ -11,8 +11,9 @@ from ultralytics.engine import trainer as engine
 from ultralytics.engine.tuner import Tuner
 from ultralytics.utils import YAML
 
-from rsdet.arguments import TRAIN_DEFAULTS
+from rsdet.arguments import own_keys
 from rsdet.errors import RSDetError
+from rsdet.tasks.detect.train import OurTrainer
 
 
 class DetectTuner(Tuner):
@@ -24,7 +25,7 @@ class DetectTuner(Tuner):
     """
 
     def __init__(self, args: dict[str, Any], **kwargs: Any):
-        ours = {k: args.pop(k) for k in TRAIN_DEFAULTS if k in args}
+        ours = {k: args.pop(k) for k in own_keys(OurTrainer) if k in args}
         super().__init__(args, **kwargs)
         vars(self.args).update(ours)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,18 +14,20 @@ from ultralytics.utils import LOGGER
 
 from rsdet import quiet
 from rsdet.data.groups import image_key, read_groups
+from rsdet.data.pictures import check_bands
+from rsdet.enhance.loading import load_chain
 from rsdet.errors import DataError
 from rsdet.metrics.detection_areas import (
     DetectionMetrics,
     ImageDetections,
     ImageTruth,
-    Protocol,
     evaluate,
     recall_ceiling,
 )
 from rsdet.tasks.detect.dataset import check_pictures, check_section, our_datasets, val_section
 from rsdet.tasks.detect.enhanced import EnhancedValidation
 from rsdet.tasks.detect.outputs import coco_of_split, image_ids, names_below
+from rsdet.tasks.detect.settings import rule_of, save_protocol
 
 
 def ignore_file(image: Path, folder: str) -> Path | None:
@@ -109,31 +112,85 @@ def warn_of_left_out(dataset: Any) -> None:
 class OurVal(EnhancedValidation):
     """What the validators of detectors share, whatever the form of their boxes.
 
+    Args:
+        *args: Those of Ultralytics.
+        protocol: ``"coco"``, ``"aitod"``, ``"visdrone"``, of oriented boxes ``"dota"``, or ``"ultralytics"`` for its
+            own numbers only; the task's own where None. The name stands beside the numbers.
+        ignore_regions: Drop detections in the ignored regions of the data; as the protocol has it where None
+            (``visdrone`` drops them, the others count them as false). The protocol's name then shows a change.
+        bands: Bands of the files to take, counted from 1, instead of the data YAML's or the model's.
+        enhance: What enhances the pictures first (:func:`rsdet.enhance.loading.load_chain`): measured without and with
+            it; ``without`` and ``enhance_gain`` are added to the metrics.
+        tile: Side of the tiles that an enhancer gets, 0 for whole pictures.
+        overlap: Pixels that neighbouring tiles share.
+        **kwargs: Those of Ultralytics.
+
     Attributes:
         protocol: The protocol; None for Ultralytics' own numbers only.
         channels: Channels that the model takes, where whoever starts the run knows them.
         sar: How the model's SAR files become pictures, where whoever starts the run knows it.
-        bands: Bands of the files to take, where they are asked for; else those of the data YAML.
         own_bands: Those that the model was trained with, where whoever starts the run knows them; the last resort.
         protocol_metrics: Result of the last run under the protocol; ``groups`` of it are those of the data YAML.
+        shape: What is measured, a key of :data:`rsdet.metrics.detection_areas.SHAPES`.
         groups: Groups of images that the data YAML wants measured apart: name to the keys of its images.
         truth: Labels of the last run, in original pixels.
         detections: Detections of the last run, in original pixels.
     """
 
-    def __init__(self, *args: Any, protocol: Protocol | None = None, **kwargs: Any):
+    shape: ClassVar[str] = "boxes"
+
+    def __init__(
+        self,
+        *args: Any,
+        protocol: Any = None,
+        ignore_regions: bool | None = None,
+        bands: int | Sequence[int] | None = None,
+        enhance: Any = None,
+        tile: int | None = None,
+        overlap: int | None = None,
+        **kwargs: Any,
+    ):
         quiet.no_font_download()
         super().__init__(*args, **kwargs)
-        self.protocol = protocol
+        self.protocol = rule_of(protocol, ignore_regions, self.shape) if isinstance(protocol, str) else protocol
+        self.chain = None if enhance is None else load_chain(enhance, tile=tile, overlap=overlap)
+        self.bands = check_bands(bands)
         self.protocol_metrics: DetectionMetrics | None = None
         self.ceiling: float | None = None
         self.channels: int | None = None
         self.sar: dict[str, Any] | None = None
-        self.bands: list[int] | None = None
         self.own_bands: list[int] | None = None
         self.num_queries: int | None = None
         self.groups: dict[str, frozenset[str]] = {}
         self._images: dict[str, tuple[int | str, str]] = {}  # file -> id and name in predictions.json
+
+    @classmethod
+    def check_settings(cls, given: Mapping[str, Any], model: Any) -> None:
+        """Check our arguments before data are looked at.
+
+        Raises:
+            ConfigError: A value out of its range.
+        """
+        task = model.definition
+        rule_of(given.get("protocol") or task.protocol, given.get("ignore_regions"), task.shape)
+        check_bands(given.get("bands"), model.channels or 3)
+
+    def adopt(self, model: Any) -> None:
+        """Take over how a model reads files.
+
+        Args:
+            model: The :class:`rsdet.RSDet` that is measured.
+        """
+        self.channels, self.sar, self.own_bands = model.channels, model.sar, model.bands
+
+    def __call__(self, trainer: Any = None, model: Any = None, **kwargs: Any) -> Any:
+        """Validate; by itself, write the protocol's numbers into the folder of the run and add them to the metrics."""
+        stats = super().__call__(trainer, model, **kwargs)
+        if trainer is None:
+            self.metrics.protocol_metrics, self.metrics.recall_ceiling = self.protocol_metrics, self.ceiling
+            self.metrics.group_metrics = dict(getattr(self.protocol_metrics, "groups", {}))
+            save_protocol(self.protocol_metrics, Path(self.save_dir))
+        return stats
 
     def build_dataset(self, img_path: str, mode: str = "val", batch: int | None = None) -> Any:
         """Build the stock dataset of a validation by itself, once its classes and its images are known to fit."""

@@ -17,6 +17,8 @@ from rsdet.tasks.detect.val import OurVal, ignore_file
 class OBBVal(OurVal, OBBValidator):
     """Validator of oriented boxes."""
 
+    shape = "corners"
+
     def postprocess(self, *args: Any, **kwargs: Any) -> list[dict[str, torch.Tensor]]:
         """Boxes as Ultralytics' heads have them: centre, sides and angle, of which none can cross."""
         return super(OurVal, self).postprocess(*args, **kwargs)

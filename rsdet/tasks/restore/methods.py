@@ -34,6 +34,7 @@ class RestoreMethod(nn.Module):
     """
 
     task = "restore"
+    learns = False
 
     def __init__(self, cfg: str | Path | dict[str, Any], ch: int | None = None, verbose: bool = False):
         super().__init__()

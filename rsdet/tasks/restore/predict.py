@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from rsdet import quiet
 from rsdet.data.decoding import within_memory
 from rsdet.data.pictures import check_bands
 from rsdet.data.raster_io import ImageMeta, check_range
+from rsdet.enhance.artifact import ArtifactEnhancer
 from rsdet.enhance.running import check_tiling
 from rsdet.errors import ConfigError, DataError
 from rsdet.names import printable
@@ -41,60 +42,71 @@ class Interrupted(KeyboardInterrupt):
 class RestorePredict(PredictFolder, BasePredictor):
     """Predictor of the task ``restore``.
 
-    Args:
-        cfg: Ultralytics' defaults.
-        overrides: Its arguments.
-        _callbacks: Its callbacks.
-        tile: See :func:`rsdet.tasks.restore.running.apply`.
-        overlap: See there.
-        bands: Bands of the files to take, counted from 1.
-        value_range: File values that are black and white, where the files are not of 8 or 16 bits.
-        save_routes: Write beside each picture which expert took which pixel; for models that have experts.
-
     Attributes:
         skipped: One line for each file that was left out.
     """
 
-    def __init__(
-        self,
-        cfg: Any = DEFAULT_CFG,
-        overrides: dict[str, Any] | None = None,
-        _callbacks: Any = None,
-        *,
-        tile: int | None = None,
-        overlap: int | None = None,
-        bands: list[int] | None = None,
-        value_range: tuple[float, float] | None = None,
-        save_routes: bool = False,
-    ):
+    def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None):
         quiet.no_font_download()
-        check_tiling(tile, overlap)
         super().__init__(cfg, overrides, _callbacks)
-        self.tile, self.overlap, self.save_routes = tile, overlap, check_flag("save_routes", save_routes)
-        check_range(value_range)
-        self.reading = {"bands": check_bands(bands), "value_range": value_range}
         self.skipped: list[str] = []
+        self.tile: int | None = None
+        self.overlap: int | None = None
+        self.save_routes, self.reading = False, {"bands": None, "value_range": None}
         self._names: set[str] = set()
 
     def setup_model(self, model: Any, verbose: bool = True) -> None:
         """Take the model."""
         self.device = select_device(self.args.device, verbose=False)
-        self.model = model
-        self.run = runner_of(model, self.device, half=self.args.quantize == 16)
+        self.model = ArtifactEnhancer(model) if isinstance(model, (str, Path)) else model
+        self.run = runner_of(self.model, self.device, half=self.args.quantize == 16)
         self.per_image = hasattr(self.run, "solve")
-        if self.save_routes:
-            routed_network(self.run)
-        if self.per_image and (self.tile is not None or self.overlap is not None):
-            raise ConfigError("tile= and overlap= do not apply: this method has settings tile_px= and overlap_px=.")
         if self.per_image and self.device.type != "cpu":
             self.run.device = str(self.device)
 
+    def configure(
+        self,
+        model: Any,
+        *,
+        tile: int | None = None,
+        overlap: int | None = None,
+        bands: int | Sequence[int] | None = None,
+        value_range: Any = None,
+        save_routes: bool = False,
+    ) -> None:
+        """Set what the next run does beyond what Ultralytics knows.
+
+        Args:
+            model: The :class:`rsdet.RSDet`.
+            tile: Side of the tiles that large pictures are cut into, 0 for none; see
+                :func:`rsdet.tasks.restore.running.apply`.
+            overlap: Pixels that neighbouring tiles share.
+            bands: Bands of the files to take, counted from 1.
+            value_range: File values that are black and white, where the files are not of 8 or 16 bits.
+            save_routes: Write beside each picture which expert took which pixel; for models that have experts.
+
+        Raises:
+            ConfigError: A value out of its range, or one that does not apply to this model.
+        """
+        check_tiling(tile, overlap)
+        check_range(value_range)
+        self.tile, self.overlap, self.save_routes = tile, overlap, check_flag("save_routes", save_routes)
+        self.reading = {"bands": check_bands(bands), "value_range": value_range}
+        self._names = set()
+        if self.save_routes:
+            routed_network(self.run)
+        if self.per_image and (tile is not None or overlap is not None):
+            raise ConfigError("tile= and overlap= do not apply: this method has settings tile_px= and overlap_px=.")
+
     def __call__(self, source: Any = None, model: Any = None, stream: bool = False, **kwargs: Any) -> Any:
         """Restore; a generator with ``stream``, which holds one picture at a time."""
+        results = self._restored(source)
+        return results if stream else list(results)
+
+    def _restored(self, source: Any) -> Iterator[RestoreResults]:
         found = find(source)
         self.sources = [found.video] if found.video else found.files
-        results = self._video(found.video) if found.video else self._all(found)
-        return results if stream else list(results)
+        yield from self._video(found.video) if found.video else self._all(found)
 
     def _all(self, source: Source) -> Iterator[RestoreResults]:
         self.skipped = source.skipped

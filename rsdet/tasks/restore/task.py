@@ -18,12 +18,32 @@ if TYPE_CHECKING:
     from rsdet.tasks.task import Report
 
 
+# Keys of Ultralytics that mean nothing to a model that restores pictures; accepted in silence, they would mislead.
+OF_DETECTORS = frozenset({
+    "agnostic_nms", "augment", "augmentations", "auto_augment", "bgr", "box", "classes", "close_mosaic", "cls",
+    "cls_pw", "conf", "copy_paste", "copy_paste_mode", "cutmix", "degrees", "dfl", "dropout", "embed", "end2end",
+    "enhance", "erasing", "fliplr", "flipud", "freeze_enhancer", "hsv_h", "hsv_s", "hsv_v", "ignore_regions", "imgsz",
+    "iou", "iou_loss", "kobj", "line_width", "max_det", "mixup", "mosaic", "multi_scale", "nms", "overlap_mask",
+    "perspective", "pose", "protocol", "rect", "retina_masks", "rot90", "save_coco", "save_conf", "save_crop",
+    "save_enhanced", "save_json", "save_txt", "scale", "shear", "show_boxes", "show_conf", "show_labels",
+    "single_cls", "speckle", "tracker", "translate", "visualize",
+})  # fmt: skip
+KINDS = ("dehaze", "superres", "clouds")  # what a model of this task is for
+# What is asked for where neither the user nor the recipe says otherwise: Ultralytics' own values are for detectors.
+USUAL: dict[str, Any] = {
+    "optimizer": "AdamW", "lr0": 3e-4, "lrf": 0.01, "cos_lr": True, "weight_decay": 0.0, "momentum": 0.9,
+    "warmup_epochs": 1.0, "warmup_bias_lr": 0.0, "close_mosaic": 0, "batch": 8, "cache": "ram", "patience": 0,
+    "amp": False,  # bfloat16 has 8 bits of fraction: outputs differ by more than what papers gain over each other
+}  # fmt: skip
+
+
 class Restore(Task):
     """Pictures to pictures: networks, methods without weights, and methods that optimise on each picture."""
 
     name = "restore"
     about = "better pictures: dehazing, super-resolution, cloud removal"
     families = ("restore", "classical", "per-image")
+    variables = ("upscale",)
     imgsz = 256
     end_to_end = "image files to restored pictures, in tiles"
     unchecked: ClassVar = {"min_psnr_db": float("-inf"), "max_diff": float("inf")}
@@ -45,13 +65,70 @@ class Restore(Task):
 
         return {"model": RestoreModel, "trainer": RestoreTrain, **both}
 
+    def check_yaml(self, d: dict[str, Any], name: str) -> dict[str, Any]:
+        """Check what the YAML says of itself: a network or a method, and what it is for.
+
+        Raises:
+            ConfigError: A part is missing.
+        """
+        key = "network" if d["family"] == self.families[0] else "method"
+        if not isinstance(d.get(key), str):
+            raise ConfigError(f"{name}: {key}: must be a name, received {d.get(key)!r}; mend the file.")
+        if d.get("kind") not in KINDS:
+            raise ConfigError(f"{name}: kind: must be one of {list(KINDS)}, received {d.get('kind')!r}; mend the file.")
+        if key == "network":
+            d["channels"] = int((d.get("args") or {}).get("channels", 3))
+        return d
+
+    def build(self, d: dict[str, Any], verbose: bool = False) -> Any:
+        """Build the network, which knows its channels itself, or the method."""
+        return self.classes(d["family"])["model"](d, verbose=verbose)
+
+    def set_variables(self, model: Any, values: Mapping[str, Any], name: str) -> None:
+        """Compare the enlargement of weights with that which is asked for; to say it again is no mistake.
+
+        Raises:
+            ConfigError: It is another one.
+        """
+        super().set_variables(model, values, name)
+        scale, fixed = values.get("upscale"), getattr(model, "scale", 1)
+        if scale is not None and scale != fixed:
+            raise ConfigError(f"scale={scale}: {name} enlarges by {fixed}; leave it out, or train another model.")
+
+    def refuses(self, key: str, mode: str) -> str | None:
+        """Keys of detectors would mislead."""
+        if key not in OF_DETECTORS:
+            return None
+        remedy = "leave it out" if key != "imgsz" else f"use {'patch' if mode == 'train' else 'tile'}="
+        return f"is for detectors, and this model restores pictures; {remedy}"
+
+    def stock_keys(self, mode: str) -> frozenset[str] | None:
+        """Keys of Ultralytics of which something comes."""
+        keys = {"predict": {"source", "save"}, "val": {"data", "split", "plots"}, "export": set()}
+        return frozenset(keys[mode]) if mode in keys else None
+
+    def settings(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments as they are, once there is something to train.
+
+        Raises:
+            ConfigError: A training of a network without weights.
+        """
+        if mode == "train" and not any(True for _ in model.model.parameters()):
+            raise ConfigError(
+                f"{model.yaml.get('network')} has no weights, so there is nothing to train; use val, predict or "
+                "another model."
+            )
+        return dict(given)
+
+    def usual(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What suits pictures; a step of the optimizer after each batch, where Ultralytics' 64 is for detectors."""
+        if mode == "train":
+            return {**USUAL, "nbs": int(given.get("batch") or USUAL["batch"])}
+        return {"save": False} if mode == "predict" else {}
+
     def outcome(self, images: int, items: int) -> str:
         """Say how many pictures were restored."""
         return f"{images} picture{'s' * (images != 1)} restored"
-
-    def stock_keys(self, mode: str) -> frozenset[str] | None:
-        """None of Ultralytics' export arguments."""
-        return frozenset() if mode == "export" else super().stock_keys(mode)
 
     # -- deployment -----------------------------------------------------------------------------------------------
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from ultralytics.cfg import DEFAULT_CFG
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from rsdet.arguments import RESTORE_DEFAULTS
+from rsdet.arguments import own_defaults
+from rsdet.errors import ConfigError
 from rsdet.modelyaml import buildable, load_model_yaml
 from rsdet.tasks.restore.data import (
     cache_of,
@@ -32,25 +35,77 @@ from rsdet.tasks.training import SafeTrainer, transfer, transfer_line
 PATCH_PX = 128  # of the input, unless asked for otherwise
 _DRAWN = 8  # patches of a batch in a training picture
 
-# What is asked for where neither the user nor the recipe says otherwise: Ultralytics' own values are for detectors.
-USUAL: dict[str, Any] = {
-    "optimizer": "AdamW", "lr0": 3e-4, "lrf": 0.01, "cos_lr": True, "weight_decay": 0.0, "momentum": 0.9,
-    "warmup_epochs": 1.0, "warmup_bias_lr": 0.0, "close_mosaic": 0, "batch": 8, "cache": "ram", "patience": 0,
-    "amp": False,  # bfloat16 has 8 bits of fraction: outputs differ by more than what papers gain over each other
-}  # fmt: skip
-
 
 class RestoreTrain(SafeTrainer, BaseTrainer):
     """Trainer of the task ``restore``.
+
+    Args:
+        cfg: Ultralytics' defaults.
+        overrides: Its arguments.
+        _callbacks: Its callbacks.
+        patch: Side of the training patches in pixels of the input; 128 where None.
+        target_patch: The same in pixels of the target, where ``patch`` is None.
+        repeats: Patches of each picture in an epoch.
+        val_period: Epochs from one validation to the next.
+        loss: Terms and weights, ``l1:1,fft:0.1``, instead of the model's.
+        beta2: Second moment of Adam and its kin.
+        ema_decay: Of the averaged weights that are validated and kept, 0 for none; Ultralytics' ramp to 0.9999 where
+            None.
+        clip_grad: Largest norm of the gradients, 0 for any.
+        lr_steps: Parts of the training, 0 to 1, after each of which the learning rate is halved; instead of ``lrf`` and
+            ``cos_lr``.
 
     Attributes:
         pairs: The data set, a :class:`rsdet.data.pairs.PairData`.
     """
 
-    own_defaults: ClassVar[dict[str, Any]] = RESTORE_DEFAULTS
     bad_step_remedy: ClassVar[str] = "lower lr0, set amp=False, or look for pictures that are no pairs"
 
     pairs: Any = None
+
+    def __init__(
+        self,
+        cfg: Any = DEFAULT_CFG,
+        overrides: dict[str, Any] | None = None,
+        _callbacks: Any = None,
+        *,
+        patch: int | None = None,
+        target_patch: int | None = None,
+        repeats: int = 1,
+        val_period: int = 1,
+        loss: Any = None,
+        beta2: float = 0.999,
+        ema_decay: float | None = None,
+        clip_grad: float = 10.0,
+        lr_steps: float | Sequence[float] | None = None,
+    ):
+        super().__init__(
+            cfg, overrides, _callbacks, patch=patch, target_patch=target_patch, repeats=repeats, val_period=val_period,
+            loss=loss, beta2=beta2, ema_decay=ema_decay, clip_grad=clip_grad, lr_steps=lr_steps,
+        )  # fmt: skip
+
+    @classmethod
+    def check_settings(cls, given: Mapping[str, Any]) -> None:
+        """Check the values of our training arguments; see :meth:`SafeTrainer.check_settings`."""
+        for key, example in (("patch", 128), ("target_patch", 256), ("repeats", 8), ("val_period", 5)):
+            value = given.get(key, 1)
+            if not (type(value) is int and value > 0) and not (key.endswith("patch") and value is None):
+                raise ConfigError(f"{key}={value!r} must be a whole number of 1 or more; e.g. {key}={example}.")
+        for key, top in (("beta2", 1.0), ("ema_decay", 1.0), ("clip_grad", math.inf)):
+            value = given.get(key, 0.0)
+            if not (_is_number(value) and 0 <= value < top) and not (key == "ema_decay" and value is None):
+                raise ConfigError(f"{key}={value!r} must be a number from 0 to below {top:g}; e.g. {key}=0.9.")
+        steps = given.get("lr_steps") or []
+        each = list(steps) if isinstance(steps, (list, tuple)) else [steps]
+        if not all(_is_number(v) and 0 < v < 1 for v in each):
+            raise ConfigError(
+                f"lr_steps={steps!r} must be parts of the training between 0 and 1; e.g. lr_steps=0.5,0.9."
+            )
+        loss_terms(given.get("loss"))
+        if not isinstance(given.get("batch", 1), int) or given.get("batch", 1) < 1:
+            raise ConfigError(
+                f"batch={given['batch']!r} must be a whole number of 1 or more for this task; e.g. batch=8."
+            )
 
     # -- before it starts -----------------------------------------------------------------------------------------
 
@@ -62,7 +117,7 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
         """Build the network, take over what fits of the weights, and read the data."""
         cfg = cfg if isinstance(cfg, dict) else load_model_yaml(cfg)
         if self.args.loss is not None and not self.resume:
-            cfg = {**cfg, "loss": self.args.loss}
+            cfg = {**cfg, "loss": loss_terms(self.args.loss)}
         with buildable(self.args.model):  # weights bring a YAML of their own
             model = RestoreModel(cfg, verbose=verbose and RANK == -1)
             model.init_criterion()  # refuses a wrong loss before anything is read
@@ -104,7 +159,7 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
 
     def _ours(self, key: str) -> Any:
         """An argument of ours; its default in a training that began before it was known."""
-        return getattr(self.args, key, RESTORE_DEFAULTS[key])
+        return vars(self.args).get(key, own_defaults(type(self))[key])
 
     # -- how it learns --------------------------------------------------------------------------------------------
 
@@ -165,7 +220,7 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
     def get_validator(self) -> RestoreVal:
         """Our validator."""
         args = copy(self.args)
-        for key in RESTORE_DEFAULTS:  # a validator does not know them
+        for key in own_defaults(type(self)):  # a validator does not know them
             vars(args).pop(key, None)
         return RestoreVal(self.test_loader, save_dir=self.save_dir, args=args, _callbacks=self.callbacks)
 
@@ -204,3 +259,25 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
         """Draw the columns of ``results.csv``; one that was never measured has nothing to show."""
         if self.csv.is_file() and np.isfinite(list(self.metrics.values())).all():
             super().plot_metrics()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def loss_terms(value: Any) -> dict[str, float] | None:
+    """Terms of a loss by name, from what a user may write: ``l1``, ``l1:1,fft:0.1`` or a mapping.
+
+    Raises:
+        ConfigError: Neither.
+    """
+    if value is None:
+        return None
+    terms: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {}
+    for part in [] if terms else value if isinstance(value, (list, tuple)) else str(value).split(","):
+        name, _, weight = str(part).partition(":")
+        terms[name.strip()] = weight.strip() or 1.0
+    try:
+        return {str(k): float(v) for k, v in terms.items()}
+    except (TypeError, ValueError) as e:
+        raise ConfigError(f"loss={value!r} must be terms with weights, such as loss=l1:1,fft:0.1.") from e

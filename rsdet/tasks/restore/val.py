@@ -16,12 +16,14 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from ultralytics.engine.validator import BaseValidator
+from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import LOGGER, RANK, TQDM
 from ultralytics.utils.torch_utils import select_device
 
-from rsdet import quiet
+from rsdet import checkpoint, quiet
 from rsdet.data.degrade.resize import imresize
 from rsdet.data.pairs.cache import Store, as_float
+from rsdet.enhance.artifact import ArtifactEnhancer
 from rsdet.enhance.running import check_tiling
 from rsdet.errors import ConfigError, DataError
 from rsdet.metrics.image_quality import METRICS, Convention, QualityMeter
@@ -55,7 +57,7 @@ class RestoreVal(ValFolder, BaseValidator):
     def __init__(
         self,
         *args: Any,
-        metrics: tuple[str, ...] = ("psnr", "ssim"),
+        metrics: Any = ("psnr", "ssim"),
         tile: int | None = None,
         overlap: int | None = None,
         niqe: str | Path | None = None,
@@ -216,14 +218,12 @@ def check_metrics(names: Any) -> tuple[str, ...]:
 
 
 def _loaded(model: Any) -> Any:
-    """The network of a weights file; anything else as it is."""
-    if isinstance(model, (str, Path)) and Path(model).suffix == ".pt":
-        from ultralytics.nn.tasks import load_checkpoint
-
-        from rsdet import checkpoint
-
+    """The network of a weights file, the function that another exported file is; anything else as it is."""
+    if not isinstance(model, (str, Path)):
+        return model
+    if Path(model).suffix == ".pt":
         return load_checkpoint(checkpoint.check(model))[0]
-    return model
+    return ArtifactEnhancer(model)
 
 
 def _pictures(sample: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, str]:

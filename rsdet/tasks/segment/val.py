@@ -22,6 +22,8 @@ class SegmentVal(OurVal, SegmentationValidator):
     from the same prototypes.
     """
 
+    shape = "masks"
+
     def postprocess(self, preds: Any) -> list[dict[str, Any]]:
         """Boxes and masks, and where a protocol is to follow what finer masks are drawn from."""
         kept: list[tuple[torch.Tensor, torch.Tensor]] = []
