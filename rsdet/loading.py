@@ -20,6 +20,7 @@ from rsdet.modelyaml import (
     buildable,
     check_task_of_head,
     find_model_yaml,
+    form_of,
     list_models,
     load_model_yaml,
     read_model_yaml,
@@ -128,7 +129,7 @@ def _from_yaml(
     cfg: str, task: str | None, scale: str | None, parts: dict[str, str], values: dict[str, Any], verbose: bool
 ) -> Loaded:
     raw = read_model_yaml(cfg)
-    if raw.get("family") == "per-image" and "recipe" in values:  # it learns when it predicts
+    if form_of(raw) == "method" and "recipe" in values:  # it learns, if at all, when it predicts
         values = {**recipe_settings(raw, values.pop("recipe"))[1], **values}
     known = variable_names(raw)  # a YAML that has a variable of the name of a part knows better
     values = {**values, **{k: v for k, v in parts.items() if k in known}}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rsdet import tasks
 from rsdet.errors import ConfigError
-from rsdet.modelyaml import YAML_SUFFIXES, find_model_yaml, read_model_yaml, variable_names
+from rsdet.modelyaml import YAML_SUFFIXES, find_model_yaml, form_of, read_model_yaml, variable_names
 
 if TYPE_CHECKING:
     from rsdet.model import RSDet
@@ -27,12 +28,14 @@ def open_model(args: dict[str, Any]) -> RSDet:
     path = find_model_yaml(name) or Path(name)  # else one of Ultralytics'
     if path.suffix in YAML_SUFFIXES:
         d = read_model_yaml(name)
-        if d.get("task") == "restore" and "scale" in args:
+        if "upscale" in variable_names(d) and "scale" in args:
             scale = args.pop("scale")  # a number: how much it enlarges
-        names = {*variable_names(d), "attention", "head"} | ({"recipe"} if d.get("family") == "per-image" else set())
+        # A method has its recipe when it is made: it learns, if at all, when it predicts.
+        names = {*variable_names(d), "attention", "head"} | ({"recipe"} if form_of(d) == "method" else set())
         model_vars = {k: args.pop(k) for k in list(args) if k in names}
     else:
-        model_vars = {k: args.pop(k) for k in ("nq", "decoder_layers", "upscale") if k in args}
+        settable = {v for task in tasks.names() for v in tasks.get(task).variables}
+        model_vars = {k: args.pop(k) for k in list(args) if k in settable}
     from rsdet.model import RSDet  # torch: all that can be refused without it has been
 
     _check_gpu(args.get("device"))
