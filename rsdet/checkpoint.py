@@ -6,13 +6,13 @@ PyTorch's ``weights_only`` unpickler, with an allow-list of the layers of Ultral
 
 from __future__ import annotations
 
-import importlib
 import json
 import pickle
 import pickletools
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ from rsdet.writing import write_bytes
 PLAIN_FORMAT = "rsdet-plain-1"
 
 
-def _our_classes() -> dict[str, type[nn.Module]]:
-    """Every registered layer and network, by dotted path, wherever it is defined."""
+def registered() -> dict[str, type[nn.Module]]:
+    """Every layer and network that has been registered, by dotted path; those of plug-ins among them."""
     import rsdet.nn  # noqa: F401  registers ours
     from rsdet.nn.restoration import NETWORKS
     from rsdet.registry import registered_classes
@@ -37,46 +37,43 @@ def _our_classes() -> dict[str, type[nn.Module]]:
     return {f"{c.__module__}.{c.__qualname__}": c for c in (*registered_classes().values(), *NETWORKS.values())}
 
 
-def allow_ours() -> None:
-    """Add rsdet's classes to Ultralytics' allow-list. Called before every load: plug-ins may register late."""
-    from ultralytics.nn.tasks import _SafeLoad
-
-    with _SafeLoad._lock:
-        if _SafeLoad._registry is None:
-            _SafeLoad._registry = _SafeLoad._build()
-        _SafeLoad._registry.update(_our_classes())
-
-
 def allow_needed(path: str | Path) -> None:
-    """Add those layers and models that a checkpoint holds of rsdet, of the tasks and of timm, imported only now.
+    """Add to Ultralytics' allow-list what a checkpoint asks for, imported only now.
 
-    Only modules of these packages are imported, and only classes of networks that they define are added.
+    That is layers and networks of ours, of registered plug-ins and of timm.
 
     Raises:
-        MissingDependencyError: There are layers of timm and it is not installed.
+        MissingDependencyError: It holds layers of timm, and timm is not installed.
     """
     from ultralytics.nn.tasks import _SafeLoad
 
     try:
-        needed = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except (RuntimeError, ValueError, pickle.UnpicklingError, EOFError, KeyError, IndexError):
         return  # whoever loads it says what is wrong with it
-    for name in needed:
-        module, _, attribute = name.rpartition(".")
-        if not module.startswith(("rsdet.", "timm.layers.", *(f"{package}." for package in tasks.packages()))):
-            continue
-        try:
-            found = getattr(importlib.import_module(module), attribute, None)
-        except ModuleNotFoundError as e:
-            if not module.startswith("timm."):
-                continue  # of another release; the check names it
-            raise MissingDependencyError(
-                f"{path} holds layers of timm, which is not installed; {install('attention')}."
-            ) from e
-        if isinstance(found, type) and issubclass(found, nn.Module) and found.__module__ == module:
-            with _SafeLoad._lock:
-                _SafeLoad._registry = _SafeLoad._build() if _SafeLoad._registry is None else _SafeLoad._registry
-                _SafeLoad._registry[name] = found
+    known = registered()
+    needed = {name: known.get(name) or _layer(name, path) for name in names}
+    with _SafeLoad._lock:
+        if _SafeLoad._registry is None:
+            _SafeLoad._registry = _SafeLoad._build()
+        _SafeLoad._registry.update({name: cls for name, cls in needed.items() if cls is not None})
+
+
+def _layer(name: str, path: str | Path) -> type[nn.Module] | None:
+    """The layer or network of that dotted path, where it is one of ours or of timm."""
+    module, _, attribute = name.rpartition(".")
+    if not module.startswith(("timm.layers.", *(f"{package}." for package in (__package__, *tasks.packages())))):
+        return None
+    try:
+        cls = getattr(import_module(module), attribute, None)
+    except ModuleNotFoundError as e:
+        if not module.startswith("timm."):
+            return None
+        raise MissingDependencyError(
+            f"{path} holds layers of timm, which is not installed; {install('attention')}."
+        ) from e
+    ours = isinstance(cls, type) and issubclass(cls, nn.Module) and cls.__module__.startswith(module.split(".")[0])
+    return cls if ours else None
 
 
 def refuse_calls(path: str | Path) -> None:
@@ -278,7 +275,7 @@ def check(path: str | Path) -> Path:
             f"{path} is not a PyTorch checkpoint (damaged, truncated, or another file renamed .pt), so it was not "
             "opened; copy or download it again."
         )
-    allow_ours()
+    allow_needed(path)
     try:
         with zipfile.ZipFile(path) as z:
             packed = [info.filename for info in z.infolist() if info.compress_type != zipfile.ZIP_STORED]
@@ -289,7 +286,6 @@ def check(path: str | Path) -> Path:
             f"{path} is compressed ({packed[0]}), which no checkpoint of PyTorch is, and what it would take to unpack "
             "it is unknown, so it was not opened; copy or download it again."
         )
-    allow_needed(path)
     try:
         with _SafeLoad.loading(path):
             unknown = torch.serialization.get_unsafe_globals_in_checkpoint(path)

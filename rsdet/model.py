@@ -27,9 +27,6 @@ from rsdet.tasks.training import resume_line, resumed
 from rsdet.usererrors import user_errors
 from rsdet.writing import full_disk
 
-for _name in tasks.names():
-    TASK2DATA.setdefault(_name, None)  # Ultralytics looks up a default set for each task; data= is always given
-
 
 class RSDet(Model):
     """A model of any task, from a YAML, a checkpoint or an exported file.
@@ -94,6 +91,7 @@ class RSDet(Model):
 
     def _adopt(self, loaded: Loaded) -> None:
         self.loaded = loaded
+        TASK2DATA.setdefault(loaded.task, None)  # Ultralytics looks up a default set; data= is always given
         for key in ("model", "task", "family", "model_name", "cfg", "ckpt", "ckpt_path", "overrides"):
             setattr(self, key, getattr(loaded, key))
 

@@ -56,9 +56,9 @@ def connect() -> None:
     stock_build = tasks._SafeLoad._build
 
     def build(cls: type) -> dict[str, Any]:
-        from rsdet.checkpoint import _our_classes
+        from rsdet.checkpoint import registered
 
-        return {**stock_build(), **_our_classes()}
+        return {**stock_build(), **registered()}
 
     tasks._SafeLoad._build = classmethod(build)
 

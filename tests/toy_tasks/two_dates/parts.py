@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,8 +18,8 @@ from ultralytics.engine.validator import BaseValidator
 from ultralytics.nn.autobackend import AutoBackend
 from ultralytics.nn.tasks import BaseModel
 
+from rsdet.arguments import check_number
 from rsdet.data.raster_io import read_image, write_image
-from rsdet.errors import ConfigError
 from rsdet.tasks.runs import PredictFolder, ValFolder
 from rsdet.tasks.training import SafeTrainer
 from rsdet.textfiles import read_yaml
@@ -124,12 +125,13 @@ class Train(SafeTrainer, BaseTrainer):
         swap: Probability that the two dates of a place change roles.
     """
 
-    own_defaults: ClassVar[dict[str, Any]] = {"swap": 0.0}
-
     def __init__(self, cfg: Any = DEFAULT_CFG, overrides: Any = None, _callbacks: Any = None, *, swap: float = 0.0):
-        super().__init__(cfg, overrides, _callbacks)
-        if not 0 <= self.args.swap <= 1:
-            raise ConfigError(f"swap={self.args.swap!r} must be a probability from 0 to 1; e.g. swap=0.5.")
+        super().__init__(cfg, overrides, _callbacks, swap=swap)
+
+    @classmethod
+    def check_settings(cls, given: Mapping[str, Any]) -> None:
+        """Make sure that ``swap`` is a probability."""
+        check_number("swap", given.get("swap", 0.0), 0, 1, "a probability from 0 to 1; e.g. swap=0.5")
 
     def get_dataset(self) -> dict[str, Any]:
         """Where the data are; they are read by the loaders."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rsdet.tasks.task import Task
+from rsdet.tasks.task import Scores, Task
 
 
 class TwoDates(Task):
@@ -26,10 +26,11 @@ class TwoDates(Task):
 
         return {"model": parts.Model, "trainer": parts.Train, "validator": parts.Val, "predictor": parts.Predict}
 
-    def settings(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    def usual(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         """Adam, and no warm-up: a few layers need neither schedule."""
-        usual = {"optimizer": "Adam", "lr0": 0.01, "warmup_epochs": 0.0, "amp": False, "imgsz": self.imgsz}
-        return {**(usual if mode == "train" else {}), **given}
+        if mode != "train":
+            return {}
+        return {"optimizer": "Adam", "lr0": 0.01, "warmup_epochs": 0.0, "amp": False, "imgsz": self.imgsz}
 
     def outcome(self, images: int, items: int) -> str:
         """Say how many places were looked at."""
@@ -41,11 +42,9 @@ class TwoDates(Task):
 
         return [render(seed, size)[0] for seed in range(2)]
 
-    def score(self, model: Any, data: str | Path, **settings: Any) -> dict[str, float]:
+    def score(self, model: Any, data: str | Path, **settings: Any) -> Scores:
         """Intersection over union of the changed pixels."""
-        from toy_tasks.two_dates.parts import Val
-
-        return Val(args={"data": str(data), **settings})(model=model)
+        return Scores(model.val(data=data, **settings).results_dict)
 
 
 TASK = TwoDates()
