@@ -240,7 +240,7 @@ class _Source:
             said = {k: self.module.yaml.get(k) for k in ("sar", "bands")}
             self.spec = {
                 **said, "family": artifacts.family_of(self.model, self.module, self.task),
-                "channels": self.module.yaml.get("channels", 3),
+                "channels": self.module.yaml.get("channels", 3), "names": getattr(self.module, "names", {}),
                 "untrained": getattr(self.model, "untrained", False),  # Ultralytics' own do not say
                 **self.task.describe(self.module),
             }  # fmt: skip

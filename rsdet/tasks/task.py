@@ -12,7 +12,7 @@ from rsdet.errors import ConfigError
 if TYPE_CHECKING:
     import numpy as np
 
-    from rsdet.deploy.runners import TorchRunner
+    from rsdet.deploy.runners import Runner, TorchRunner
     from rsdet.deploy.settings import ExportSettings
     from rsdet.deploy.verify import Run
 
@@ -278,7 +278,8 @@ class Task:
     # -- benchmark ------------------------------------------------------------------------------------------------
 
     # Its hooks are handed what a model says of itself, ``spec``: ``family``, ``channels``, ``sar``, ``bands``,
-    # ``untrained`` (the last three where there is something to say) and what :meth:`describe` adds.
+    # ``names``,
+    # ``untrained`` (where there is something to say) and what :meth:`describe` adds.
 
     def preprocess(self, inputs: Sequence[Any], spec: Mapping[str, Any], size: tuple[int, int]) -> Any:
         """Stack inputs of :meth:`sample` or :meth:`read` to what a network takes, (B, C, H, W) float32."""
@@ -291,12 +292,12 @@ class Task:
         raise NotImplementedError
 
     def pipeline(
-        self, run: Callable[[Any], Any], spec: Mapping[str, Any], size: tuple[int, int], chain: Any = None
+        self, run: Runner, spec: Mapping[str, Any], size: tuple[int, int], chain: Any = None
     ) -> Callable[[Sequence[Path]], Any]:
         """What is timed as :attr:`end_to_end`: from as many files as the network takes at once to their outcome.
 
         Args:
-            run: The network, (B, C, H, W) float32 to its output.
+            run: The network, (B, C, H, W) float32 to its output or outputs.
             spec: What the model says of itself.
             size: Height and width of its input in pixels.
             chain: What :meth:`chain` gave.

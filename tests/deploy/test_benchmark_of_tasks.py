@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY
+from exported import lively
 from restore_fakes import clear_picture, filled, model_yaml, write_pairs
 from torch import nn
 
@@ -16,6 +17,7 @@ from rsdet import RSDet, tasks
 from rsdet.deploy.benchmark import benchmark
 from rsdet.deploy.compare import compare
 from rsdet.deploy.rowtimes import row_times
+from rsdet.deploy.runners import TorchRunner
 from rsdet.errors import ConfigError
 from rsdet.tasks.restore.running import in_tiles
 from rsdet.tasks.task import Task
@@ -103,6 +105,39 @@ def test_without_weights_speed_is_measured_and_accuracy_is_not(tiny_data, tmp_pa
     assert "accuracy is not measured" in made.notes[0]
     assert all("the picture alone" in caption for caption in made.pictures)
     assert "pass data= for it" not in made.html.read_text()
+
+
+@pytest.mark.parametrize("kind", ["yolo", "obb", "segment"])
+def test_what_is_timed_from_files_finds_what_predict_finds(kind, tmp_path):
+    import cv2
+
+    from rsdet.data.scenes import render_scene
+
+    model, file = lively(kind, tmp_path), tmp_path / "a.png"
+    cv2.imwrite(str(file), np.ascontiguousarray(render_scene(2, (160, 128)).image[..., ::-1]))
+    task = tasks.get(model.task)
+    spec = {"family": "yolo", "channels": 3, "names": model.model.names}
+    (found,) = task.pipeline(TorchRunner(model.model), spec, (160, 160))([file])
+    (result,) = model.predict(file, imgsz=160, verbose=False, save=False)
+    rows = found[0] if kind == "segment" else found
+    if kind == "obb":
+        expected = result.obb.data[:, [0, 1, 2, 3, 5, 6, 4]].numpy()
+    else:
+        expected = result.boxes.data.numpy()
+    assert len(expected) > 0
+    clipped = rows[:, :4] if kind == "obb" else rows[:, :4].clip(0, [128, 160, 128, 160])
+    np.testing.assert_allclose(np.concatenate([clipped, rows[:, 4:]], 1), expected, rtol=1e-3, atol=1e-2)
+    if kind == "segment":
+        assert (found[1] > 0).sum() == (result.masks.data.numpy() > 0).sum()
+
+
+@pytest.mark.parametrize("kind", ["obb", "segment"])
+def test_other_detectors_have_rows_and_pictures(kind, tmp_path):
+    made = lively(kind, tmp_path).benchmark(formats=("pytorch", "onnx"), imgsz=128, out=tmp_path / "b", **QUICK)
+    assert [r.format for r in made.rows] == ["pytorch", "onnx"]
+    assert made.rows[1].parity.startswith("parity ok")
+    assert f"Latency, {made.settings['end_to_end']}" in made.html.read_text()
+    assert [p.ndim for p in made.pictures.values()] == [3, 3]
 
 
 class TwoDates(Task):

@@ -13,7 +13,7 @@ from rsdet.tasks.task import Scores, Task
 if TYPE_CHECKING:
     import numpy as np
 
-    from rsdet.deploy.runners import TorchRunner
+    from rsdet.deploy.runners import Runner, TorchRunner
     from rsdet.deploy.settings import ExportSettings
     from rsdet.deploy.verify import Run
     from rsdet.tasks.task import Report
@@ -231,20 +231,32 @@ class Detect(Task):
         return reader_of(spec.get("sar"), spec["channels"], spec.get("bands"))(file)
 
     def pipeline(
-        self, run: Callable[[Any], Any], spec: Mapping[str, Any], size: tuple[int, int], chain: Any = None
+        self, run: Runner, spec: Mapping[str, Any], size: tuple[int, int], chain: Any = None
     ) -> Callable[[Sequence[Path]], Any]:
         """Decode, enhance where there is a chain, resize, run, suppress."""
-        from rsdet.tasks.detect.decode import detections_from_raw
-        from rsdet.tasks.detect.thresholds import CONF
 
-        def boxes(files: Sequence[Path]) -> list[Any]:
+        def objects(files: Sequence[Path]) -> list[Any]:
             pictures = [self.read(f, spec) for f in files]
             if chain is not None:
                 pictures = [chain.apply_bgr(p) for p in pictures]
-            raw = run(self.preprocess(pictures, spec, size))
-            return detections_from_raw(raw, spec["family"], size, [p.shape[:2] for p in pictures], conf=CONF)
+            shapes = [p.shape[:2] for p in pictures]
+            return self.objects(run, self.preprocess(pictures, spec, size), spec, size, shapes)
 
-        return boxes
+        return objects
+
+    def objects(
+        self,
+        run: Runner,
+        x: np.ndarray,
+        spec: Mapping[str, Any],
+        size: tuple[int, int],
+        shapes: Sequence[tuple[int, int]],
+    ) -> list[Any]:
+        """What a network finds in an input, in pixels of the pictures of ``shapes``, (height, width)."""
+        from rsdet.tasks.detect.decode import detections_from_raw
+        from rsdet.tasks.detect.thresholds import CONF
+
+        return detections_from_raw(run(x), spec["family"], size, shapes, conf=CONF)
 
     def pictures(self, data: str | Path, spec: Mapping[str, Any], folder: Path, most: int) -> list[Path]:
         """Images of the validation split."""

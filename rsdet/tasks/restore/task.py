@@ -12,7 +12,7 @@ from rsdet.tasks.restore.options import RestoreExport
 from rsdet.tasks.task import Scores, Task
 
 if TYPE_CHECKING:
-    from rsdet.deploy.runners import TorchRunner
+    from rsdet.deploy.runners import Runner, TorchRunner
     from rsdet.deploy.settings import ExportSettings
     from rsdet.deploy.verify import Run
     from rsdet.tasks.task import Report
@@ -192,7 +192,7 @@ class Restore(Task):
         return read_image(file, channels=spec["channels"])[0]
 
     def pipeline(
-        self, run: Callable[[Any], Any], spec: Mapping[str, Any], size: tuple[int, int], chain: Any = None
+        self, run: Runner, spec: Mapping[str, Any], size: tuple[int, int], chain: Any = None
     ) -> Callable[[Sequence[Path]], Any]:
         """Decode, and restore in tiles of the input's size."""
         from rsdet.tasks.restore.running import in_tiles

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rsdet.tasks.detect.task import Detect
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rsdet.deploy.runners import Runner
 
 
 class Segment(Detect):
@@ -14,6 +20,7 @@ class Segment(Detect):
     about = "objects with their masks"
     families = ("yolo",)
     light = "rsdet.tasks.segment.runtime.cli"
+    end_to_end = "image files to boxes and masks"
     shape = "masks"
 
     def classes(self, family: str) -> dict[str, Any]:
@@ -24,6 +31,19 @@ class Segment(Detect):
         from rsdet.tasks.segment.val import SegmentVal
 
         return {"model": SegmentModel, "trainer": SegmentTrain, "validator": SegmentVal, "predictor": SegmentPredict}
+
+    def objects(
+        self,
+        run: Runner,
+        x: np.ndarray,
+        spec: Mapping[str, Any],
+        size: tuple[int, int],
+        shapes: Sequence[tuple[int, int]],
+    ) -> list[Any]:
+        """Boxes and masks of each picture."""
+        from rsdet.tasks.segment.decode import masks_from_raw
+
+        return masks_from_raw(*run.outputs(x)[:2], len(spec["names"]), size, shapes)
 
 
 TASK = Segment()
