@@ -120,10 +120,7 @@ def test_what_is_timed_from_files_finds_what_predict_finds(kind, tmp_path):
     (found,) = task.pipeline(TorchRunner(model.model), spec, (160, 160))([file])
     (result,) = model.predict(file, imgsz=160, verbose=False, save=False)
     rows = found[0] if kind == "segment" else found
-    if kind == "obb":
-        expected = result.obb.data[:, [0, 1, 2, 3, 5, 6, 4]].numpy()
-    else:
-        expected = result.boxes.data.numpy()
+    expected = result.obb.data[:, [0, 1, 2, 3, 5, 6, 4]].numpy() if kind == "obb" else result.boxes.data.numpy()
     assert len(expected) > 0
     clipped = rows[:, :4] if kind == "obb" else rows[:, :4].clip(0, [128, 160, 128, 160])
     np.testing.assert_allclose(np.concatenate([clipped, rows[:, 4:]], 1), expected, rtol=1e-3, atol=1e-2)
