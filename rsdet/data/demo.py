@@ -11,7 +11,16 @@ import cv2
 
 from rsdet.writing import write_picture
 
-from .rendered import MANIFEST, Rendered, check_counts, make_rendered, polygon_lines, write_data_yaml, yolo_lines
+from .rendered import (
+    MANIFEST,
+    Rendered,
+    check_counts,
+    check_task,
+    make_rendered,
+    polygon_lines,
+    write_data_yaml,
+    yolo_lines,
+)
 from .scenes import NAMES, Scene, render_scene
 
 __all__ = ["MANIFEST", "VERSION", "label_lines", "make_demo"]
@@ -44,8 +53,10 @@ def make_demo(
         Path of the data YAML, to be given as `data=`.
 
     Raises:
+        ConfigError: No labels for this task.
         DataError: The folder holds other files, or a number is out of its range.
     """
+    check_task("demo", task, ("detect", "obb", "segment"))
     check_counts(n_train, n_val, seed)
     root = Path(root).expanduser().resolve()
     kind = "demo" if task == "detect" else f"demo-{task}"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rsdet.errors import DataError, RSDetError
+from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.textfiles import read_json
 from rsdet.writing import workplace, write_if_changed
 
@@ -48,6 +48,12 @@ def check_counts(n_train: int, n_val: int, seed: int) -> None:
     for name, value, low in (("n_train", n_train, 1), ("n_val", n_val, 1), ("seed", seed, 0)):
         if not low <= value <= MAX_SPLIT:
             raise DataError(f"{name}={value} received; expected {low} to {MAX_SPLIT}; choose a number in that range")
+
+
+def check_task(kind: str, task: str, known: tuple[str, ...]) -> None:
+    """Raise `ConfigError` unless a set can be labelled for a task."""
+    if task not in known:
+        raise ConfigError(f"task={task!r} received; {kind} can be drawn for {', '.join(known)}; choose one of them")
 
 
 def make_rendered(root: Path, recipe: Recipe, spec: Rendered, progress: bool) -> None:

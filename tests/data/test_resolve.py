@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fakes import make_fake
 
 from rsdet.data import download
 from rsdet.data import resolve as module
@@ -148,6 +149,23 @@ def test_render_runs_nothing_but_our_renderers(tmp_path, home, monkeypatch, rend
     assert not home.exists()
 
 
+@pytest.mark.parametrize(
+    ("by", "task"),
+    [
+        ("rsdet.data.demo:make_demo", "pose"),
+        ("rsdet.data.demo:make_demo", "../../out"),
+        ("rsdet.data.demo_sar:make_demo_sar", "segment"),
+        ("rsdet.data.pairs.demo:make_demo_haze", "detect"),
+    ],
+)
+def test_nothing_is_drawn_for_a_task_without_labels(tmp_path, home, by, task):
+    (tmp_path / "d.yaml").write_text(yaml.safe_dump({"task": task, "render": {"by": by, "n_train": 1, "n_val": 1}}))
+    for asked in (task, None):
+        with pytest.raises(ConfigError, match="can be drawn for"):
+            resolve_data(tmp_path / "d.yaml", asked)
+    assert not home.exists()
+
+
 def test_a_user_may_have_another_number_of_scenes_drawn_but_nowhere_else(tmp_path, home):
     render = {"by": "rsdet.data.demo:make_demo", "n_train": 2, "n_val": 1, "size": 64}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"task": ["obb"], "render": render}))
@@ -179,14 +197,24 @@ def test_all_shipped_yamls_say_their_task():
     assert all(yaml.safe_load(p.read_text()).get("task") for p in datasets_dir().glob("*.yaml"))
 
 
-def test_dota_keeps_its_turn_for_a_model_of_the_task_obb(tmp_path, monkeypatch):
-    from fakes import make_fake
-
+@pytest.mark.parametrize(
+    ("name", "fake", "tasks"),
+    [
+        ("dota-v1", "dota", ["detect", "obb"]),
+        ("hit-uav", "hit_uav", ["detect", "obb"]),
+        ("hrsid", "hrsid", ["detect", "obb", "segment"]),
+        ("ssdd", "ssdd", ["detect", "obb", "segment"]),
+    ],
+)
+def test_a_shipped_set_is_converted_for_the_task_of_the_model(tmp_path, monkeypatch, name, fake, tasks):
     monkeypatch.setattr(module, "datasets_root", lambda: tmp_path)
-    make_fake("dota", tmp_path / "dota-v1-original")
-    for task, columns in ((None, 5), ("detect", 5), ("obb", 9)):
-        path = resolve_data("dota-v1", task)
-        assert path.parent.name == ("dota-v1-obb" if task == "obb" else "dota-v1")
-        assert yaml.safe_load(path.read_text()).get("task") == (task or "detect")
+    assert yaml.safe_load((datasets_dir() / f"{name}.yaml").read_text())["task"] == tasks
+    make_fake(fake, tmp_path / f"{name}-original")
+    for task in (None, *tasks):
+        path = resolve_data(name, task)
+        assert path.parent.name == (name if task in (None, "detect") else f"{name}-{task}")
+        assert yaml.safe_load(path.read_text())["task"] == (task or "detect")
         rows = [r.split() for f in (path.parent / "labels").rglob("*.txt") for r in f.read_text().splitlines()]
-        assert {len(r) for r in rows} == {columns}
+        assert rows
+        assert task == "segment" or {len(r) for r in rows} == {9 if task == "obb" else 5}
+        assert task != "segment" or min(len(r) for r in rows) > 6

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from rsdet.data.demo import label_lines
-from rsdet.data.rendered import Rendered, check_counts, make_rendered, write_data_yaml
+from rsdet.data.rendered import Rendered, check_counts, check_task, make_rendered, write_data_yaml
 from rsdet.data.scenes import render_scene
 from rsdet.writing import write_picture
 
@@ -37,14 +37,16 @@ def make_demo_haze(
         size: Side of the square pictures in pixels.
         seed: Number of the set, 0 or more; different numbers share no scene.
         progress: Show a progress bar while rendering.
-        task: What the data YAML says they are for.
+        task: What the pictures are for: `restore`.
 
     Returns:
         Path of the data YAML, to be given as `data=`.
 
     Raises:
+        ConfigError: Another task.
         DataError: The folder holds other files, or a number is out of its range.
     """
+    check_task("demo-haze", task, ("restore",))
     check_counts(n_train, n_val, seed)
     root = Path(root).expanduser().resolve()
     recipe = {
