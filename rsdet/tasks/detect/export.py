@@ -13,9 +13,9 @@ from rsdet.deploy.parity import compare_raw, worst
 from rsdet.deploy.runners import TorchRunner
 from rsdet.deploy.settings import ExportSettings
 from rsdet.deploy.verify import Run
-from rsdet.errors import ConfigError, ExportError, nearest
+from rsdet.errors import ConfigError, ExportError
 from rsdet.tasks.detect.decode import detections_from_raw, preprocess_rule
-from rsdet.tasks.detect.parity import ParityReport, Ties, compare
+from rsdet.tasks.detect.parity import UPRIGHT, ParityReport, Ties, Upright, compare
 from rsdet.tasks.detect.thresholds import thresholds
 from rsdet.tasks.task import Report
 
@@ -24,8 +24,12 @@ _FEWEST = 20  # detections per image that the threshold is lowered for
 _RAW_TOL = 2e-3  # of raw outputs, where there are no detections to compare
 
 
-def check_export(settings: ExportSettings) -> None:
+def check_export(settings: ExportSettings, shape: str = "boxes") -> None:
     """Refuse what cannot work.
+
+    Args:
+        settings: Those of the export.
+        shape: What accuracy is measured of, a key of :data:`rsdet.metrics.detection_areas.SHAPES`.
 
     Raises:
         ConfigError: A wrong value, or values that do not fit together.
@@ -42,12 +46,9 @@ def check_export(settings: ExportSettings) -> None:
     if o.nms is True and not kept["conf"] > 0:
         raise ConfigError("nms=True with conf=0; the rows of an image are filled up with zeros; use conf=0.001")
     if settings.data is not None:
-        from rsdet.metrics.detection_areas import PROTOCOLS
+        from rsdet.tasks.detect.settings import rule_of
 
-        known = ["ultralytics", *PROTOCOLS]
-        if o.protocol not in known:
-            raise ConfigError(f"protocol must be one of {known}, received {o.protocol!r}."
-                              f"{nearest(o.protocol, known)}")  # fmt: skip
+        rule_of(o.protocol, None, shape)
 
 
 def queries(module: Any) -> int:
@@ -109,17 +110,60 @@ def in_graph(output: np.ndarray, settings: ExportSettings) -> np.ndarray:
     return np.concatenate([centre - half / 2, centre + half / 2, rest], axis=1)
 
 
+class Form:
+    """How outputs of a detector are read and compared; what other objects differ in derives from it.
+
+    Args:
+        family: How pictures are resized and outputs laid out.
+        shape: How rows are compared.
+
+    Attributes:
+        extra: Columns of an output behind box, and scores or score and class.
+    """
+
+    extra = 0
+
+    def __init__(self, family: str, shape: Upright = UPRIGHT):
+        self.family, self.shape = family, shape
+
+    def rows(
+        self, outs: Sequence[np.ndarray], size: tuple[int, int], shapes: Sequence[tuple[int, int]], conf: float,
+        most: int = _MOST, iou: float = 0.7,
+    ) -> list[np.ndarray]:  # fmt: skip
+        """Rows for :func:`rsdet.tasks.detect.parity.compare`, one array per image, best first.
+
+        Args:
+            outs: Outputs of the network.
+            size: Height and width of its input in pixels.
+            shapes: Height and width of each original image.
+            conf: Lowest score to keep.
+            most: Most detections per image.
+            iou: Overlap above which the worse one is dropped.
+        """
+        return detections_from_raw(outs[0], self.family, size, shapes, conf, max_det=most, iou=iou)
+
+    def before_suppression(self, raw: np.ndarray) -> bool:
+        """Whether an output holds every candidate, with a score for each class."""
+        return self.family == "yolo" and raw.shape[-1] != 6 + self.extra
+
+    def scores(self, raw: np.ndarray) -> np.ndarray:
+        """Best score of every candidate, ``(B, N)``."""
+        if not self.before_suppression(raw):
+            return raw[..., 4]
+        return raw[:, 4 : raw.shape[1] - self.extra].max(1)
+
+
 @dataclass(frozen=True)
 class Detections:
     """Detections of both sides of all runs.
 
     Attributes:
         runs: What both sides put out.
-        family: How pictures are resized and outputs read.
+        form: How outputs are read.
     """
 
     runs: Sequence[Run]
-    family: str
+    form: Form
 
     def boxes(self, conf: float, most: int = _MOST, iou: float = 0.7) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Boxes of the network and of the artifact, one array per image."""
@@ -130,11 +174,11 @@ class Detections:
         found = []
         for r in self.runs:
             shapes = [im.shape[:2] for im in r.samples]
-            found += detections_from_raw(getattr(r, side)[0], self.family, r.size, shapes, conf, max_det=most, iou=iou)
+            found += self.form.rows(getattr(r, side), r.size, shapes, conf, most, iou)
         return found
 
 
-def compare_boxes(reference: TorchRunner, runs: Sequence[Run], settings: ExportSettings, family: str) -> Report:
+def compare_boxes(reference: TorchRunner, runs: Sequence[Run], settings: ExportSettings, form: Form) -> Report:
     """Compare what a network and an artifact find.
 
     Where the network finds next to nothing above ``parity_conf`` (an untrained one), the threshold is lowered until
@@ -145,33 +189,34 @@ def compare_boxes(reference: TorchRunner, runs: Sequence[Run], settings: ExportS
         ExportError: Nothing is found, so that the suppression in the graph cannot be checked.
     """
     box_tol, score_tol = settings.options.tolerance(settings.half)
-    both = Detections(runs, family)
+    both, limits = Detections(runs, form), {"box_tol_px": box_tol, "score_tol": score_tol, "shape": form.shape}
+    limits |= {"min_iou": settings.options.overlap(settings.half)}
     if settings.options.nms:
-        return _suppressed(both, stored_thresholds(reference.module, settings), box_tol, score_tol)
+        return _suppressed(both, stored_thresholds(reference.module, settings), limits)
     first = [(r.expected[0], r.got[0]) for r in runs]
     unsound = [(a, b) for a, b in first if a.shape == b.shape and not (np.isfinite(a).all() and np.isfinite(b).all())]
     if unsound:
         return worst([compare_raw(a, b, _RAW_TOL) for a, b in unsound])
-    scores = np.concatenate([_scores(a, family).ravel() for a, _ in first])
+    scores = np.concatenate([form.scores(a).ravel() for a, _ in first])
     conf = settings.options.parity_conf
     threshold = _threshold(scores, sum(len(a) for a, _ in first), conf)
-    if threshold < conf and any(_before_suppression(a, family) for a, _ in first):
+    if threshold < conf and any(form.before_suppression(a) for a, _ in first):
         # Suppression among scores that are all but equal is a lottery; rows before it have a fixed order.
         parts = [(slice(0, 4), box_tol), (slice(4, None), score_tol)]
         return worst([compare_raw(a[:, rows], b[:, rows], tol) for a, b in first for rows, tol in parts])
     expected, found = both.boxes(max(0.0, threshold - score_tol))
-    most = None if _before_suppression(first[0][0], family) else first[0][0].shape[1]
-    limits = {"box_tol_px": box_tol, "score_tol": score_tol, "conf": threshold, "most": most}
+    most = None if form.before_suppression(first[0][0]) else first[0][0].shape[1]
+    limits |= {"conf": threshold, "most": most}
     report = compare(expected, found, **limits)
     if not report.ok and most is None:
-        return _but_for_suppression(report, runs)
+        return _but_for_suppression(report, runs, form)
     if not report.ok:  # unless the network itself could as well have chosen others
         report = compare(expected, found, **limits, ties=Ties.of(reference, [r.x for r in runs], score_tol / 5))
     # Without a box anywhere, the raw output is all there is to compare.
     return worst([compare_raw(a, b, max(_RAW_TOL, score_tol)) for a, b in first]) if report.vacuous else report
 
 
-def _but_for_suppression(report: ParityReport, runs: Sequence[Run]) -> ParityReport:
+def _but_for_suppression(report: ParityReport, runs: Sequence[Run], form: Form) -> ParityReport:
     """A report that holds nothing against an artifact where the rows before suppression agree, one by one.
 
     Of boxes that overlap by all but the threshold, suppression keeps one or both as the last digit has it.
@@ -181,7 +226,7 @@ def _but_for_suppression(report: ParityReport, runs: Sequence[Run]) -> ParityRep
         a, b = r.expected[0], r.got[0]
         if a.shape != b.shape:
             return report
-        kept = np.maximum(a[:, 4:].max(1), b[:, 4:].max(1)) >= report.conf - report.score_tol
+        kept = np.maximum(form.scores(a), form.scores(b)) >= report.conf - report.score_tol
         score = max(score, float(np.abs(a[:, 4:] - b[:, 4:]).max(1)[kept].max(initial=0.0)))
         near = np.abs(a[:, :2] - b[:, :2]) + np.abs(a[:, 2:4] - b[:, 2:4]) / 2  # no corner departs by more
         for i, sample in enumerate(r.samples):
@@ -196,34 +241,25 @@ def _but_for_suppression(report: ParityReport, runs: Sequence[Run]) -> ParityRep
     )  # fmt: skip
 
 
-def _suppressed(both: Detections, kept: dict[str, Any], box_tol: float, score_tol: float) -> ParityReport:
-    """Compare the rows of a graph with NMS in it, (B, max_det, 6), with those of a network, suppressed as there."""
+def _suppressed(both: Detections, kept: dict[str, Any], limits: dict[str, Any]) -> ParityReport:
+    """Compare the rows of a graph with NMS in it, (B, max_det, 6 + extra), with a network's, suppressed as there."""
     conf, iou, most = (kept[k] for k in ("conf", "iou", "max_det"))
     for r in both.runs:
-        wanted = (len(r.samples), most, 6)
+        wanted = (len(r.samples), most, 6 + both.form.extra)
         if r.got[0].shape != wanted:
             raise ExportError(
                 f"the graph puts out {r.got[0].shape}; expected {wanted}; export it again without nms=True"
             )
     # What lies just below the threshold may still be the counterpart of something just above it.
-    expected = both.one("expected", max(0.0, conf - score_tol), most, iou)
-    found = [b[~(b[:, 4] <= 0)] for b in both.one("got", 0.0, most)]  # the rest is filled up with zeros
-    report = compare(expected, found, box_tol_px=box_tol, score_tol=score_tol, conf=conf)
+    expected = both.one("expected", max(0.0, conf - limits["score_tol"]), most, iou)
+    found = [b[~(b[:, -2] <= 0)] for b in both.one("got", 0.0, most)]  # the rest is filled up with zeros
+    report = compare(expected, found, conf=conf, **limits)
     if report.vacuous:
         raise ExportError(
             f"nothing was found above conf={conf:g}, so that the suppression in the graph could not be checked; "
             "expected objects; pass images= that hold some, or a lower conf="
         )
     return report
-
-
-def _before_suppression(raw: np.ndarray, family: str) -> bool:
-    return family == "yolo" and raw.shape[-1] != 6
-
-
-def _scores(raw: np.ndarray, family: str) -> np.ndarray:
-    """Best score of every candidate, ``(B, N)``."""
-    return raw[:, 4:].max(1) if _before_suppression(raw, family) else raw[..., 4]
 
 
 def _threshold(scores: np.ndarray, images: int, conf: float) -> float:

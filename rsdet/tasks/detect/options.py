@@ -39,6 +39,10 @@ class DetectExport(NoOptions):
         """Whether suppression is in the graph, or nothing is left to suppress."""
         return {None: (), True: ("nms",), False: ("nms-free",)}[self.nms]
 
+    def overlap(self, half: bool) -> float:
+        """Smallest accepted overlap of a pair; of boxes, their distance says all."""
+        return 0.0
+
     def tolerance(self, half: bool) -> tuple[float, float]:
         """Largest accepted differences: of a coordinate in original pixels, and of a score."""
         box, score = (2.0, 0.02) if half else (0.5, 0.005)

@@ -18,6 +18,36 @@ from rsdet.errors import ConfigError
 if TYPE_CHECKING:
     from rsdet.deploy.runners import TorchRunner
 
+
+class Upright:
+    """How rows of upright boxes are compared; what other objects differ in derives from it.
+
+    Attributes:
+        columns: Numbers of a row before its score and class; here x1, y1, x2, y2 in pixels of the original image.
+        measure: What :meth:`distance` is, in words.
+    """
+
+    columns = 4
+    measure = "box error"
+
+    def distance(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """(N, M) largest difference of a coordinate in pixels, of each of N rows to each of M."""
+        return np.abs(a[:, None, :4] - b[None, :, :4]).max(-1)
+
+    def iou(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """(N, M) overlap of each row with each, by which it is told which may be a pair."""
+        top_left = np.maximum(a[:, None, :2], b[None, :, :2])
+        bottom_right = np.minimum(a[:, None, 2:4], b[None, :, 2:4])
+        inter = np.clip(bottom_right - top_left, 0, None).prod(-1)
+        area_a, area_b = ((d[:, 2:4] - d[:, :2]).clip(0).prod(-1) for d in (a, b))
+        return inter / np.maximum(area_a[:, None] + area_b[None] - inter, 1e-9)
+
+    def pair_iou(self, image: int, a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+        """(K,) overlap of the shapes of pairs of rows of one image; None where :meth:`distance` says all."""
+        return None
+
+
+UPRIGHT = Upright()
 TIED_SHARE = 0.01  # of the detections of an image, one at least: the most that a tie at the last place may exchange
 _FORBIDDEN = 1e9  # cost of a pair that is no match; finite, because the solver may have to place it
 
@@ -42,6 +72,9 @@ class ParityReport:
         conf: Score threshold.
         tied: Detections that differ where the last place of a network's choice is tied (see :func:`compare`), or where
             suppression was about to keep others; they are not held against the candidate either.
+        measure: What the box error is, in words.
+        min_iou: Smallest overlap of a pair, where shapes have one beside their distance.
+        min_iou_tol: Tolerance that it was judged by.
     """
 
     images: int
@@ -57,6 +90,9 @@ class ParityReport:
     score_tol: float
     conf: float
     tied: int = 0
+    measure: str = UPRIGHT.measure
+    min_iou: float | None = None
+    min_iou_tol: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -67,6 +103,7 @@ class ParityReport:
             and self.unmatched_candidate == 0
             and self.max_box_error_px <= self.box_tol_px
             and self.max_score_error <= self.score_tol
+            and (self.min_iou is None or self.min_iou >= self.min_iou_tol)
         )
 
     @property
@@ -81,11 +118,13 @@ class ParityReport:
         if self.vacuous:
             return f"parity not shown: no detection above conf {self.conf:g} on {self.images} images"
         worst = "" if self.ok else f"; worst is image {self.worst_image}"
+        allowed = f" (allowed {self.min_iou_tol:g})" if self.min_iou_tol else ""
+        overlap = "" if self.min_iou is None else f", IoU >= {self.min_iou:.4g}{allowed}"
         return (
             f"parity {'ok' if self.ok else 'FAILED'}: {self.matched} detections on {self.images} images at conf "
-            f"{self.conf:.3g}, box error <= {self.max_box_error_px:.3g} px (allowed {self.box_tol_px:g}), score error "
-            f"<= {self.max_score_error:.2g} (allowed {self.score_tol:g}), unmatched {self.unmatched_reference} + "
-            f"{self.unmatched_candidate}, borderline {self.borderline}"
+            f"{self.conf:.3g}, {self.measure} <= {self.max_box_error_px:.3g} px (allowed {self.box_tol_px:g})"
+            f"{overlap}, score error <= {self.max_score_error:.2g} (allowed {self.score_tol:g}), unmatched "
+            f"{self.unmatched_reference} + {self.unmatched_candidate}, borderline {self.borderline}"
             + (f", exchanged at a tied last place {self.tied}" if self.tied else "")
             + worst
         )
@@ -100,6 +139,8 @@ def compare(
     conf: float = 0.05,
     most: int | None = None,
     ties: Sequence[int] | None = None,
+    shape: Upright = UPRIGHT,
+    min_iou: float = 0.0,
 ) -> ParityReport:
     """Compare the detections of two backends image by image.
 
@@ -107,7 +148,8 @@ def compare(
     choices, the sum of the errors is smallest. A pair must overlap by an IoU of a half or lie within four tolerances.
 
     Args:
-        reference: One ``(N, 6)`` array per image: x1, y1, x2, y2 in pixels, score in [0, 1], class.
+        reference: One array per image: x1, y1, x2, y2 in pixels, or what ``shape`` has in their place; score in
+            [0, 1], class.
         candidate: The same of the other backend, images in the same order.
         box_tol_px: Largest accepted difference of a coordinate, in pixels.
         score_tol: Largest accepted difference of a score.
@@ -118,12 +160,14 @@ def compare(
             some that are left out: which of them are taken is decided in the last digit, so that as many detections
             may be others. For both, no more than :data:`TIED_SHARE` of an image: what is wrong with an export as a
             whole is not excused by a tie.
+        shape: How the objects are compared.
+        min_iou: Smallest accepted overlap of a pair, where ``shape`` has one beside its distance.
 
     Returns:
         The report; ask it for ``ok`` or ``summary()``.
 
     Raises:
-        ConfigError: The two lists do not hold the same number of images, or an array has not six columns.
+        ConfigError: The two lists do not hold the same number of images, or an array has other columns.
     """
     if len(reference) != len(candidate):
         raise ConfigError(
@@ -131,18 +175,19 @@ def compare(
         )
     matched, missing, extra, borderline, tied = 0, 0, 0, 0, 0
     box_error, score_error, worst, worst_badness, has_nan = 0.0, 0.0, None, -1.0, False
+    overlap: float | None = None
     for i, (ref, cand) in enumerate(zip(reference, candidate, strict=True)):
-        ref, cand = _rows(ref), _rows(cand)
+        ref, cand = _rows(ref, shape.columns), _rows(cand, shape.columns)
         if not (np.isfinite(ref).all() and np.isfinite(cand).all()):
             # Nothing more to learn from this image, and nothing can outdo it.
             has_nan, worst, worst_badness = True, i if worst_badness < np.inf else worst, np.inf
             continue
         full = most is not None and max(len(ref), len(cand)) >= most
-        last = min(d[:, 4].min(initial=1.0) for d in (ref, cand)) if full else 0.0
+        last = min(d[:, -2].min(initial=1.0) for d in (ref, cand)) if full else 0.0
         # Those just below the threshold may still be the counterpart of one just above it.
-        ref, cand = (d[d[:, 4] >= conf - score_tol] for d in (ref, cand))
-        r, c, boxes, scores = _match(ref, cand, box_tol_px, score_tol)
-        lone = [np.delete(ref[:, 4], r), np.delete(cand[:, 4], c)]
+        ref, cand = (d[d[:, -2] >= conf - score_tol] for d in (ref, cand))
+        r, c, boxes, scores = _match(ref, cand, box_tol_px, score_tol, shape)
+        lone = [np.delete(ref[:, -2], r), np.delete(cand[:, -2], c)]
         lost, added = (int((s >= conf + score_tol).sum()) for s in lone)
         off = (boxes > box_tol_px) | (scores > score_tol)
         if exchanged := int(off.sum()) + max(lost, added):
@@ -154,11 +199,16 @@ def compare(
         box, score = float(boxes.max(initial=0.0)), float(scores.max(initial=0.0))
         box_error, score_error = max(box_error, box), max(score_error, score)
         badness = 1e6 * (lost + added) + box / box_tol_px + score / score_tol
+        ious = shape.pair_iou(i, ref[r], cand[c])
+        if ious is not None:
+            least = float(ious.min(initial=1.0))
+            overlap = least if overlap is None else min(overlap, least)
+            badness += 1e3 * max(0.0, min_iou - least)
         if badness > worst_badness:
             worst, worst_badness = i, badness
     return ParityReport(
         len(reference), matched, missing, extra, borderline, box_error, score_error, worst, has_nan,
-        box_tol_px, score_tol, conf, tied,
+        box_tol_px, score_tol, conf, tied, shape.measure, overlap, min_iou,
     )  # fmt: skip
 
 
@@ -200,34 +250,28 @@ class Ties:
         self.counts += [min(int(n[:k].sum()), int(n[k:].sum())) for n in near]
 
 
-def _rows(d: np.ndarray) -> np.ndarray:
+def _rows(d: np.ndarray, columns: int) -> np.ndarray:
     d = np.asarray(d, dtype=np.float64)
     if d.size == 0:
-        return np.zeros((0, 6))
-    if d.ndim != 2 or d.shape[1] != 6:
-        raise ConfigError(f"got detections of shape {d.shape}; expected (N, 6): x1, y1, x2, y2, score, class")
+        return np.zeros((0, columns + 2))
+    if d.ndim != 2 or d.shape[1] != columns + 2:
+        raise ConfigError(f"got detections of shape {d.shape}; expected (N, {columns + 2}): place, score, class")
     return d
 
 
-def _match(ref: np.ndarray, cand: np.ndarray, box_tol: float, score_tol: float) -> tuple[np.ndarray, ...]:
+def _match(
+    ref: np.ndarray, cand: np.ndarray, box_tol: float, score_tol: float, shape: Upright
+) -> tuple[np.ndarray, ...]:
     """Indices of the pairs in both arrays, their box errors in pixels and their score errors."""
     from ultralytics.utils.ops import linear_sum_assignment  # SciPy's solver when there, the same in NumPy when not
 
     if not len(ref) or not len(cand):
         none = np.zeros(0, dtype=int)
         return none, none, np.zeros(0), np.zeros(0)
-    box = np.abs(ref[:, None, :4] - cand[None, :, :4]).max(-1)
-    score = np.abs(ref[:, None, 4] - cand[None, :, 4])
-    allowed = (ref[:, None, 5] == cand[None, :, 5]) & ((_iou(ref, cand) >= 0.5) | (box <= 4 * box_tol))
+    box = shape.distance(ref, cand)
+    score = np.abs(ref[:, None, -2] - cand[None, :, -2])
+    allowed = (ref[:, None, -1] == cand[None, :, -1]) & ((shape.iou(ref, cand) >= 0.5) | (box <= 4 * box_tol))
     r, c = linear_sum_assignment(np.where(allowed, box / box_tol + score / score_tol, _FORBIDDEN))
     keep = allowed[r, c]
     r, c = r[keep], c[keep]
     return r, c, box[r, c], score[r, c]
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
-    bottom_right = np.minimum(a[:, None, 2:4], b[None, :, 2:4])
-    inter = np.clip(bottom_right - top_left, 0, None).prod(-1)
-    area_a, area_b = ((d[:, 2:4] - d[:, :2]).clip(0).prod(-1) for d in (a, b))
-    return inter / np.maximum(area_a[:, None] + area_b[None] - inter, 1e-9)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rsdet.deploy.runners import Runner, TorchRunner
     from rsdet.deploy.settings import ExportSettings
     from rsdet.deploy.verify import Run
+    from rsdet.tasks.detect.export import Form
     from rsdet.tasks.task import Report
 
 
@@ -153,7 +154,7 @@ class Detect(Task):
         """Refuse thresholds out of range, and suppression where it cannot be."""
         from rsdet.tasks.detect.export import check_export
 
-        check_export(settings)
+        check_export(settings, self.shape)
 
     def exporter_settings(self, module: Any, settings: ExportSettings) -> dict[str, Any]:
         """Suppression, and how many boxes come out."""
@@ -189,7 +190,18 @@ class Detect(Task):
         """Compare detections, matched one to one, in pixels and in points of score."""
         from rsdet.tasks.detect.export import compare_boxes
 
-        return compare_boxes(reference, runs, settings, self._family(reference.module))
+        return compare_boxes(reference, runs, settings, self.form(reference.module, runs))
+
+    def form(self, module: Any, runs: Sequence[Run]) -> Form:
+        """How outputs of a network are read and compared.
+
+        Args:
+            module: The network.
+            runs: Those that are compared.
+        """
+        from rsdet.tasks.detect.export import Form
+
+        return Form(self._family(module))
 
     def score_settings(self, settings: ExportSettings) -> dict[str, Any]:
         """The protocol, and the suppression that the graph holds."""
@@ -206,7 +218,8 @@ class Detect(Task):
     def score(self, model: Any, data: str | Path, **settings: Any) -> Scores:
         """AP and AP50, under the protocol and as Ultralytics counts."""
         metrics = model.val(data=data, **{"plots": False, **settings})
-        both, images = {"ultralytics AP": metrics.box.map, "ultralytics AP50": metrics.box.map50}, 0
+        stock = metrics.seg if self.shape == "masks" else metrics.box
+        both, images = {"ultralytics AP": stock.map, "ultralytics AP50": stock.map50}, 0
         if ours := getattr(metrics, "protocol_metrics", None):  # only our own models are validated under a protocol
             if ours.ap is None:
                 raise DataError(

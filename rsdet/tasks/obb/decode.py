@@ -13,7 +13,13 @@ from rsdet.tasks.detect.thresholds import CONF, IOU, MAX_DET
 
 
 def oriented_from_raw(
-    raw: np.ndarray, nc: int, imgsz: tuple[int, int], orig_shapes: Sequence[tuple[int, int]], conf: float = CONF
+    raw: np.ndarray,
+    nc: int,
+    imgsz: tuple[int, int],
+    orig_shapes: Sequence[tuple[int, int]],
+    conf: float = CONF,
+    iou: float = IOU,
+    max_det: int = MAX_DET,
 ) -> list[np.ndarray]:
     """Turn the output of a network into oriented boxes in pixels of the original images.
 
@@ -23,12 +29,14 @@ def oriented_from_raw(
         imgsz: Height and width of the network input in pixels.
         orig_shapes: Height and width of each original image.
         conf: Lowest score to keep.
+        iou: Overlap above which the worse of two boxes is dropped.
+        max_det: Most boxes per image.
 
     Returns:
         One (N, 7) float32 array per image: cx, cy, w, h in pixels, score, class, angle in radians.
     """
     final = raw.shape[1] != 4 + nc + 1
-    kept = non_max_suppression(torch.from_numpy(raw), conf, IOU, max_det=MAX_DET, nc=nc, rotated=True, end2end=final)
+    kept = non_max_suppression(torch.from_numpy(raw), conf, iou, max_det=max_det, nc=nc, rotated=True, end2end=final)
     for rows, hw in zip(kept, orig_shapes, strict=True):
         rows[:, :4] = scale_boxes(imgsz, rows[:, :4], hw, xywh=True)
     return [rows.numpy() for rows in kept]

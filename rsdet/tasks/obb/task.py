@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rsdet.tasks.detect.task import Detect
+from rsdet.tasks.obb.options import OBBExport
 
 if TYPE_CHECKING:
     import numpy as np
 
     from rsdet.deploy.runners import Runner
+    from rsdet.deploy.settings import ExportSettings
+    from rsdet.deploy.verify import Run
+    from rsdet.tasks.detect.export import Form
 
 
 class OBB(Detect):
@@ -21,6 +25,7 @@ class OBB(Detect):
     families = ("yolo",)
     light = "rsdet.tasks.obb.runtime.cli"
     end_to_end = "image files to oriented boxes"
+    export_options = OBBExport
     shape = "corners"
     protocol = "dota"
 
@@ -32,6 +37,16 @@ class OBB(Detect):
         from rsdet.tasks.obb.val import OBBVal
 
         return {"model": OBBModel, "trainer": OBBTrain, "validator": OBBVal, "predictor": OBBPredict}
+
+    def in_graph(self, output: np.ndarray, settings: ExportSettings) -> np.ndarray:
+        """Oriented boxes stay centre, sides and angle where suppression follows."""
+        return output
+
+    def form(self, module: Any, runs: Sequence[Run]) -> Form:
+        """How outputs of a network are read and compared."""
+        from rsdet.tasks.obb.export import OBBForm
+
+        return OBBForm(module.model[-1].nc)
 
     def objects(
         self,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsdet.tasks.detect.task import Detect
+from rsdet.tasks.segment.options import SegmentExport
 
 if TYPE_CHECKING:
     import numpy as np
 
     from rsdet.deploy.runners import Runner
+    from rsdet.deploy.verify import Run
+    from rsdet.tasks.detect.export import Form
 
 
 class Segment(Detect):
@@ -21,6 +24,8 @@ class Segment(Detect):
     families = ("yolo",)
     light = "rsdet.tasks.segment.runtime.cli"
     end_to_end = "image files to boxes and masks"
+    unchecked: ClassVar = {**Detect.unchecked, "mask_iou": 0.0}
+    export_options = SegmentExport
     shape = "masks"
 
     def classes(self, family: str) -> dict[str, Any]:
@@ -31,6 +36,12 @@ class Segment(Detect):
         from rsdet.tasks.segment.val import SegmentVal
 
         return {"model": SegmentModel, "trainer": SegmentTrain, "validator": SegmentVal, "predictor": SegmentPredict}
+
+    def form(self, module: Any, runs: Sequence[Run]) -> Form:
+        """How outputs of a network are read and compared."""
+        from rsdet.tasks.segment.export import SegmentForm
+
+        return SegmentForm(module.model[-1].nc, runs)
 
     def objects(
         self,
