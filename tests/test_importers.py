@@ -155,7 +155,7 @@ def test_dota(tmp_path):
     ]
     ship = data.splits["train"][0].objects[0]
     assert ship.difficult
-    assert ship.polygon_px == (20, 10, 30, 20, 20, 30, 10, 20)
+    assert ship.polygons_px[0] == (20, 10, 30, 20, 20, 30, 10, 20)
     assert "test" not in data.splits
     assert [(w, k) for f, w, k in drops(log) if f.endswith("Ptrain.txt")] == [
         ("3", "class left out"),
@@ -247,7 +247,7 @@ def test_hit_uav(tmp_path):
     assert drops(log) == []
     turned, _ = read(root, "hit-uav", task="obb")
     assert boxes(turned, "train", "n.jpg")[0][1:] == pytest.approx((15, 10, 25, 30))
-    assert turned.splits["train"][0].objects[0].polygon_px == pytest.approx((25, 10, 25, 30, 15, 30, 15, 10))
+    assert turned.splits["train"][0].objects[0].polygons_px[0] == pytest.approx((25, 10, 25, 30, 15, 30, 15, 10))
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_dota(shared_data):
         "P0706.png": {"ship": 531, "harbor": 5},
         "P1888.png": {"large-vehicle": 50, "small-vehicle": 14},
     }
-    assert all(len(o.polygon_px) == 8 for r in data.splits["train"] for o in r.objects)
+    assert all(len(o.polygons_px[0]) == 8 for r in data.splits["train"] for o in r.objects)
     assert {d.file.split("/")[0] for d in dropped(log)} == {"labelTxt_without_image"}
 
 

@@ -42,11 +42,6 @@ class Annotation:
     corners_px: tuple[float, ...] | None = None
     origin: tuple[str, object] = ("", "")
 
-    @property
-    def polygon_px(self) -> tuple[float, ...] | None:
-        """The corners of all rings, one after the other; None without a polygon."""
-        return tuple(value for ring in self.polygons_px for value in ring) or None
-
 
 @dataclass(slots=True)
 class ImageRecord:

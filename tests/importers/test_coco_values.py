@@ -136,7 +136,7 @@ def test_boxes_as_fractions_are_recognised_and_said(tmp_path):
     source(tmp_path, rows)
     data, log = read_dataset(tmp_path, "coco")
     assert boxes(data, "train", "a.png") == [("car", 8, 12, 24, 36), ("car", 32, 24, 48, 48)]
-    assert data.splits["train"][0].objects[1].polygon_px == (32, 24, 48, 24, 48, 48)
+    assert data.splits["train"][0].objects[1].polygons_px[0] == (32, 24, 48, 24, 48, 48)
     assert ignored(data, "train", "a.png") == [(0, 0, 64, 48)]
     assert [n.reason for n in log["train"].notes] == ["boxes are fractions of the picture: multiplied by its size"]
 

@@ -27,7 +27,9 @@ def places(root, format, **options):
     """Class, edges, corners and regions of every image."""
     data, _ = read_dataset(root, format, ImportOptions(names=["ship"] if format == "masks" else None, **options))
     return {
-        (split, r.name): [(data.names[o.cls], *o.xyxy_px, *(o.polygon_px or ())) for o in r.objects]
+        (split, r.name): [
+            (data.names[o.cls], *o.xyxy_px, *(v for ring in o.polygons_px for v in ring)) for o in r.objects
+        ]
         + [("region", *region) for region in r.ignored_xyxy_px]
         for split, records in data.splits.items()
         for r in records

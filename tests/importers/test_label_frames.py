@@ -200,7 +200,7 @@ def test_polygons_regions_and_oriented_boxes_move_with_the_box(orientation):
     (item,) = record.objects
     assert (record.width, record.height) == new
     assert item.difficult
-    xs, ys = item.polygon_px[0::2], item.polygon_px[1::2]
+    xs, ys = item.polygons_px[0][0::2], item.polygons_px[0][1::2]
     assert item.xyxy_px == pytest.approx((min(xs), min(ys), max(xs), max(ys)))
     assert record.ignored_xyxy_px == [item.xyxy_px]
     assert item.corners_px == item.polygons_px[0]

@@ -79,7 +79,7 @@ def test_voc_polygons_and_oriented_boxes_without_an_upright_one(tmp_path):
     objects = [r.objects[0] for r in data.splits["train"]]
     want = [(5, 8, 15, 20)] * 3 + [(4, 7, 16, 21)]
     assert [o.xyxy_px for o in objects] == [pytest.approx(w) for w in want]
-    assert [len(o.polygon_px) for o in objects] == [8] * 4
+    assert [len(o.polygons_px[0]) for o in objects] == [8] * 4
 
 
 @pytest.mark.parametrize("edges", [(15, 20, 5, 8), (5, 20, 15, 8), (15, 8, 5, 20)])

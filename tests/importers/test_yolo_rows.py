@@ -154,7 +154,7 @@ def test_one_strange_row_does_not_make_tracks_of_triangles(tmp_path):
     rows = polygon_rows(0, 40, 3)
     data, log = read(source(tmp_path, f"{rows}\n{BOX} 0.87 17"))
     assert drops(log) == [("labels/a.txt", "41", "not fractions of the image")]
-    assert all(len(o.polygon_px) == 6 for o in data.splits["train"][0].objects)
+    assert all(len(o.polygons_px[0]) == 6 for o in data.splits["train"][0].objects)
 
 
 @pytest.mark.parametrize("task", ["segment", "obb"])
