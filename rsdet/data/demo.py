@@ -15,7 +15,7 @@ from .rendered import (
     MANIFEST,
     Rendered,
     check_counts,
-    check_task,
+    check_drawable,
     make_rendered,
     polygon_lines,
     write_data_yaml,
@@ -56,7 +56,7 @@ def make_demo(
         ConfigError: No labels for this task.
         DataError: The folder holds other files, or a number is out of its range.
     """
-    check_task("demo", task, ("detect", "obb", "segment"))
+    check_drawable("demo", task, ("detect", "obb", "segment"))
     check_counts(n_train, n_val, seed)
     root = Path(root).expanduser().resolve()
     kind = "demo" if task == "detect" else f"demo-{task}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rsdet.writing import write_picture
 
-from .rendered import Rendered, check_counts, check_task, make_rendered, polygon_lines, write_data_yaml, yolo_lines
+from .rendered import Rendered, check_counts, check_drawable, make_rendered, polygon_lines, write_data_yaml, yolo_lines
 from .sar_scenes import NAMES, render_sar_scene
 from .sar_scenes.scene import check_size
 
@@ -50,7 +50,7 @@ def make_demo_sar(
         ConfigError: The size cannot be rendered, or no labels for this task.
         DataError: The folder holds other files, or a number is out of its range.
     """
-    check_task("demo-sar", task, ("detect", "obb"))
+    check_drawable("demo-sar", task, ("detect", "obb"))
     check_counts(n_train, n_val, seed)
     check_size(size)
     root = Path(root).expanduser().resolve()

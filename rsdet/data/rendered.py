@@ -50,7 +50,7 @@ def check_counts(n_train: int, n_val: int, seed: int) -> None:
             raise DataError(f"{name}={value} received; expected {low} to {MAX_SPLIT}; choose a number in that range")
 
 
-def check_task(kind: str, task: str, known: tuple[str, ...]) -> None:
+def check_drawable(kind: str, task: str, known: tuple[str, ...]) -> None:
     """Raise `ConfigError` unless a set can be labelled for a task."""
     if task not in known:
         raise ConfigError(f"task={task!r} received; {kind} can be drawn for {', '.join(known)}; choose one of them")

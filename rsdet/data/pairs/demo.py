@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from rsdet.data.demo import label_lines
-from rsdet.data.rendered import Rendered, check_counts, check_task, make_rendered, write_data_yaml
+from rsdet.data.rendered import Rendered, check_counts, check_drawable, make_rendered, write_data_yaml
 from rsdet.data.scenes import render_scene
 from rsdet.writing import write_picture
 
@@ -46,7 +46,7 @@ def make_demo_haze(
         ConfigError: Another task.
         DataError: The folder holds other files, or a number is out of its range.
     """
-    check_task("demo-haze", task, ("restore",))
+    check_drawable("demo-haze", task, ("restore",))
     check_counts(n_train, n_val, seed)
     root = Path(root).expanduser().resolve()
     recipe = {
