@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from rsdet import tasks
 from rsdet.data.sar import Stretch
 from rsdet.data.scenes import render_scene
 from rsdet.deploy.artifact import write_metadata
@@ -560,6 +561,11 @@ def fresh(code: str, cwd: Path) -> tuple[str, int]:
 
 def test_importing_loads_nothing_heavy(tmp_path):
     assert fresh("import rsdet, rsdet.runtime, rsdet.errors, rsdet.cli", tmp_path)[0] == "[]"
+
+
+@pytest.mark.parametrize("module", [m for m in (tasks.get(n).light for n in tasks.names()) if m is not None])
+def test_what_a_task_predicts_with_loads_nothing_heavy(module, tmp_path):
+    assert fresh(f"import {module}\nassert callable({module}.predict)", tmp_path)[0] == "[]"
 
 
 def test_a_detector_needs_no_pytorch_and_little_memory(artifact, photos, tmp_path):

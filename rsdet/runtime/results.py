@@ -50,7 +50,7 @@ class Detections:
     def objects(self) -> list[dict[str, Any]]:
         """Class, name, score and box of each object, in pixels of the original image, as a plain JSON takes them."""
         return [
-            {"class": int(c), "name": self.names[int(c)], "score": round(float(s), 5), **shape}
+            {"class": int(c), "name": self.names.get(int(c), str(int(c))), "score": round(float(s), 5), **shape}
             for c, s, shape in zip(self.classes, self.scores, self._plain_shapes(), strict=True)
         ]
 
