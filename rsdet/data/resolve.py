@@ -119,7 +119,7 @@ def label_tasks(data: dict[str, Any]) -> tuple[str, ...]:
     Args:
         data: Content of a data YAML with an absolute ``path``.
     """
-    if data.get("kpt_shape"):
+    if data.get("kpt_shape") or "names" not in data:  # pictures beside which labels happen to lie
         return ()
     files = (islice(_label_files(Path(data["path"]), data.get(split)), _LOOKED_AT) for split in ("train", "val"))
     kind = label_kind(chain.from_iterable(files)).kind

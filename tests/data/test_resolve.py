@@ -76,6 +76,14 @@ def test_what_a_yaml_says_counts_more_than_its_labels(tmp_path):
         resolve_data(path, "detect")
 
 
+def test_pictures_beside_labels_may_be_restored(tmp_path):
+    path = labelled(tmp_path, BOX, degrade="haze")
+    content = yaml.safe_load(path.read_text())
+    del content["names"]
+    path.write_text(yaml.safe_dump(content))
+    assert resolve_data(path, "restore") == path
+
+
 def test_key_points_and_damaged_label_files_are_left_to_others(tmp_path):
     path = labelled(tmp_path, "0 " + "0.5 " * 8 + "\n", kpt_shape=[2, 2])
     assert resolve_data(path, "detect") == path
