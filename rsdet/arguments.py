@@ -208,12 +208,20 @@ def check_keys(given: Mapping[str, Any], mode: str, task: Task, cls: Any) -> Non
     _check_stock_values(stock, mode)
 
 
+def stock_keys(mode: str, task: Task) -> dict[str, Any]:
+    """Keys of Ultralytics of which something comes in a mode, with its defaults."""
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    used = task.stock_keys(mode)
+    used = frozenset(DEFAULT_CFG_DICT) - _NOT_IN_TRAINING if used is None else used | (_EVERY_RUN - {"model", "mode"})
+    return {k: v for k, v in DEFAULT_CFG_DICT.items() if k in used and not task.refuses(k, mode)}
+
+
 def without_effect(given: Mapping[str, Any], mode: str, task: Task) -> list[str]:
     """Keys of Ultralytics of which nothing comes in a mode, and whose values say more than what is usual."""
     from ultralytics.utils import DEFAULT_CFG_DICT
 
-    used = task.stock_keys(mode)
-    used = DEFAULT_CFG_DICT.keys() - _NOT_IN_TRAINING if used is None else used | _EVERY_RUN
+    used = {*stock_keys(mode, task), *_EVERY_RUN}
     if mode == "val" and not isinstance(given.get("fraction"), (list, tuple)):
         used = used - {"fraction"}  # a number is a part of the training images, a list has one for each split
     used = used | ({"tracker"} if given.get("mode") == "track" else set())
@@ -232,7 +240,7 @@ def _check_stock_values(given: Mapping[str, Any], mode: str) -> None:
         raise ConfigError(f"workers={given['workers']} must be 0 or more; leave it out if in doubt.")
     for key, what in (("classes", "class numbers"), ("freeze", "layer numbers")):
         value = given.get(key)
-        each = value if isinstance(value, (list, tuple)) else [value]
+        each = list(value) if isinstance(value, (list, tuple)) else [value]
         if value is not None and not all(_accepts(int, n) and n >= 0 for n in each):
             raise ConfigError(f"{key}={value!r} must be {what}, counted from 0; e.g. {key}=0,2.")
     check_tracker(given.get("tracker"))

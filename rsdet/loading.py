@@ -207,7 +207,7 @@ def _check_task(asked: str | None, loaded: Loaded) -> None:
 def _family_of(network: Any, task: str) -> str:
     """Family of a network: what it says, else that of its head."""
     if hasattr(network, "family"):  # one of ours
-        return network.family
+        return str(network.family)
     return tasks.get(task).family_of(type(network.model[-1]).__name__)
 
 

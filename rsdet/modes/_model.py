@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rsdet import tasks
 from rsdet.errors import ConfigError
 from rsdet.modelyaml import YAML_SUFFIXES, find_model_yaml, form_of, read_model_yaml, variable_names
+from rsdet.tasks.task import Task
 
 if TYPE_CHECKING:
     from rsdet.model import RSDet
@@ -49,6 +51,16 @@ def _check_gpu(device: Any) -> None:
     cuda = str(device).startswith("cuda") or str(device).isdigit()
     if cuda and not torch.cuda.is_available():
         raise ConfigError(f"device={device} asks for a CUDA GPU, and PyTorch sees none here; use device=cpu.")
+
+
+def classes_of(part: str) -> Callable[[Task], tuple[type, ...]]:
+    """The classes of a task that run a mode, one or more: its ``trainer``, ``validator`` or ``predictor``."""
+
+    def find(task: Task) -> tuple[type, ...]:
+        families = [task.classes(family) for family in task.families]
+        return tuple(dict.fromkeys(classes[part] for classes in families if part in classes))
+
+    return find
 
 
 def functions_of_model() -> tuple[Any, ...]:

@@ -15,9 +15,9 @@ def _run(args: dict[str, Any]) -> None:
 
 
 def _functions() -> tuple[Callable[..., Any], ...]:
-    from rsdet.deploy.export import export
+    from rsdet.deploy.settings import ExportSettings
 
-    return (*functions_of_model(), export)
+    return (*functions_of_model(), ExportSettings)
 
 
 MODE = Mode(
@@ -26,4 +26,5 @@ MODE = Mode(
     examples=("export model=best.pt format=onnx", "export model=best.pt format=openvino int8=True data=visdrone.yaml"),
     needs=NEEDS,
     functions=_functions,
+    own=lambda task: (task.export_options,),
 )

@@ -12,20 +12,14 @@ from rsdet import modes, tasks
 from rsdet._version import __version__
 from rsdet.errors import ConfigError, nearest
 from rsdet.modes.mode import Mode
+from rsdet.tasks.task import Task
 
 _WIDTH = 112
 # Parameters that a word of a command cannot be, or that the command line sets itself.
 _PYTHON_ONLY = {
-    "self",
-    "verbose",
-    "trainer",
-    "validator",
-    "predictor",
-    "stream",
-    "accuracy_fn",
-    "chain",
-    "extra",
-}
+    "self", "task", "verbose", "trainer", "validator", "predictor", "stream", "accuracy_fn", "chain", "extra",
+    "options", "more", "kwargs",
+}  # fmt: skip
 _TEXT = {
     "bool": "True or False",
     "int": "whole number",
@@ -71,16 +65,17 @@ def keys_of(function: Callable[..., Any]) -> list[Key]:
 
 
 def own_keys_of(part: type) -> list[Key]:
-    """Keys of a task's trainer, validator or predictor beyond those of Ultralytics."""
+    """Keys of a class of a task beyond those of Ultralytics."""
+    from rsdet.arguments import own_keys
+
     texts: dict[str, str] = {}
-    parameters: dict[str, inspect.Parameter] = {}
     for base in reversed(part.__mro__):
-        texts |= _args(inspect.cleandoc(base.__doc__ or ""))
-        for method in filter(None, (vars(base).get("__init__"), vars(base).get("configure"))):
-            texts |= _args(inspect.cleandoc(method.__doc__ or ""))
-            found = inspect.signature(method).parameters
-            parameters |= {k: p for k, p in found.items() if p.kind is p.KEYWORD_ONLY}
-    return [Key(k, _written(p.default), _kind(str(p.annotation)), texts.get(k, "")) for k, p in parameters.items()]
+        for place in (base, vars(base).get("configure")):
+            texts |= _args(inspect.cleandoc(place.__doc__ or "")) if place is not None else {}
+    return [
+        Key(k, _written(p.default), _kind(inspect.formatannotation(p.annotation)), texts.get(k, ""))
+        for k, p in own_keys(part).items()
+    ]
 
 
 def _args(doc: str) -> dict[str, str]:
@@ -138,9 +133,9 @@ def _of_mode(name: str) -> Iterator[str]:
     mode = modes.get(name)
     yield from _heading(name, mode)
     yield from _shared(mode)
-    if mode.part is not None:
-        for task in tasks.names():
-            yield from _own(task, mode.part)
+    for task in tasks.names():
+        yield from _own(tasks.get(task), mode, f"keys of {task}")
+    if mode.stock:
         yield f"\nrsdet help TASK {name} also names the keys of Ultralytics of which something comes."
 
 
@@ -149,19 +144,23 @@ def _of_task(name: str) -> Iterator[str]:
     yield f"{name}: {task.about}\n"
     yield f"  families of models: {', '.join(task.families)}"
     for mode in modes.names():
-        if (part := modes.get(mode).part) is not None:
-            yield from _own(name, part, f"rsdet {mode}")
-    for mode, place in task.modes.items():
-        yield f"\nrsdet {mode}: {place}"
+        yield from _own(task, modes.get(mode), f"rsdet {mode}, keys of {name}")
+    yield from (f"\nrsdet help {mode}: a mode that only {name} has" for mode in task.modes)
+    yield f"\nrsdet help {name} MODE names all keys of a mode."
 
 
 def _of_both(task: str, name: str) -> Iterator[str]:
     mode = modes.get(name)
     yield from _heading(name, mode)
     yield from _shared(mode)
-    if mode.part is not None:
-        yield from _own(task, mode.part)
-        yield from _stock(task, name)
+    yield from _own(tasks.get(task), mode, f"keys of {task}")
+    if mode.stock:
+        from rsdet.arguments import stock_keys  # torch: Ultralytics says what there is
+
+        yield "\nkeys of Ultralytics:"
+        above = {"task", "mode", *(key.name for function in mode.functions() for key in keys_of(function))}
+        said = ", ".join(f"{k}={v}" for k, v in stock_keys(name, tasks.get(task)).items() if k not in above)
+        yield textwrap.fill(said, _WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _shared(mode: Mode) -> Iterator[str]:
@@ -174,25 +173,11 @@ def _shared(mode: Mode) -> Iterator[str]:
         seen |= {key.name} - {"..."}
 
 
-def _own(task: str, part: str, where: str = "") -> Iterator[str]:
-    found: dict[str, Key] = {}
-    classes = [tasks.get(task).classes(f) for f in tasks.get(task).families]
-    for cls in dict.fromkeys(c[part] for c in classes if part in c):
-        found |= {key.name: key for key in own_keys_of(cls)}
-    if found:
-        yield f"\n{where or 'keys'} of {task}:" if not where else f"\n{where}, keys of {task}:"
+def _own(task: Task, mode: Mode, title: str) -> Iterator[str]:
+    classes = mode.own(task) if mode.own is not None else ()
+    if found := {key.name: key for part in classes for key in own_keys_of(part)}:
+        yield f"\n{title}:"
         yield from map(str, found.values())
-
-
-def _stock(task: str, mode: str) -> Iterator[str]:
-    from ultralytics.utils import DEFAULT_CFG_DICT
-
-    used = tasks.get(task).stock_keys(mode) or DEFAULT_CFG_DICT.keys()
-    said = ", ".join(
-        f"{k}={v}" for k, v in DEFAULT_CFG_DICT.items() if k in used and k not in ("task", "mode", "model")
-    )
-    yield "\nkeys of Ultralytics:"
-    yield textwrap.fill(said, _WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def print_help(topic: str | None = None, mode: str | None = None) -> None:

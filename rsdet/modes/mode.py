@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rsdet.names import printable
+from rsdet.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Mode:
         needs: Keys without which it cannot begin (``|`` between alternatives) to what to pass.
         positional: Keys that may be left out before their values, in order.
         functions: Functions and classes whose parameters are its keys; called by help alone.
-        part: Class of a task that runs it, of which it takes more keys: ``trainer``, ``validator`` or ``predictor``.
+        own: Classes of a task whose keyword-only parameters are more keys; called by help alone.
+        stock: Whether keys of Ultralytics are taken, too, and said by the task.
     """
 
     about: str
@@ -29,7 +31,8 @@ class Mode:
     needs: Mapping[str, str] = field(default_factory=dict)
     positional: tuple[str, ...] = ()
     functions: Callable[[], tuple[Callable[..., Any], ...]] = tuple
-    part: str | None = None
+    own: Callable[[Task], tuple[type, ...]] | None = None
+    stock: bool = False
 
 
 def say(text: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rsdet.errors import ConfigError, DataError
-from rsdet.modes._model import NEEDS, functions_of_model, open_model
+from rsdet.modes._model import NEEDS, classes_of, functions_of_model, open_model
 from rsdet.modes.mode import Mode, say
 
 
@@ -48,5 +48,6 @@ MODE = Mode(
     ),
     needs={**NEEDS, "source": "pass an image, a folder, a glob, a video or a list of them"},
     functions=lambda: (*functions_of_model(), functions_of_model()[0].predict),
-    part="predictor",
+    own=classes_of("predictor"),
+    stock=True,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rsdet.modes._model import NEEDS, functions_of_model, open_model
+from rsdet.modes._model import NEEDS, classes_of, functions_of_model, open_model
 from rsdet.modes.mode import Mode, say
 
 
@@ -26,5 +26,6 @@ MODE = Mode(
     ),
     needs={**NEEDS, "data|resume": "pass a data YAML or a shipped dataset such as data=demo"},
     functions=lambda: (*functions_of_model(), functions_of_model()[0].train),
-    part="trainer",
+    own=classes_of("trainer"),
+    stock=True,
 )

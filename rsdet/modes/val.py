@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rsdet.modes._model import NEEDS, functions_of_model, open_model
+from rsdet.modes._model import NEEDS, classes_of, functions_of_model, open_model
 from rsdet.modes.mode import Mode, say
 
 
@@ -19,5 +19,6 @@ MODE = Mode(
     examples=("val model=best.pt data=visdrone.yaml protocol=visdrone",),
     needs=NEEDS,
     functions=lambda: (*functions_of_model(), functions_of_model()[0].val),
-    part="validator",
+    own=classes_of("validator"),
+    stock=True,
 )
