@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import TINY
 from enhancers import Invert, Slow, lively, noise_picture, tiny_weights_of
+from exported import stock_export
 
 from rsdet import RSDet
 from rsdet.cli import run
@@ -22,6 +23,7 @@ from rsdet.enhance.chain_json import ChainFile, write_chain_json
 from rsdet.enhance.loading import load_chain
 from rsdet.enhance.network import NetworkEnhancer
 from rsdet.errors import CheckpointError, ConfigError
+from rsdet.runtime import light
 
 QUIET = dict(conf=1e-6, save=False, verbose=False)
 
@@ -125,6 +127,22 @@ def test_the_small_runtime_finds_the_same_boxes_without_pytorch(exported, folder
     one, two = (json.loads((tmp_path / n / "predictions.json").read_text()) for n in ("small", "full"))
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose([x["xyxy_px"] for x in a["boxes"]], [x["xyxy_px"] for x in b["boxes"]], atol=0.02)
+
+
+@pytest.mark.parametrize("kind", ["obb", "segment"])
+def test_turned_boxes_and_masks_behind_a_chain_are_in_pixels_of_the_source(kind, exported, folder, tmp_path):
+    shutil.copy(stock_export(kind, tmp_path, imgsz=96), exported.parent)
+    chain = ChainFile(["tiny-gain-x2-c3-64.onnx"], f"{kind}.onnx", tile=64, overlap=16)
+    small = str(write_chain_json(exported.parent / f"{kind}.json", chain))
+    words = {"source": str(folder / "in" / "a.png"), "project": str(tmp_path), "save_json": True, **QUIET, "conf": 0.01}
+    done = light.predict({"model": small, **words, "name": "small"})
+    results = RSDet(small).predict(**words, name="full")
+    assert done.objects == len(results[0]) > 3
+    (one,), (two,) = (json.loads((tmp_path / n / "predictions.json").read_text()) for n in ("small", "full"))
+    key = "corners_px" if kind == "obb" else "xyxy_px"
+    np.testing.assert_allclose([x[key] for x in one["boxes"]], [x[key] for x in two["boxes"]], atol=0.02)
+    if kind == "segment":
+        assert [x["polygons_px"] for x in one["boxes"]] == [x["polygons_px"] for x in two["boxes"]]
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,17 @@ def test_the_command_writes_boxes_polygons_and_run_lengths(artifact, photos, tmp
     np.testing.assert_array_equal(small, full)
 
 
+@pytest.mark.parametrize("style", [{"show_labels": False}, {"show_boxes": False}, {"line_width": 3}])
+def test_pictures_are_drawn_in_the_style_asked_for_as_by_the_full_path(artifact, photos, tmp_path, style):
+    from rsdet import RSDet
+
+    words = {"source": str(photos[-1]), "project": str(tmp_path), "conf": 0.01, "verbose": False, "max_det": 5, **style}
+    light.predict({"model": str(artifact("end2end")), **words, "name": "small"})
+    RSDet(artifact("end2end")).predict(**words, save=True, name="full")
+    small, full = (cv2.imread(str(tmp_path / run / f"{photos[-1].stem}.jpg")) for run in ("small", "full"))
+    np.testing.assert_array_equal(small, full)
+
+
 def test_a_graph_without_prototypes_is_refused_in_one_line(tmp_path):
     import onnx
 

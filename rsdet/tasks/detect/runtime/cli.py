@@ -220,11 +220,11 @@ class _Run:
     def _draw(self, path: str, picture: np.ndarray, d: Detections) -> None:
         shapes, boxes = d.shapes, self.style["show_boxes"] is not False
         if boxes or "masks" in shapes:
-            labels = "none" if self.style["show_labels"] is False or not boxes else "auto"
-            line = self.style["line_width"]
+            bare = [("", f"{v:.2f}") for v in d.scores] if self.style["show_labels"] is False else None
             picture = visual.draw(
-                picture, d.boxes_xyxy, d.scores, d.classes, d.names, line=line, labels=labels, **shapes
-            )
+                picture, d.boxes_xyxy, d.scores, d.classes, d.names, line=self.style["line_width"],
+                labels="auto" if boxes else "none", texts=bare, **shapes,
+            )  # fmt: skip
         stem = free_name(Path(path).stem, self._stems)  # a.png and a.jpg do not overwrite each other
         write_picture(self.folder / f"{stem}.jpg", picture)
 
