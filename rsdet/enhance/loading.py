@@ -11,7 +11,6 @@ from typing import Any
 from rsdet.enhance.base import check_enhancer
 from rsdet.enhance.chain import EnhanceChain, Part
 from rsdet.errors import ConfigError
-from rsdet.loading import load_model
 
 TASK = "restore"
 
@@ -104,6 +103,8 @@ def _from_file(name: str, settings: dict[str, Any], folder: Path | None, untrain
 
         artifact = ArtifactEnhancer(path)
         return Part(artifact, str(path), {}, artifact.key)
+    from rsdet.loading import load_model  # brings PyTorch, which chains of exported files do without
+
     try:
         model = load_model(
             str(path) if path.exists() else name, scale=settings.get("scale"),
