@@ -72,7 +72,7 @@ def _layer(name: str, path: str | Path) -> type[nn.Module] | None:
         raise MissingDependencyError(
             f"{path} holds layers of timm, which is not installed; {install('attention')}."
         ) from e
-    ours = isinstance(cls, type) and issubclass(cls, nn.Module) and cls.__module__.startswith(module.split(".")[0])
+    ours = isinstance(cls, type) and issubclass(cls, nn.Module) and cls.__module__ == module
     return cls if ours else None
 
 
