@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ultralytics.cfg import TASK2DATA
 from ultralytics.engine.model import Model
-from ultralytics.utils import LOGGER
 
-from rsdet import checkpoint, tasks
-from rsdet.arguments import check_keys, fit, split_keys, with_cfg
+from rsdet.arguments import fit, split_keys
+from rsdet.calls import checked, class_of, completed, data_yaml
 from rsdet.data.download import find_stored
 from rsdet.deploy.benchmark import benchmark
-from rsdet.deploy.complexity import complexity
 from rsdet.deploy.export import export
 from rsdet.enhance.export import export_chain
 from rsdet.enhance.wiring import chain_detector, is_chain_json
 from rsdet.errors import ConfigError
-from rsdet.loading import Loaded, adopted, load_model
+from rsdet.loadedmodel import LoadedModel
+from rsdet.loading import adopted
 from rsdet.quiet import plain_labels, silent_opencv
-from rsdet.recipes import recipe_settings
-from rsdet.tasks.task import Task
-from rsdet.tasks.training import resume_line, resumed
+from rsdet.tasks.training import from_the_start, resume_line, resumed
 from rsdet.usererrors import user_errors
 from rsdet.writing import full_disk
 
 
-class RSDet(Model):
+class RSDet(LoadedModel):
     """A model of any task, from a YAML, a checkpoint or an exported file.
 
     The keys of a mode are those of Ultralytics and those of the class that runs it: ``rsdet help TASK MODE``.
@@ -83,156 +79,7 @@ class RSDet(Model):
         if self.overrides.get("data") is not None and not find_stored(self.overrides["data"]):
             self.overrides["data"] = None  # what a checkpoint names is never fetched; the exporter wants the key
 
-    def _new(self, cfg: str, task: str | None = None, verbose: bool = False) -> None:
-        self._adopt(load_model(cfg, task, verbose=verbose, **self._settings))
-
-    def _load(self, weights: str, task: str | None = None) -> None:
-        self._adopt(load_model(weights, task, **self._settings))
-
-    def _adopt(self, loaded: Loaded) -> None:
-        self.loaded = loaded
-        TASK2DATA.setdefault(loaded.task, None)  # Ultralytics looks up a default set; data= is always given
-        for key in ("model", "task", "family", "model_name", "cfg", "ckpt", "ckpt_path", "overrides"):
-            setattr(self, key, getattr(loaded, key))
-
-    # -- what it is -----------------------------------------------------------------------------------------------
-
-    @property
-    def definition(self) -> Task:
-        """What its task brings."""
-        return tasks.get(self.task)
-
-    @property
-    def task_map(self) -> dict[str, dict[str, Any]]:
-        """Classes of its task for its family, in Ultralytics' form."""
-        return {self.task: self.definition.classes(self.family)}
-
-    @property
-    def yaml(self) -> dict[str, Any]:
-        """The resolved model YAML of a network or a method, what an exported file says of itself."""
-        return self.loaded.meta if isinstance(self.model, (str, Path)) else self.model.yaml
-
-    @property
-    def sar(self) -> dict[str, Any] | None:
-        """How SAR files become pictures, as measured in training (``sar:`` of a data YAML); ``None`` without it."""
-        return self.yaml.get("sar")
-
-    @property
-    def bands(self) -> list[int] | None:
-        """Bands of the files, counted from 1, that it was trained with (``bands:`` of a data YAML); else ``None``."""
-        return self.yaml.get("bands")
-
-    @property
-    def channels(self) -> int | None:
-        """Channels of the pictures that it takes; ``None`` for an exported file that does not say it."""
-        return self.yaml.get("channels", None if isinstance(self.model, (str, Path)) else 3)
-
-    @property
-    def untrained(self) -> bool:
-        """Whether it is a network from a YAML whose random weights nobody has changed: loaded, trained or filled."""
-        return self.loaded.model is self.model and self.loaded.untrained
-
-    @property
-    def skipped(self) -> list[str]:
-        """One line for each file that the last prediction left out."""
-        return list(getattr(self.predictor, "skipped", ()))  # a predictor of the user's may know of none
-
-    def check_trained(self, mode: str) -> None:
-        """Refuse to show what random weights find.
-
-        Raises:
-            ConfigError: There are no others.
-        """
-        if self.untrained:
-            raise ConfigError(
-                f"{self.model_name} has no weights, so that {mode} would show what random numbers find; train it, or "
-                "pass trained weights, such as model=best.pt (in Python also .load('best.pt'))."
-            )
-
-    def _check_is_pytorch_model(self) -> None:
-        """Ultralytics asks this before everything that needs a network (save, load, fuse, export, ...)."""
-        super()._check_is_pytorch_model()
-        self._check_learns()
-
-    def _check_learns(self) -> None:
-        if not getattr(self.model, "learns", True):
-            name = self.yaml.get("method", self.family)
-            raise ConfigError(
-                f"{self.model_name}: {name} learns nothing and has no layers and no weights, so that there is "
-                "nothing to train, export, benchmark or save; use predict, val or info."
-            )
-
-    @user_errors()
-    def save_plain(self, path: str | Path) -> Path:
-        """Save weights without code: safetensors with the resolved YAML and the class names in the header.
-
-        Args:
-            path: Target; the suffix becomes ``.safetensors``. ``RSDet(path)`` loads it again.
-        """
-        self._check_is_pytorch_model()
-        self._say_untrained()
-        return checkpoint.save_plain(self.model, path)
-
-    def _say_untrained(self) -> None:
-        if self.untrained:
-            LOGGER.warning(f"{self.model_name} is untrained: its speed can be measured, what it finds means nothing.")
-
-    @user_errors()
-    def info(
-        self, detailed: bool = False, verbose: bool = True, imgsz: int | Sequence[int] | None = None
-    ) -> dict[str, Any]:
-        """Parameters and FLOPs by both conventions.
-
-        Args:
-            detailed: Also per layer.
-            verbose: Print the table.
-            imgsz: Input size in pixels, one number or (height, width); what is usual for the task where None.
-
-        Returns:
-            ``params``, ``gflops_legacy``, ``gflops_true`` and, when detailed, ``layers``. For a method without layers
-            the operations are None: they depend on the image.
-        """
-        if verbose and hasattr(self.model, "describe"):
-            LOGGER.info(self.model.describe())
-        if not getattr(self.model, "learns", True):
-            return {"params": 0, "gflops_legacy": None, "gflops_true": None}
-        self._check_is_pytorch_model()
-        cost = complexity(self.model, imgsz=imgsz or self.definition.imgsz, ch=self.yaml.get("channels", 3))
-        if verbose:
-            LOGGER.info(cost.table(detailed=detailed))
-        out = {"params": cost.params, "gflops_legacy": cost.gflops_legacy, "gflops_true": cost.gflops_true}
-        return {**out, "layers": cost.layers} if detailed else out
-
     # -- modes ----------------------------------------------------------------------------------------------------
-
-    def _class(self, part: str, mode: str, given: type | None) -> Any:
-        """The class that runs a mode: the user's, else the task's."""
-        cls = given or self.task_map[self.task].get(part)
-        if cls is None:
-            raise ConfigError(f"{mode} is not offered for task={self.task} with {self.model_name}; `rsdet list tasks`.")
-        return cls
-
-    def _checked(self, mode: str, cls: Any, kwargs: Mapping[str, Any], **named: Any) -> dict[str, Any]:
-        """All arguments of a mode, once they are known to be good."""
-        given = {**with_cfg(kwargs), **{k: v for k, v in named.items() if v is not None}}
-        given = self.definition.settings(mode, self, given)
-        check_keys(given, mode, self.definition, cls)
-        if given.get("task") not in (None, self.task):
-            raise ConfigError(f"task={given['task']!r}, but this is a model for task={self.task!r}; leave task= out.")
-        return given
-
-    def _completed(self, mode: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Arguments with what is usual where nothing is said; results go below the folder the command is run in."""
-        usual = self.definition.usual(mode, self, given)
-        given = {**given, **{k: v for k, v in usual.items() if given.get(k) is None}}
-        project = Path(given.get("project") or Path("runs") / self.task).expanduser()
-        return {**given, "project": str(project.absolute())}
-
-    def _data(self, data: Any, mode: str) -> str:
-        """Path of the data YAML that ``data=`` stands for."""
-        if data is None:
-            raise ConfigError(f"{mode} needs data=; pass a data YAML or a shipped dataset such as data=demo.")
-        return str(self.definition.resolve_data(data))
 
     @user_errors()
     def train(self, trainer: type | None = None, *, data: Any = None, recipe: str | None = None, **kwargs: Any) -> Any:
@@ -253,20 +100,20 @@ class RSDet(Model):
             KeyboardInterrupt: After Ctrl-C, with the command that resumes.
         """
         self._check_is_pytorch_model()
-        cls = self._class("trainer", "train", trainer)
-        given = self._checked("train", cls, kwargs, data=data, recipe=recipe)
+        cls = class_of(self, "train", trainer)
+        given = checked(self, "train", cls, kwargs, data=data, recipe=recipe)
         recipe, resume = given.pop("recipe", None), given.get("resume")
         if resume:
             given = resumed(self, given)
         elif given.get("data") is None:
-            self._data(None, "train")
+            data_yaml(self, None, "train")
         else:
-            given = self._fresh_start(recipe, given)
+            given = from_the_start(self, recipe, given)
         if hasattr(cls, "check_settings"):
             cls.check_settings(given)
         if given.get("data") is not None:  # last of all checks: a dataset may have to be rendered or downloaded
-            given["data"] = self._data(given["data"], "train")
-        given = given if resume else self._completed("train", given)
+            given["data"] = data_yaml(self, given["data"], "train")
+        given = given if resume else completed(self, "train", given)
         try:
             with silent_opencv(), full_disk(given["save_dir" if resume else "project"]):
                 return super().train(trainer=trainer, **given)
@@ -274,25 +121,6 @@ class RSDet(Model):
             if self.trainer is None:
                 raise
             raise KeyboardInterrupt(resume_line(self.trainer.save_dir)) from e  # ends a loop of trainings, too
-
-    def _fresh_start(self, recipe: str | None, given: dict[str, Any]) -> dict[str, Any]:
-        """Arguments of a training from its beginning, with those of its recipe."""
-        name, settings = recipe_settings(self.yaml, recipe)
-        if settings:
-            LOGGER.info(f"recipe {name}: " + ", ".join(f"{k}={v}" for k, v in settings.items() if k not in given))
-        given = {**settings, **given}
-        if not self.ckpt:  # from a YAML: seeded fresh weights of exactly this scale and these variables
-            self.ckpt = {"model": None}
-            if self.untrained and given.get("pretrained") is True:
-                LOGGER.info(
-                    f"pretrained=True: {self.model_name} brings no weights, training starts from random ones; "
-                    "pretrained=weights.pt names some."
-                )
-            if self.untrained and not isinstance(given.get("pretrained"), (str, Path)):
-                given["pretrained"] = False
-        if isinstance(given.get("pretrained"), (str, Path)):
-            checkpoint.examine(given["pretrained"])
-        return given
 
     @user_errors()
     def tune(self, use_ray: bool = False, iterations: int = 10, *args: Any, data: Any = None, **kwargs: Any) -> Any:
@@ -315,15 +143,7 @@ class RSDet(Model):
         if use_ray or args:
             raise ConfigError("tune with Ray is not supported; leave use_ray= out, which searches without it.")
         self._check_is_pytorch_model()
-        tuner, trainer = self._class("tuner", "tune", None), self._class("trainer", "tune", None)
-        space = {k: kwargs.pop(k) for k in ("space",) if k in kwargs}
-        given = {**self._checked("train", trainer, kwargs, data=data), **space}
-        if not isinstance(iterations, int) or iterations < 1:
-            raise ConfigError(f"iterations={iterations!r} must be a whole number of 1 or more.")
-        given["data"] = self._data(given.get("data"), "tune")
-        settings = {"optimizer": "AdamW", **recipe_settings(self.yaml, given.pop("recipe", None))[1]}
-        given = self._completed("train", {**self.overrides, **settings, **given, "mode": "train"})
-        return tuner(args=given, model=self.model, _callbacks=self.callbacks)(iterations)
+        return class_of(self, "tune").search(self, iterations, data, kwargs)
 
     @user_errors()
     def val(self, validator: type | None = None, *, data: Any = None, **kwargs: Any) -> Any:
@@ -337,14 +157,14 @@ class RSDet(Model):
         Returns:
             The metrics of the task's validator.
         """
-        cls = self._class("validator", "val", validator)
-        given = self._checked("val", cls, kwargs, data=data)
+        cls = class_of(self, "val", validator)
+        given = checked(self, "val", cls, kwargs, data=data)
         self.check_trained("val")  # before data are fetched
         if hasattr(cls, "check_settings"):
             cls.check_settings(given, self)
         data = given.get("data")
-        given["data"] = self._data(self.overrides.get("data") if data is None else data, "val")
-        own, given = split_keys(cls, self._completed("val", given))
+        given["data"] = data_yaml(self, self.overrides.get("data") if data is None else data, "val")
+        own, given = split_keys(cls, completed(self, "val", given))
 
         def measure(own: Mapping[str, Any], **more: Any) -> Any:
             def start(**stock: Any) -> Any:
@@ -374,11 +194,16 @@ class RSDet(Model):
         Raises:
             RSDetError: Bad input, or no image of the source can be used.
         """
-        cls = self._class("predictor", "predict", predictor)
-        given = self._checked("predict", cls, kwargs, source=None)
+        cls = class_of(self, "predict", predictor)
+        if not hasattr(cls, "configure") and (self.sar or self.bands):
+            raise ConfigError(
+                f"predictor={cls.__name__} does not read files as the model was trained on them; derive it from the "
+                "predictor of the task."
+            )
+        given = checked(self, "predict", cls, kwargs)
         self.check_trained("predict")
         stated = given.pop("source", None)
-        own, given = split_keys(cls, self._completed("predict", given))
+        own, given = split_keys(cls, completed(self, "predict", given))
         results = self._results(stated if source is None else source, predictor, own, given)
         return results if stream else list(results)
 

@@ -26,6 +26,7 @@ from rsdet import checkpoint, quiet
 from rsdet.arguments import own_defaults
 from rsdet.data.download import find_stored
 from rsdet.errors import CheckpointError, ConfigError, DataError, RSDetError, WriteError
+from rsdet.recipes import recipe_settings
 from rsdet.tasks.resuming import ExactResume
 from rsdet.tasks.runs import run_folder
 from rsdet.writing import put, workplace
@@ -184,6 +185,36 @@ def transfer_line(report: dict[str, list[str]], total: int) -> str:
     if report["missing"]:
         line += f", {len(report['missing'])} not in the file (e.g. {report['missing'][0]})"
     return line + "."
+
+
+def from_the_start(model: Any, recipe: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a training from its beginning, with those of its recipe.
+
+    Args:
+        model: The :class:`rsdet.RSDet`.
+        recipe: Name of the recipe; the model's own where None.
+        given: Arguments, which win over the recipe's.
+
+    Raises:
+        ConfigError: No such recipe.
+        CheckpointError: ``pretrained`` names a file that cannot be used.
+    """
+    name, settings = recipe_settings(model.yaml, recipe)
+    if settings:
+        LOGGER.info(f"recipe {name}: " + ", ".join(f"{k}={v}" for k, v in settings.items() if k not in given))
+    given = {**settings, **given}
+    if not model.ckpt:  # from a YAML: seeded fresh weights of exactly this scale and these variables
+        model.ckpt = {"model": None}
+        if model.untrained and given.get("pretrained") is True:
+            LOGGER.info(
+                f"pretrained=True: {model.model_name} brings no weights, training starts from random ones; "
+                "pretrained=weights.pt names some."
+            )
+        if model.untrained and not isinstance(given.get("pretrained"), (str, Path)):
+            given["pretrained"] = False
+    if isinstance(given.get("pretrained"), (str, Path)):
+        checkpoint.examine(given["pretrained"])
+    return given
 
 
 def resumed(model: Any, given: dict[str, Any]) -> dict[str, Any]:

@@ -28,11 +28,12 @@ NAMES = {0: "car", 1: "ship"}
 
 @pytest.fixture
 def data(tmp_path) -> Path:
-    """Three pictures: boxes, polygons, and one without an object."""
+    """Three pictures: two with polygons, and one without an object."""
     root = tmp_path / "set"
     (root / "images" / "train").mkdir(parents=True)
     (root / "labels" / "train").mkdir(parents=True)
-    rows = ["0 .5 .5 .2 .2\n1 .3 .3 .1 .1\n", "1 .1 .1 .4 .1 .4 .5 .1 .5\n0 .6 .6 .9 .6 .7 .8\n", ""]
+    boxes = "0 .4 .4 .6 .4 .5 .6\n1 .25 .25 .35 .25 .3 .35\n"
+    rows = [boxes, "1 .1 .1 .4 .1 .4 .5 .1 .5\n0 .6 .6 .9 .6 .7 .8\n", ""]
     for i, text in enumerate(rows):
         cv2.imwrite(str(root / "images" / "train" / f"{i}.png"), np.full((40, 60 + i, 3), 50 * i, np.uint8))
         (root / "labels" / "train" / f"{i}.txt").write_text(text)
@@ -92,7 +93,7 @@ def test_what_has_changed_is_scanned_again(what, data, monkeypatch):
     dataset(data)
     root = data.parent
     if what == "label":
-        (root / "labels" / "train" / "0.txt").write_text("1 .5 .5 .25 .25\n")
+        (root / "labels" / "train" / "0.txt").write_text("1 .375 .375 .625 .375 .5 .625\n")
     elif what == "picture":
         cv2.imwrite(str(root / "images" / "train" / "0.png"), np.zeros((50, 50, 3), np.uint8))
     elif what == "classes":
@@ -195,7 +196,7 @@ def damaged(path: Path, how: str) -> None:
     elif how == "empty":
         path.write_bytes(b"")
     elif how == "flipped":
-        middle = content.index(np.float32(0.2).tobytes())
+        middle = content.index(np.float32(0.35).tobytes())
         path.write_bytes(content[:middle] + bytes([content[middle] ^ 64]) + content[middle + 1 :])
     elif how == "compressed":
         np.savez_compressed(path.with_suffix(".npz"), **arrays)
@@ -233,7 +234,7 @@ def damaged(path: Path, how: str) -> None:
     ],
 )
 def test_a_damaged_cache_is_made_again(how, data, monkeypatch):
-    (data.parent / "labels" / "train" / "1.txt").write_text("1 .5 .5 .5 .5\n")
+    (data.parent / "labels" / "train" / "1.txt").write_text("1 .25 .25 .75 .25 .5 .75\n")
     first = dataset(data)
     path = data.parent / "labels" / f"train{SUFFIX}"
     damaged(path, how)

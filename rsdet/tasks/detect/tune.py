@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,9 @@ from ultralytics.engine.tuner import Tuner
 from ultralytics.utils import YAML
 
 from rsdet.arguments import own_keys
-from rsdet.errors import RSDetError
+from rsdet.calls import checked, class_of, completed, data_yaml
+from rsdet.errors import ConfigError, RSDetError
+from rsdet.recipes import recipe_settings
 from rsdet.tasks.detect.train import OurTrainer
 
 
@@ -28,6 +30,19 @@ class DetectTuner(Tuner):
         ours = {k: args.pop(k) for k in own_keys(OurTrainer) if k in args}
         super().__init__(args, **kwargs)
         vars(self.args).update(ours)
+
+    @classmethod
+    def search(cls, model: Any, iterations: Any, data: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Search; see :meth:`rsdet.RSDet.tune`, whose arguments these are."""
+        space = {k: v for k, v in kwargs.items() if k == "space"}
+        kwargs = {k: v for k, v in kwargs.items() if k != "space"}
+        given = checked(model, "train", class_of(model, "train"), kwargs, data=data)
+        if not isinstance(iterations, int) or iterations < 1:
+            raise ConfigError(f"iterations={iterations!r} must be a whole number of 1 or more.")
+        given["data"] = data_yaml(model, given.get("data"), "tune")
+        settings = {"optimizer": "AdamW", **recipe_settings(model.yaml, given.pop("recipe", None))[1]}
+        given = completed(model, "train", {**model.overrides, **settings, **given, **space, "mode": "train"})
+        return cls(args=given, model=model.model, _callbacks=model.callbacks)(iterations)
 
     def __call__(self, iterations: int = 300, cleanup: bool = True) -> dict[str, Any]:
         """Run the trials.

@@ -1,0 +1,66 @@
+"""What a mode of :class:`rsdet.RSDet` is called with, checked and completed, whatever the task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rsdet.arguments import check_keys, with_cfg
+from rsdet.errors import ConfigError
+
+_PARTS = {"train": "trainer", "tune": "tuner", "val": "validator", "predict": "predictor"}
+
+
+def class_of(model: Any, mode: str, given: type | None = None) -> Any:
+    """The class that runs a mode: the user's, else that of the task for the model's family.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    cls = given or model.task_map[model.task].get(_PARTS[mode])
+    if cls is None:
+        raise ConfigError(
+            f"{mode} is not offered for task={model.task} with {model.model_name}; see `rsdet list tasks`."
+        )
+    return cls
+
+
+def checked(model: Any, mode: str, cls: Any, kwargs: Mapping[str, Any], **named: Any) -> dict[str, Any]:
+    """All arguments of a mode, once they are known to be good.
+
+    Args:
+        model: The :class:`rsdet.RSDet`.
+        mode: ``train``, ``val`` or ``predict``.
+        cls: Class that runs it.
+        kwargs: Arguments of the user; ``cfg`` names a file with more.
+        **named: Those that the method names; None where they were not given.
+
+    Raises:
+        ConfigError: An unknown key, a value out of its range, or another task.
+    """
+    given = {**with_cfg(kwargs), **{k: v for k, v in named.items() if v is not None}}
+    given = model.definition.settings(mode, model, given)
+    check_keys(given, mode, model.definition, cls)
+    if given.get("task") not in (None, model.task):
+        raise ConfigError(f"task={given['task']!r}, but this is a model for task={model.task!r}; leave task= out.")
+    return given
+
+
+def completed(model: Any, mode: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments with what is usual where nothing is said; results go below the folder the command is run in."""
+    usual = model.definition.usual(mode, model, given)
+    given = {**given, **{k: v for k, v in usual.items() if given.get(k) is None}}
+    project = Path(given.get("project") or Path("runs") / model.task).expanduser()
+    return {**given, "project": str(project.absolute())}
+
+
+def data_yaml(model: Any, data: Any, mode: str) -> str:
+    """Path of the data YAML that ``data=`` stands for.
+
+    Raises:
+        ConfigError: Nothing, or data for another task.
+    """
+    if data is None:
+        raise ConfigError(f"{mode} needs data=; pass a data YAML or a shipped dataset such as data=demo.")
+    return str(model.definition.resolve_data(data))

@@ -1,0 +1,149 @@
+"""Ultralytics' class with our loading: what a model is, before anything is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ultralytics.cfg import TASK2DATA
+from ultralytics.engine.model import Model
+from ultralytics.utils import LOGGER
+
+from rsdet import checkpoint, tasks
+from rsdet.deploy.complexity import complexity
+from rsdet.errors import ConfigError
+from rsdet.loading import Loaded, load_model
+from rsdet.tasks.task import Task
+from rsdet.usererrors import user_errors
+
+
+class LoadedModel(Model):
+    """A model of any task; :class:`rsdet.RSDet` adds the modes.
+
+    Attributes:
+        loaded: What was loaded.
+        family: Family of the model, one of its task's.
+    """
+
+    loaded: Loaded
+    family: str
+    _settings: dict[str, Any]
+
+    def _new(self, cfg: str, task: str | None = None, verbose: bool = False) -> None:
+        self._adopt(load_model(cfg, task, verbose=verbose, **self._settings))
+
+    def _load(self, weights: str, task: str | None = None) -> None:
+        self._adopt(load_model(weights, task, **self._settings))
+
+    def _adopt(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+        TASK2DATA.setdefault(loaded.task, None)  # Ultralytics looks up a default set; data= is always given
+        for key in ("model", "task", "family", "model_name", "cfg", "ckpt", "ckpt_path", "overrides"):
+            setattr(self, key, getattr(loaded, key))
+
+    @property
+    def definition(self) -> Task:
+        """What its task brings."""
+        return tasks.get(self.task)
+
+    @property
+    def task_map(self) -> dict[str, dict[str, Any]]:
+        """Classes of its task for its family, in Ultralytics' form."""
+        return {self.task: self.definition.classes(self.family)}
+
+    @property
+    def yaml(self) -> dict[str, Any]:
+        """The resolved model YAML of a network or a method, what an exported file says of itself."""
+        return self.loaded.meta if isinstance(self.model, (str, Path)) else self.model.yaml
+
+    @property
+    def sar(self) -> dict[str, Any] | None:
+        """How SAR files become pictures, as measured in training (``sar:`` of a data YAML); ``None`` without it."""
+        return self.yaml.get("sar")
+
+    @property
+    def bands(self) -> list[int] | None:
+        """Bands of the files, counted from 1, that it was trained with (``bands:`` of a data YAML); else ``None``."""
+        return self.yaml.get("bands")
+
+    @property
+    def channels(self) -> int | None:
+        """Channels of the pictures that it takes; ``None`` for an exported file that does not say it."""
+        return self.yaml.get("channels", None if isinstance(self.model, (str, Path)) else 3)
+
+    @property
+    def untrained(self) -> bool:
+        """Whether it is a network from a YAML whose random weights nobody has changed: loaded, trained or filled."""
+        return self.loaded.model is self.model and self.loaded.untrained
+
+    @property
+    def skipped(self) -> list[str]:
+        """One line for each file that the last prediction left out."""
+        return list(getattr(self.predictor, "skipped", ()))  # a predictor of the user's may know of none
+
+    def check_trained(self, mode: str) -> None:
+        """Refuse to show what random weights find.
+
+        Raises:
+            ConfigError: There are no others.
+        """
+        if self.untrained:
+            raise ConfigError(
+                f"{self.model_name} has no weights, so that {mode} would show what random numbers find; train it, or "
+                "pass trained weights, such as model=best.pt (in Python also .load('best.pt'))."
+            )
+
+    def _check_is_pytorch_model(self) -> None:
+        """Ultralytics asks this before everything that needs a network (save, load, fuse, export, ...)."""
+        super()._check_is_pytorch_model()
+        self._check_learns()
+
+    def _check_learns(self) -> None:
+        if not getattr(self.model, "learns", True):
+            name = self.yaml.get("method", self.family)
+            raise ConfigError(
+                f"{self.model_name}: {name} learns nothing and has no layers and no weights, so that there is "
+                "nothing to train, export, benchmark or save; use predict, val or info."
+            )
+
+    @user_errors()
+    def save_plain(self, path: str | Path) -> Path:
+        """Save weights without code: safetensors with the resolved YAML and the class names in the header.
+
+        Args:
+            path: Target; the suffix becomes ``.safetensors``. ``RSDet(path)`` loads it again.
+        """
+        self._check_is_pytorch_model()
+        self._say_untrained()
+        return checkpoint.save_plain(self.model, path)
+
+    def _say_untrained(self) -> None:
+        if self.untrained:
+            LOGGER.warning(f"{self.model_name} is untrained: its speed can be measured, what it finds means nothing.")
+
+    @user_errors()
+    def info(
+        self, detailed: bool = False, verbose: bool = True, imgsz: int | Sequence[int] | None = None
+    ) -> dict[str, Any]:
+        """Parameters and FLOPs by both conventions.
+
+        Args:
+            detailed: Also per layer.
+            verbose: Print the table.
+            imgsz: Input size in pixels, one number or (height, width); what is usual for the task where None.
+
+        Returns:
+            ``params``, ``gflops_legacy``, ``gflops_true`` and, when detailed, ``layers``. For a method without layers
+            the operations are None: they depend on the image.
+        """
+        if verbose and hasattr(self.model, "describe"):
+            LOGGER.info(self.model.describe())
+        if not getattr(self.model, "learns", True):
+            return {"params": 0, "gflops_legacy": None, "gflops_true": None}
+        self._check_is_pytorch_model()
+        cost = complexity(self.model, imgsz=imgsz or self.definition.imgsz, ch=self.yaml.get("channels", 3))
+        if verbose:
+            LOGGER.info(cost.table(detailed=detailed))
+        out = {"params": cost.params, "gflops_legacy": cost.gflops_legacy, "gflops_true": cost.gflops_true}
+        return {**out, "layers": cost.layers} if detailed else out
