@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,16 @@ class LoadedModel(Model):
             LOGGER.info(cost.table(detailed=detailed))
         out = {"params": cost.params, "gflops_legacy": cost.gflops_legacy, "gflops_true": cost.gflops_true}
         return {**out, "layers": cost.layers} if detailed else out
+
+
+def opened(model: Any, **settings: Any) -> Any:
+    """A model with its modes, for rooms that the class with the modes stands on.
+
+    Args:
+        model: What :class:`rsdet.RSDet` takes: a name, a path, or another wrapper of Ultralytics.
+        **settings: What it takes besides.
+
+    Returns:
+        The :class:`rsdet.RSDet`.
+    """
+    return import_module("rsdet").RSDet(model, **settings)

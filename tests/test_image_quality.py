@@ -15,7 +15,8 @@ from scipy.special import gamma
 from rsdet.errors import ConfigError, DataError, MissingDependencyError
 from rsdet.metrics import niqe as niqe_module
 from rsdet.metrics import perceptual
-from rsdet.metrics.image_quality import Convention, QualityMeter, _pooled, as_hwc, psnr, ssim
+from rsdet.metrics.arrays import as_hwc
+from rsdet.metrics.image_quality import Convention, QualityMeter, _pooled, psnr, ssim
 from rsdet.metrics.niqe import NiqeModel, NoTextureError, features, niqe
 
 

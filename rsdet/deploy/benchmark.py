@@ -34,6 +34,7 @@ from rsdet.deploy.timing import time_interleaved
 from rsdet.deploy.watch import Watcher
 from rsdet.enhance.timing import time_parts
 from rsdet.errors import ConfigError, DataError, MissingDependencyError
+from rsdet.loadedmodel import opened
 from rsdet.names import printable
 from rsdet.tasks.task import Task
 from rsdet.writing import write_picture
@@ -228,7 +229,7 @@ class _Source:
     """One model of the comparison: its name, its wrapper, its network or its file, what it says of itself and costs."""
 
     def __init__(self, name: str, model: Any):
-        self.name, self.model = name, _opened(model) if isinstance(model, (str, Path)) else model
+        self.name, self.model = name, opened(str(model)) if isinstance(model, (str, Path)) else model
         self.task = tasks.get(self.model.task)
         self.path = Path(self.model.model) if isinstance(self.model.model, (str, Path)) else None
         self.module = None if self.path else as_module(self.model)
@@ -263,12 +264,6 @@ class _Entrant:
         self.source, self.runner, self.where = source, runner, where
         self.size_mb, self.memory, self.parity = size_mb, memory, parity
         self.name = f"{source.name} {runner.format}"
-
-
-def _opened(path: str | Path) -> Any:
-    from rsdet import RSDet  # by the public name: this room stands below the class
-
-    return RSDet(str(path))
 
 
 def _named_models(model: Any) -> dict[str, Any]:

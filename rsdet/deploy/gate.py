@@ -18,6 +18,7 @@ from rsdet.deploy.artifact import family_of
 from rsdet.deploy.complexity import as_module
 from rsdet.deploy.exporter import private_copy
 from rsdet.deploy.settings import ExportSettings
+from rsdet.loadedmodel import opened
 from rsdet.quiet import hushed
 from rsdet.tasks.task import Task
 
@@ -91,17 +92,15 @@ def accuracy_gate(
     Raises:
         DataError: The data has nothing to measure by.
     """
-    from rsdet import RSDet  # by the public name: this room stands below the class
-
     given = {
         "data": settings.data, "imgsz": settings.size[0], "batch": settings.batch, "plots": False, "verbose": False,
         "device": device.removeprefix("cuda:"), "project": str(project), **task.score_settings(settings),
     }  # fmt: skip
     # Both tables are kept off the screen: what they come to is one line.
     with hushed(logging.ERROR), contextlib.redirect_stdout(io.StringIO()):
-        ours = RSDet(private_copy(model))
+        ours = opened(private_copy(model))
         ours.family = family_of(model, as_module(model), task)
-        before, after = (task.score(m, **given) for m in (ours, RSDet(str(artifact))))
+        before, after = (task.score(m, **given) for m in (ours, opened(str(artifact))))
     measure = next(iter(before))
     return GateReport(
         measure, Path(settings.data).name, before[measure], after[measure], settings.allowed, before.images,

@@ -237,7 +237,7 @@ def _files(name: str, suite: Suite, weights: str | Path | Mapping[str, str | Pat
 
 
 def _load(file: Path) -> Any:
-    from rsdet import RSDet  # by the public name: this room stands below the class
+    from rsdet.model import RSDet
 
     return RSDet(str(file))
 
@@ -245,7 +245,7 @@ def _load(file: Path) -> Any:
 def _build(entry: Entry, nc: int) -> Any:
     import torch
 
-    from rsdet import RSDet  # by the public name: this room stands below the class
+    from rsdet.model import RSDet
 
     torch.manual_seed(0)
     wrapper = RSDet(entry.yaml, scale=entry.scale)

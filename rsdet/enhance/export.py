@@ -12,6 +12,7 @@ from rsdet.deploy.export import export
 from rsdet.enhance.chain import EnhanceChain, Part
 from rsdet.enhance.chain_json import ChainFile, write_chain_json
 from rsdet.errors import ConfigError
+from rsdet.loadedmodel import opened
 from rsdet.names import printable
 from rsdet.writing import disk_errors
 
@@ -90,10 +91,8 @@ def _export_part(part: Part, folder: Path, format: str, tile: int | None, shared
     """What the JSON says of a part, and what its export gave."""
     source = Path(part.source or "")
     if hasattr(part.enhancer, "network"):
-        from rsdet import RSDet  # by the public name: this room stands below the class
-
         size = {} if not tile else {"imgsz": tile}
-        result = RSDet(str(part.source), **part.settings).export(format=format, out=folder, **size, **shared)
+        result = export(opened(str(part.source), **part.settings), format=format, out=folder, **size, **shared)
         return Path(result.path).name, result
     if source.exists():  # an exported file, or a user's YAML of a method
         target = folder / source.name

@@ -23,7 +23,7 @@ import numpy as np
 
 from rsdet.data.degrade.resize import imresize
 from rsdet.errors import DataError
-from rsdet.metrics.image_quality import as_hwc
+from rsdet.metrics.arrays import as_hwc
 from rsdet.writing import replacing
 
 PATCH_PX = 96

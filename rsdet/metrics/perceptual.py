@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rsdet.errors import DataError, MissingDependencyError, install
-from rsdet.metrics.image_quality import as_hwc
+from rsdet.metrics.arrays import as_hwc
 
 ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 _SMALLEST_PX = 32  # AlexNet shrinks by 16 and more
