@@ -1,0 +1,232 @@
+"""Are good exports accepted and bad ones refused? Networks x seeds without a fault, and faults planted into files.
+
+    python benchmarks/export_proofs.py                 # goes on where it was stopped
+    python benchmarks/export_proofs.py --seeds 3 --only sar-ship
+
+Each proof is an export of its own: a small network of a family, whose weights are drawn and spread by the seed so that
+scores and pictures differ, traced, converted and compared with PyTorch on pictures rendered by the seed, at the
+tolerances that users get. One that is refused would be a false alarm. Each fault of ``export_faults.py`` is planted
+into one file; one that passes would be a miss. Rows are added to the CSV as they come, and the table is written anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from export_faults import FAULTS, FINISHED, edited
+
+import rsdet
+from rsdet import RSDet
+from rsdet.data.scenes import render_scene
+from rsdet.deploy import job
+from rsdet.deploy.export import export
+from rsdet.errors import RSDetError
+from rsdet.modelyaml import load_model_yaml
+
+RESULTS = Path(__file__).parent / "results"
+COLUMNS = ["kind", "name", "seed", "format", "size", "outcome", "seconds", "report"]
+NARROW = {"n": [0.33, 0.125, 1024]}  # depth, width, most channels of a YOLO
+TINY = dict(w1=8, w2=16, w3=16, w4=32, w5=32, neck=32, hd=32, ffn=32, nq=30)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network and how it is exported.
+
+    Attributes:
+        model: YAML, or weights, which are taken as they are.
+        size: Height and width of the input in pixels.
+        format: Format of the file.
+        variables: Of the YAML.
+        keys: Of the export.
+        lively: Spread the weights; those of a drawn network multiply rounding so much that FP16 means nothing then.
+    """
+
+    model: str
+    size: tuple[int, int]
+    format: str = "onnx"
+    variables: dict[str, Any] = field(default_factory=dict)
+    keys: dict[str, Any] = field(default_factory=dict)
+    lively: bool = True
+
+
+T, X2 = {"scale": "t"}, {"upscale": 2, "scale": "t"}
+DEMO = str(Path(rsdet.__file__).parent / "assets" / "vmc-detr-demo.pt")  # the one that has learnt something
+GRAPHS = {
+    "rtdetr-r18": Graph("rtdetr-r18.yaml", (96, 160), variables=T),
+    "demo weights": Graph(DEMO, (320, 320)),
+    "demo weights half": Graph(DEMO, (320, 320), keys={"half": True}),
+    "demo weights openvino half": Graph(DEMO, (160, 320), "openvino", keys={"half": True}),
+    "rtdetr-r18 openvino": Graph("rtdetr-r18.yaml", (128, 128), "openvino", T),
+    "rtdetr-r18 dynamic": Graph("rtdetr-r18.yaml", (128, 128), variables=T, keys={"dynamic": True}),
+    "vmc-detr-demo": Graph("vmc-detr-demo.yaml", (96, 160), variables=TINY),
+    "vmc-detr-demo torchscript": Graph("vmc-detr-demo.yaml", (128, 128), "torchscript", TINY),
+    "vmc-detr-demo openvino": Graph("vmc-detr-demo.yaml", (128, 96), "openvino", TINY),
+    "sar-ship": Graph("sar-ship.yaml", (96, 160)),
+    "sar-ship half": Graph("sar-ship.yaml", (128, 128), keys={"half": True}, lively=False),
+    "sar-ship openvino": Graph("sar-ship.yaml", (128, 128), "openvino"),
+    "sar-ship torchscript": Graph("sar-ship.yaml", (160, 96), "torchscript"),
+    "sar-ship free batch": Graph("sar-ship.yaml", (128, 128), keys={"dynamic": "batch"}),
+    "sar-ship suppressed": Graph("sar-ship.yaml", (128, 128), keys={"nms": True, "conf": 0.1}),
+    "yolo26-sar-ship": Graph("yolo26-sar-ship.yaml", (96, 160)),
+    "yolo26-sar-ship without suppression": Graph("yolo26-sar-ship.yaml", (128, 128), keys={"nms": False}),
+    "aod-net": Graph("aod-net.yaml", (64, 96)),
+    "dwtma-net": Graph("dwtma-net.yaml", (64, 64), variables=T),
+    "dwtma-net openvino": Graph("dwtma-net.yaml", (64, 96), "openvino", T),
+    "edsr x2": Graph("edsr.yaml", (48, 64), variables=X2),
+    "edsr x2 half": Graph("edsr.yaml", (64, 64), variables=X2, keys={"half": True}),
+}
+_CONV = [[-1, 1, "Conv", [16, 3, 2]], [-1, 1, "Conv", [32, 3, 2]], [-1, 1, "Conv", [32, 3, 2]]]
+SMALL = {  # what faults are planted into: every kind of layer once
+    "yolo": {"nc": 3, "family": "yolo", "task": "detect", "backbone": [*_CONV, [-1, 1, "Conv", [64, 3, 2]]],
+             "head": [[[2, 3], 1, "Detect", ["nc"]]]},
+    "rtdetr": {"nc": 3, "family": "rtdetr", "task": "detect",
+               "backbone": [*_CONV, [-1, 1, "Conv", [48, 3, 2]], [-1, 1, "AIFI", [64, 4]]],
+               "head": [[[2, 4], 1, "RTDETRDecoder", ["nc", 32, 40, 2, 4, 2, 64]]]},
+}  # fmt: skip
+
+
+def build(graph: Graph, seed: int, folder: Path) -> RSDet:
+    """The network of a graph, with weights of a seed."""
+    torch.manual_seed(seed)
+    if graph.model == DEMO:
+        return RSDet(DEMO)
+    spread = enlivened if graph.lively else lambda model: model
+    if graph.model in SMALL or load_model_yaml(graph.model).get("family") == "yolo":
+        path = folder / Path(graph.model).with_suffix(".yaml").name
+        d = SMALL[graph.model] if graph.model in SMALL else {**load_model_yaml(graph.model), "scales": NARROW, "nc": 3}
+        path.write_text(yaml.safe_dump(d))
+        return spread(RSDet(path))
+    return spread(RSDet(graph.model, **graph.variables))
+
+
+def enlivened(model: RSDet) -> RSDet:
+    """Draw weights so that outputs spread as those of trained networks do; running statistics come from scenes."""
+    net = model.model
+    if model.task == "restore":
+        for p in net.parameters():
+            p.data += 0.02 * torch.randn_like(p)
+        return model
+    head = net.model[-1]
+    for name, p in head.named_parameters():
+        if p.ndim > 1:
+            p.data += 0.1 * torch.randn_like(p)
+        elif "cv3" in name and name.endswith(".2.bias"):
+            p.data += 4.0  # the prior of a head that expects next to nothing
+    for m in net.modules():
+        if isinstance(m, torch.nn.BatchNorm2d):
+            m.momentum = 1.0
+    scenes = np.stack([render_scene(i, (128, 128)).image for i in range(4)]).transpose(0, 3, 1, 2)
+    with torch.no_grad():
+        net.train().predict(torch.from_numpy(scenes).float() / 255)
+    net.eval()
+    return model
+
+
+def pictures(seed: int) -> list[np.ndarray]:
+    """Two scenes, of odd sizes."""
+    return [render_scene(100 * seed + i, hw).image[..., ::-1].copy() for i, hw in enumerate([(97, 211), (160, 128)])]
+
+
+def attempt(graph: Graph, seed: int, fault: str | None = None) -> dict[str, Any]:
+    """One export; the row of the table."""
+    begin, stock = time.perf_counter(), job.run_exporter
+
+    def spoilt(*args: Any, **kwargs: Any) -> Path:
+        path = stock(*args, **kwargs)
+        edited(path, FAULTS[fault][1])
+        return path
+
+    folder = Path(tempfile.mkdtemp(prefix="rsdet-proof-"))
+    job.run_exporter = spoilt if fault in FAULTS else stock
+    try:
+        model = build(graph, seed, folder)
+        made = export(model, graph.format, imgsz=graph.size, images=pictures(seed), out=folder / "out", verbose=False,
+                      **graph.keys)  # fmt: skip
+        outcome, report = "accepted", made.parity.summary()
+        if fault in FINISHED:
+            FINISHED[fault](made.path)
+            RSDet(made.path)
+    except RSDetError as e:
+        outcome, report = "refused", str(e).partition(" (the artifact")[0].replace(str(folder), "")
+    finally:
+        job.run_exporter = stock
+        shutil.rmtree(folder, ignore_errors=True)
+    return {"outcome": outcome, "seconds": f"{time.perf_counter() - begin:.1f}", "report": report[:400]}
+
+
+def planted(fault: str) -> Graph:
+    """The network that a fault is planted into."""
+    kind = FAULTS[fault][0] if fault in FAULTS else "yolo"
+    return Graph("edsr.yaml", (48, 64), variables=X2) if kind == "restore" else Graph(kind, (128, 128))
+
+
+def main() -> None:
+    """Run what is missing and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--only", default="", help="part of the name of the graphs to run")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    file = args.out / "export-proofs.csv"
+    rows = list(csv.DictReader(file.open(encoding="utf-8"))) if file.is_file() else []
+    done = {(r["kind"], r["name"], r["seed"]) for r in rows}
+    waiting = [("proof", name, str(s), g, None) for s in range(args.seeds) for name, g in GRAPHS.items()]
+    waiting = [("fault", name, "0", planted(name), name) for name in (*FAULTS, *FINISHED)] + waiting
+    for kind, name, seed, graph, fault in waiting:
+        if (kind, name, seed) in done or args.only not in name:
+            continue
+        row = {"kind": kind, "name": name, "seed": seed, "format": graph.format, "size": "x".join(map(str, graph.size))}
+        rows.append({**row, **attempt(graph, int(seed), fault)})
+        print(", ".join(str(v) for v in rows[-1].values()), flush=True)
+        _write(file, rows)
+    _write(file, rows)
+
+
+def _write(file: Path, rows: list[dict[str, Any]]) -> None:
+    rows = sorted(rows, key=lambda r: (r["kind"], r["name"], int(r["seed"])))
+    with file.open("w", newline="", encoding="utf-8") as f:
+        writer = csv.DictWriter(f, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    proofs, faults = ([r for r in rows if r["kind"] == kind] for kind in ("proof", "fault"))
+    lines = [
+        "# Proofs of exports", "",
+        f"{len(proofs)} exports without a fault: {sum(r['outcome'] == 'refused' for r in proofs)} refused. "
+        f"{len(faults)} planted faults: {sum(r['outcome'] == 'refused' for r in faults)} refused.", "",
+        f"Command: `{' '.join(['python', 'benchmarks/export_proofs.py', *sys.argv[1:]])}`. {_here()}. Tolerances are "
+        "those that users get; weights are drawn, not trained.", "",
+        "| network | format | input | exports | refused | seconds each |", "| --- | --- | --- | --- | --- | --- |",
+    ]  # fmt: skip
+    for name in dict.fromkeys(r["name"] for r in proofs):
+        of = [r for r in proofs if r["name"] == name]
+        seconds = sum(float(r["seconds"]) for r in of) / len(of)
+        refused = sum(r["outcome"] == "refused" for r in of)
+        lines.append(f"| {name} | {of[0]['format']} | {of[0]['size']} | {len(of)} | {refused} | {seconds:.1f} |")
+    lines += ["", "| planted fault | network | outcome |", "| --- | --- | --- |"]
+    lines += [f"| {r['name']} | {planted(r['name']).model} | {r['outcome']} |" for r in faults]
+    file.with_suffix(".md").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+def _here() -> str:
+    packages = ", ".join(f"{p} {version(p)}" for p in ("torch", "ultralytics", "onnx", "onnxruntime", "openvino"))
+    return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {packages}"
+
+
+if __name__ == "__main__":
+    main()
