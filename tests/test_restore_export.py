@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from fake_tensorrt import Fake
@@ -56,17 +57,46 @@ def test_the_metadata_say_what_a_deployment_must_know(model, tmp_path):
 
 def test_a_validated_artifact_has_the_numbers_of_its_network(model, tmp_path):
     pytest.importorskip("onnxruntime")
-    import cv2
-
-    (tmp_path / "clear").mkdir()
-    for i in range(2):
-        cv2.imwrite(str(tmp_path / "clear" / f"{i}.png"), clear_picture(np.random.default_rng(i), 80))
-    data = tmp_path / "d.yaml"
-    data.write_text(f"task: restore\nkind: superres\npath: {tmp_path}\nval: clear\ndegrade: {{name: bicubic}}\n")
+    data = pairs(tmp_path)
     made = model.export(imgsz=40, out=tmp_path, verbose=False)
     a, b = (m.val(data=data, project=str(tmp_path), plots=False) for m in (model, RSDet(made.path)))
     assert a.psnr == pytest.approx(b.psnr, abs=1e-3)
     assert "Y, border 2 px, 8 bits" in a.convention
+
+
+def pairs(folder):
+    import cv2
+
+    (folder / "clear").mkdir()
+    for i in range(2):
+        cv2.imwrite(str(folder / "clear" / f"{i}.png"), clear_picture(np.random.default_rng(i), 80))
+    data = folder / "d.yaml"
+    data.write_text(f"task: restore\nkind: superres\npath: {folder}\nval: clear\ndegrade: {{name: bicubic}}\n")
+    return data
+
+
+def test_the_loss_of_psnr_is_measured_and_limited(model, tmp_path, monkeypatch):
+    data = pairs(tmp_path)
+    made = model.export(imgsz=40, data=data, out=tmp_path / "a", verbose=False)
+    assert made.accuracy.ok
+    assert (made.accuracy.images, made.accuracy.unit, made.accuracy.measure) == (2, "dB", "psnr_db")
+    assert abs(made.accuracy.drop) < 0.01
+    assert "accuracy ok: psnr_db" in made.summary()
+    stock = jobs.run_exporter
+
+    def noisy(*args, **kwargs):
+        path = stock(*args, **kwargs)
+        graph = onnx.load(str(path))
+        for weight in (i for i in graph.graph.initializer if len(i.dims) == 4):
+            values = onnx.numpy_helper.to_array(weight) * np.float32(1.3)
+            weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+        onnx.save(graph, str(path))
+        return path
+
+    monkeypatch.setattr(jobs, "run_exporter", noisy)
+    with pytest.raises(ExportError, match=r"accuracy FAILED: psnr_db.*dB \(allowed -0\.1\).*max_drop="):
+        model.export(imgsz=40, data=data, out=tmp_path / "b", verbose=False, min_psnr_db=0, max_diff=1)
+    assert [p.name for p in (tmp_path / "b").iterdir()] == ["tiny-superres-40.onnx.rejected"]
 
 
 def test_an_artifact_that_differs_is_set_aside(model, tmp_path, monkeypatch):
