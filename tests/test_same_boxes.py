@@ -118,11 +118,11 @@ def test_validation_of_weights_has_the_input_of_an_artifact(weights, artifact, t
 
     class Kept(YOLOVal):
         def __init__(self, **kw):
-            super().__init__(**kw, protocol="coco")
+            super().__init__(**kw)
             kept.append(self)
 
     for m in (model, RSDet(artifact("yolo", "onnx"))):
-        m.val(Kept, data=data, imgsz=SIZE, plots=False, project=str(tmp_path / "val"), conf=0.1)
+        m.val(Kept, data=data, imgsz=SIZE, plots=False, project=str(tmp_path / "val"), conf=0.1, protocol="coco")
     assert shapes - {(32, 32)} == {(SIZE, SIZE)}  # 32 is the size at which Ultralytics counts operations
     found = [
         [np.column_stack([d.boxes_xyxy, d.scores, d.classes]) for d in v.detections] for v in kept
