@@ -208,12 +208,19 @@ def check_keys(given: Mapping[str, Any], mode: str, task: Task, cls: Any) -> Non
     _check_stock_values(stock, mode)
 
 
+def training_keys() -> frozenset[str]:
+    """Keys of Ultralytics of which something comes in the training of a detector."""
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    return frozenset(DEFAULT_CFG_DICT) - _NOT_IN_TRAINING
+
+
 def stock_keys(mode: str, task: Task) -> dict[str, Any]:
     """Keys of Ultralytics of which something comes in a mode, with its defaults."""
     from ultralytics.utils import DEFAULT_CFG_DICT
 
     used = task.stock_keys(mode)
-    used = frozenset(DEFAULT_CFG_DICT) - _NOT_IN_TRAINING if used is None else used | (_EVERY_RUN - {"model", "mode"})
+    used = training_keys() if used is None else used | (_EVERY_RUN - {"model", "mode"})
     return {k: v for k, v in DEFAULT_CFG_DICT.items() if k in used and not task.refuses(k, mode)}
 
 

@@ -247,8 +247,8 @@ def load_model_yaml(
     d.setdefault("family", "rtdetr" if head.startswith("RTDETR") else "yolo")
     d.setdefault("nc", 80)
     task = task_of(layer_class(head))
-    tasks.get(d.setdefault("task", task or "detect"))
-    check_task_of_head(task, d["task"], str(name))
+    check_task_of_head(task, d.setdefault("task", task or "detect"), str(name))
+    tasks.get(d["task"])
     return d
 
 

@@ -71,7 +71,7 @@ class OurTrainer(SafeTrainer):
     def check_settings(cls, given: Mapping[str, Any]) -> None:
         """Check the values of our training arguments; see :meth:`SafeTrainer.check_settings`."""
         if given.get("iou_loss") is not None:
-            check_box_loss(given["iou_loss"])
+            check_box_loss(given["iou_loss"], cls.model_class.box_loss.names)
         if not isinstance(given.get("freeze_enhancer", False), bool):
             raise ConfigError(f"freeze_enhancer={given['freeze_enhancer']!r} must be True or False.")
         check_number(

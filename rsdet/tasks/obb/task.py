@@ -38,6 +38,12 @@ class OBB(Detect):
 
         return {"model": OBBModel, "trainer": OBBTrain, "validator": OBBVal, "predictor": OBBPredict}
 
+    def stock_keys(self, mode: str) -> frozenset[str] | None:
+        """Keys of Ultralytics of which something comes."""
+        from rsdet.arguments import training_keys
+
+        return training_keys() | {"angle"} if mode == "train" else super().stock_keys(mode)
+
     def in_graph(self, output: np.ndarray, settings: ExportSettings) -> np.ndarray:
         """Oriented boxes stay centre, sides and angle where suppression follows."""
         return output

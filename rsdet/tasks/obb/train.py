@@ -10,7 +10,11 @@ from rsdet.tasks.obb.val import OBBVal
 
 
 class OBBTrain(OurTrainer, OBBTrainer):
-    """Trainer of oriented boxes."""
+    """Trainer of oriented boxes.
+
+    Args:
+        iou_loss: Box loss, one of :data:`rsdet.losses.boxes.ROTATED_BOX_LOSSES`; the model's own where None.
+    """
 
     model_class = OBBModel
     validator_class = OBBVal

@@ -37,6 +37,16 @@ class Segment(Detect):
 
         return {"model": SegmentModel, "trainer": SegmentTrain, "validator": SegmentVal, "predictor": SegmentPredict}
 
+    def stock_keys(self, mode: str) -> frozenset[str] | None:
+        """Keys of Ultralytics of which something comes."""
+        from rsdet.arguments import training_keys
+
+        if mode == "train":
+            return training_keys() | {"mask_ratio", "overlap_mask"}
+        more = {"val": {"mask_ratio", "overlap_mask"}, "predict": {"retina_masks"}}
+        keys = super().stock_keys(mode)
+        return None if keys is None else keys | more.get(mode, set())
+
     def form(self, module: Any, runs: Sequence[Run]) -> Form:
         """How outputs of a network are read and compared."""
         from rsdet.tasks.segment.export import SegmentForm
