@@ -17,7 +17,7 @@ from rsdet.deploy.verify import Run
 
 @pytest.mark.parametrize("cls", [ExportSettings, *(tasks.get(n).export_options for n in tasks.names())])
 def test_every_key_is_explained(cls):
-    said = {line.strip().partition(":")[0] for line in (cls.__doc__ or "").splitlines()}
+    said = {line.strip().partition(":")[0] for c in cls.__mro__ for line in (c.__doc__ or "").splitlines()}
     assert {f.name for f in fields(cls)} <= said
 
 
