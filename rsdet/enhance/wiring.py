@@ -35,7 +35,7 @@ def chain_for(
     Raises:
         ConfigError: The chain cannot be loaded, or does not fit the detector.
     """
-    spec = model._chain if enhance is None else enhance
+    spec = getattr(model, "_chain", None) if enhance is None else enhance  # Ultralytics' own classes know of none
     if spec is None or spec == "none":
         if tile is not None or overlap is not None:
             wrong = "overlap" if tile is None else "tile"

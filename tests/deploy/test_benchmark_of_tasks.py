@@ -178,7 +178,7 @@ def test_a_task_that_has_only_a_sample_has_rows(tmp_path, monkeypatch):
 
 def test_models_of_two_tasks_are_not_measured_together(restorer, tiny_weights):
     with pytest.raises(ConfigError, match=r"different tasks \(restore, detect\)") as e:
-        benchmark({"a": restorer, "b": str(tiny_weights)}, **QUICK)
+        benchmark({"a": restorer, "b": RSDet(tiny_weights)}, **QUICK)
     assert "\n" not in str(e.value)
 
 

@@ -279,9 +279,9 @@ class Detect(Task):
 
     def chain(self, model: Any, settings: Mapping[str, Any]) -> Any:
         """The chain that is asked for, else that of the model's own file."""
-        from rsdet.enhance.wiring import take_chain
+        from rsdet.enhance.wiring import chain_for
 
-        return take_chain(model, dict(settings))
+        return chain_for(model, **settings)
 
     def draw(self, model: Any, file: Path, spec: Mapping[str, Any], size: tuple[int, int]) -> Any:
         """Detections in their picture."""
