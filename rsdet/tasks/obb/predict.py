@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 from ultralytics.engine.results import OBB, Results
 from ultralytics.models.yolo.obb import OBBPredictor
 
+from rsdet.data.exporters.dota import write_submission
 from rsdet.geometry import xywhr_to_corners
+from rsdet.quiet import say
 from rsdet.tasks.detect.predict import DetectResults, OurPredictor
+from rsdet.writing import free_name
 
 
 class OBBResults(DetectResults):
@@ -43,6 +47,38 @@ class OBBPredict(OurPredictor, OBBPredictor):
     """Predictor of oriented boxes."""
 
     results_class: ClassVar[type[DetectResults]] = OBBResults
+    save_dota = False
+
+    def configure(self, model: Any, *, save_dota: bool = False, **kwargs: Any) -> None:
+        """Set what the next run does; see :meth:`OurPredictor.configure`.
+
+        Args:
+            model: The :class:`rsdet.RSDet`.
+            save_dota: Write ``Task1_<class>.txt`` for DOTA's evaluation server, into ``dota/`` beside the pictures.
+            **kwargs: Keys of every predictor.
+        """
+        super().configure(model, **kwargs)
+        self.save_dota = save_dota
+
+    def stream_inference(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """Find oriented boxes, and write them down for DOTA at the end."""
+        if not self.save_dota:
+            yield from super().stream_inference(*args, **kwargs)
+            return
+        ids, rows, names, taken = [], [np.zeros((0, 7), np.float32)], {}, set()
+        try:
+            for result in super().stream_inference(*args, **kwargs):
+                found, names = result.obb.cpu().numpy().data, result.names
+                ids += [free_name(Path(result.path).stem, taken)] * len(found)
+                rows.append(found if found.shape[1] == 7 else np.delete(found, 5, 1))  # without the number of a track
+                yield result
+        finally:  # what was found before an interruption is kept
+            if names:
+                every = np.concatenate(rows)
+                corners = xywhr_to_corners(every[:, :5])
+                folder = self.make_folder() / "dota"
+                write_submission(folder, names, ids, every[:, 6].astype(int).tolist(), every[:, 5].tolist(), corners)
+                say(f"Detections in DOTA's form saved to {folder}")
 
     def to_source(self, result: Results) -> None:
         """Put the boxes of an enhanced picture into pixels of the original one."""
