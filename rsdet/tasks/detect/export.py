@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.deploy.parity import compare_raw, worst
+from rsdet.deploy.parity import RawReport, compare_raw, worst
 from rsdet.deploy.runners import TorchRunner
 from rsdet.deploy.settings import ExportSettings
 from rsdet.deploy.verify import Run
@@ -142,6 +142,10 @@ class Form:
         """
         return detections_from_raw(outs[0], self.family, size, shapes, conf, max_det=most, iou=iou)
 
+    def beside(self, runs: Sequence[Run], half: bool) -> list[RawReport]:
+        """Comparison of the outputs behind the first, for networks that find nothing to compare by."""
+        return []
+
     def before_suppression(self, raw: np.ndarray) -> bool:
         """Whether an output holds every candidate, with a score for each class."""
         return self.family == "yolo" and raw.shape[-1] != 6 + self.extra
@@ -203,7 +207,8 @@ def compare_boxes(reference: TorchRunner, runs: Sequence[Run], settings: ExportS
     if threshold < conf and any(form.before_suppression(a) for a, _ in first):
         # Suppression among scores that are all but equal is a lottery; rows before it have a fixed order.
         parts = [(slice(0, 4), box_tol), (slice(4, None), score_tol)]
-        return worst([compare_raw(a[:, rows], b[:, rows], tol) for a, b in first for rows, tol in parts])
+        raw = [compare_raw(a[:, rows], b[:, rows], tol) for a, b in first for rows, tol in parts]
+        return worst([*raw, *form.beside(runs, settings.half)])
     expected, found = both.boxes(max(0.0, threshold - score_tol))
     most = None if form.before_suppression(first[0][0]) else first[0][0].shape[1]
     limits |= {"conf": threshold, "most": most}
@@ -213,7 +218,10 @@ def compare_boxes(reference: TorchRunner, runs: Sequence[Run], settings: ExportS
     if not report.ok:  # unless the network itself could as well have chosen others
         report = compare(expected, found, **limits, ties=Ties.of(reference, [r.x for r in runs], score_tol / 5))
     # Without a box anywhere, the raw output is all there is to compare.
-    return worst([compare_raw(a, b, max(_RAW_TOL, score_tol)) for a, b in first]) if report.vacuous else report
+    if report.vacuous:
+        raw = [compare_raw(a, b, max(_RAW_TOL, score_tol)) for a, b in first]
+        return worst([*raw, *form.beside(runs, settings.half)])
+    return report
 
 
 def _but_for_suppression(report: ParityReport, runs: Sequence[Run], form: Form) -> ParityReport:

@@ -9,6 +9,7 @@ import torch
 from ultralytics.utils.nms import non_max_suppression
 from ultralytics.utils.ops import process_mask_native, scale_boxes
 
+from rsdet.deploy.parity import TOL, TOL_HALF, RawReport, compare_raw
 from rsdet.deploy.verify import Run
 from rsdet.tasks.detect.export import Form
 from rsdet.tasks.detect.parity import Upright
@@ -75,3 +76,8 @@ class SegmentForm(Form):
         for rows, shape in zip(kept, shapes, strict=True):
             rows[:, :4] = scale_boxes(size, rows[:, :4], shape)
         return [torch.cat([rows[:, :4], rows[:, 6:], rows[:, 4:6]], 1).numpy() for rows in kept]
+
+    def beside(self, runs: Sequence[Run], half: bool) -> list[RawReport]:
+        """Prototypes, number by number."""
+        largest = max(float(np.abs(r.expected[1]).max(initial=0.0)) for r in runs)
+        return [compare_raw(r.expected[1], r.got[1], (TOL_HALF if half else TOL) * largest) for r in runs]

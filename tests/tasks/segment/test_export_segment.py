@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from exported import lively
+from exported import lively, model_yaml
 
+from rsdet import RSDet
 from rsdet.deploy.runners import OnnxRunner
 from rsdet.errors import ExportError
 
@@ -31,3 +32,10 @@ def test_an_artifact_with_other_masks_is_rejected(tmp_path, monkeypatch):
     with pytest.raises(ExportError, match=r"IoU >= 0.*allowed 0\.95"):
         model.export(format="onnx", imgsz=96)
     assert model.export(format="onnx", imgsz=96, mask_iou=0.0).parity.ok
+
+
+def test_prototypes_are_compared_where_nothing_is_found(tmp_path, monkeypatch):
+    stock = OnnxRunner.outputs
+    monkeypatch.setattr(OnnxRunner, "outputs", lambda self, x: (stock(self, x)[0], -stock(self, x)[1]))
+    with pytest.raises(ExportError, match="parity FAILED: raw output"):
+        RSDet(model_yaml("segment", tmp_path)).export(format="onnx", imgsz=96, out=tmp_path)
