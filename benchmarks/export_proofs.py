@@ -40,8 +40,8 @@ RESULTS = Path(__file__).parent / "results"
 WHY = {  # refusals that have been looked into
     "sar-ship suppressed": "rightly: the suppression that Ultralytics writes into a graph keeps classes apart by one "
     "picture, so that boxes of drawn networks that leave the picture suppress those of other classes",
-    "yolo26-sar-ship without suppression": "a false alarm: all 300 places of a picture have the score 1.0, and more than "
-    "a hundredth of them were taken by other candidates",
+    "yolo26-sar-ship without suppression": "a false alarm: all 300 places of a picture have the score 1.0, and more "
+    "than a hundredth of them were taken by other candidates",
     "demo weights openvino half": "not settled: the file finds two objects more than the network, the rest agrees",
 }
 COLUMNS = ["kind", "name", "seed", "format", "size", "outcome", "seconds", "report"]
@@ -215,8 +215,8 @@ def _write(file: Path, rows: list[dict[str, Any]]) -> None:
         "# Proofs of exports", "",
         f"{len(proofs)} exports without a fault: {sum(r['outcome'] == 'refused' for r in proofs)} refused. "
         f"{len(faults)} planted faults: {sum(r['outcome'] == 'refused' for r in faults)} refused.", "",
-        f"Command: `python benchmarks/export_proofs.py`, which goes on where it was stopped. {_here()}; other work ran on "
-        "the machine. Tolerances are those that users get; weights are drawn, but for those of the demo.", "",
+        f"Command: `python benchmarks/export_proofs.py`, which goes on where it was stopped. {_here()}; other work ran "
+        "on the machine. Tolerances are those that users get; weights are drawn, but for those of the demo.", "",
         "| network | format | input | exports | refused | seconds each |", "| --- | --- | --- | --- | --- | --- |",
     ]  # fmt: skip
     for name in dict.fromkeys(r["name"] for r in proofs):
