@@ -22,25 +22,23 @@ def module_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-FILES = {module_of(f): f for f in ROOT.rglob("*.py")}
+FILES = {module_of(f): f for f in ROOT.rglob("*.py") if f.parent != ROOT or f.stem != "__init__"}
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """Modules of rsdet that a file imports anywhere, also inside functions; not those for a type checker alone."""
+    """Modules of rsdet that a file imports anywhere, also inside functions; not those for a type checker alone.
+
+    What stands in ``rsdet/__init__.py`` belongs to nobody: it runs before any module, and a public name
+    (``from rsdet import RSDet``) is resolved by it on use, so that a room below may use the class.
+    """
     if isinstance(tree, ast.If) and ast.unparse(tree.test) == "TYPE_CHECKING":
         return
     if isinstance(tree, ast.Import):
         yield from (a.name for a in tree.names if a.name in FILES)
-    elif isinstance(tree, ast.ImportFrom) and tree.module in FILES:
+    elif isinstance(tree, ast.ImportFrom):
         for a in tree.names:
             inside = f"{tree.module}.{a.name}"
-            yield (
-                inside
-                if inside in FILES
-                else rsdet._LAZY.get(a.name, "rsdet")
-                if tree.module == "rsdet"
-                else tree.module
-            )
+            yield from [m for m in (inside, tree.module) if m in FILES][:1]
     for child in ast.iter_child_nodes(tree):
         yield from imported(child)
 

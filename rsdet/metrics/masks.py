@@ -59,7 +59,8 @@ def to_rle(masks: Iterable[Any], size_hw: tuple[int, int] | None = None) -> tupl
 
 def rle_areas(masks: tuple[RLE, ...]) -> np.ndarray:
     """(N,) areas in px^2."""
-    return np.asarray(pycocotools("mask").area(list(masks)), np.float64) if masks else np.zeros(0)
+    area = pycocotools("mask").area  # of more than 255 masks at once, it overflows with NumPy 2
+    return np.array([area(mask) for mask in masks], np.float64)
 
 
 def rle_boxes(masks: tuple[RLE, ...]) -> np.ndarray:

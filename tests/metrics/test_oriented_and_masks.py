@@ -319,3 +319,9 @@ def test_oriented_boxes_need_no_pycocotools(monkeypatch):
     assert evaluate([oriented(corners=[SQUARE])], [turned(corners=[SQUARE])], protocol="dota").ap50 == pytest.approx(1)
     with pytest.raises(MissingDependencyError, match="pip install"):
         to_rle(np.ones((1, 5, 5)))
+
+
+def test_areas_of_more_masks_than_a_byte_can_count():
+    masks = to_rle(np.ones((300, 4, 5), bool))
+    np.testing.assert_array_equal(rle_areas(masks), np.full(300, 20.0))
+    assert rle_areas(()).shape == (0,)

@@ -9,7 +9,7 @@ from exported import enlivened, model_yaml
 from rsdet.data.demo import make_demo
 
 CASE = Case(
-    model_yaml=lambda folder: model_yaml("obb", folder),
+    model_yaml=lambda folder: model_yaml("obb", folder, nc=4),
     data_yaml=lambda folder: make_demo(
         folder / "scenes", n_train=4, n_val=2, size=96, seed=3, progress=False, task="obb"
     ),
