@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rsdet import quiet
+from rsdet import integration, quiet
 from rsdet._hooks import when_imported
 from rsdet._version import __version__
 
@@ -29,30 +29,9 @@ _LAZY = {
 }
 
 
-def _connect() -> None:
-    from rsdet.seam import connect
-
-    connect()
-
-
-def _check_data() -> None:
-    from rsdet.data.checked import install
-
-    install()
-
-
-def _connect_openvino() -> None:
-    from rsdet.deploy.fullprecision import connect
-
-    connect()
-
-
 quiet.before_ultralytics()
-when_imported("ultralytics.utils", quiet.after_ultralytics, before=quiet.import_offline)
-when_imported("ultralytics.utils.downloads", quiet.exact_names)
-when_imported("ultralytics.models.yolo.model", _connect)
-when_imported("ultralytics.data.utils", _check_data)
-when_imported("ultralytics.nn.backends.openvino", _connect_openvino)
+when_imported("ultralytics.utils", quiet.online_again, before=quiet.import_offline)
+integration.connect()
 
 
 def __getattr__(name: str) -> Any:

@@ -7,11 +7,13 @@ PyTorch's ``weights_only`` unpickler, with an allow-list of the layers of Ultral
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import pickletools
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,38 @@ from rsdet.textfiles import parse_json
 from rsdet.writing import write_bytes
 
 PLAIN_FORMAT = "rsdet-plain-1"
+
+
+def with_registered(stock: Callable[[], dict[str, Any]]) -> staticmethod[[], dict[str, Any]]:
+    """Ultralytics' allow-list, with what is registered here."""
+    return staticmethod(wraps(stock)(lambda: {**stock(), **registered()}))
+
+
+def refusing_calls(
+    stock: Callable[..., AbstractContextManager[None]],
+) -> staticmethod[..., AbstractContextManager[None]]:
+    """Ultralytics' safe loading, which learns what a checkpoint asks for, and refuses one that calls it."""
+
+    @contextmanager
+    @wraps(stock)
+    def loading(weight: Any) -> Iterator[None]:
+        allow_needed(weight)
+        with stock(weight):
+            refuse_calls(weight)
+            yield
+
+    return staticmethod(loading)
+
+
+def unless_refused(stock: bool) -> bool:
+    """Whether weights are loaded safely: always, unless the user has said otherwise."""
+    refused = os.environ.get("ULTRALYTICS_SAFE_LOAD", "true").lower() in {"false", "0", "no", "off"}
+    return stock if refused else True
+
+
+def always(stock: bool) -> bool:
+    """Weights are loaded safely, whatever the user has said."""
+    return True
 
 
 def registered() -> dict[str, type[nn.Module]]:

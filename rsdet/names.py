@@ -11,6 +11,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import PureWindowsPath
 from typing import Any
 
@@ -69,6 +70,16 @@ def class_names(names: Mapping[Any, Any] | Sequence[Any], twins: bool = False) -
             "%d of %d class names are empty, too long, not unique or no plain text: %s.", len(changed), len(given), told
         )
     return found
+
+
+def cleaned(stock: Callable[[Any], dict[int, str]]) -> Callable[[Any], dict[int, str]]:
+    """Ultralytics' ``check_class_names``, which the names of weights, exported files and data YAMLs go through."""
+
+    @wraps(stock)
+    def check_class_names(names: Any) -> dict[int, str]:
+        return class_names(stock(names), twins=True)
+
+    return check_class_names
 
 
 def folder_names(names: Mapping[int, str]) -> dict[int, str]:

@@ -1,20 +1,23 @@
 """What Ultralytics would do on the network without being asked: switched off in our processes.
 
 Cheap to import (no torch): ``rsdet/__init__.py`` calls :func:`before_ultralytics` first thing, and
-:func:`import_offline` and :func:`after_ultralytics` run right before and after the import of ``ultralytics.utils``.
+:func:`import_offline` and :func:`online_again` run right before and after the import of ``ultralytics.utils``. What
+variables cannot say is replaced: rows of ``integration.py``, whose functions are here.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import logging
 import os
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from rsdet.names import printable
 
@@ -53,36 +56,51 @@ def import_offline() -> None:
         os.environ["YOLO_OFFLINE"] = "true"
 
 
-def after_ultralytics() -> None:
-    """Finish what the variables cannot say; safe to call twice, and when Ultralytics was imported before rsdet."""
+def online_again() -> None:
+    """Let downloads that the user asks for work."""
     if not _ASKED_OFFLINE:
-        os.environ.pop("YOLO_OFFLINE", None)  # downloads that the user asks for must work
-    import ultralytics.utils as utils
-
-    # Modules that copied the constants at import time, too. Those not imported yet will copy the values set here.
-    copies = [sys.modules.get(f"ultralytics.utils.{name}") for name in ("checks", "events", "callbacks.comet")]
-    may_install = utils.env_bool("YOLO_AUTOINSTALL", False)  # only when the user said so
-    for module in [utils, *copies]:
-        for flag, value in (("ONLINE", False), ("AUTOINSTALL", may_install)):
-            if hasattr(module, flag):
-                setattr(module, flag, value)
-    _plain_pillow()
-    events = getattr(sys.modules.get("ultralytics.utils.events"), "events", None)
-    if events is not None:
-        events.enabled = False
+        os.environ.pop("YOLO_OFFLINE", None)
 
 
-def exact_names() -> None:
-    """Let Ultralytics open the weights that were named: it strips apostrophes, to find another file or to fetch one."""
-    from ultralytics.utils import downloads
+def never(stock: bool) -> bool:
+    """Whatever Ultralytics has found out."""
+    return False
 
-    stock = downloads.attempt_download_asset
+
+def only_if_asked(stock: bool) -> bool:
+    """Whether the user has said that packages may be installed."""
+    from ultralytics.utils import env_bool
+
+    return env_bool("YOLO_AUTOINSTALL", False)
+
+
+def exact_name(stock: Callable[..., str]) -> Callable[..., str]:
+    """Find the weights that were named."""
 
     @functools.wraps(stock)
-    def find(file: str | Path, *args, **kwargs) -> str:
+    def find(file: str | Path, *args: Any, **kwargs: Any) -> str:
         return str(file) if Path(file).is_file() else stock(file, *args, **kwargs)
 
-    downloads.attempt_download_asset = find
+    return find
+
+
+def pillow_open(stock: Callable[..., Any]) -> Callable[..., Any]:
+    """Pillow's own ``Image.open``, unless Ultralytics' finds the HEIF reader that it would install."""
+    from ultralytics.utils.patches import _image_open
+
+    return _image_open if importlib.util.find_spec("pi_heif") is None else stock
+
+
+def font_at_hand(stock: Callable[..., Any]) -> Callable[..., Path]:
+    """A font that matplotlib ships, in place of the one that Ultralytics would download for its plots."""
+
+    @functools.wraps(stock)
+    def check_font(font: str = "Arial.ttf") -> Path:
+        import matplotlib
+
+        return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+
+    return check_font
 
 
 @contextlib.contextmanager
@@ -146,24 +164,6 @@ def silent_opencv() -> Iterator[None]:
                 log.setLogLevel(before)
 
 
-def _plain_pillow() -> None:
-    """Undo Ultralytics' change to ``Image.open``, which wants to install a HEIF reader for whatever is unreadable."""
-    import importlib.util
-
-    patches = sys.modules.get("ultralytics.utils.patches")
-    if hasattr(patches, "_image_open") and importlib.util.find_spec("pi_heif") is None:
-        from PIL import Image
-
-        Image.open = patches._image_open
-
-
-def local_font(font: str = "Arial.ttf") -> Path:
-    """A font that matplotlib ships, in place of the one that Ultralytics would download for its plots."""
-    import matplotlib
-
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-
-
 @contextlib.contextmanager
 def plain_labels() -> Iterator[None]:
     """Let matplotlib draw what stands in a name, and not take ``$`` for the beginning of a formula."""
@@ -171,11 +171,3 @@ def plain_labels() -> Iterator[None]:
 
     with matplotlib.rc_context({k: False for k in ("text.parse_math",) if k in matplotlib.rcParams}):
         yield
-
-
-def no_font_download() -> None:
-    """Let every module that draws text use the font at hand."""
-    for name in ("utils.checks", "utils.plotting", "data.utils"):
-        module = sys.modules.get(f"ultralytics.{name}")
-        if hasattr(module, "check_font"):
-            module.check_font = local_font

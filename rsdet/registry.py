@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -24,10 +23,9 @@ from ultralytics.utils.ops import make_divisible
 
 from rsdet.bounds import bounded, check_size
 from rsdet.errors import ConfigError, nearest
+from rsdet.integration import swapped
 
 _stock_parse_model = tasks.parse_model
-_building = threading.RLock()
-_SEAM_NAMES = ("parse_model", "_SafeLoad", "load_checkpoint", "Index")
 
 
 @dataclass
@@ -287,18 +285,9 @@ def _print_table(layers: list[nn.Module], rows: list[list[Any]]) -> None:
 def building() -> Iterator[None]:
     """Put :func:`parse_model` in the place of the stock parser for as long as a model of ours is being built.
 
-    The swap is process-wide, so a lock is held; a failed build restores the stock parser too.
+    The swap is process-wide, so a lock is held; a failed build restores the stock parser too. No text is evaluated,
+    whatever the user's variables say.
     """
-    with _building:
-        state, before = tasks._SafeLoad._local, getattr(tasks._SafeLoad._local, "active", False)
-        tasks.parse_model, state.active = parse_model, True  # evaluates no text, whatever the user's variables say
-        try:
-            with bounded():
-                yield
-        finally:
-            tasks.parse_model, state.active = _stock_parse_model, before
-
-
-def seam_problems() -> list[str]:
-    """Name what a new Ultralytics release has moved; an empty list when the seam holds (used by the tests)."""
-    return [n for n in _SEAM_NAMES if not hasattr(tasks, n)]
+    active = swapped("ultralytics.nn.tasks:_SafeLoad._local.active", True)
+    with swapped("ultralytics.nn.tasks:parse_model", parse_model), active, bounded():
+        yield

@@ -125,7 +125,10 @@ def _of_ultralytics(e: BaseException | None) -> RSDetError | None:
 
 
 def _place(e: BaseException) -> tuple[str, str, bool]:
-    """Module (below ``ultralytics``) and function of the innermost frame of Ultralytics; whether it is the last."""
+    """Module (below ``ultralytics``) and function of the innermost frame of Ultralytics; whether it is the last.
+
+    Types and texts tell the user's mistakes from bugs in no release; who raised them does, hence the frames.
+    """
     place, tb = ("", "", False), e.__traceback__
     while tb is not None:
         package, _, module = tb.tb_frame.f_globals.get("__name__", "").partition(".")

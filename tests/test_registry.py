@@ -10,7 +10,7 @@ from ultralytics.nn.modules import C2f, Conv
 
 from rsdet.errors import ConfigError
 from rsdet.modelyaml import find_model_yaml, list_models, load_model_yaml, resolve
-from rsdet.registry import Row, building, list_modules, parse_model, register, scaled, seam_problems
+from rsdet.registry import Row, building, list_modules, parse_model, register, scaled
 from rsdet.tasks.detect.model import YOLOModel, build
 
 
@@ -71,10 +71,6 @@ def _yolo(conv: str, c2f: str, extra: list | None = None, n: int = 3) -> dict:
         "backbone": backbone,
         "head": [[[2, -1], 1, "Detect", ["nc"]]],
     }
-
-
-def test_the_seam_is_where_it_was():
-    assert seam_problems() == [], "ultralytics.nn.tasks moved what rsdet.registry stands on"
 
 
 @pytest.mark.parametrize("scale", ["n", "s"])

@@ -7,7 +7,6 @@ looks for is not foreseen here: whoever asks it to check a data YAML, a trainer,
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable
 from functools import wraps
@@ -32,20 +31,9 @@ def is_package_yaml(data: str | Path) -> bool:
     return path.name == str(data) and any((folder / f"{data}{s}").is_file() for s in ("", ".yaml", ".yml"))
 
 
-def install() -> None:
-    """Put the check in the place of Ultralytics', once, wherever a module has taken hold of it already."""
-    from ultralytics.data import utils
+def checked(stock: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Ultralytics' check of a data YAML, of a copy in plain values."""
 
-    stock = utils.check_det_dataset
-    if getattr(stock, "_rsdet", False):
-        return
-    ours = _checked(stock)
-    for name, module in list(sys.modules.items()):
-        if name.startswith("ultralytics.") and getattr(module, "__dict__", {}).get("check_det_dataset") is stock:
-            module.check_det_dataset = ours
-
-
-def _checked(stock: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     @wraps(stock)
     def check_det_dataset(dataset: str | Path, autodownload: bool = True, split: str = "") -> dict[str, Any]:
         if is_package_yaml(dataset):
@@ -67,5 +55,4 @@ def _checked(stock: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, An
                 raise
         return {**data, "yaml_file": str(file)}
 
-    check_det_dataset._rsdet = True
     return check_det_dataset

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import ultralytics.data.dataset
 from ultralytics.data.dataset import DATASET_CACHE_VERSION
 
 from rsdet.errors import WriteError
@@ -127,16 +126,13 @@ def write_label_cache(path: Path, key: str, im_files: Sequence[str], scan: dict[
     write_bytes(path, content.getvalue())
 
 
-def _save(stock: Callable[..., None]) -> Callable[..., None]:
+def save(stock: Callable[..., None]) -> Callable[..., None]:
+    """Ultralytics' function that writes a cache, which leaves ours to us."""
+
     @wraps(stock)
-    def save(prefix: str, path: Path, x: dict[str, Any], version: str) -> None:
+    def save_dataset_cache_file(prefix: str, path: Path, x: dict[str, Any], version: str) -> None:
         if Path(path).suffix != SUFFIX:
             stock(prefix, path, x, version)
         x["version"] = version  # what Ultralytics' own does beside writing; whoever asked for our scan writes it
 
-    save._rsdet = True
-    return save
-
-
-if not getattr(ultralytics.data.dataset.save_dataset_cache_file, "_rsdet", False):
-    ultralytics.data.dataset.save_dataset_cache_file = _save(ultralytics.data.dataset.save_dataset_cache_file)
+    return save_dataset_cache_file

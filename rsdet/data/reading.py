@@ -3,9 +3,10 @@
 Ultralytics reads every training picture with one function, ``imread`` in ``ultralytics.data.base``, which shifts
 16-bit values to 8 bits, and looks at every file with ``check_image`` in ``ultralytics.data.utils``, which takes what
 Pillow cannot name for damaged, and writes a JPEG with bytes behind its end mark (thermal cameras, drones) anew, without
-its EXIF. Both names are replaced once by functions that ask who is reading: inside ``with reading(reader):`` it is the
-reader, for this thread only; everybody else gets the stock ``imread``, and a look that never writes. What is done with
-a picture once it has been read (``then``) is asked for in the same way.
+its EXIF. Both names are replaced (``integration.py``) once this module has been imported, as it has in a worker process
+that unpickles one of our datasets. Ours ask who is reading: inside ``with reading(reader):`` it is the reader, for this
+thread only; everybody else gets the stock ``imread``, and a look that never writes. What is done with a picture once it
+has been read (``then``) is asked for in the same way.
 ``tests/test_sar_training.py`` fails by name when a release moves them.
 """
 
@@ -19,8 +20,6 @@ from functools import wraps
 from typing import Any
 
 import numpy as np
-import ultralytics.data.base
-import ultralytics.data.utils
 from PIL import Image
 from ultralytics.data.utils import FORMATS_HELP_MSG, IMG_FORMATS, exif_size
 
@@ -51,20 +50,23 @@ def reading(reader: SarReader | PictureReader | None, then: Then | None = None) 
         _here.reader, _here.then = before
 
 
-def _imread(stock: Callable[..., Any]) -> Callable[..., Any]:
+def imread(stock: Callable[..., Any]) -> Callable[..., Any]:
+    """The asking ``imread``."""
+
     @wraps(stock)
-    def imread(filename: Any, *args: Any, **kwargs: Any) -> np.ndarray | None:
+    def read(filename: Any, *args: Any, **kwargs: Any) -> np.ndarray | None:
         reader, then = getattr(_here, "reader", None), getattr(_here, "then", None)
         picture = stock(filename, *args, **kwargs) if reader is None else reader(filename)
         return picture if then is None or picture is None else then(picture, str(filename))
 
-    imread._rsdet = True
-    return imread
+    return read
 
 
-def _check_image(stock: Callable[..., Any]) -> Callable[..., Any]:
+def check_image(stock: Callable[..., Any]) -> Callable[..., Any]:
+    """The asking ``check_image``."""
+
     @wraps(stock)
-    def check_image(im_file: str) -> tuple[str, tuple[int, int]]:
+    def look(im_file: str) -> tuple[str, tuple[int, int]]:
         reader = getattr(_here, "reader", None)
         header = None if reader is None else read_sar_header(im_file)
         if header is None or not (header.tiff or reader.of_values):
@@ -80,8 +82,7 @@ def _check_image(stock: Callable[..., Any]) -> Callable[..., Any]:
             raise ValueError(f"image size {(height, width)} <{_SMALLEST_PX} pixels")
         return "", (height, width)
 
-    check_image._rsdet = True
-    return check_image
+    return look
 
 
 def _looked_at(im_file: str) -> tuple[int, int]:
@@ -102,16 +103,3 @@ def _looked_at(im_file: str) -> tuple[int, int]:
             with Image.open(im_file) as im:
                 im.load()
     return height, width
-
-
-def install() -> None:
-    """Put the asking functions in place of the stock ones; safe to call twice."""
-    for module, name, ours in (
-        (ultralytics.data.base, "imread", _imread),
-        (ultralytics.data.utils, "check_image", _check_image),
-    ):
-        if not getattr(getattr(module, name), "_rsdet", False):
-            setattr(module, name, ours(getattr(module, name)))
-
-
-install()  # a worker process that unpickles one of our datasets has imported this module by then

@@ -13,7 +13,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from rsdet._version import __version__
 from rsdet.deploy.calibration import Calibration
 from rsdet.deploy.runners import first_line
 from rsdet.errors import ExportError
+from rsdet.integration import swapped
 from rsdet.quiet import hushed, silent_about
 from rsdet.writing import not_written
 
@@ -82,7 +83,7 @@ def run_exporter(
     base = {k: v for k, v in model.overrides.items() if k not in ("data", "device", "batch", "imgsz", "verbose")}
     arguments = {"verbose": False, "data": None, **base, **settings, "mode": "export"}
     try:
-        with _one_at_a_time, no_reports_home(), silent_about(place), _of_any_size():
+        with _one_at_a_time, no_reports_home(), silent_about(place), of_any_size():
             if calibration is not None:
                 import nncf  # of OpenVINO, the only format that is calibrated here
 
@@ -107,15 +108,11 @@ def _signed(said: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@contextmanager
-def _of_any_size() -> Iterator[None]:
-    from ultralytics.engine import exporter
+def of_any_size() -> AbstractContextManager[None]:
+    """Let Ultralytics take small files for what they are."""
+    from ultralytics.utils.files import file_size
 
-    stock, exporter.file_size = exporter.file_size, lambda path: max(stock(path), _LEAST_MB)
-    try:
-        yield
-    finally:
-        exporter.file_size = stock
+    return swapped("ultralytics.engine.exporter:file_size", lambda path: max(file_size(path), _LEAST_MB))
 
 
 @contextmanager

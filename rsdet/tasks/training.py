@@ -9,18 +9,16 @@ from __future__ import annotations
 import errno
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import torch
-import ultralytics.engine.trainer
-import ultralytics.nn.tasks
 from ultralytics.cfg import DEFAULT_CFG, get_cfg
 from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import LOGGER, RANK
-from ultralytics.utils.torch_utils import strip_optimizer
 
 from rsdet import checkpoint, quiet
 from rsdet.arguments import own_defaults
@@ -53,7 +51,6 @@ class SafeTrainer(ExactResume):
     def __init__(
         self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None, **own: Any
     ):
-        quiet.no_font_download()
         self._bad_steps = 0
         cfg = {**own_defaults(type(self)), **own, **(cfg if isinstance(cfg, dict) else vars(cfg))}
         if RANK in {-1, 0} and not (overrides or {}).get("resume"):
@@ -133,25 +130,24 @@ class SafeTrainer(ExactResume):
             self.last, self.best, self.wdir = last, best, folder
 
 
-def _strip(f: str | Path, s: str | Path = "", updates: dict[str, Any] | None = None) -> dict[str, Any]:
+def whole_or_not(stock: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     """Ultralytics' ``strip_optimizer``, which writes over the checkpoint: whole or not at all."""
-    target = Path(s or f)
-    with workplace(target.parent, target.name) as place, quiet.silent_about(place):
-        try:
-            content = strip_optimizer(f, str(place / target.name), updates)
-        except RuntimeError as e:
-            if "inline_container" not in str(e):
-                raise
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from e  # PyTorch's writer does not say why
-        if content:
-            put(place / target.name, target)
-    return content
 
+    @wraps(stock)
+    def strip_optimizer(f: str | Path, s: str | Path = "", updates: dict[str, Any] | None = None) -> dict[str, Any]:
+        target = Path(s or f)
+        with workplace(target.parent, target.name) as place, quiet.silent_about(place):
+            try:
+                content = stock(f, str(place / target.name), updates)
+            except RuntimeError as e:
+                if "inline_container" not in str(e):
+                    raise
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from e  # PyTorch's writer does not say why
+            if content:
+                put(place / target.name, target)
+        return content
 
-ultralytics.engine.trainer.strip_optimizer = _strip  # a function of its module: no method to derive
-# The allow-list says what may be named: it is worth nothing to a loader without PyTorch's restrictions, which the user
-# may have asked of Ultralytics' own YOLO(...). Here, since every process of a training imports this.
-ultralytics.nn.tasks.SAFE_LOAD = True
+    return strip_optimizer
 
 
 def transfer(model: torch.nn.Module, source: torch.nn.Module | dict[str, torch.Tensor]) -> dict[str, list[str]]:

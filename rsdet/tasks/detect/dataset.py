@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import random
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,9 +16,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import ultralytics.data.build
-import ultralytics.models.rtdetr.train
-import ultralytics.models.rtdetr.val
 from ultralytics.data.base import BaseDataset
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import get_split_fraction
@@ -35,11 +31,10 @@ from rsdet.data.sar.check import same_type
 from rsdet.data.sar.section import OLD_UNITS
 from rsdet.enhance.chain import EnhanceChain
 from rsdet.errors import DataError, RSDetError, WriteError
+from rsdet.integration import swapped
 from rsdet.names import printable
 from rsdet.tasks.detect.labels import check_labels, check_mixed
 from rsdet.tasks.resuming import drawing_from
-
-_swap = threading.RLock()
 
 
 class _OurDataset:
@@ -192,23 +187,14 @@ def our_datasets(chain: EnhanceChain | None = None) -> Iterator[None]:
     Args:
         chain: Enhances the pictures that the datasets hand out.
     """
-    rtdetr = ultralytics.models.rtdetr
     # A class of its own, because the datasets look at their pictures while they are made.
     yolo, detr = (c if chain is None else type(c.__name__, (c,), {"chain": chain}) for c in _DATASETS)
-    places = [
-        (ultralytics.data.build, "YOLODataset", yolo),
-        (rtdetr.val, "RTDETRDataset", detr),
-        (rtdetr.train, "RTDETRDataset", detr),
-    ]
-    with _swap:
-        before = [getattr(module, name) for module, name, _ in places]
-        for module, name, ours in places:
-            setattr(module, name, ours)
-        try:
-            yield
-        finally:
-            for (module, name, _), stock in zip(places, before, strict=True):
-                setattr(module, name, stock)
+    with (
+        swapped("ultralytics.data.build:YOLODataset", yolo),
+        swapped("ultralytics.models.rtdetr.val:RTDETRDataset", detr),
+        swapped("ultralytics.models.rtdetr.train:RTDETRDataset", detr),
+    ):
+        yield
 
 
 def check_pictures(dataset: Any, data: dict[str, Any]) -> None:

@@ -21,7 +21,6 @@ from ultralytics.utils import NUM_THREADS
 from ultralytics.utils.files import increment_path
 from ultralytics.utils.plotting import save_one_box
 
-from rsdet import quiet
 from rsdet.data.decoding import within_memory
 from rsdet.data.pictures import PictureReader, reader_of
 from rsdet.data.sar import SarReader
@@ -253,7 +252,6 @@ class OurPredictor(EnhancedPrediction):
     results_class: ClassVar[type[DetectResults]] = DetectResults
 
     def __init__(self, *args: Any, **kwargs: Any):
-        quiet.no_font_download()
         self.reader: SarReader | PictureReader = PictureReader()
         self.outputs = Outputs()
         self.skipped: list[str] = []

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
-from ultralytics.engine import trainer as engine
 from ultralytics.engine.tuner import Tuner
 from ultralytics.utils import YAML
 
 from rsdet.arguments import own_keys
 from rsdet.calls import checked, class_of, completed, data_yaml
 from rsdet.errors import ConfigError, RSDetError
+from rsdet.integration import swapped
 from rsdet.recipes import recipe_settings
 from rsdet.tasks.detect.train import OurTrainer
 
@@ -53,7 +53,7 @@ class DetectTuner(Tuner):
         Raises:
             RSDetError: Not one trial could be trained.
         """
-        with _trials_by_rsdet():
+        with trials_by_rsdet():
             super().__call__(iterations, cleanup)
         best = self.tune_dir / "best_hyperparameters.yaml"
         if not best.is_file():
@@ -64,11 +64,6 @@ class DetectTuner(Tuner):
         return YAML.load(best)
 
 
-@contextmanager
-def _trials_by_rsdet() -> Iterator[None]:
+def trials_by_rsdet() -> AbstractContextManager[None]:
     """Start trials by our command: a process that has not imported rsdet cannot load models of ours."""
-    stock, engine._YOLO_CLI_COMMAND = engine._YOLO_CLI_COMMAND, [sys.executable, "-m", "rsdet"]
-    try:
-        yield
-    finally:
-        engine._YOLO_CLI_COMMAND = stock
+    return swapped("ultralytics.engine.trainer:_YOLO_CLI_COMMAND", [sys.executable, "-m", "rsdet"])

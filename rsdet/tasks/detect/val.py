@@ -12,7 +12,6 @@ from ultralytics.models.rtdetr.val import RTDETRValidator
 from ultralytics.models.yolo.detect.val import DetectionValidator
 from ultralytics.utils import LOGGER
 
-from rsdet import quiet
 from rsdet.data.groups import image_key, read_groups
 from rsdet.data.pictures import check_bands
 from rsdet.enhance.loading import load_chain
@@ -150,7 +149,6 @@ class OurVal(EnhancedValidation):
         overlap: int | None = None,
         **kwargs: Any,
     ):
-        quiet.no_font_download()
         super().__init__(*args, **kwargs)
         self.protocol = rule_of(protocol, ignore_regions, self.shape) if isinstance(protocol, str) else protocol
         self.chain = None if enhance is None else load_chain(enhance, tile=tile, overlap=overlap)

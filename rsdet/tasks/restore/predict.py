@@ -18,7 +18,6 @@ from ultralytics.engine.predictor import BasePredictor
 from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import select_device
 
-from rsdet import quiet
 from rsdet.data.decoding import within_memory
 from rsdet.data.pictures import check_bands
 from rsdet.data.raster_io import ImageMeta, check_range
@@ -47,7 +46,6 @@ class RestorePredict(PredictFolder, BasePredictor):
     """
 
     def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None):
-        quiet.no_font_download()
         super().__init__(cfg, overrides, _callbacks)
         self.skipped: list[str] = []
         self.tile: int | None = None

@@ -20,7 +20,7 @@ from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import LOGGER, RANK, TQDM
 from ultralytics.utils.torch_utils import select_device
 
-from rsdet import checkpoint, quiet
+from rsdet import checkpoint
 from rsdet.data.degrade.resize import imresize
 from rsdet.data.pairs.cache import Store, as_float
 from rsdet.enhance.artifact import ArtifactEnhancer
@@ -63,7 +63,6 @@ class RestoreVal(ValFolder, BaseValidator):
         niqe: str | Path | None = None,
         **kwargs: Any,
     ):
-        quiet.no_font_download()
         check_tiling(tile, overlap)
         super().__init__(*args, **kwargs)
         self.wanted, self.tile, self.overlap, self.niqe = check_metrics(metrics), tile, overlap, niqe
