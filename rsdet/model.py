@@ -8,7 +8,7 @@ from typing import Any
 
 from ultralytics.engine.model import Model
 
-from rsdet.arguments import fit, split_keys
+from rsdet.arguments import fit, own_keys, split_keys
 from rsdet.calls import checked, class_of, completed, data_yaml
 from rsdet.data.download import find_stored
 from rsdet.deploy.benchmark import benchmark
@@ -166,9 +166,11 @@ class RSDet(LoadedModel):
         given["data"] = data_yaml(self, self.overrides.get("data") if data is None else data, "val")
         own, given = split_keys(cls, completed(self, "val", given))
 
+        taken = own_keys(cls)  # a validator of the user's may know no protocol
+
         def measure(own: Mapping[str, Any], **more: Any) -> Any:
             def start(**stock: Any) -> Any:
-                made = cls(**stock, **own)
+                made = cls(**stock, **{k: v for k, v in own.items() if k in taken})
                 if hasattr(made, "adopt"):
                     made.adopt(self)
                 return made

@@ -20,7 +20,6 @@ import yaml
 from PIL import Image
 
 from rsdet import RSDet, tasks
-from rsdet.arguments import check_keys
 from rsdet.errors import CheckpointError, ConfigError, DataError, RSDetError
 
 TINY = dict(imgsz=32, batch=2, workers=0, plots=False, verbose=False)
@@ -315,7 +314,7 @@ def test_files_of_arguments_and_of_trackers_go_through_the_same_checks(home, tmp
         model.train(data=home / "data.yaml", cfg=foreign.written("cfg.yaml", "bogus: 1\n")(tmp_path, home))
     tracker = foreign.written("t.yaml", "tracker_type: botsort\nwith_reid: true\nmodel: https://example.org/x.pt\n")
     with pytest.raises(ConfigError, match="is not fetched"):
-        check_keys({"tracker": str(tracker(tmp_path, home))}, "predict")
+        model.predict(tmp_path, tracker=str(tracker(tmp_path, home)))
 
 
 def test_the_threat_model_ships_and_names_tests_that_exist():

@@ -131,6 +131,8 @@ def test_every_row_of_the_ship_detectors(name, size):
 
 def test_every_shipped_model_of_the_papers_is_here():
     shipped = {
-        n.removesuffix(".yaml") for pattern in ("vmc-detr*", "rtdetr*", "sar-ship*") for n in list_models(pattern)
+        n.removesuffix(".yaml")
+        for pattern in ("vmc-detr*", "rtdetr*", "sar-ship*")
+        for n in list_models(pattern, "detect")
     }
     assert shipped == {*DETRS, *SHIPS}
