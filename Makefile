@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 # A process a core, each file of tests in one of them; more than four want more memory than they save time.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-slow test-machines test-minimum lint clean
+.PHONY: demo test test-slow test-machines test-minimum mutants lint clean
 
 demo: $(STAMP)
 	$(BIN)/rsdet demo
@@ -26,6 +26,11 @@ test-machines: $(STAMP)
 # The suite with the oldest versions that pyproject.toml allows, in an environment of its own.
 test-minimum:
 	PYTHON=$(PYTHON) bash .ci/minimum
+
+# What tests notice of changes to the code: goes on where it was stopped; MUTANTS="--first 50" or "--again survived".
+mutants: $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable ".[mutants]"
+	$(BIN)/python .ci/mutants $(MUTANTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
