@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import yaml
+
 from rsdet.data.annotations import Dataset, ImageRecord, ImportLog
 from rsdet.data.difficult import FOLDER
 from rsdet.data.exporters.coco import write_coco
@@ -424,8 +426,6 @@ def data_yaml_text(report: ConvertReport, format: str, task: str, extra: dict | 
     It has no ``path:``, so Ultralytics takes the folder the file lies in, and the dataset can be moved. Ultralytics
     needs both ``train`` and ``val``; where the source has one of them only, it stands for both, with a comment.
     """
-    import yaml
-
     have = sorted(split for split, part in report.splits.items() if split and part.files)
     train = next((s for s in ("train", "trainval", "val", *have) if s in have), None)
     val = next((s for s in ("val", "test", "trainval", "train", *have) if s in have), None)

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rsdet.data.decoding import by_opencv, has_rasterio, raster
-from rsdet.data.sar.header import SarHeader, _directories, _many
+from rsdet.data.images import no_pixel_limit
+from rsdet.data.sar.header import SarHeader, as_tuple, directories
 from rsdet.errors import MissingDependencyError, install
 
 _GEO_TAGS = (33550, 33922, 34264, 34735)  # pixel scale, tie points, transformation, GeoKeys
@@ -45,7 +46,7 @@ class Samples(NamedTuple):
 
 def has_geo_tags(path: str | Path) -> bool:
     """Whether the first page of a TIFF says where on Earth it lies."""
-    pages = _directories(Path(path))
+    pages = directories(Path(path))
     return bool(pages) and any(tag in pages[0] for tag in _GEO_TAGS)
 
 
@@ -115,7 +116,7 @@ def _plain(header: SarHeader) -> Samples:
     """A TIFF without a place, by OpenCV."""
     import cv2
 
-    if header.alpha and header.dtype == "uint8" and _many(_directories(Path(header.path))[0][_EXTRA])[-1] == 2:
+    if header.alpha and header.dtype == "uint8" and as_tuple(directories(Path(header.path))[0][_EXTRA])[-1] == 2:
         raw = _by_pillow(header)  # OpenCV multiplies the colours by such an alpha, and Pillow divides by the other kind
     else:
         raw = by_opencv(header.path, cv2.IMREAD_UNCHANGED)
@@ -137,8 +138,6 @@ def _plain(header: SarHeader) -> Samples:
 
 def _by_pillow(header: SarHeader) -> np.ndarray | None:
     from PIL import Image
-
-    from rsdet.data.images import no_pixel_limit
 
     try:
         with no_pixel_limit(), Image.open(header.path) as im:

@@ -22,8 +22,7 @@ class Enhancer(Protocol):
         min_px: Smallest height and width.
 
     An enhancer that needs minutes per picture has ``offline = True`` beside these, and is kept out of loops over
-    frames. One that can change its place of work has a method ``to(device)``; one that takes several pictures at once,
-    (N, H, W, C), has ``batched = True``.
+    frames. One that can change its place of work has a method ``to(device)``.
     """
 
     name: str

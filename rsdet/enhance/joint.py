@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rsdet.enhance.loading import load_chain
 from rsdet.errors import ConfigError
 from rsdet.nn.restoration import build_network
 
@@ -66,8 +67,6 @@ def joint_networks(spec: Any, channels: int) -> tuple[list[dict[str, Any]], list
     Raises:
         ConfigError: A part that is no PyTorch network, enlarges, or takes other channels.
     """
-    from rsdet.enhance.loading import load_chain
-
     chain = load_chain(spec, untrained=True)
     chain.check_detector(channels)
     sections, networks = [], []

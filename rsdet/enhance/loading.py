@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rsdet.enhance.artifact import ArtifactEnhancer
 from rsdet.enhance.base import check_enhancer
 from rsdet.enhance.chain import EnhanceChain, Part
+from rsdet.enhance.chain_json import read_chain_json
 from rsdet.errors import ConfigError
+from rsdet.runtime.backends import is_deployable
 
 TASK = "restore"
 
@@ -44,8 +47,6 @@ def load_chain(
     parts: list[Part] = []
     for one in split_spec(spec, folder):
         if isinstance(one, (str, Path)) and Path(one).suffix == ".json":
-            from rsdet.enhance.chain_json import read_chain_json
-
             file = _located(str(one), folder)
             found = read_chain_json(file)
             parts += load_chain(found.enhance, folder=file.parent).parts
@@ -91,16 +92,12 @@ def _located(name: str, folder: Path | None) -> Path:
 
 
 def _from_file(name: str, settings: dict[str, Any], folder: Path | None, untrained: bool) -> Part:
-    from rsdet.runtime.backends import is_deployable
-
     path = _located(name, folder)
     if is_deployable(path) or (path.is_file() and path.suffix in (".torchscript", ".engine")):
         if settings:
             raise ConfigError(
                 f"enhance={name}: {', '.join(settings)} cannot be set, the file is exported; leave it out."
             )
-        from rsdet.enhance.artifact import ArtifactEnhancer
-
         artifact = ArtifactEnhancer(path)
         return Part(artifact, str(path), {}, artifact.key)
     from rsdet.loading import load_model  # brings PyTorch, which chains of exported files do without

@@ -22,11 +22,9 @@ class NetworkEnhancer:
         yaml: What its YAML says, where it came from one.
 
     Attributes:
-        batched: True: takes (N, H, W, C) too.
         offline: False.
     """
 
-    batched = True
     offline = False
 
     def __init__(

@@ -16,9 +16,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from rsdet.data.degrade.base import Degradation, check_bits, check_keys, number_range
+from rsdet.data.images import SUFFIXES
+from rsdet.data.raster_io import read_image
 from rsdet.errors import ConfigError, nearest
 
 # Ranges of t by the names that people use; the three do not overlap.
@@ -147,8 +150,6 @@ class Haze(Degradation):
 
 
 def _list_maps(folder: Any) -> list[Path]:
-    from rsdet.data.images import SUFFIXES
-
     if not isinstance(folder, (str, Path)):
         raise ConfigError("degrade: field: maps needs maps: with the folder of transmission or depth maps")
     root = Path(folder).expanduser()
@@ -160,15 +161,11 @@ def _list_maps(folder: Any) -> list[Path]:
 
 @lru_cache(maxsize=64)
 def _read_map(path: Path) -> np.ndarray:
-    from rsdet.data.raster_io import read_image
-
     return read_image(path, channels=1)[0][..., 0]
 
 
 def _fitted(plane: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """A random place of a map, turned or mirrored at random; enlarged where the map is too small."""
-    import cv2
-
     plane = np.rot90(plane, rng.integers(4))
     plane = plane[:, ::-1] if rng.random() < 0.5 else plane
     factor = max(shape[0] / plane.shape[0], shape[1] / plane.shape[1], 1.0)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rsdet.data.images import COLOURS
 from rsdet.data.images import orientation as read_orientation
+from rsdet.data.sar.header import read_sar_header
 
 IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".jpg", ".jpeg", ".jp2", ".mpo", ".png", ".tif", ".tiff", ".webp"})
 
@@ -106,8 +107,6 @@ def probe(path: Path) -> ImageInfo:
 
 def _by_tags(path: Path, why: Exception) -> ImageInfo:
     """A TIFF that Pillow does not know, by its compression or its bands."""
-    from rsdet.data.sar.header import read_sar_header
-
     header = read_sar_header(path)
     if not header.tiff or header.problem:
         raise BadImageError(header.problem or " ".join(str(why).replace(str(path), path.name).split())) from why

@@ -94,7 +94,7 @@ class Source:
             while _ROLE.fullmatch(home.name) or (split_of(home.name) and _ROLE.fullmatch(home.parent.name)):
                 home = home.parent
             return cls(home, _surroundings(home, source.parent), source)
-        files = _walk(source)
+        files = walk(source)
         suffixes = {file.suffix.lower() for file in files}
         if _ROLE.fullmatch(source.name) and not (suffixes & IMAGE_SUFFIXES and label_suffix in suffixes):
             return cls(source.parent, _surroundings(source.parent, source))
@@ -137,10 +137,10 @@ def _surroundings(home: Path, inner: Path) -> list[Path]:
     near = [d for d in sorted(home.iterdir()) if d.is_dir() and (_ROLE.fullmatch(d.name) or split_of(d.name))]
     # A result of an earlier conversion is not part of its source.
     near = [d for d in near if not (d / "convert-report.json").exists()]
-    return sorted({file for folder in (inner, *near) for file in _walk(folder)})
+    return sorted({file for folder in (inner, *near) for file in walk(folder)})
 
 
-def _walk(root: Path) -> list[Path]:
+def walk(root: Path) -> list[Path]:
     """All files below a folder, through symbolic links but never in a circle."""
     found, seen = [], set()
     for folder, inside, files in os.walk(root, followlinks=True):

@@ -20,7 +20,7 @@ from pathlib import Path
 from rsdet.data.annotations import Dataset, ImportLog
 from rsdet.data.groups import image_key
 from rsdet.data.importers._labels import ClassTable, Collector, ImportOptions, read_lines
-from rsdet.data.importers._layout import Pair, Source, _walk
+from rsdet.data.importers._layout import Pair, Source, walk
 from rsdet.data.importers._lists import assign_listed
 from rsdet.data.importers._text import read_pairs
 from rsdet.data.importers.voc import read_labels
@@ -53,7 +53,7 @@ def _files(home: Path, kind: str) -> list[Path]:
     """Files of ``JPEGImages`` or ``Annotations``; of the folders per split where the complete one was taken away."""
     whole = home / kind
     folders = [whole] if whole.is_dir() else [home / f"{kind}_{split}" for split in _SPLITS]
-    return [file for folder in folders if folder.is_dir() for file in _walk(folder)]
+    return [file for folder in folders if folder.is_dir() for file in walk(folder)]
 
 
 def _group_lists(home: Path) -> dict[str, set[str]]:
@@ -63,7 +63,7 @@ def _group_lists(home: Path) -> dict[str, set[str]]:
         for path in sorted((home / "ImageSets").rglob(f"*_{group}.txt")):
             found.setdefault(group, set()).update(image_key(text) for _, text in read_lines(path))
         for folder in sorted(home.glob(f"JPEGImages_*_{group}")):
-            found.setdefault(group, set()).update(image_key(file.name) for file in _walk(folder))
+            found.setdefault(group, set()).update(image_key(file.name) for file in walk(folder))
     return found
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from rsdet.data.raster_io import read_image
+from rsdet.data.resolve import home
 from rsdet.data.sar.header import SarHeader, read_sar_header
 from rsdet.errors import ConfigError, DataError
 from rsdet.writing import replacing
@@ -39,8 +41,6 @@ class Store:
         if cache not in CACHES:
             raise ConfigError(f"cache must be one of {', '.join(CACHES)}, received {cache!r}")
         if cache == "disk" and folder is None:
-            from rsdet.data.resolve import home
-
             folder = home() / "cache" / "pairs"
         self.cache, self.folder, self.reading = cache, folder, reading
         self._kept: dict[Path, np.ndarray] = {}
@@ -82,8 +82,6 @@ class Store:
         return ""
 
     def _fits(self, paths: list[Path]) -> bool:
-        import psutil
-
         few = paths[:: max(1, len(paths) // _SAMPLED)]
         need = sum(_bytes(read_sar_header(p)) for p in few) * len(paths) / len(few)
         free = psutil.virtual_memory().available

@@ -123,7 +123,7 @@ def _damaged(why: str, **found: Any) -> SarHeader:
 
 def _read_tiff(path: Path) -> SarHeader:
     pages, masked = [], False
-    for tags in _directories(path):
+    for tags in directories(path):
         kind = int(tags.get(254, 0))  # NewSubfileType: bit 0 an overview, bit 2 a mask
         masked = masked or bool(kind & 4 and not kind & 1)
         if not kind & 5:
@@ -131,11 +131,11 @@ def _read_tiff(path: Path) -> SarHeader:
     if not pages:
         return _damaged("is a TIFF without a picture; copy it again or take it out", path=path)
     tags = pages[0]
-    bits, kinds = _many(tags.get(258, 1)), _many(tags.get(339, 1))
+    bits, kinds = as_tuple(tags.get(258, 1)), as_tuple(tags.get(339, 1))
     width, height, bands = int(tags[256]), int(tags[257]), int(tags.get(277, len(bits)))
     planar = bands > 1 and int(tags.get(284, 1)) == 2
     found = dict(path=path, width=width, height=height, bands=bands, masked=masked, planar=planar, tiff=True)
-    found["alpha"] = bands > 1 and _many(tags.get(338, 0))[-1] in (1, 2)  # ExtraSamples: premultiplied or not
+    found["alpha"] = bands > 1 and as_tuple(tags.get(338, 0))[-1] in (1, 2)  # ExtraSamples: premultiplied or not
     found |= {"codec": _CODECS.get(int(tags.get(259, 1)), ""), "mode": _COLOURS.get(tags.get(262), "")}
     if width < 1 or height < 1:
         return _damaged(f"has no pixels ({width}x{height}); copy it again", **found)
@@ -162,7 +162,8 @@ def _read_tiff(path: Path) -> SarHeader:
     return SarHeader(**found, nodata=nodata)
 
 
-def _directories(path: Path) -> list[Any]:
+def directories(path: Path) -> list[Any]:
+    """Tags of every page of a TIFF, each number -> value."""
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     found, seen = [], set()
@@ -181,7 +182,8 @@ def _directories(path: Path) -> list[Any]:
     return found
 
 
-def _many(value: Any) -> tuple[int, ...]:
+def as_tuple(value: Any) -> tuple[int, ...]:
+    """Value of a tag as numbers, however many it holds."""
     return tuple(int(v) for v in value) if isinstance(value, tuple) else (int(value),)
 
 
@@ -196,6 +198,6 @@ def _name(kind: str, bits: int) -> str:
 def _is_cut(tags: Any, size: int) -> bool:
     for offsets, lengths in ((273, 279), (324, 325)):  # strips, tiles
         if offsets in tags and lengths in tags:
-            starts, counts = _many(tags[offsets]), _many(tags[lengths])
+            starts, counts = as_tuple(tags[offsets]), as_tuple(tags[lengths])
             return len(starts) != len(counts) or any(a + b > size for a, b in zip(starts, counts, strict=True))
     return False

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from ultralytics.engine.results import Boxes, Results
 
+from rsdet.data.raster_io import write_image
 from rsdet.enhance.chain import EnhanceChain, size_note
 from rsdet.errors import ConfigError
 from rsdet.quiet import say
@@ -72,8 +73,6 @@ class EnhancedPrediction(PredictFolder):
         return out
 
     def _write(self, picture: np.ndarray, path: str) -> None:
-        from rsdet.data.raster_io import write_image
-
         name = free_name(Path(path).stem, self._written)
         rgb = picture[..., ::-1] if picture.ndim == 3 and picture.shape[2] == 3 else picture
         write_image(self.make_folder() / "enhanced" / f"{name}.png", rgb.astype(np.float32) / 255)

@@ -16,6 +16,7 @@ from rsdet.deploy.verify import Run
 from rsdet.errors import ConfigError, ExportError
 from rsdet.tasks.detect.decode import detections_from_raw, preprocess_rule
 from rsdet.tasks.detect.parity import UPRIGHT, ParityReport, Ties, Upright, compare
+from rsdet.tasks.detect.settings import rule_of
 from rsdet.tasks.detect.thresholds import thresholds
 from rsdet.tasks.task import Report
 
@@ -46,8 +47,6 @@ def check_export(settings: ExportSettings, shape: str = "boxes") -> None:
     if o.nms is True and not kept["conf"] > 0:
         raise ConfigError("nms=True with conf=0; the rows of an image are filled up with zeros; use conf=0.001")
     if settings.data is not None:
-        from rsdet.tasks.detect.settings import rule_of
-
         rule_of(o.protocol, None, shape)
 
 

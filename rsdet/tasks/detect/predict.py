@@ -28,6 +28,7 @@ from rsdet.enhance.wiring import chain_for, with_time
 from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.names import csv_cell, folder_names, printable
 from rsdet.runtime.results import detections_of
+from rsdet.tasks.detect import visual
 from rsdet.tasks.detect.enhanced import EnhancedPrediction
 from rsdet.tasks.detect.outputs import Outputs, coco_rows
 from rsdet.tasks.detect.source import usable_source
@@ -97,8 +98,6 @@ class DetectResults(Results):
             ConfigError: Another ``color_mode``.
             DataError: The file cannot be written.
         """
-        from rsdet.tasks.detect.visual import draw, to_display
-
         if color_mode not in ("class", "instance"):
             raise ConfigError(f"color_mode={color_mode!r} must be 'class' or 'instance'.")
         objects = self.boxes if self.obb is None else self.obb
@@ -122,7 +121,7 @@ class DetectResults(Results):
                 for i, c in zip(ids, found.classes.tolist(), strict=True)
             ]
             numbers = [f"{v:.2f}" if conf else "" for v in found.scores.tolist()]
-            picture = draw(
+            picture = visual.draw(
                 img,
                 found.boxes_xyxy,
                 found.scores,
@@ -140,7 +139,7 @@ class DetectResults(Results):
                 **(found.shapes if masks or self.obb is not None else {}),
             )
         else:
-            picture = to_display(img)
+            picture = visual.to_display(img)
         if save:
             write_picture(filename or f"results_{Path(self.path).name}", picture)
         image = Image.fromarray(picture[..., ::-1]) if pil or show else None

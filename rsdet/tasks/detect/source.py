@@ -80,7 +80,7 @@ def _is_tensor(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def _files(source: str | Path) -> list[Path] | None:
+def files_of(source: str | Path) -> list[Path] | None:
     """Image files that a path or glob stands for; ``None`` where Ultralytics looks itself (video, URL, camera)."""
     text = str(source)
     if "://" in text or text.isnumeric() or text.partition(" ")[0] == "screen":
@@ -96,14 +96,14 @@ def _files(source: str | Path) -> list[Path] | None:
     found = glob.glob(text, recursive=True) if glob.has_magic(text) else []
     parts = [part.strip() for part in text.split(",")]
     if not found and len(parts) > 1 and all(os.path.lexists(part) or glob.has_magic(part) for part in parts):
-        return _together(parts, map(_files, parts))
+        return together(parts, map(files_of, parts))
     if glob.has_magic(text):
         return sorted(p for p in map(Path, found) if p.suffix.lower() in known)
     beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     raise DataError(f"source {text!r} does not exist.{nearest(path.name, beside)} Pass an image, a folder or a glob.")
 
 
-def _together(sources: Sequence[str | Path], groups: Iterable[list[Path] | None]) -> list[Path]:
+def together(sources: Sequence[str | Path], groups: Iterable[list[Path] | None]) -> list[Path]:
     """The files of several sources, each once; of one that holds none its name, to be told as what is missing."""
     several = len(sources) > 1
     pairs = zip(sources, groups, strict=True)
@@ -137,11 +137,12 @@ def _listed(file: Path) -> list[Path]:
 def _there(path: Path) -> list[Path]:
     """What a line of a list stands for; nothing where nothing is there."""
     if path.is_dir() or (glob.has_magic(str(path)) and not path.exists()):
-        return _files(path) or []
+        return files_of(path) or []
     return [path] if path.exists() else []
 
 
-def _name_problem(path: Path) -> str:
+def name_problem(path: Path) -> str:
+    """Why a path cannot be an image that is here, in words; empty where it can."""
     if path.suffix.lower() in _OTHER_SUFFIXES:
         return "is a video or needs an extra package; pass it by itself"
     if glob.has_magic(str(path)) and not os.path.lexists(path):
@@ -209,7 +210,7 @@ def usable_source(source: Any, reader: SarReader | PictureReader | None = None) 
         with silent_opencv():
             yield Usable(pictures if several or not _is_tensor(source) else source)
         return
-    groups = [_files(s) for s in (source if listed else [source])]
+    groups = [files_of(s) for s in (source if listed else [source])]
     if listed and len(source) > 1:
         films = [Path(s).is_file() and Path(s).suffix.lower() in VIDEOS for s in source]
         groups = [[] if film else group for film, group in zip(films, groups, strict=True)]
@@ -224,16 +225,16 @@ def usable_source(source: Any, reader: SarReader | PictureReader | None = None) 
         with silent_opencv():
             yield Usable(only)
         return
-    files = _together(source if listed else [source], groups)
+    files = together(source if listed else [source], groups)
     if not files:
         raise DataError(
             f"source {str(source)!r} holds no images; they must end in {', '.join(SUFFIXES)} and lie in the folder "
             "itself (a glob such as folder/**/*.jpg looks below it)."
         )
     videos = not reader.of_values and all(p.suffix.lower() in VIDEOS for p in files)
-    why_not = _video_problem if videos else _name_problem
+    why_not = _video_problem if videos else name_problem
     with no_pixel_limit():
-        headers = {p: read_sar_header(p) for p in files if not videos and not _name_problem(p)}
+        headers = {p: read_sar_header(p) for p in files if not videos and not name_problem(p)}
     problems = {p: reader.header_problem(headers[p]) if p in headers else why_not(p) for p in files}
     skipped = [f"{p} {why}" for p, why in problems.items() if why]
     good = [p for p, why in problems.items() if not why]

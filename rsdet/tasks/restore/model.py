@@ -12,8 +12,10 @@ from ultralytics.utils import LOGGER
 
 import rsdet.nn  # noqa: F401  makes every network known by name
 from rsdet.errors import ConfigError
+from rsdet.losses.restoration import RestorationLoss
 from rsdet.modelyaml import load_model_yaml
 from rsdet.nn.restoration import RestorationNetwork, build_network
+from rsdet.tasks.restore.methods import RestoreMethod
 
 
 class RestoreModel(BaseModel):
@@ -99,8 +101,6 @@ class RestoreModel(BaseModel):
 
     def init_criterion(self) -> Any:
         """The loss that the YAML states; L1 where it states none."""
-        from rsdet.losses.restoration import RestorationLoss
-
         return RestorationLoss(self.yaml.get("loss") or {"l1": 1.0})
 
     def fuse(self, verbose: bool = True, imgsz: int = 640) -> nn.Module:
@@ -113,7 +113,5 @@ class RestoreModel(BaseModel):
 
 def build(cfg: str | Path | dict[str, Any], ch: int | None = None, verbose: bool = False) -> nn.Module:
     """Build what a model YAML of this task describes: a network, or a method without weights."""
-    from rsdet.tasks.restore.methods import RestoreMethod
-
     d = cfg if isinstance(cfg, dict) else load_model_yaml(cfg)
     return (RestoreModel if d["family"] == "restore" else RestoreMethod)(d, ch=ch, verbose=verbose)

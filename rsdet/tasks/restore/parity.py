@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from rsdet.data.scenes import render_scene
 from rsdet.errors import DataError
 from rsdet.tasks.restore.options import MAX_DIFF, MIN_PSNR_DB
+from rsdet.tasks.restore.source import find
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,6 @@ def parity_pictures(model: Any, size: tuple[int, int], channels: int, images: Se
         channels: Channels of the network.
         images: Paths or arrays; cut or continued to the size.
     """
-    from rsdet.tasks.restore.source import find
-
     if images:
         source = find(list(images))
         found = [image for _, image, _ in source.pictures(channels=channels)]
@@ -111,8 +111,6 @@ def parity_pictures(model: Any, size: tuple[int, int], channels: int, images: Se
 
 
 def _scene(seed: int, size: tuple[int, int], channels: int) -> np.ndarray:
-    from rsdet.data.scenes import render_scene
-
     scene = render_scene(seed, max(*size, 96)).image.astype(np.float32)[: size[0], : size[1]] / 255
     grey = scene.mean(2, keepdims=True)
     planes = scene if channels == 3 else np.repeat(grey, channels, 2)

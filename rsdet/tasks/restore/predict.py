@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from ultralytics.cfg import DEFAULT_CFG
 from ultralytics.engine.predictor import BasePredictor
@@ -168,8 +169,6 @@ class RestorePredict(PredictFolder, BasePredictor):
         """Restore a video frame by frame; 8 bits, as videos have."""
         if self.per_image:
             raise ConfigError(f"{path.name} is a video, and this method takes minutes for each picture; pass images.")
-        import cv2
-
         reader, writer, n = cv2.VideoCapture(str(path)), None, 0
         total, fps = int(reader.get(cv2.CAP_PROP_FRAME_COUNT)), reader.get(cv2.CAP_PROP_FPS) or 25.0
         target = (self.make_folder() if self.args.save else self.save_dir) / f"{path.stem}.mp4"

@@ -17,7 +17,7 @@ from rsdet.data.images import COLOURS, SUFFIXES
 from rsdet.data.raster_io import ImageMeta, read_image, take_bands
 from rsdet.errors import DataError, RSDetError
 from rsdet.quiet import say
-from rsdet.tasks.detect.source import VIDEOS, _files, _name_problem, _together
+from rsdet.tasks.detect.source import VIDEOS, files_of, name_problem, together
 
 _OTHER = f"is no image; images end in {', '.join(SUFFIXES)}"
 
@@ -73,15 +73,15 @@ def find(source: Any) -> Source:
         return Source(arrays=[a for s in several for a in _as_arrays(s)])
     if len(several) == 1 and Path(several[0]).is_file() and Path(several[0]).suffix.lower() in VIDEOS:
         return Source(video=Path(several[0]))
-    groups = [_files(s) for s in several]
+    groups = [files_of(s) for s in several]
     if None in groups:
         wrong = str(several[groups.index(None)])
         raise DataError(f"source {wrong!r} is no image file; images end in {', '.join(SUFFIXES)}.")
-    files = _together(several, groups)
+    files = together(several, groups)
     good = [p for p in files if p.suffix.lower() in SUFFIXES]
     if not good:
         raise DataError(f"source {str(source)!r} holds no images; they must end in {', '.join(SUFFIXES)}.")
-    return Source(files=good, skipped=[f"{p} {_name_problem(p) or _OTHER}" for p in files if p not in good])
+    return Source(files=good, skipped=[f"{p} {name_problem(p) or _OTHER}" for p in files if p not in good])
 
 
 def _as_arrays(picture: Any) -> list[np.ndarray]:

@@ -27,6 +27,7 @@ from rsdet.enhance.artifact import ArtifactEnhancer
 from rsdet.enhance.running import check_tiling
 from rsdet.errors import ConfigError, DataError
 from rsdet.metrics.image_quality import METRICS, Convention, QualityMeter
+from rsdet.metrics.niqe import NiqeModel
 from rsdet.tasks.restore.data import read_pairs, val_dataset
 from rsdet.tasks.restore.quality import RestoreMetrics
 from rsdet.tasks.restore.running import apply, runner_of
@@ -191,8 +192,6 @@ class RestoreVal(ValFolder, BaseValidator):
         return QualityMeter(self._convention(scale), self.wanted, self._niqe_model() if "niqe" in self.wanted else None)
 
     def _niqe_model(self) -> Any:
-        from rsdet.metrics.niqe import NiqeModel
-
         if isinstance(self.niqe, (str, Path)):
             self.niqe = NiqeModel.load(self.niqe)
         if self.niqe is None:
