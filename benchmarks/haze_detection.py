@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import statistics
 import sys
 import time
 import zlib
@@ -27,6 +26,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
+from chips import cut, save, spread
 
 CHIP, STEP = 320, 288  # px
 DENSITIES = ("light", "medium", "dense")
@@ -48,31 +48,6 @@ def read(folder: Path, halved: str) -> list[tuple[str, np.ndarray, np.ndarray]]:
         rows = np.array([[float(v) for v in line.split()[1:5]] for line in label.read_text().splitlines()])
         centre, half = rows.reshape(-1, 4)[:, :2] * [w, h], rows.reshape(-1, 4)[:, 2:] * [w, h] / 2
         out.append((label.stem, picture, np.concatenate([centre - half, centre + half], 1)))
-    return out
-
-
-def save(folder: Path, split: str, name: str, picture: np.ndarray, boxes: np.ndarray) -> None:
-    """Write a picture and its label file."""
-    h, w = picture.shape[:2]
-    rows = [
-        f"0 {(a + c) / 2 / w:.6f} {(b + d) / 2 / h:.6f} {(c - a) / w:.6f} {(d - b) / h:.6f}\n" for a, b, c, d in boxes
-    ]
-    for kind in ("images", "labels"):
-        (folder / kind / split).mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(folder / "images" / split / f"{name}.png"), picture)
-    (folder / "labels" / split / f"{name}.txt").write_text("".join(rows))
-
-
-def cut(picture: np.ndarray, boxes: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Training chips; a vehicle cut by a border keeps its box where more than half of it is left."""
-    out = []
-    h, w = picture.shape[:2]
-    for y in sorted({min(y, h - CHIP) for y in range(0, h - CHIP + STEP, STEP)}):
-        for x in sorted({min(x, w - CHIP) for x in range(0, w - CHIP + STEP, STEP)}):
-            inside = np.clip(boxes - [x, y, x, y], 0, CHIP)
-            area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-            kept = (inside[:, 2:] - inside[:, :2]).prod(1) > area / 2
-            out.append((f"{x}_{y}", picture[y : y + CHIP, x : x + CHIP], inside[kept]))
     return out
 
 
@@ -102,7 +77,7 @@ def prepare(args: argparse.Namespace) -> None:
             counts["test pictures"] += 1
             counts["test objects"] += len(boxes)
             continue
-        for place, chip, inside in cut(picture, boxes):
+        for place, chip, inside in cut(picture, boxes, CHIP, STEP):
             rng = rng_of(f"{name}_{place}")
             if len(inside) == 0 and rng.random() < 0.5:  # most of what is left shows fields
                 continue
@@ -197,12 +172,6 @@ def train(arm: str, seed: int, args: argparse.Namespace) -> None:
         k: str(getattr(args, k)) for k in ("scale", "epochs", "batch", "enhancer_scale", "enhancer_epochs")
     }
     out.write_text(json.dumps(row, indent=1))
-
-
-def spread(values: list[float]) -> str:
-    """Mean and, of several, the smallest and largest value."""
-    mean = f"{statistics.mean(values):.3f}"
-    return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
 
 
 def gather(args: argparse.Namespace) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -24,6 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
+from chips import cut, save, spread
 
 TEST_SCENES = ("P0005", "P0007", "P0013", "P0015")  # 12 of 24 chips; tiles of one scene overlap, so scenes are split
 CHIP, STEP = 320, 240  # px; training chips cut from the 800 px chips of HRSID
@@ -47,30 +47,6 @@ def boxes_of(mask: Path) -> np.ndarray:
     return np.stack([x, y, x + w, y + h], 1).astype(float)
 
 
-def save(folder: Path, split: str, name: str, gray: np.ndarray, boxes: np.ndarray) -> None:
-    """Write a picture and its label file."""
-    h, w = gray.shape
-    rows = [
-        f"0 {(a + c) / 2 / w:.6f} {(b + d) / 2 / h:.6f} {(c - a) / w:.6f} {(d - b) / h:.6f}\n" for a, b, c, d in boxes
-    ]
-    for kind in ("images", "labels"):
-        (folder / kind / split).mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(folder / "images" / split / f"{name}.png"), gray)
-    (folder / "labels" / split / f"{name}.txt").write_text("".join(rows))
-
-
-def cut(gray: np.ndarray, boxes: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Overlapping training chips; a ship cut by a border keeps its box where more than half of it is left."""
-    out = []
-    for y in range(0, gray.shape[0] - CHIP + 1, STEP):
-        for x in range(0, gray.shape[1] - CHIP + 1, STEP):
-            inside = np.clip(boxes - [x, y, x, y], 0, CHIP)
-            area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-            left = (inside[:, 2] - inside[:, 0]) * (inside[:, 3] - inside[:, 1])
-            out.append((f"{x}_{y}", gray[y : y + CHIP, x : x + CHIP], inside[left > 0.5 * area]))
-    return out
-
-
 def prepare(args: argparse.Namespace) -> None:
     """Write the data set: real and rendered training chips, whole test chips."""
     from rsdet.data.sar_scenes import render_sar_scene
@@ -85,7 +61,7 @@ def prepare(args: argparse.Namespace) -> None:
             counts["test ships"] += len(boxes)
             continue
         counts["train ships"] += len(boxes)
-        for place, chip, inside in cut(gray, boxes):
+        for place, chip, inside in cut(gray, boxes, CHIP, STEP):
             for copy in range(args.repeat if len(inside) else 1):  # few chips show a ship
                 save(args.data, "train", f"{image.stem}_{place}_{copy}", chip, inside)
                 counts["train chips"] += 1
@@ -187,11 +163,6 @@ def pictures(args: argparse.Namespace) -> None:
         boxes = found.boxes.cpu().numpy()
         drawn = draw(np.repeat(shown[..., None], 3, 2), boxes.xyxy, boxes.conf, boxes.cls.astype(int), found.names)
         cv2.imwrite(str(args.out / f"sar-ships-{name}.jpg"), drawn, [cv2.IMWRITE_JPEG_QUALITY, 80])
-
-
-def spread(values: list[float]) -> str:
-    """Mean, and the smallest and largest value."""
-    return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 def main() -> None:
