@@ -125,8 +125,10 @@ def plain_ap(truths, detections, class_id, iou_min):
 @pytest.mark.parametrize("iou_min", [0.5, 0.75])
 def test_agrees_with_plain_loops(golden, iou_min):
     m = evaluate(*golden, protocol=replace(ONE_IOU, iou_thresholds=(iou_min,)))
-    for c in m.per_class:
-        assert c.ap == pytest.approx(plain_ap(*golden, c.class_id, iou_min), abs=1e-9)
+    for c, of_coco in zip(m.per_class, evaluate(*golden).per_class, strict=True):
+        want = pytest.approx(plain_ap(*golden, c.class_id, iou_min), abs=1e-9)
+        assert c.ap == want
+        assert {0.5: of_coco.ap50, 0.75: of_coco.ap75}[iou_min] == want
 
 
 def test_visdrone_agrees_with_plain_loops_on_capped_images(golden):

@@ -27,21 +27,24 @@ COLUMNS = ("id", "room", "file", "line", "operator", "was", "becomes", "first", 
 def main() -> None:
     """Draw, judge what has no verdict, and write the score."""
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
-    parser.add_argument("--again", default="", help="judge again what is cut or survived, as after a new test")
+    parser.add_argument("--again", default="", help="judge these again: cut,survived, as after a new test")
     parser.add_argument("--budget", type=float, default=10, help="CPU seconds of tests for a mutant")
     parser.add_argument("--first", type=int, help="judge only so many of the sample, in its order")
     parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 4), help="mutants judged at one time")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     table = yaml.safe_load(Path(__file__).with_name("rooms.yaml").read_text())
-    tests = {f: [f"tests/{t}.py" for t in names] for r in table["rooms"].values() for f, names in r["files"].items()}
-    sample = draw(ROOT, table["rooms"], table["seed"])
+    tests = {f: [_path(t) for t in names] for r in table["rooms"].values() for f, names in r["files"].items()}
+    sources = {file: (ROOT / file).read_text() for file in tests}  # once: the working tree may be edited meanwhile
+    sample = draw(sources, table["rooms"], table["seed"])
     rows = {row["id"]: row for row in _read()}
-    open_ = [m for m in sample[: given.first] if rows.get(m.id, {}).get("verdict", "") in ("", given.again)]
+    to_judge = {"", *given.again.split(",")}
+    open_ = [m for m in sample[: given.first] if rows.get(m.id, {}).get("verdict", "") in to_judge]
+    open_ = [m for m in open_ if m.id not in table["equivalent"]]
     print(f"{len(sample)} mutants drawn, {len(open_)} to judge", flush=True)
 
     def done(mutant: Mutant, verdict: str, noticed_by: str, cpu_s: float) -> None:
-        was, becomes = mutant.change((ROOT / mutant.file).read_text())
+        was, becomes = mutant.change(sources[mutant.file])
         first = rows.get(mutant.id, {}).get("first") or verdict.replace("cut", "")
         values = (mutant.id, mutant.room, mutant.file, mutant.place[0], mutant.operator.removeprefix("core/"), was,
                   becomes, first, verdict, noticed_by, f"{cpu_s:.1f}")  # fmt: skip
@@ -54,7 +57,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 warm_up(Path(folder))
                 judge = Judge(copies(ROOT, Path(folder), given.workers), given.budget)
-                judge.all(((m, m.file, m.code((ROOT / m.file).read_text()), tests[m.file]) for m in open_), done)
+                judge.all(((m, m.file, m.code(sources[m.file]), tests[m.file]) for m in open_), done)
     finally:
         rows = [{**rows[m.id], "line": m.place[0]} for m in sample if m.id in rows]
         _write(rows)
@@ -62,6 +65,11 @@ def main() -> None:
         page = report.page(rows, len(sample), table, f"{command}; Python {platform.python_version()}, {_machine()}")
         STORE.with_suffix(".md").write_text(page)
         print(page.split("\n\n")[2])
+
+
+def _path(test: str) -> str:
+    file, *function = test.split("::")
+    return "::".join([f"tests/{file}.py", *function])
 
 
 def _machine() -> str:

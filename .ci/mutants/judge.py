@@ -58,15 +58,20 @@ def warm_up(folder: Path) -> None:
 
 
 class Watch:
-    """Plugin of pytest that notes the first test that fails, and stops where the budget is spent.
+    """Plugin of pytest that runs named tests first, notes the first that fails, and stops where the budget is spent.
 
     Args:
+        first: Beginnings of the ids of tests.
         budget: CPU seconds.
         note: File that says `failed ID` or `enough`.
     """
 
-    def __init__(self, budget: float, note: Path):
-        self.budget, self.note = budget, note
+    def __init__(self, first: tuple[str, ...], budget: float, note: Path):
+        self.first, self.budget, self.note = first, budget, note
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Sort; the others keep their order."""
+        items.sort(key=lambda item: not item.nodeid.startswith(self.first))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note a failure."""
@@ -86,7 +91,7 @@ class Run:
 
     Args:
         copy: Copy of the repository that they run in.
-        arguments: Files or ids of tests and options of pytest.
+        arguments: Files of tests, ids of those to run first, and options of pytest.
         budget: CPU seconds after which no further test begins.
     """
 
@@ -112,10 +117,13 @@ class Run:
             os.environ["PYTHONPATH"] = str(copy)
             sys.path.insert(0, str(copy))
             sys.dont_write_bytecode = True
+            files = {a.partition("::")[0] for a in arguments if "::" not in a}
+            first = tuple(a for a in arguments if a.partition("::")[0] in files and "::" in a)
+            arguments = [a for a in arguments if a not in first]
             code = pytest.main(
                 ["-x", "-q", "--no-header", "--tb=line", "-p", "no:randomly", "-p", "no:cacheprovider",
                  "--rootdir", ".", f"--basetemp={copy.parent / 'temporary'}", *arguments],
-                plugins=[Watch(budget, self.note)],
+                plugins=[Watch(first, budget, self.note)],
             )  # fmt: skip
         finally:
             sys.stdout.flush()

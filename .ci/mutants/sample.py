@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
@@ -57,27 +56,25 @@ class Mutant:
         return tuple(" ".join(r[2:].strip() for r in rows if r.startswith(sign)) for sign in "-+")
 
 
-def draw(root: Path, rooms: dict, seed: int) -> list[Mutant]:
+def draw(sources: dict[str, str], rooms: dict, seed: int) -> list[Mutant]:
     """Return the sample in an order of which every beginning is a fair sample too.
 
     Args:
-        root: Root of the repository.
+        sources: Text of each file.
         rooms: Name of a room -> `sample`, the mutants to draw, and `files`, whose keys are paths.
         seed: Of the draw.
     """
     ranked = []
     for room, facts in rooms.items():
-        here = [pair for file in facts["files"] for pair in _one_a_place(root, file, room, seed)]
-        sources = {file: (root / file).read_text() for file in facts["files"]}
+        here = [pair for file in facts["files"] for pair in _one_a_place(sources[file], file, room, seed)]
         wanted = facts["sample"]
         real = (m for _, m in sorted(here, key=lambda pair: pair[0]) if m.code(sources[m.file]) is not None)
         ranked += [((i + 0.5) / wanted, m) for i, m in zip(range(wanted), real, strict=False)]
     return [m for _, m in sorted(ranked, key=lambda pair: (pair[0], pair[1].id))]
 
 
-def _one_a_place(root: Path, file: str, room: str, seed: int) -> Iterator[tuple[str, Mutant]]:
+def _one_a_place(source: str, file: str, room: str, seed: int) -> Iterator[tuple[str, Mutant]]:
     """Yield a random number of each place, and of its changes, as the six other operators for a `+`, a random one."""
-    source = (root / file).read_text()
     lines = source.splitlines()
     nodes, unseen, found = list(ast_nodes(get_ast(source))), _unseen(ast.parse(source)), defaultdict(list)
     for name in operator_names():

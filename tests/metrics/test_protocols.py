@@ -76,6 +76,8 @@ def test_aitod_equals_aitodpycocotools(name):
         ((8, 8.01), "aitod", {"t"}),
         ((32, 32), "coco", {"small", "medium"}),
         ((96, 96), "coco", {"medium", "large"}),
+        ((32, 32), "visdrone", {"small", "medium"}),
+        ((96, 96), "visdrone", {"medium", "large"}),
     ],
 )
 def test_a_box_at_the_limit_of_two_ranges_belongs_to_both(wh, protocol, ranges):
