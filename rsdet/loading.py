@@ -113,8 +113,16 @@ def load_model(
     return loaded
 
 
-def adopted(model: Model) -> Loaded:
-    """What another of Ultralytics' wrappers has loaded."""
+def adopted(model: Model, asked: str | None = None) -> Loaded:
+    """What another of Ultralytics' wrappers has loaded.
+
+    Args:
+        model: The wrapper.
+        asked: Task that the caller takes it for; its own where None.
+
+    Raises:
+        ConfigError: Another task.
+    """
     name = str(model.model_name or model.overrides.get("model"))
     task = str(model.task)
     family = (
@@ -122,7 +130,9 @@ def adopted(model: Model) -> Loaded:
         if hasattr(model.model, "family")
         else tasks.get(task).family_of(type(model.model.model[-1]).__name__)
     )
-    return Loaded(model.model, task, family, name, model.overrides, model.cfg, model.ckpt, model.ckpt_path)
+    loaded = Loaded(model.model, task, family, name, model.overrides, model.cfg, model.ckpt, model.ckpt_path)
+    _check_task(asked, loaded)
+    return loaded
 
 
 def _from_yaml(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from inspect import GEN_SUSPENDED, getgeneratorstate
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,8 @@ class RSDet(LoadedModel):
         True
     """
 
+    _stream: Generator[Any] | None = None  # the prediction that is being read
+
     @user_errors()
     def __init__(
         self,
@@ -75,7 +78,7 @@ class RSDet(LoadedModel):
         super().__init__(model=model, task=task, verbose=verbose)
         if isinstance(model, Model) and not isinstance(model, RSDet):
             self._chain = None
-            self._adopt(adopted(model))
+            self._adopt(adopted(model, task))
         if self.overrides.get("data") is not None and not find_stored(self.overrides["data"]):
             self.overrides["data"] = None  # what a checkpoint names is never fetched; the exporter wants the key
 
@@ -212,12 +215,21 @@ class RSDet(LoadedModel):
     def _results(
         self, source: Any, predictor: type | None, own: dict[str, Any], given: dict[str, Any]
     ) -> Iterator[Any]:
+        if self._stream is not None and getgeneratorstate(self._stream) == GEN_SUSPENDED:  # it holds the lock
+            raise ConfigError(
+                "the last prediction with stream=True is not read to its end, and has the predictor of this model; "
+                "read on, close() it, or load the model once more."
+            )
         with user_errors():
             # Without a source, Ultralytics would look at pictures of its own.
             results = super().predict([] if source is None else source, stream=True, predictor=predictor, **given)
             if hasattr(self.predictor, "configure"):
                 self.predictor.configure(self, **own)
-            yield from results
+            self._stream = results
+            try:
+                yield from results
+            finally:
+                self._stream = None
 
     @user_errors()
     def track(self, *args: Any, **kwargs: Any) -> Any:

@@ -18,7 +18,7 @@ import yaml
 from rsdet.data.annotations import Dataset, ImageRecord, ImportLog
 from rsdet.data.difficult import FOLDER
 from rsdet.data.exporters.coco import write_coco
-from rsdet.data.exporters.dota import dota_labels
+from rsdet.data.exporters.dota import check_words, dota_labels
 from rsdet.data.exporters.yolo import ignore_labels, yolo_labels
 from rsdet.data.files import place_image
 from rsdet.data.forms import TASKS, give_form
@@ -150,18 +150,20 @@ def convert(
     _check_angles(log, source)
     give_form(dataset, log, task, one_ring=to == "yolo")
     if to == "dota":
+        check_words(dataset.names)
         _leave_out_regions(dataset, log)
     if not allow_empty:
         check_losses(dataset, log, source, format, split)
     _check_not_empty(dataset, log, source, format)
+    kept: dict[str, SplitReport] = {}
     if before is None:
         _check_free(out)
     else:
-        _check_names(dataset, before, source, out)
-        _check_task(dataset, before, source, out, task)
+        kept = _kept_splits(before, source, format, split, set(dataset.splits))
+        _check_kept(kept, before, dataset, out, to, task)
 
     report = ConvertReport(out, out / f"{_folder_name(out)}.yaml" if to == "yolo" else None, dataset.names)
-    report.splits = _kept_splits(before, source, format, split, set(dataset.splits))
+    report.splits = kept
     for name in sorted({*dataset.splits, *(s for s in log if log[s].dropped or log[s].notes)}):
         part = report.splits[name] = SplitReport(os.path.abspath(source), format, to, task)
         part.count(dataset.splits.get(name, []), log[name], dataset.names)
@@ -274,31 +276,23 @@ def _check_free(out: Path) -> None:
             )
 
 
-def _check_names(dataset: Dataset, before: ConvertReport, source: Path, out: Path) -> None:
-    """Refuse class numbers that mean two things in one folder.
+def _check_kept(
+    kept: dict[str, SplitReport], before: ConvertReport, dataset: Dataset, out: Path, to: str, task: str
+) -> None:
+    """Refuse class numbers that mean two things, and labels of two forms, in one folder.
 
     Raises:
-        DataError: Another source in ``out`` has other class names.
+        DataError: A split that stays in ``out`` has other class names, or was written in another form.
     """
-    here = os.path.abspath(source)
-    rest = [s for s, r in before.splits.items() if s and r.source != here and s not in dataset.splits]
-    if rest and before.names != dataset.names:
+    if kept and before.names != dataset.names:
         raise DataError(
-            f"out={out} holds {', '.join(rest)} with the classes {', '.join(before.names)}, the source has "
+            f"out={out} holds {', '.join(kept)} with the classes {', '.join(before.names)}, the source has "
             f"{', '.join(dataset.names)}; give names= to make them equal, or choose another out"
         )
-
-
-def _check_task(dataset: Dataset, before: ConvertReport, source: Path, out: Path, task: str) -> None:
-    """Refuse labels of two forms in one folder.
-
-    Raises:
-        DataError: Another source in ``out`` was written in another form.
-    """
-    here = os.path.abspath(source)
-    for split, part in before.splits.items():
-        if split and part.source != here and split not in dataset.splits and part.task != task:
-            raise DataError(f"out={out} holds {split} for task={part.task}; give that task=, or choose another out")
+    for split, part in kept.items():
+        for key, here, there in (("task", task, part.task), ("to", to, part.to)):
+            if here != there:
+                raise DataError(f"out={out} holds {split} for {key}={there}; give that {key}=, or choose another out")
 
 
 def _check_angles(log: ImportLog, source: Path) -> None:
@@ -347,11 +341,9 @@ def _check_not_empty(dataset: Dataset, log: ImportLog, source: Path, format: str
 
 
 def _kept_splits(
-    before: ConvertReport | None, source: Path, format: str, split: str | None, new: set[str]
+    before: ConvertReport, source: Path, format: str, split: str | None, new: set[str]
 ) -> dict[str, SplitReport]:
     """Splits of earlier calls that stay: those of other sources, and those this call was told not to read."""
-    if before is None:
-        return {}
     here = os.path.abspath(source)
     return {
         name: part

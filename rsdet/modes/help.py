@@ -17,7 +17,7 @@ from rsdet.tasks.task import Task
 _WIDTH = 112
 # Parameters that a word of a command cannot be, or that the command line sets itself.
 _PYTHON_ONLY = {
-    "self", "task", "verbose", "trainer", "validator", "predictor", "stream", "accuracy_fn", "chain", "extra",
+    "self", "verbose", "trainer", "validator", "predictor", "stream", "accuracy_fn", "chain", "extra",
     "options", "more", "kwargs",
 }  # fmt: skip
 _TEXT = {

@@ -215,3 +215,28 @@ def test_labels_that_become_one_are_counted(tmp_path):
         ("labelTxt/a.txt", "2", "duplicate annotation: the same obb label as 1")
     ]
     assert run(tmp_path / "s", "dota", tmp_path / "detect").counts["train"]["boxes"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"task": "detect"}, "holds train for task=obb"),
+        ({"to": "coco"}, "holds train for to=yolo"),
+        ({"names": ["ship", "plane"]}, "holds train with the classes"),
+    ],
+)
+def test_splits_of_one_source_are_not_mixed_either(tmp_path, change, says):
+    source, out = make_fake("dota", tmp_path / "s"), tmp_path / "out"
+    usual = {"task": "obb", "names": ["ship", "plane", "large vehicle", "small-vehicle"], "allow_empty": True}
+    run(source, "dota", out, split="train", **usual)
+    with pytest.raises(DataError, match=says):
+        run(source, "dota", out, split="val", **{**usual, **change})
+    run(source, "dota", out, split="val", **usual)
+
+
+def test_classes_that_dota_would_make_one_are_refused(tmp_path):
+    picture(tmp_path / "s/images/a.png")
+    text(tmp_path / "s/labels/a.txt", "0 0.5 0.5 0.25 0.5\n1 0.25 0.5 0.25 0.5\n")
+    with pytest.raises(DataError, match="'x y' and 'x-y' would both be 'x-y'"):
+        run(tmp_path / "s", "yolo", tmp_path / "out", names=["x y", "x-y"], to="dota")
+    assert not (tmp_path / "out").exists()

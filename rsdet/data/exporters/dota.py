@@ -24,6 +24,21 @@ def _word(name: str) -> str:
     return "-".join(name.split())
 
 
+def check_words(names: Sequence[str]) -> None:
+    """Make sure that classes keep names of their own in DOTA's form.
+
+    Raises:
+        DataError: Two differ in their blanks alone.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        if (other := seen.setdefault(_word(name), name)) != name:
+            raise DataError(
+                f"DOTA's labels have no blanks in the names of classes, and {other!r} and {name!r} would both be "
+                f"{_word(name)!r}; rename one in the source, or choose to=coco"
+            )
+
+
 def _numbers(values: Sequence[float], decimals: int) -> str:
     return " ".join(f"{float(v):.{decimals}f}".rstrip("0").rstrip(".") for v in values)
 

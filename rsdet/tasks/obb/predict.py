@@ -55,6 +55,7 @@ class OBBPredict(OurPredictor, OBBPredictor):
         Args:
             model: The :class:`rsdet.RSDet`.
             save_dota: Write ``Task1_<class>.txt`` for DOTA's evaluation server, into ``dota/`` beside the pictures.
+                Its fields are divided by blanks; those in names of classes and pictures become ``-``.
             **kwargs: Keys of every predictor.
         """
         super().configure(model, **kwargs)
@@ -69,7 +70,7 @@ class OBBPredict(OurPredictor, OBBPredictor):
         try:
             for result in super().stream_inference(*args, **kwargs):
                 found, names = result.obb.cpu().numpy().data, result.names
-                ids += [free_name(Path(result.path).stem, taken)] * len(found)
+                ids += [free_name("-".join(Path(result.path).stem.split()), taken)] * len(found)
                 rows.append(found if found.shape[1] == 7 else np.delete(found, 5, 1))  # without the number of a track
                 yield result
         finally:  # what was found before an interruption is kept

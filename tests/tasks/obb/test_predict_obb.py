@@ -10,6 +10,7 @@ from exported import lively
 
 from rsdet.data.scenes import render_scene
 from rsdet.enhance.loading import load_chain
+from rsdet.errors import ConfigError
 from rsdet.geometry import xywhr_to_corners
 from rsdet.tasks.obb.predict import OBBResults
 
@@ -71,3 +72,22 @@ def test_boxes_in_an_enlarged_picture_come_back_in_pixels_of_the_source(model, p
     assert here.orig_shape == (96, 128)
     np.testing.assert_allclose(here.obb.xywhr[:, :4] * chain.scale, there.obb.xywhr[:, :4], rtol=1e-5)
     np.testing.assert_array_equal(here.obb.xywhr[:, 4], there.obb.xywhr[:, 4])
+
+
+def test_a_picture_with_a_blank_in_its_name_costs_no_other_its_row(model, tmp_path):
+    for name in ("a b.png", "a-b.png"):
+        cv2.imwrite(str(tmp_path / name), np.ascontiguousarray(render_scene(0, (96, 128)).image[..., ::-1]))
+    model.predict(tmp_path, imgsz=128, save_dota=True, save=False, project=str(tmp_path), name="run")
+    rows = [line.split() for f in (tmp_path / "run" / "dota").iterdir() for line in f.read_text().splitlines()]
+    assert {len(row) for row in rows} == {10}
+    assert {row[0] for row in rows} == {"a-b", "a-b-2"}
+
+
+def test_an_unread_prediction_does_not_block_the_next(model, photos):
+    """Ultralytics holds a lock between two results, on which a second prediction waits for ever."""
+    stream = model.predict(photos, imgsz=128, save=False, stream=True)
+    next(stream)
+    with pytest.raises(ConfigError, match="not read to its end"):
+        model.predict(photos, imgsz=128, save=False)
+    stream.close()
+    assert len(model.predict(photos, imgsz=128, save=False)) == 2
