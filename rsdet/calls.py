@@ -8,6 +8,7 @@ from typing import Any
 
 from rsdet.arguments import check_keys, with_cfg
 from rsdet.errors import ConfigError
+from rsdet.loading import check_network
 
 _PARTS = {"train": "trainer", "tune": "tuner", "val": "validator", "predict": "predictor"}
 
@@ -18,6 +19,8 @@ def class_of(model: Any, mode: str, given: type | None = None) -> Any:
     Raises:
         ConfigError: There is none.
     """
+    if given is not None and not isinstance(given, type):
+        raise ConfigError(f"{_PARTS[mode]}= takes a class, received {given!r:.80}; leave the () out.")
     cls = given or model.task_map[model.task].get(_PARTS[mode])
     if cls is None:
         raise ConfigError(
@@ -39,6 +42,7 @@ def checked(model: Any, mode: str, cls: Any, kwargs: Mapping[str, Any], **named:
     Raises:
         ConfigError: An unknown key, a value out of its range, or another task.
     """
+    check_network(model.model, model.task, model.family, model.model_name)  # it may have been put there since
     given = {**with_cfg(kwargs), **{k: v for k, v in named.items() if v is not None}}
     given = model.definition.settings(mode, model, given)
     check_keys(given, mode, model.definition, cls)

@@ -14,7 +14,7 @@ from ultralytics.utils import LOGGER
 from rsdet import checkpoint, tasks
 from rsdet.deploy.complexity import complexity
 from rsdet.errors import ConfigError
-from rsdet.loading import Loaded, load_model
+from rsdet.loading import Loaded, check_network, load_model
 from rsdet.tasks.task import Task
 from rsdet.usererrors import user_errors
 
@@ -98,6 +98,7 @@ class LoadedModel(Model):
     def _check_is_pytorch_model(self) -> None:
         """Ultralytics asks this before everything that needs a network (save, load, fuse, export, ...)."""
         super()._check_is_pytorch_model()
+        check_network(self.model, self.task, self.family, self.model_name)
         self._check_learns()
 
     def _check_learns(self) -> None:

@@ -209,9 +209,18 @@ def _check_task(asked: str | None, loaded: Loaded) -> None:
         raise ConfigError(
             f"task={asked!r}, but {loaded.model_name} is a model for task={loaded.task!r}; leave task= out."
         )
-    if isinstance(loaded.model, BaseModel):
-        check_task_of_head(task_of(type(loaded.model.model[-1])), loaded.task, loaded.model_name)
-        tasks.get(loaded.task).check_model(loaded.model, loaded.family, loaded.model_name)
+    check_network(loaded.model, loaded.task, loaded.family, loaded.model_name)
+
+
+def check_network(network: Any, task: str, family: str, name: str) -> None:
+    """Refuse a network whose head is for another task.
+
+    Raises:
+        ConfigError: It is.
+    """
+    if isinstance(network, BaseModel):
+        check_task_of_head(task_of(type(network.model[-1])), task, name)
+        tasks.get(task).check_model(network, family, name)
 
 
 def _family_of(network: Any, task: str) -> str:

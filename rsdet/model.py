@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from inspect import GEN_SUSPENDED, getgeneratorstate
+from functools import partial
+from inspect import GEN_SUSPENDED, getgeneratorstate, signature
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ class RSDet(LoadedModel):
     """
 
     _stream: Generator[Any] | None = None  # the prediction that is being read
+    _predicted_by: Any = None  # the network that its predictor has
 
     @user_errors()
     def __init__(
@@ -114,6 +116,9 @@ class RSDet(LoadedModel):
             given = from_the_start(self, recipe, given)
         if hasattr(cls, "check_settings"):
             cls.check_settings(given)
+        own, _ = split_keys(cls, given)
+        if trainer is not None:  # ours read their keys from self.args, those of a user's class are its parameters
+            trainer = partial(cls, **{k: v for k, v in own.items() if k in signature(cls).parameters})
         if given.get("data") is not None:  # last of all checks: a dataset may have to be rendered or downloaded
             given["data"] = data_yaml(self, given["data"], "train")
         given = given if resume else completed(self, "train", given)
@@ -209,17 +214,17 @@ class RSDet(LoadedModel):
         self.check_trained("predict")
         stated = given.pop("source", None)
         own, given = split_keys(cls, completed(self, "predict", given))
-        results = self._results(stated if source is None else source, predictor, own, given)
+        results = self._results(stated if source is None else source, cls, own, given)
         return results if stream else list(results)
 
-    def _results(
-        self, source: Any, predictor: type | None, own: dict[str, Any], given: dict[str, Any]
-    ) -> Iterator[Any]:
+    def _results(self, source: Any, predictor: type, own: dict[str, Any], given: dict[str, Any]) -> Iterator[Any]:
         if self._stream is not None and getgeneratorstate(self._stream) == GEN_SUSPENDED:  # it holds the lock
             raise ConfigError(
                 "the last prediction with stream=True is not read to its end, and has the predictor of this model; "
                 "read on, close() it, or load the model once more."
             )
+        if self.model is not self._predicted_by:  # another network was put into this object
+            self.predictor, self._predicted_by = None, self.model
         with user_errors():
             # Without a source, Ultralytics would look at pictures of its own.
             results = super().predict([] if source is None else source, stream=True, predictor=predictor, **given)
