@@ -19,6 +19,7 @@ import shutil
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from rsdet.deploy import job
 from rsdet.deploy.export import export
 from rsdet.errors import RSDetError
 from rsdet.modelyaml import load_model_yaml
+from rsdet.tasks.detect.decode import preprocess
 
 RESULTS = Path(__file__).parent / "results"
 WHY = {  # refusals that have been looked into
@@ -59,6 +61,8 @@ class Graph:
         format: Format of the file.
         variables: Of the YAML.
         keys: Of the export.
+        seen: Running statistics come from the pictures of the proof. Otherwise drawn networks of YOLO26's head, which
+            bounds no distance, put corners thousands of pixels outside, where FP32 itself is too coarse.
         lively: Spread the weights; those of a drawn network multiply rounding so much that FP16 means nothing then.
     """
 
@@ -67,6 +71,7 @@ class Graph:
     format: str = "onnx"
     variables: dict[str, Any] = field(default_factory=dict)
     keys: dict[str, Any] = field(default_factory=dict)
+    seen: bool = False
     lively: bool = True
 
 
@@ -88,8 +93,8 @@ GRAPHS = {
     "sar-ship torchscript": Graph("sar-ship.yaml", (160, 96), "torchscript"),
     "sar-ship free batch": Graph("sar-ship.yaml", (128, 128), keys={"dynamic": "batch"}),
     "sar-ship suppressed": Graph("sar-ship.yaml", (128, 128), keys={"nms": True, "conf": 0.1}),
-    "yolo26-sar-ship": Graph("yolo26-sar-ship.yaml", (96, 160)),
-    "yolo26-sar-ship without suppression": Graph("yolo26-sar-ship.yaml", (128, 128), keys={"nms": False}),
+    "yolo26-sar-ship": Graph("yolo26-sar-ship.yaml", (96, 160), seen=True),
+    "yolo26-sar-ship without suppression": Graph("yolo26-sar-ship.yaml", (128, 128), keys={"nms": False}, seen=True),
     "aod-net": Graph("aod-net.yaml", (64, 96)),
     "dwtma-net": Graph("dwtma-net.yaml", (64, 64), variables=T),
     "dwtma-net openvino": Graph("dwtma-net.yaml", (64, 96), "openvino", T),
@@ -111,7 +116,8 @@ def build(graph: Graph, seed: int, folder: Path) -> RSDet:
     torch.manual_seed(seed)
     if graph.model == DEMO:
         return RSDet(DEMO)
-    spread = enlivened if graph.lively else lambda model: model
+    looks = preprocess(pictures(seed), "yolo", graph.size) if graph.seen else None
+    spread = partial(enlivened, looks=looks) if graph.lively else lambda model: model
     if graph.model in SMALL or load_model_yaml(graph.model).get("family") == "yolo":
         path = folder / Path(graph.model).with_suffix(".yaml").name
         d = SMALL[graph.model] if graph.model in SMALL else {**load_model_yaml(graph.model), "scales": NARROW, "nc": 3}
@@ -120,8 +126,13 @@ def build(graph: Graph, seed: int, folder: Path) -> RSDet:
     return spread(RSDet(graph.model, **graph.variables))
 
 
-def enlivened(model: RSDet) -> RSDet:
-    """Draw weights so that outputs spread as those of trained networks do; running statistics come from scenes."""
+def enlivened(model: RSDet, looks: np.ndarray | None = None) -> RSDet:
+    """Draw weights so that outputs spread as those of trained networks do.
+
+    Args:
+        model: Untrained.
+        looks: Inputs (B, C, H, W) that running statistics come from; of rendered scenes when None.
+    """
     net = model.model
     if model.task == "restore":
         for p in net.parameters():
@@ -136,9 +147,11 @@ def enlivened(model: RSDet) -> RSDet:
     for m in net.modules():
         if isinstance(m, torch.nn.BatchNorm2d):
             m.momentum = 1.0
-    scenes = np.stack([render_scene(i, (128, 128)).image for i in range(4)]).transpose(0, 3, 1, 2)
+    if looks is None:
+        scenes = np.stack([render_scene(i, (128, 128)).image for i in range(4)]).transpose(0, 3, 1, 2)
+        looks = scenes.astype(np.float32) / 255
     with torch.no_grad():
-        net.train().predict(torch.from_numpy(scenes).float() / 255)
+        net.train().predict(torch.from_numpy(looks))
     net.eval()
     return model
 

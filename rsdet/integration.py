@@ -170,6 +170,11 @@ TABLE = (
         "ultralytics.engine.exporter:file_size", "rsdet.deploy.exporter:of_any_size",
         "a file below 0.1 MB counts as a failed export, and AOD-Net has no more", "size is not judged", after=WITHIN,
     ),
+    Patch(
+        "ultralytics.engine.exporter:NMSModel", "rsdet.deploy.exporter:classes_apart",
+        "suppression in a graph keeps classes one picture apart, so that a box that leaves the picture drops one of "
+        "another class", "it keeps them as far apart as predict does", after=WITHIN,
+    ),
 )  # fmt: skip
 installed: dict[Patch, tuple[Any, Any]] = {}  # row -> what stood there, what stands there now
 _locks = {patch.target: threading.RLock() for patch in TABLE if patch.after == WITHIN}

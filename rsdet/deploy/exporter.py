@@ -29,6 +29,7 @@ from rsdet.writing import not_written
 _SUFFIX = ".rsdet-export"  # stands for .pt; Ultralytics replaces it wherever it occurs in the path, so it is unique
 _one_at_a_time = threading.RLock()  # tracing changes state of PyTorch's that all threads share
 _LEAST_MB = 0.1001  # what Ultralytics takes for a file; a network such as AOD-Net has no more
+_APART = 16  # pictures between boxes of two classes; a power of two rounds nothing, predict has 7680 px, 12 of 640
 _FAILURES = (RuntimeError, ValueError, AssertionError, TypeError, KeyError, NotImplementedError)
 
 
@@ -83,7 +84,7 @@ def run_exporter(
     base = {k: v for k, v in model.overrides.items() if k not in ("data", "device", "batch", "imgsz", "verbose")}
     arguments = {"verbose": False, "data": None, **base, **settings, "mode": "export"}
     try:
-        with _one_at_a_time, no_reports_home(), silent_about(place), of_any_size():
+        with _one_at_a_time, no_reports_home(), silent_about(place), of_any_size(), classes_apart():
             if calibration is not None:
                 import nncf  # of OpenVINO, the only format that is calibrated here
 
@@ -113,6 +114,35 @@ def of_any_size() -> AbstractContextManager[None]:
     from ultralytics.utils.files import file_size
 
     return swapped("ultralytics.engine.exporter:file_size", lambda path: max(file_size(path), _LEAST_MB))
+
+
+def classes_apart() -> AbstractContextManager[None]:
+    """Let suppression inside a graph keep boxes of different classes apart, also where they leave the picture."""
+    import torch
+    from ultralytics.engine import exporter
+
+    def shrunk(module: Any, args: Any, out: Any) -> Any:
+        raw, *rest = out if isinstance(out, tuple) else (out,)
+        small = torch.cat([raw[:, :4] / _APART, raw[:, 4:]], 1)
+        return (small, *rest) if rest else small
+
+    class Apart(exporter.NMSModel):  # type: ignore[misc]
+        """Its classes lie one picture apart: boxes that shrink to a sixteenth meanwhile overlap as they did."""
+
+        def forward(self, x: Any) -> Any:
+            half = self.args.quantize == 16 and self.args.format != "openvino"  # too coarse for numbers so far apart
+            if self.obb or half or self.args.quantize == 8:
+                return super().forward(x)
+            hook = self.model.register_forward_hook(shrunk)
+            try:
+                out = super().forward(x)
+            finally:
+                hook.remove()
+            rows, *rest = out if isinstance(out, tuple) else (out,)
+            rows = torch.cat([rows[..., :4] * _APART, rows[..., 4:]], -1)
+            return (rows, *rest) if rest else rows
+
+    return swapped("ultralytics.engine.exporter:NMSModel", Apart)
 
 
 @contextmanager

@@ -139,6 +139,7 @@ def compare(
     conf: float = 0.05,
     most: int | None = None,
     ties: Sequence[int] | None = None,
+    others: Sequence[tuple[np.ndarray, np.ndarray]] | None = None,
     shape: Upright = UPRIGHT,
     min_iou: float = 0.0,
 ) -> ParityReport:
@@ -159,7 +160,10 @@ def compare(
         ties: Per image, how many of the network's queries stand at the last place of its choice, all but equal to
             some that are left out: which of them are taken is decided in the last digit, so that as many detections
             may be others. For both, no more than :data:`TIED_SHARE` of an image: what is wrong with an export as a
-            whole is not excused by a tie.
+            whole is not excused by a tie. More has to be shown by ``others``.
+        others: Per image, what the network finds when the tied queries that it leaves out are put first, and when those
+            that it takes are put last. Each detection that the other side has not is then excused, whatever their
+            number, if the candidate's are among the former and the reference's are not among the latter.
         shape: How the objects are compared.
         min_iou: Smallest accepted overlap of a pair, where ``shape`` has one beside its distance.
 
@@ -186,13 +190,23 @@ def compare(
         last = min(d[:, -2].min(initial=1.0) for d in (ref, cand)) if full else 0.0
         # Those just below the threshold may still be the counterpart of one just above it.
         ref, cand = (d[d[:, -2] >= conf - score_tol] for d in (ref, cand))
-        r, c, boxes, scores = _match(ref, cand, box_tol_px, score_tol, shape)
+        r, c, boxes, scores = match(ref, cand, box_tol_px, score_tol, shape)
         lone = [np.delete(ref[:, -2], r), np.delete(cand[:, -2], c)]
         lost, added = (int((s >= conf + score_tol).sum()) for s in lone)
         off = (boxes > box_tol_px) | (scores > score_tol)
         if exchanged := int(off.sum()) + max(lost, added):
             at_last = max(int(((s >= conf + score_tol) & (s < last + score_tol)).sum()) for s in lone)
-            if exchanged <= min((ties[i] if ties else 0) + at_last, max(1, int(TIED_SHARE * len(ref)))):
+            few = exchanged <= min((ties[i] if ties else 0) + at_last, max(1, int(TIED_SHARE * len(ref))))
+            if not few and others:
+                odd = []  # of both sides, the rows that the other one has not
+                for rows, pairs in ((ref, r), (cand, c)):
+                    alone = np.delete(np.arange(len(rows)), pairs)
+                    odd.append(np.concatenate([pairs[off], alone[rows[alone, -2] >= conf + score_tol]]))
+                first, last_ones = (_rows(d, shape.columns) for d in others[i])
+                new = _paired(cand, first, box_tol_px, score_tol, shape)
+                still = _paired(ref, last_ones, box_tol_px, score_tol, shape)
+                few = bool(np.isin(odd[1], new).all() and not np.isin(odd[0], still).any())
+            if few:
                 tied, lost, added, boxes, scores = tied + exchanged, 0, 0, boxes[~off], scores[~off]
         matched, missing, extra = matched + len(boxes), missing + lost, extra + added
         borderline += sum(int((np.abs(s - conf) < score_tol).sum()) for s in lone)
@@ -213,22 +227,24 @@ def compare(
 
 
 class Ties:
-    """Counts, for each image that a network of the RT-DETR family sees, the queries tied at the last place.
+    """Queries of a network of the RT-DETR family that are tied at the last place of its choice.
 
     Args:
         module: The network.
         within: Difference of the scores, before the sigmoid, up to which two cells are taken for tied.
+        put: Which tied queries lose their place: none (0), those left out, which go to the front (1), or those taken,
+            which go to the end (-1).
 
     Attributes:
-        counts: Queries that could as well be others; of other networks nothing.
+        counts: For each image seen, queries that could as well be others; of other networks nothing.
     """
 
-    def __init__(self, module: Any, within: float):
+    def __init__(self, module: Any, within: float, put: int = 0):
         self.counts: list[int] = []
-        self.within, self.head = within, getattr(module, "model", [None])[-1]
+        self.within, self.put, self.head = within, put, getattr(module, "model", [None])[-1]
         self.hook = None
         if hasattr(self.head, "enc_score_head"):
-            self.hook = self.head.enc_score_head.register_forward_hook(self._count)
+            self.hook = self.head.enc_score_head.register_forward_hook(self._look)
 
     @classmethod
     def of(cls, reference: TorchRunner, inputs: Sequence[np.ndarray], within: float) -> list[int] | None:
@@ -236,18 +252,36 @@ class Ties:
         ties = cls(reference.module, within)
         if ties.hook is None:
             return None
-        try:
-            for x in inputs:
-                reference(x)
-        finally:
-            ties.hook.remove()
+        ties._run(reference, inputs)
         return ties.counts
 
-    def _count(self, layer: Any, args: Any, scores: Any) -> None:
-        best = scores.max(-1).values.sort(-1, descending=True).values  # (B, cells)
+    @classmethod
+    def others(
+        cls, reference: TorchRunner, inputs: Sequence[np.ndarray], within: float
+    ) -> list[list[tuple[np.ndarray, ...]]]:
+        """Outputs for inputs with the tied queries left out put first, and with those taken put last."""
+        return [cls(reference.module, within, put)._run(reference, inputs) for put in (1, -1)]
+
+    def _run(self, reference: TorchRunner, inputs: Sequence[np.ndarray]) -> list[tuple[np.ndarray, ...]]:
+        try:
+            return [reference.outputs(x) for x in inputs]
+        finally:
+            self.hook.remove()
+
+    def _look(self, layer: Any, args: Any, scores: Any) -> Any:
+        best = scores.max(-1).values  # (B, cells)
         k = min(self.head.num_queries, best.shape[1])
-        near = (best - best[:, k - 1 : k]).abs() <= self.within
-        self.counts += [min(int(n[:k].sum()), int(n[k:].sum())) for n in near]
+        last = best.sort(-1, descending=True).values[:, k - 1 : k]
+        near, taken = (best - last).abs() <= self.within, best >= last
+        tied = [near & taken, near & ~taken]
+        self.counts += [min(pair) for pair in zip(*(t.sum(1).tolist() for t in tied), strict=True)]
+        return scores + 3 * self.within * self.put * tied[self.put > 0][..., None] if self.put else None
+
+
+def _paired(a: np.ndarray, b: np.ndarray, box_tol: float, score_tol: float, shape: Upright) -> np.ndarray:
+    """Indices of the rows of one side that have a counterpart of their own within the tolerances."""
+    pairs, _, boxes, scores = match(a, b, box_tol, score_tol, shape)
+    return pairs[(boxes <= box_tol) & (scores <= score_tol)]
 
 
 def _rows(d: np.ndarray, columns: int) -> np.ndarray:
@@ -259,7 +293,7 @@ def _rows(d: np.ndarray, columns: int) -> np.ndarray:
     return d
 
 
-def _match(
+def match(
     ref: np.ndarray, cand: np.ndarray, box_tol: float, score_tol: float, shape: Upright
 ) -> tuple[np.ndarray, ...]:
     """Indices of the pairs in both arrays, their box errors in pixels and their score errors."""
