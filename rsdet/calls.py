@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from inspect import GEN_SUSPENDED, getgeneratorstate
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,16 @@ def data_yaml(model: Any, data: Any, mode: str) -> str:
     if data is None:
         raise ConfigError(f"{mode} needs data=; pass a data YAML or a shipped dataset such as data=demo.")
     return str(model.definition.resolve_data(data))
+
+
+def check_read(stream: Generator[Any] | None) -> None:
+    """Refuse a prediction while an earlier one is half read: it holds a lock, and the next would wait for ever.
+
+    Raises:
+        ConfigError: It is.
+    """
+    if stream is not None and getgeneratorstate(stream) == GEN_SUSPENDED:
+        raise ConfigError(
+            "the last prediction with stream=True is not read to its end, and has the predictor of this model; "
+            "read on, close() it, or load the model once more."
+        )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from functools import partial
-from inspect import GEN_SUSPENDED, getgeneratorstate, signature
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from ultralytics.engine.model import Model
 
 from rsdet.arguments import fit, own_keys, split_keys
-from rsdet.calls import checked, class_of, completed, data_yaml
+from rsdet.calls import check_read, checked, class_of, completed, data_yaml
 from rsdet.data.download import find_stored
 from rsdet.deploy.benchmark import benchmark
 from rsdet.deploy.export import export
@@ -218,11 +218,7 @@ class RSDet(LoadedModel):
         return results if stream else list(results)
 
     def _results(self, source: Any, predictor: type, own: dict[str, Any], given: dict[str, Any]) -> Iterator[Any]:
-        if self._stream is not None and getgeneratorstate(self._stream) == GEN_SUSPENDED:  # it holds the lock
-            raise ConfigError(
-                "the last prediction with stream=True is not read to its end, and has the predictor of this model; "
-                "read on, close() it, or load the model once more."
-            )
+        check_read(self._stream)
         if self.model is not self._predicted_by:  # another network was put into this object
             self.predictor, self._predicted_by = None, self.model
         with user_errors():

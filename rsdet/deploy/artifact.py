@@ -19,7 +19,7 @@ from rsdet import digest as digests
 from rsdet._version import __version__
 from rsdet.deploy.hardware import git_commit, version
 from rsdet.errors import CheckpointError, ConfigError
-from rsdet.runtime.metadata import merged
+from rsdet.runtime.metadata import merged, unreadable
 from rsdet.tasks.task import Task
 from rsdet.textfiles import read_yaml
 from rsdet.writing import replacing
@@ -83,7 +83,8 @@ def write_metadata(path: Path, format: str, meta: dict[str, Any]) -> None:
         ExportError: It could not be written; the file is as it was.
     """
     path = Path(path)
-    meta = {**meta, digests.KEY: digests.BLANK}  # the whole of the file stands before its digest can
+    # The whole of the file stands before its digest can; first, so that text that is cut short still holds it.
+    meta = {digests.KEY: digests.BLANK, **{k: v for k, v in meta.items() if k != digests.KEY}}
     text = json.dumps(meta, sort_keys=True)
     if format == "onnx":
         import onnx
@@ -101,7 +102,9 @@ def write_metadata(path: Path, format: str, meta: dict[str, Any]) -> None:
 
         sidecar = path / "metadata.yaml"
         known = read_yaml(sidecar) if sidecar.exists() else {}
-        content = yaml.safe_dump({**known, KEY: meta}, sort_keys=False, allow_unicode=True)
+        content = yaml.safe_dump(
+            {KEY: meta, **{k: v for k, v in known.items() if k != KEY}}, sort_keys=False, allow_unicode=True
+        )
         with replacing(sidecar) as new:
             new.write_text(content, encoding="utf-8")
             digests.seal(new, path)
@@ -204,6 +207,9 @@ def check_foreign(meta: dict[str, Any], path: str | Path, tasks: tuple[str, ...]
 def _torchscript_extra(path: Path) -> str | None:
     if path.suffix != ".torchscript" or not zipfile.is_zipfile(path):
         return None
-    with zipfile.ZipFile(path) as z:
-        name = next((n for n in z.namelist() if n.endswith("extra/rsdet.json")), None)
-        return z.read(name).decode() if name else None
+    try:
+        with zipfile.ZipFile(path) as z:
+            name = next((n for n in z.namelist() if n.endswith("extra/rsdet.json")), None)
+            return z.read(name).decode() if name else None
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as e:
+        raise unreadable(path.name, e) from e

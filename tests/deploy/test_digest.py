@@ -155,3 +155,26 @@ def test_an_enhancer_is_checked_too(tmp_path):
     flip(made, [content.index(b'"kind"') + 1])
     with pytest.raises(CheckpointError, match="changed"):
         ArtifactEnhancer(made)
+
+
+def test_a_sidecar_that_is_cut_short_is_refused_wherever_it_ends(files, tmp_path):
+    path = copied(files("openvino"), tmp_path)
+    sidecar = path / "metadata.yaml"
+    content = sidecar.read_bytes()
+    for end in range(0, len(content) - 1, 7):
+        sidecar.write_bytes(content[:end])
+        for load in (lambda: RSDet(path), lambda: Detector(path)):
+            with pytest.raises(CheckpointError):
+                load()
+
+
+def test_a_damaged_header_of_a_torchscript_archive_is_one_line(files, tmp_path):
+    path = copied(files("torchscript"), tmp_path)
+    with zipfile.ZipFile(path) as z:
+        (part,) = (p for p in z.infolist() if p.filename.endswith("extra/rsdet.json"))
+    for at in (part.header_offset, part.header_offset + 30):
+        flip(path, [at])
+        with pytest.raises(CheckpointError, match="copy or export it again"):
+            RSDet(path)
+        flip(path, [at])
+    assert RSDet(path).task == "detect"
