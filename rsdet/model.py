@@ -39,7 +39,7 @@ class RSDet(LoadedModel):
             pictures, its variable ``upscale``.
         attention: For a YAML, an attention behind the deepest level, such as ``"ShuffleAttention"``; see
             :func:`rsdet.parts.add_parts`.
-        head: For a YAML of the YOLO family, ``"SSCDetect"`` or ``"Detect"`` instead of its own head.
+        head: For a YAML of a detector of the YOLO family, ``"SSCDetect"`` or ``"Detect"`` instead of its own head.
         verbose: Print the layer table.
         **variables: Values for the variables of a YAML, such as ``nq=500`` or ``kernels=[7, 9, 11, 13]``. Weights
             of the RT-DETR family take two: ``nq``, and ``decoder_layers``, the number of decoder layers to run at

@@ -29,6 +29,8 @@ def add_parts(d: dict[str, Any], attention: str | None = None, head: str | None 
         ConfigError: An unknown part, or a detector that cannot take it.
     """
     d = deepcopy(d)
+    if head and (now := d["head"][-1][2]) not in HEADS:
+        raise ConfigError(f"head= can replace {' and '.join(HEADS)}, but this model ends in {now}; leave it out.")
     for name, value, known in (("attention", attention, ATTENTIONS), ("head", head, HEADS)):
         if value is not None and value not in known:
             raise ConfigError(f"{name}={value!r} must be one of {', '.join(known)}.{nearest(str(value), known)}")
@@ -80,8 +82,6 @@ def _set_head(d: dict[str, Any], name: str) -> None:
     now = d["head"][-1][2]
     if now == name:
         return
-    if now not in HEADS:
-        raise ConfigError(f"head={name} can replace {' and '.join(HEADS)}, but this model ends in {now}; leave it out.")
     if name == "Detect":
         d["head"][-1] = [_sources(d)[1:-1], 1, "Detect", ["nc"]]
         _drop_unused(d)

@@ -38,9 +38,10 @@ def _recipes() -> list[str]:
 
 
 def _protocols() -> list[str]:
-    from rsdet.metrics.detection_areas import PROTOCOLS
+    from rsdet.metrics.detection_areas import PROTOCOLS, SHAPES
 
-    return [f"{name}: {p.description}" for name, p in PROTOCOLS.items()]
+    ours = [f"{name}, of {' and '.join(SHAPES[s] for s in p.shapes)}: {p.description}" for name, p in PROTOCOLS.items()]
+    return [*ours, "ultralytics, of all: its own matching and table"]
 
 
 def _tasks() -> list[str]:

@@ -13,6 +13,7 @@ from rsdet.cli import run as cli
 from rsdet.data.convert import convert
 from rsdet.data.importers import ImportOptions, read_dataset
 from rsdet.data.importers.fair1m import NAMES as FAIR1M
+from rsdet.errors import DataError
 from rsdet.geometry import corner_distance, xywhr_to_corners
 
 BOX = (30, 20, 16, 6, 0.4)
@@ -139,13 +140,12 @@ def test_mixed_kinds_in_a_folder_are_named(tmp_path):
     for name, row in (("a", "0 0.5 0.5 0.2 0.2"), ("b", "0 0.1 0.1 0.4 0.1 0.4 0.4 0.25 0.2 0.1 0.4")):
         picture(tmp_path / f"s/images/{name}.png")
         text(tmp_path / f"s/labels/{name}.txt", row)
-    report = run(tmp_path / "s", "yolo", tmp_path / "out", names=["x"], task="segment")
+    with pytest.raises(DataError, match=r"mixed label kinds .* labels/a\.txt; give each kind a folder"):
+        run(tmp_path / "s", "yolo", tmp_path / "out", names=["x"], task="segment")
+    report = run(tmp_path / "s", "yolo", tmp_path / "out", names=["x"])  # upright boxes can be had of all
     ((file, _, note),) = report.notes
     assert file == "labels/a.txt"
     assert note == "mixed label kinds: upright boxes beside polygons; detect: 1, first a.txt; segment: 1, first b.txt"
-    assert [(d.file, d.where, d.reason) for d in report.dropped] == [
-        ("labels/a.txt", "1", "no polygon: only an upright box is known, which task=detect and obb take; class x")
-    ]
 
 
 def test_dota_rows_that_are_no_box(tmp_path):

@@ -174,6 +174,12 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     dataset = read_pairs(files, labels, read_one, options, log, assign, after=read_more)
     if "kpt_shape" not in data and (kinds := label_kind(labels)).kind == "mixed":
         rare = min((group for kind, group in kinds.files.items() if kind not in ("empty", "unclear")), key=len)
+        if options.task != "detect":
+            named = ", ".join(files.rel(f) for f in rare[:3]) + (f" and {len(rare) - 3} more" if len(rare) > 3 else "")
+            raise DataError(
+                f"mixed label kinds in {files.root}: upright boxes beside corners or polygons ({kinds}); the fewer are "
+                f"{named}; give each kind a folder of its own, or write upright boxes of all (task=detect)."
+            )
         log.note("", files.rel(rare[0]), "", f"mixed label kinds: upright boxes beside polygons; {kinds}")
     for what, count in rows.left_aside.items():
         log.note("", files.rel(labels[0]), "", f"numbers left aside: {what}, in {count} rows")

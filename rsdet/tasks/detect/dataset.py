@@ -33,7 +33,7 @@ from rsdet.enhance.chain import EnhanceChain
 from rsdet.errors import DataError, RSDetError, WriteError
 from rsdet.integration import swapped
 from rsdet.names import printable
-from rsdet.tasks.detect.labels import check_labels, check_mixed
+from rsdet.tasks.detect.labels import check_labels, check_messages
 from rsdet.tasks.resuming import drawing_from
 
 
@@ -79,12 +79,16 @@ class _OurDataset:
     def _load_or_scan_cache(self, cache_path: Path, cache_hash: str) -> tuple[dict[str, Any], bool]:
         """Ultralytics' scan of pictures and labels, or what our cache kept of it; Ultralytics' own is a pickle."""
         found, exists = self._scan_or_cache(cache_path.with_suffix(SUFFIX), cache_hash)
-        check_mixed(found["msgs"])
+        check_messages(found["msgs"], self._task)
         return found, exists
+
+    @property
+    def _task(self) -> str:
+        return "obb" if self.use_obb else "segment" if self.use_segments else "detect"
 
     def verify_labels(self, labels: list[dict[str, Any]], cache_path: Path) -> None:
         """Make sure that the labels are those of the task, in one form."""
-        check_labels(labels, "obb" if self.use_obb else "segment" if self.use_segments else "detect")
+        check_labels(labels, self._task)
         super().verify_labels(labels, cache_path)
 
     def _scan_or_cache(self, path: Path, cache_hash: str) -> tuple[dict[str, Any], bool]:

@@ -19,6 +19,7 @@ from rsdet.names import printable
 
 MIN_AREA_PX = 1e-3  # a corner written with six decimals is good for a thousandth of a pixel
 _MIXED = "labels mix"  # what Ultralytics' scan says of a file that holds boxes and outlines
+_COLUMNS = "columns detected"  # and of one whose lines have another length
 _HOLDS = {
     "boxes": "upright boxes (class and four numbers a line)",
     "corners": "oriented boxes (class and four corners a line)",
@@ -26,12 +27,22 @@ _HOLDS = {
 }
 
 
-def check_mixed(messages: Sequence[str]) -> None:
-    """Refuse a data set with files that hold lines of several kinds, which a scan has found.
+def check_messages(messages: Sequence[str], task: str) -> None:
+    """Refuse a data set with files that hold lines of several kinds or of none, as a scan has found.
+
+    Args:
+        messages: What Ultralytics' scan says of files.
+        task: ``detect``, ``obb`` or ``segment``.
 
     Raises:
         DataError: There are some.
     """
+    if task != "detect" and (other := [m.partition(": ignoring")[0] for m in messages if _COLUMNS in m]):
+        raise DataError(
+            f"{_some(other)} {_hold(other)} lines of another length than task={task} takes (class and four corners, or "
+            "class and an outline; a box with an angle is none of these); write corners, or convert the source "
+            f"(`rsdet convert task={task}`)."
+        )
     if mixed := [m.partition(": ignoring")[0] for m in messages if _MIXED in m]:
         raise DataError(
             f"the labels of {_some(mixed)} mix boxes (five numbers a line) with corners or outlines; write labels of "
@@ -96,8 +107,8 @@ def _check_corners(drawn: Sequence[dict[str, Any]]) -> None:
     if wrong:
         raise DataError(
             f"{sum(wrong.values())} labels in {_some(img2label_paths(list(wrong)))} are no oriented boxes (three "
-            "corners, no area, or sides that cross); mend or remove these lines (`rsdet convert task=obb` leaves them "
-            "out and counts them)."
+            "corners, no area, or sides that cross); mend or remove these lines (`rsdet convert task=obb` puts corners "
+            "in order, takes the smallest rectangle around three, and leaves out and counts what has no area)."
         )
 
 

@@ -39,7 +39,7 @@ class OurTrainer(SafeTrainer):
         cfg: Ultralytics' defaults.
         overrides: Its arguments.
         _callbacks: Its callbacks.
-        iou_loss: Box loss, one of :data:`rsdet.losses.boxes.BOX_LOSSES`; the model's own where None.
+        iou_loss: Box loss: ciou, diou, giou, iou, nwd, siou, wiou-v1, wiou-v2 or wiou-v3; the model's own where None.
         speckle: Looks of the multiplicative noise put on training images, 0 for none.
         rot90: Probability of a turn by 90, 180 or 270 degrees.
         enhance: Networks of the task ``restore`` to put before the detector and to train with it

@@ -113,8 +113,9 @@ class OurVal(EnhancedValidation):
 
     Args:
         *args: Those of Ultralytics.
-        protocol: ``"coco"``, ``"aitod"``, ``"visdrone"``, of oriented boxes ``"dota"``, or ``"ultralytics"`` for its
-            own numbers only; the task's own where None. The name stands beside the numbers.
+        protocol: Of upright boxes ``"coco"``, ``"aitod"`` or ``"visdrone"``, of oriented ones ``"dota"``, of masks
+            ``"coco"``; ``"ultralytics"`` for its own numbers only; the task's own (the first) where None. The name
+            stands beside the numbers.
         ignore_regions: Drop detections in the ignored regions of the data; as the protocol has it where None
             (``visdrone`` drops them, the others count them as false). The protocol's name then shows a change.
         bands: Bands of the files to take, counted from 1, instead of the data YAML's or the model's.

@@ -13,7 +13,7 @@ class OBBTrain(OurTrainer, OBBTrainer):
     """Trainer of oriented boxes.
 
     Args:
-        iou_loss: Box loss, one of :data:`rsdet.losses.boxes.ROTATED_BOX_LOSSES`; the model's own where None.
+        iou_loss: Box loss: probiou, wiou-v1, wiou-v2 or wiou-v3; the model's own where None.
     """
 
     model_class = OBBModel
