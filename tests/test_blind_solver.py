@@ -215,6 +215,22 @@ def test_a_scene_of_tiles_has_one_kernel_and_no_seams(monkeypatch):
     assert result.tiles_missing == 0
 
 
+def test_a_time_limit_is_shared_out_among_the_tiles_that_are_left(monkeypatch):
+    limits = []
+    run = solver_module.Solver.run
+
+    def watch(self, progress, limit_s):
+        limits.append(limit_s)
+        return run(self, progress, limit_s=limit_s)
+
+    monkeypatch.setattr(solver_module.Solver, "run", watch)
+    settings = {**SMALL, "iters": 1, "tile_px": 32, "overlap_px": 8, "time_limit": 9e6}
+    HACMoE(upscale=2, **settings).solve(_lr(2, 96))
+    fits = [9e6 / left for left in range(len(limits), 0, -1)]  # the time that passes here is nothing beside the limit
+    assert len(limits) == 5
+    assert limits == pytest.approx(fits, rel=1e-3)
+
+
 def test_tiles_left_undone_are_bicubic_and_said_so():
     lr, settings = _lr(2, 160), {**SMALL, "iters": 1, "tile_px": 48, "overlap_px": 8}
     result = HACMoE(upscale=2, **settings).solve(lr, progress=lambda p: p.tile < 3)

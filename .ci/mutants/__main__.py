@@ -58,6 +58,8 @@ def main() -> None:
                 warm_up(Path(folder))
                 judge = Judge(copies(ROOT, Path(folder), given.workers), given.budget)
                 judge.all(((m, m.file, m.code(sources[m.file]), tests[m.file]) for m in open_), done)
+    except KeyboardInterrupt:
+        print("stopped; the next run goes on from here")
     finally:
         rows = [{**rows[m.id], "line": m.place[0]} for m in sample if m.id in rows]
         _write(rows)
