@@ -27,7 +27,7 @@ def dataset(folder: Path, task: str, *files: str, side: int = 64, **hyp: float) 
     for i, text in enumerate(files):
         picture = np.zeros((side, side, 3), np.uint8)
         numbers = list(map(float, text.split("\n")[0].split()[1:]))
-        if len(numbers) > 4:
+        if len(numbers) > 5:
             corners = np.reshape(numbers, (-1, 2)) * side - 0.5  # a pixel is at its centre
             cv2.fillPoly(picture, [np.round(corners * 16).astype(np.int32)], (255, 255, 255), shift=4)
         cv2.imwrite(str(folder / "images" / f"{i}.png"), picture)
