@@ -39,13 +39,26 @@ from rsdet.modelyaml import load_model_yaml
 from rsdet.tasks.detect.decode import preprocess
 
 RESULTS = Path(__file__).parent / "results"
-WHY = {  # refusals that have been looked into
-    "sar-ship suppressed": "rightly: the suppression that Ultralytics writes into a graph keeps classes apart by one "
-    "picture, so that boxes of drawn networks that leave the picture suppress those of other classes",
-    "yolo26-sar-ship without suppression": "a false alarm: all 300 places of a picture have the score 1.0, and more "
-    "than a hundredth of them were taken by other candidates",
-    "demo weights openvino half": "not settled: the file finds two objects more than the network, the rest agrees",
-}
+LOOKED_INTO = """\
+## What was refused, and why
+
+Nine of the first 123 exports were refused. Each was repeated alone and its outputs compared row by row.
+
+- **sar-ship suppressed, seeds 1, 2, 8, 9**, one or two detections missing: the file was at fault. Suppression that
+  Ultralytics writes into a graph keeps classes one picture apart, so that a box that leaves the picture drops one of
+  another class. Files of FP32 (and OpenVINO's with weights of FP16) now keep them 16 pictures apart. Files of FP16 or
+  INT8, and of oriented boxes, are as they were and can still be refused for it.
+- **sar-ship suppressed, seeds 8 and 9, besides**, one exchanged for one: a false alarm. Of two boxes, or of two classes
+  of one box, whose scores are equal to the last digit, the other one was taken. Rows are now judged by the network's
+  rows before suppression: each must be one of them, and what is missing must be overlapped by one that is no worse.
+- **demo weights half, seed 7, and openvino half, seed 2**, two detections missing, two too many: a false alarm. The
+  last queries of the choice are tied. The network is now run with tied queries put first and put last, and has to show
+  what is too many (it did to 0.04 px) and to lose what is missing.
+- **yolo26-sar-ship, seed 2, and without suppression, seeds 8 and 9** (first draw), boxes off by 0.6 to 30 px: still
+  refused. Drawn so, corners lie 500 to 8000 px outside a picture of 128 px and up to 296 of 300 scores are 1.0. PyTorch
+  in FP32 is itself 0.13, 0.20 and 1.7 px from FP64 on these pictures; the file is farther from PyTorch than that, and
+  why is not settled. Drawn with running statistics of these pictures, as they are now, FP32 is within 0.05 px of FP64.
+"""
 COLUMNS = ["kind", "name", "seed", "format", "size", "outcome", "seconds", "report"]
 NARROW = {"n": [0.33, 0.125, 1024]}  # depth, width, most channels of a YOLO
 TINY = dict(w1=8, w2=16, w3=16, w4=32, w5=32, neck=32, hd=32, ffn=32, nq=30)
@@ -93,6 +106,8 @@ GRAPHS = {
     "sar-ship torchscript": Graph("sar-ship.yaml", (160, 96), "torchscript"),
     "sar-ship free batch": Graph("sar-ship.yaml", (128, 128), keys={"dynamic": "batch"}),
     "sar-ship suppressed": Graph("sar-ship.yaml", (128, 128), keys={"nms": True, "conf": 0.1}),
+    "vmc-detr": Graph("vmc-detr.yaml", (160, 160), variables={"scale": "n"}, lively=False),
+    "vmc-detr-demo half": Graph("vmc-detr-demo.yaml", (128, 128), variables=TINY, keys={"half": True}, lively=False),
     "yolo26-sar-ship": Graph("yolo26-sar-ship.yaml", (96, 160), seen=True),
     "yolo26-sar-ship without suppression": Graph("yolo26-sar-ship.yaml", (128, 128), keys={"nms": False}, seen=True),
     "aod-net": Graph("aod-net.yaml", (64, 96)),
@@ -228,8 +243,11 @@ def _write(file: Path, rows: list[dict[str, Any]]) -> None:
         "# Proofs of exports", "",
         f"{len(proofs)} exports without a fault: {sum(r['outcome'] == 'refused' for r in proofs)} refused. "
         f"{len(faults)} planted faults: {sum(r['outcome'] == 'refused' for r in faults)} refused.", "",
-        f"Command: `python benchmarks/export_proofs.py`, which goes on where it was stopped. {_here()}; other work ran "
-        "on the machine. Tolerances are those that users get; weights are drawn, but for those of the demo.", "",
+        f"Command: `python benchmarks/export_proofs.py`, which goes on where it was stopped; {_here()}; other work ran "
+        "on the machine, so that seconds compare nothing. Each proof is an export with its comparison on two pictures "
+        "rendered by the seed, at the tolerances that users get. Weights are drawn by the seed; those of the demo are "
+        "trained, and only their pictures change. Small networks and small inputs: nothing follows for others.", "",
+        f"Graphs x seeds asked for: {10 * len(GRAPHS)}; not run where the table has less than ten.", "",
         "| network | format | input | exports | refused | seconds each |", "| --- | --- | --- | --- | --- | --- |",
     ]  # fmt: skip
     for name in dict.fromkeys(r["name"] for r in proofs):
@@ -237,9 +255,8 @@ def _write(file: Path, rows: list[dict[str, Any]]) -> None:
         seconds = sum(float(r["seconds"]) for r in of) / len(of)
         refused = sum(r["outcome"] == "refused" for r in of)
         lines.append(f"| {name} | {of[0]['format']} | {of[0]['size']} | {len(of)} | {refused} | {seconds:.1f} |")
-    lines += [f"\nRefused ({n}): {WHY.get(n, 'not looked into')}." for n in dict.fromkeys(
-        r["name"] for r in proofs if r["outcome"] == "refused")]  # fmt: skip
-    lines += ["", "| planted fault | network | outcome |", "| --- | --- | --- |"]
+    lines += [f"\nRefused: {r['name']}, seed {r['seed']}: {r['report']}" for r in proofs if r["outcome"] == "refused"]
+    lines += ["", LOOKED_INTO, "## Planted faults", "", "| planted fault | network | outcome |", "| --- | --- | --- |"]
     lines += [f"| {r['name']} | {planted(r['name']).model} | {r['outcome']} |" for r in faults]
     file.with_suffix(".md").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
