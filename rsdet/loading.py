@@ -192,6 +192,7 @@ def _from_artifact(path: str) -> Loaded:
 
     meta = read_metadata(path)
     check_foreign(meta, path, tasks.names())
+    check_task_of_head(task_of(meta.get("head")), meta["task"], path)
     check_weights(path)
     if path.endswith(".torchscript"):
         checkpoint.check_torchscript(path)

@@ -260,8 +260,10 @@ _HEADS = {
 }  # fmt: skip
 
 
-def task_of(head: type | None) -> str | None:
-    """Task that a head is for, by the head of Ultralytics that it derives from; None where it derives from none."""
+def task_of(head: type | str | None) -> str | None:
+    """Task that a head is for, by the head of Ultralytics that it derives from, or by its name; None for others."""
+    if isinstance(head, str):
+        return _HEADS.get(head)
     stock = [c.__name__ for c in (head.__mro__ if head else ()) if c.__module__.startswith("ultralytics.")]
     return next((_HEADS[name] for name in stock if name in _HEADS), None)
 

@@ -30,13 +30,15 @@ class OBB(Detect):
     protocol = "dota"
 
     def classes(self, family: str) -> dict[str, Any]:
-        """Model, trainer, validator and predictor."""
+        """Model, tuner, trainer, validator and predictor."""
+        from rsdet.tasks.detect.tune import DetectTuner
         from rsdet.tasks.obb.model import OBBModel
         from rsdet.tasks.obb.predict import OBBPredict
         from rsdet.tasks.obb.train import OBBTrain
         from rsdet.tasks.obb.val import OBBVal
 
-        return {"model": OBBModel, "trainer": OBBTrain, "validator": OBBVal, "predictor": OBBPredict}
+        parts = {"model": OBBModel, "trainer": OBBTrain, "tuner": DetectTuner}
+        return {**parts, "validator": OBBVal, "predictor": OBBPredict}
 
     def stock_keys(self, mode: str) -> frozenset[str] | None:
         """Keys of Ultralytics of which something comes."""

@@ -29,13 +29,15 @@ class Segment(Detect):
     shape = "masks"
 
     def classes(self, family: str) -> dict[str, Any]:
-        """Model, trainer, validator and predictor."""
+        """Model, tuner, trainer, validator and predictor."""
+        from rsdet.tasks.detect.tune import DetectTuner
         from rsdet.tasks.segment.model import SegmentModel
         from rsdet.tasks.segment.predict import SegmentPredict
         from rsdet.tasks.segment.train import SegmentTrain
         from rsdet.tasks.segment.val import SegmentVal
 
-        return {"model": SegmentModel, "trainer": SegmentTrain, "validator": SegmentVal, "predictor": SegmentPredict}
+        parts = {"model": SegmentModel, "trainer": SegmentTrain, "tuner": DetectTuner}
+        return {**parts, "validator": SegmentVal, "predictor": SegmentPredict}
 
     def stock_keys(self, mode: str) -> frozenset[str] | None:
         """Keys of Ultralytics of which something comes."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
-from exported import lively
+from exported import lively, stock_export
 
-from rsdet.errors import ExportError
+from rsdet import RSDet
+from rsdet.errors import ConfigError, ExportError
 from rsdet.geometry import xywhr_to_corners
 from rsdet.tasks.detect.parity import compare
 from rsdet.tasks.obb.export import Turned
@@ -64,3 +66,14 @@ def test_an_artifact_with_other_angles_is_rejected(tmp_path, monkeypatch):
     with pytest.raises(ExportError, match="corner distance"):
         lively("obb", tmp_path).export(format="onnx", imgsz=96)
     assert not list(tmp_path.glob("*.onnx"))
+
+
+@pytest.mark.parametrize("lie", ["detect", "segment"])
+def test_a_file_whose_head_is_for_another_task_than_it_says_is_refused(tmp_path, lie):
+    path = stock_export("obb", tmp_path)
+    graph = onnx.load(str(path))
+    (entry,) = (p for p in graph.metadata_props if p.key == "task")
+    entry.value = lie
+    onnx.save(graph, str(path))
+    with pytest.raises(ConfigError, match=f"ends in a head for task=obb, not for task={lie}"):
+        RSDet(path)
