@@ -41,13 +41,22 @@ def page(rows: list[dict], drawn: int, table: dict, how: str) -> str:
             f"{cut} more are open, since their tests took longer than a mutant is given. The goal is "
             f"{GOAL:g} % of those not shown equivalent. A timeout counts as noticed. Types, strings, messages and "
             "logging are never changed, nor arithmetic to operators of bits, which arrays of floats refuse anyway. "
-            "*Score at first* is that before tests were added for survivors.",
+            "*Score at first* is that before tests were added, or more of them named, for survivors: it is the one that "
+            "says something about the code that was not drawn.",
             "",
             *lines,
             "",
             f"By {how}. A run goes on from [mutants.csv](mutants.csv), which names the test that noticed each; "
             "`make mutants MUTANTS='--again survived'` judges survivors anew after a test has been added, "
             "`MUTANTS='--again cut --budget 100'` those whose tests were cut.",
+            "",
+            "## Noticed since a test was added or named",
+            "",
+            *(
+                f"- {r['file']}:{r['line']} {r['operator']}, now by `{r['noticed_by']}`"
+                for r in rows
+                if r["first"] == "survived" and r["verdict"] != "survived"
+            ),
             "",
             "## Not noticed",
             "",
