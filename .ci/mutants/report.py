@@ -41,7 +41,7 @@ def page(rows: list[dict], drawn: int, table: dict, how: str) -> str:
             f"{cut} more are open, since their tests took longer than a mutant is given. The goal is "
             f"{GOAL:g} % of those not shown equivalent. A timeout counts as noticed. Types, strings, messages and "
             "logging are never changed, nor arithmetic to operators of bits, which arrays of floats refuse anyway. "
-            "*Score at first* is that before tests were added, or more of them named, for survivors: it is the one that "
+            "*Score at first* is that before tests were added, or more of them named, for survivors: it alone "
             "says something about the code that was not drawn.",
             "",
             *lines,
