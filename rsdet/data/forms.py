@@ -172,6 +172,8 @@ def _outlines(
 ) -> tuple[tuple[float, ...], ...] | str:
     """The polygons of an object, joined to one if that is wanted, or why it has none."""
     rings = [_in_order(_points(r), how) for r in item.polygons_px or ((item.corners_px,) if item.corners_px else ())]
+    if len(rings) == 1 and len(rings[0]) == 4:
+        how["four corners taken for the outline"] += 1
     if not rings:
         return "no polygon: only an upright box is known, which task=detect and obb take"
     solid = [points for points in rings if not _flat(points)]

@@ -97,7 +97,7 @@ def export(model: Any, format: str = "onnx", **keys: Any) -> ExportResult:
     device = torch_device(settings.device)
     samples = {size: task.sample(model, size, settings.images) for size in settings.sizes}
     job = Job(task, model, module, settings, samples, device)
-    own = _own_file(module)
+    own = _own_file(model, module)
     folder, exact = _target(own, settings.out)
     names = {f: settings.name(own.stem, task.input_size(model, None), f) for f in {settings.graph, format}}
     target = exact or folder / names[format]
@@ -118,16 +118,21 @@ def export(model: Any, format: str = "onnx", **keys: Any) -> ExportResult:
     return result
 
 
-def _own_file(module: Any) -> Path:
+def _own_file(model: Any, module: Any) -> Path:
     """Where the weights came from, or the YAML."""
-    own = getattr(module, "pt_path", None) or getattr(module, "yaml_file", None) or module.yaml.get("yaml_file", "")
+    own = (
+        getattr(module, "pt_path", None)
+        or getattr(model, "ckpt_path", None)
+        or getattr(module, "yaml_file", None)
+        or module.yaml.get("yaml_file", "")
+    )
     return Path(own or "model")
 
 
 def _target(own: Path, out: str | Path | None) -> tuple[Path, Path | None]:
     """Folder of the artifact, and the exact path where the user gave one."""
     if out is None:
-        return own.parent if own.suffix == ".pt" else Path(), None
+        return own.parent if own.suffix in (".pt", ".safetensors") else Path(), None
     out = Path(out)
     exact = out if out.suffix or out.name.endswith(SUFFIXES["openvino"]) else None
     return (out.parent if exact else out), exact

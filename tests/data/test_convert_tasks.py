@@ -111,7 +111,10 @@ def test_coco_masks_in_run_lengths(tmp_path):
     report = run(tmp_path / "s", "coco", tmp_path / "out", task="segment")
     rows = (tmp_path / "out/labels/train/a.txt").read_text().split("\n")
     assert sorted(rows[0].split()[1:]) == sorted(["0.15", "0.2", "0.45", "0.2", "0.45", "0.5", "0.15", "0.5"])
-    assert report.splits["train"].forms == {"holes of a mask filled": {"ship": 1}}
+    assert report.splits["train"].forms == {
+        "holes of a mask filled": {"ship": 1},
+        "four corners taken for the outline": {"ship": 2},
+    }
     assert [d.reason for d in report.dropped] == [
         "no polygon: only an upright box is known, which task=detect and obb take; class ship"
     ]
