@@ -26,6 +26,8 @@ class RawReport:
         has_nan: A value is infinite or not a number.
         shape: Shape of the output that departs most.
         vacuous: The network puts out one and the same number everywhere, so that nothing is shown.
+        part: Which part of the outputs this is about, where they were compared in parts because the network finds next
+            to nothing.
     """
 
     max_abs_diff: float
@@ -33,6 +35,7 @@ class RawReport:
     has_nan: bool
     shape: tuple[int, ...]
     vacuous: bool = False
+    part: str = ""
 
     @property
     def ok(self) -> bool:
@@ -44,18 +47,24 @@ class RawReport:
         if self.has_nan:
             return f"parity FAILED: raw output {self.shape} has values that are not finite"
         word = "FAILED" if not self.ok else "not shown (the network puts out one number only)" if self.vacuous else "ok"
+        if self.part:
+            return (
+                f"parity {word}: the network finds next to nothing, so that all its candidates were compared; most "
+                f"apart are {self.part}, by {self.max_abs_diff:.2g} (allowed {self.tol:g})"
+            )
         return (
             f"parity {word}: raw output {self.shape} differs by at most {self.max_abs_diff:.2g} (allowed {self.tol:g})"
         )
 
 
-def compare_raw(a: Any, b: Any, tol: float = 1e-3) -> RawReport:
+def compare_raw(a: Any, b: Any, tol: float = 1e-3, part: str = "") -> RawReport:
     """Compare two raw outputs element by element.
 
     Args:
         a: Any array or tensor on the CPU.
         b: The same shape.
         tol: Largest accepted absolute difference.
+        part: See :class:`RawReport`.
 
     Raises:
         ConfigError: The shapes differ.
@@ -67,7 +76,7 @@ def compare_raw(a: Any, b: Any, tol: float = 1e-3) -> RawReport:
         )
     finite = bool(np.isfinite(a).all() and np.isfinite(b).all())
     diff = float(np.abs(a - b).max(initial=0.0)) if finite else float("nan")
-    return RawReport(diff, tol, not finite, a.shape)
+    return RawReport(diff, tol, not finite, a.shape, part=part)
 
 
 def worst(reports: Sequence[RawReport]) -> RawReport:

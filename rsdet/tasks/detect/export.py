@@ -119,9 +119,11 @@ class Form:
 
     Attributes:
         extra: Columns of an output behind box, and scores or score and class.
+        behind: What stands behind the box in an output.
     """
 
     extra = 0
+    behind = "scores"
 
     def __init__(self, family: str, shape: Upright = UPRIGHT):
         self.family, self.shape = family, shape
@@ -206,8 +208,8 @@ def compare_boxes(reference: TorchRunner, runs: Sequence[Run], settings: ExportS
     threshold = _threshold(scores, sum(len(a) for a, _ in first), conf)
     if threshold < conf and any(form.before_suppression(a) for a, _ in first):
         # Suppression among scores that are all but equal is a lottery; rows before it have a fixed order.
-        parts = [(slice(0, 4), box_tol), (slice(4, None), score_tol)]
-        raw = [compare_raw(a[:, rows], b[:, rows], tol) for a, b in first for rows, tol in parts]
+        parts = [(slice(0, 4), box_tol, "boxes (pixels)"), (slice(4, None), score_tol, form.behind)]
+        raw = [compare_raw(a[:, rows], b[:, rows], tol, part) for a, b in first for rows, tol, part in parts]
         return worst([*raw, *form.beside(runs, settings.half)])
     expected, found = both.boxes(max(0.0, threshold - score_tol))
     most = None if form.before_suppression(first[0][0]) else first[0][0].shape[1]

@@ -50,6 +50,7 @@ class OBBForm(Form):
     """
 
     extra = 1
+    behind = "scores and angles (radians)"
 
     def __init__(self, classes: int):
         super().__init__("yolo", Turned())

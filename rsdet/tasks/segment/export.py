@@ -64,7 +64,7 @@ class SegmentForm(Form):
         pairs = [(e, g) for r in runs for e, g in zip(r.expected[1], r.got[1], strict=True)]
         shapes = [sample.shape[:2] for r in runs for sample in r.samples]
         super().__init__("yolo", Masks(pairs, shapes))
-        self.classes, self.extra = classes, self.shape.columns - 4
+        self.classes, self.extra, self.behind = classes, self.shape.columns - 4, "scores and coefficients of masks"
 
     def rows(
         self, outs: Sequence[np.ndarray], size: tuple[int, int], shapes: Sequence[tuple[int, int]], conf: float,
@@ -80,4 +80,7 @@ class SegmentForm(Form):
     def beside(self, runs: Sequence[Run], half: bool) -> list[RawReport]:
         """Prototypes, number by number."""
         largest = max(float(np.abs(r.expected[1]).max(initial=0.0)) for r in runs)
-        return [compare_raw(r.expected[1], r.got[1], (TOL_HALF if half else TOL) * largest) for r in runs]
+        return [
+            compare_raw(r.expected[1], r.got[1], (TOL_HALF if half else TOL) * largest, "prototypes of masks")
+            for r in runs
+        ]
