@@ -56,7 +56,7 @@ class RSDet(LoadedModel):
     """
 
     _stream: Generator[Any] | None = None  # the prediction that is being read
-    _predicted_by: Any = None  # the network that its predictor has
+    _predicted_by: tuple[Any] = (None,)  # the network that its predictor has; PyTorch would take it for a part
 
     @user_errors()
     def __init__(
@@ -219,8 +219,8 @@ class RSDet(LoadedModel):
 
     def _results(self, source: Any, predictor: type, own: dict[str, Any], given: dict[str, Any]) -> Iterator[Any]:
         check_read(self._stream)
-        if self.model is not self._predicted_by:  # another network was put into this object
-            self.predictor, self._predicted_by = None, self.model
+        if self.model is not self._predicted_by[0]:  # another network was put into this object
+            self.predictor, self._predicted_by = None, (self.model,)
         with user_errors():
             # Without a source, Ultralytics would look at pictures of its own.
             results = super().predict([] if source is None else source, stream=True, predictor=predictor, **given)

@@ -248,8 +248,9 @@ def load_model_yaml(
     d.setdefault("family", "rtdetr" if head.startswith("RTDETR") else "yolo")
     d.setdefault("nc", 80)
     task = task_of(layer_class(head))
+    if "task" in d:
+        tasks.get(d["task"])  # one that does not exist is told as such
     check_task_of_head(task, d.setdefault("task", task or "detect"), str(name))
-    tasks.get(d["task"])
     return d
 
 

@@ -155,7 +155,6 @@ def test_words(line, message, refused):
         ("val", "workers=-1", "workers=-1 must be 0 or more"),
         ("val", "split=test", "'test:' images not found"),
         ("val", "protocol=coc", "Did you mean 'coco'?"),
-        ("val", "protocol=none", "received None"),
         ("val", "recipe=paper", "unknown argument 'recipe' of val"),
         ("train", "imgsz=0", "imgsz=0 must be"),
         ("train", "batch=0", "batch=0 must be"),

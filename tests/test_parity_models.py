@@ -10,7 +10,7 @@ from conftest import TINY
 
 from rsdet import RSDet
 from rsdet.data.scenes import render_scene
-from rsdet.modelyaml import LAYERLESS, list_models, load_model_yaml, read_model_yaml
+from rsdet.modelyaml import form_of, list_models, load_model_yaml, read_model_yaml
 from rsdet.tasks.detect.parity import ParityReport
 
 NARROW = {"n": [0.33, 0.125, 1024]}  # depth, width, most channels of a YOLO
@@ -43,7 +43,7 @@ def build(name: str, folder) -> RSDet:
 
 def names():
     for name in list_models(task="detect"):
-        if read_model_yaml(name)["family"] not in LAYERLESS:
+        if form_of(read_model_yaml(name)) != "method":
             yield pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow], id=name.removesuffix(".yaml"))
 
 

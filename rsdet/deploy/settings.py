@@ -89,6 +89,7 @@ class ExportSettings:
         own = {f.name for f in fields(task.export_options)}
         common = {f.name for f in fields(cls)} - {*_NO_KEYS}
         more = {k: v for k, v in keys.items() if k not in own | common}
+        fit(cls, {k: v for k, v in keys.items() if k in common}, "export", also=_NO_KEYS)  # half=yes is no precision
         half, int8 = _precision(bool(keys.get("half")), bool(keys.get("int8")), more.pop("quantize", None))
         _check_keys(more, sorted(own | common), task)
         given = {**{k: v for k, v in keys.items() if k in common}, "half": half, "int8": int8}

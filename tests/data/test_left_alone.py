@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import ultralytics.data.utils
 import yaml
 from conftest import TRAIN
 from exported import lively
@@ -21,7 +22,6 @@ from test_label_cache import Planted
 
 from rsdet import RSDet, tasks
 from rsdet.cli import run as cli
-from rsdet.data import reading
 from rsdet.data.label_cache import SUFFIX
 from rsdet.data.scenes import render_scene
 from rsdet.deploy.calibration import calibration_of
@@ -96,7 +96,7 @@ def weights(models, kind: str = "rtdetr") -> RSDet:
 
 def look(path: Path) -> tuple[str, tuple[int, int]]:
     """What Ultralytics' scan of a data set does with a picture."""
-    return reading.ultralytics.data.utils.check_image(str(path))
+    return ultralytics.data.utils.check_image(str(path))
 
 
 def test_the_look_at_a_picture_says_the_same_and_writes_nothing(data):

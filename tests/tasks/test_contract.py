@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import onnx
 import pytest
 import torch
-from contract import Case
+from contract_case import Case
 
 import rsdet
 from rsdet import RSDet, cli, tasks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from contract import Case
+from contract_case import Case
 from restore_fakes import TRAIN, model_yaml, write_pairs
 from torch import nn
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conftest import TRAIN
-from contract import Case
+from contract_case import Case
 from exported import enlivened, model_yaml
 
 from rsdet.data.demo import make_demo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from contract import Case
+from contract_case import Case
 from toy_tasks.two_dates.parts import render
 
 from rsdet.data.raster_io import write_image
