@@ -428,11 +428,19 @@ ROWS = st.lists(st.lists(st.sampled_from(TOKENS), max_size=8).map(" ".join), max
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_label_file_breaks_validation(labels_to_spoil, tiny_weights, tmp_path_factory, content):
     data, (_, file) = labels_to_spoil
+    good = file.read_bytes()
     file.write_bytes(content)
-    metrics = RSDet(tiny_weights).val(
-        data=data, imgsz=96, project=str(tmp_path_factory.getbasetemp()), exist_ok=True, plots=False, verbose=False
-    )
-    assert metrics.protocol_metrics.n_images in {3, 4}  # the image of a label file that cannot be read is left out
+    folder = str(tmp_path_factory.getbasetemp())
+    try:
+        metrics = RSDet(tiny_weights).val(
+            data=data, imgsz=96, project=folder, exist_ok=True, plots=False, verbose=False
+        )
+        assert metrics.protocol_metrics.n_images in {3, 4}  # the image of a file that cannot be read is left out
+    except DataError as e:
+        if "mix boxes" not in str(e):  # with corners or outlines: which of them is meant is not guessed
+            raise
+    finally:
+        file.write_bytes(good)
 
 
 @pytest.mark.parametrize("content", [b"\xff\x00garbage", b"0 nan 0.5 1e400 0.2", b"9 0.5 0.5 0.1 0.1", b"0 0.5 0.5"])
