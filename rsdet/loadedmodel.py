@@ -29,6 +29,7 @@ class LoadedModel(Model):
 
     loaded: Loaded
     family: str
+    predictor: Any
     _settings: dict[str, Any]
 
     def _new(self, cfg: str, task: str | None = None, verbose: bool = False) -> None:
