@@ -37,5 +37,5 @@ def test_an_artifact_with_other_masks_is_rejected(tmp_path, monkeypatch):
 def test_prototypes_are_compared_where_nothing_is_found(tmp_path, monkeypatch):
     stock = OnnxRunner.outputs
     monkeypatch.setattr(OnnxRunner, "outputs", lambda self, x: (stock(self, x)[0], -stock(self, x)[1]))
-    with pytest.raises(ExportError, match="parity FAILED: .* prototypes of masks"):
+    with pytest.raises(ExportError, match=r"parity FAILED: .* prototypes of masks"):
         RSDet(model_yaml("segment", tmp_path)).export(format="onnx", imgsz=96, out=tmp_path)
