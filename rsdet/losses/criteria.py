@@ -13,11 +13,11 @@ from ultralytics.models.utils.loss import RTDETRDetectionLoss
 from ultralytics.utils.loss import BboxLoss, E2ELoss, RotatedBboxLoss, v8OBBLoss
 from ultralytics.utils.ops import xywh2xyxy
 
-from rsdet.losses.boxes import BoxLoss, ProbIoULoss
+from rsdet.losses.boxes import BoxLoss
 
 
-class YOLOBoxLoss(BboxLoss):
-    """Box term of the YOLO family with a loss by name; DFL (or L1) is inherited.
+class _NamedLoss:
+    """Mixed in before a box term of Ultralytics: a loss by name in its place; DFL (or L1) is inherited.
 
     Args:
         box_loss: The loss of pairs.
@@ -45,43 +45,29 @@ class YOLOBoxLoss(BboxLoss):
             pred_dist, pred_bboxes.detach(), anchor_points, target_bboxes, target_scores, target_scores_sum, fg_mask,
             imgsz, stride,
         )[1]  # fmt: skip
-        image, cell = fg_mask.nonzero(as_tuple=True)
-        scale = stride[cell]
-        loss = self.box_loss(pred_bboxes[image, cell] * scale, target_bboxes[image, cell] * scale)
-        return (loss * target_scores[image, cell].sum(-1)).sum() / target_scores_sum, dfl
-
-
-class RotatedBoxLoss(RotatedBboxLoss):
-    """Box term of YOLO models with oriented boxes, with a loss by name; DFL (or L1) is inherited.
-
-    Args:
-        box_loss: The loss of pairs.
-        reg_max: Bins of the box distribution per side.
-    """
-
-    def __init__(self, box_loss: ProbIoULoss, reg_max: int = 16):
-        super().__init__(reg_max)
-        self.box_loss = box_loss
-
-    def forward(
-        self,
-        pred_dist: torch.Tensor,
-        pred_bboxes: torch.Tensor,
-        anchor_points: torch.Tensor,
-        target_bboxes: torch.Tensor,
-        target_scores: torch.Tensor,
-        target_scores_sum: torch.Tensor,
-        fg_mask: torch.Tensor,
-        imgsz: torch.Tensor,
-        stride: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Both terms, as Ultralytics' method; boxes are xywhr in units of their level's stride, and stay so."""
-        dfl = super().forward(
-            pred_dist, pred_bboxes.detach(), anchor_points, target_bboxes, target_scores, target_scores_sum, fg_mask,
-            imgsz, stride,
-        )[1]  # fmt: skip
-        loss = self.box_loss(pred_bboxes[fg_mask], target_bboxes[fg_mask])
+        unit = self.unit(fg_mask, stride)
+        loss = self.box_loss(pred_bboxes[fg_mask] * unit, target_bboxes[fg_mask] * unit)
         return (loss * target_scores[fg_mask].sum(-1)).sum() / target_scores_sum, dfl
+
+    def unit(self, fg_mask: torch.Tensor, stride: torch.Tensor) -> Any:
+        """What the boxes of the chosen cells are multiplied by before the loss."""
+        raise NotImplementedError
+
+
+class YOLOBoxLoss(_NamedLoss, BboxLoss):
+    """Box term of the YOLO family with a loss by name, in pixels."""
+
+    def unit(self, fg_mask: torch.Tensor, stride: torch.Tensor) -> torch.Tensor:
+        """The stride of their level."""
+        return stride[fg_mask.nonzero(as_tuple=True)[1]]
+
+
+class RotatedBoxLoss(_NamedLoss, RotatedBboxLoss):
+    """Box term of YOLO models with oriented boxes with a loss by name; xywhr stay in units of their level's stride."""
+
+    def unit(self, fg_mask: torch.Tensor, stride: torch.Tensor) -> float:
+        """One: an angle has no unit of length."""
+        return 1.0
 
 
 def with_box_loss(criterion: Any, box_loss: BoxLoss | None) -> Any:

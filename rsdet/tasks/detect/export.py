@@ -251,6 +251,11 @@ def _but_for_suppression(report: ParityReport, runs: Sequence[Run], form: Form) 
         for i, sample in enumerate(r.samples):
             gain = min(n / have for n, have in zip(r.size, sample.shape[:2], strict=True))
             box = max(box, float(near[i].max(0)[kept[i]].max(initial=0.0)) / gain)
+    return _settled(report, box, score)
+
+
+def _settled(report: ParityReport, box: float, score: float) -> ParityReport:
+    """A report whose missing and added detections count as tied, where what stands behind them is near enough."""
     if box > report.box_tol_px or score > report.score_tol:
         return report
     exchanged = max(report.unmatched_reference, report.unmatched_candidate, 1)
@@ -292,13 +297,7 @@ def _by_its_own_rows(report: ParityReport, runs: Sequence[Run], kept: dict[str, 
             twice = overlaps.max(initial=0) > kept["iou"] + _IOU_TOL
             if len(box) < len(rows) or twice or not np.isin(at, at[settled]).all():
                 return report
-    if worst_box > box_tol or worst_score > score_tol:
-        return report
-    exchanged = max(report.unmatched_reference, report.unmatched_candidate, 1)
-    return replace(
-        report, unmatched_reference=0, unmatched_candidate=0, max_box_error_px=worst_box, max_score_error=worst_score,
-        tied=report.tied + exchanged,
-    )  # fmt: skip
+    return _settled(report, worst_box, worst_score)
 
 
 def _suppressed(both: Detections, kept: dict[str, Any], limits: dict[str, Any]) -> ParityReport:

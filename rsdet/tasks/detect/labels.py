@@ -87,6 +87,8 @@ def check_labels(labels: Sequence[dict[str, Any]], task: str) -> None:
         _check_corners(drawn)
         if others := int((corners != 4).sum()):
             _say(f"{others} of {len(corners)} labels are outlines; their oriented box is the smallest around each.")
+    if task == "segment":
+        _check_outlines(drawn)
     if task == "segment" and (corners == 4).all():
         _say(f"all {len(corners)} labels have four corners: they are taken for the masks.")
 
@@ -109,6 +111,20 @@ def _check_corners(drawn: Sequence[dict[str, Any]]) -> None:
             f"{sum(wrong.values())} labels in {_some(img2label_paths(list(wrong)))} are no oriented boxes (three "
             "corners, no area, or sides that cross); mend or remove these lines (`rsdet convert task=obb` puts corners "
             "in order, takes the smallest rectangle around three, and leaves out and counts what has no area)."
+        )
+
+
+def _check_outlines(drawn: Sequence[dict[str, Any]]) -> None:
+    """Refuse outlines without area: a mask of nothing."""
+    wrong = {
+        x["im_file"]: bad
+        for x in drawn
+        if (bad := sum(polygon_area(np.float64(s)[None] * x["shape"][::-1])[0] < MIN_AREA_PX for s in x["segments"]))
+    }
+    if wrong:
+        raise DataError(
+            f"{sum(wrong.values())} labels in {_some(img2label_paths(list(wrong)))} are outlines without area; mend or "
+            "remove these lines (`rsdet convert task=segment` leaves them out and counts them)."
         )
 
 

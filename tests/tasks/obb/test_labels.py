@@ -57,6 +57,7 @@ def dataset(folder: Path, task: str, *files: str, side: int = 64, **hyp: float) 
         ("segment", [BOX], r"0\.txt holds upright boxes .* task=segment learns from outlines"),
         ("detect", [QUAD, QUAD], r"1\.txt hold oriented boxes .* task=detect learns from upright ones"),
         ("obb", [QUAD, "0 0.5 0.5 0.4 0.2 45"], r"1\.\S+ holds lines of another length .* a box with an angle"),
+        ("segment", [OUTLINE, "0 .5 .5 .5 .5 .5 .5 .5 .5"], r"1 labels in \S*1\.txt are outlines without area"),
         ("obb", [QUAD, BOX], r"two kinds: \S*1\.txt holds upright boxes .*, \S*0\.txt holds outlines"),
         ("obb", [QUAD + "\n" + BOX, QUAD], r"the labels of \S*0\.\S+ mix boxes"),
         ("obb", [QUAD, "0 0.2 0.3 0.6 0.2 0.7 0.5"], r"1 labels in \S*1\.txt are no oriented boxes \(three corners"),
