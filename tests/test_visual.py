@@ -10,7 +10,7 @@ import pytest
 from rsdet.errors import DataError
 from rsdet.geometry import xywhr_to_corners
 from rsdet.runtime.masks import Mask
-from rsdet.tasks.detect import visual
+from rsdet.tasks.detect import lettering
 from rsdet.tasks.detect.visual import class_colour, draw, to_display
 
 NAMES = ["car", "ship", "plane"]
@@ -262,12 +262,12 @@ def test_masks_are_outlined_and_large_ones_tinted():
 
 
 def test_works_without_any_font_file(monkeypatch):
-    monkeypatch.setattr(visual, "_font_files", lambda: ["no-such-font.ttf"])
-    visual._font.cache_clear()
+    monkeypatch.setattr(lettering, "_font_files", lambda: ["no-such-font.ttf"])
+    lettering.find_font.cache_clear()
     try:
         assert draw(grey(), [[100, 100, 200, 200]], [0.9], [0], NAMES)[600:].max() > 200
     finally:
-        visual._font.cache_clear()
+        lettering.find_font.cache_clear()
 
 
 def test_real_infrared_picture(shared_data):

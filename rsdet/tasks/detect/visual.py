@@ -9,20 +9,18 @@ Colours: Okabe and Ito, Color Universal Design (2008), without black, continued 
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from rsdet.errors import DataError
 from rsdet.geometry import hulls
 from rsdet.runtime.masks import Mask
+from rsdet.tasks.detect.lettering import MARGIN, Pen, find_font, length, text_height
 
 # RGB. Bright colours first, since most data sets have few classes and thin lines need brightness; look-alikes
 # (orange and vermillion, the two blues) far apart.
@@ -42,7 +40,6 @@ _SUBPIXEL = 4  # binary digits behind the point of the coordinates that OpenCV d
 _HALO = 0.55  # how much of the picture's brightness is left in the rim around a line
 _SMALL_PX = 24  # objects below this many display px get a line of 1 px
 _TINY_PICTURE_PX = 480
-_MARGIN = 3  # px of ground beside the text of a label
 _DIGITS = frozenset("0123456789.:id ")
 _DARK = (np.arange(256) * _HALO).astype(np.uint8)
 _FEW, _LARGE_PX, _LARGE_PART = 12, 64, 0.08  # labels="auto": all boxes up to so many, else boxes larger than this
@@ -183,7 +180,7 @@ def draw(
     for i in order:
         outline(canvas, shapes[i], widths[i], bgr[i])
 
-    size = font_px or _font_px(max(height, width))
+    size = font_px or text_height(max(height, width))
     if labels != "none" and order:
         if texts is None:
             numbers = [""] * len(boxes) if scores is None else [f"{v:.2f}" for v in scores]
@@ -194,7 +191,7 @@ def draw(
         rank = rank[shown[rank] & (_short_side(outer)[rank] >= large)].tolist()
         known = names.values() if isinstance(names, Mapping) else names
         letters = frozenset("".join([*map(str, known), *(t for i in rank for t in texts[i])])) | _DIGITS
-        pen = _Pen(size, letters, font)
+        pen = Pen(size, letters, font)
         grown = outer + np.array(widths)[:, None] * [-1, -1, 1, 1]
         _write_labels(canvas, rank, outer, grown[shown], np.cumsum(shown) - 1, texts, bgr, pen,
                       ink=ink[::-1] if ink else None, auto=auto, short=legend and auto, most=max_labels)  # fmt: skip
@@ -399,36 +396,6 @@ def _frame_mask(canvas: np.ndarray, mask: Mask, t: int, bgr: tuple[int, int, int
 # --- text -------------------------------------------------------------------------------------------------------------
 
 
-def _font_px(longest: int) -> int:
-    return int(np.clip(round(longest / 110), 12, 40))
-
-
-def _font_files() -> list[str]:
-    spec = importlib.util.find_spec("matplotlib")  # comes with Ultralytics; found without importing it
-    bundled = []
-    if spec is not None and spec.origin:
-        bundled = [str(Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf")]
-    # Names that PIL looks for in the system's font folders; the later ones know Chinese, Japanese and Korean.
-    system = ["DejaVuSans.ttf", "Arial.ttf", "NotoSansCJK-Regular.ttc", "msyh.ttc", "PingFang.ttc", "Arial Unicode.ttf"]
-    return bundled + system
-
-
-@lru_cache(maxsize=64)
-def _font(size: int, letters: frozenset[str], wish: str | None = None) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return the first font at hand that knows all the letters, else the first at hand. Nothing is downloaded."""
-    first = None
-    for name in [*([wish] if wish else []), *_font_files()]:
-        try:
-            font = ImageFont.truetype(name, size)
-        except OSError:
-            continue  # not on this machine
-        unknown = bytes(font.getmask("\uffff"))
-        if all(c.isspace() or bytes(font.getmask(c)) != unknown for c in letters):
-            return font
-        first = first or font
-    return first or ImageFont.load_default(size)
-
-
 def _name(names: Mapping[int, str] | Sequence[str], class_id: int) -> str:
     try:
         return str(names[int(class_id)])
@@ -444,38 +411,6 @@ def _ink(bgr: tuple[int, int, int]) -> np.ndarray:
     return np.array([round(v + (255 - v) * part) for v in bgr], np.float32)
 
 
-class _Pen:
-    """Writes labels in one font. Names and numbers are drawn apart and kept: frames of a video share nearly all."""
-
-    def __init__(self, size: int, letters: frozenset[str], font: str | None):
-        self.size, self.font = size, _font(size, letters, font)
-
-    def width(self, *words: str) -> int:
-        """Width of a label in px."""
-        return sum(_length(self.font, w) for w in words) + (len(words) - 1) * _length(self.font, " ") + 2 * _MARGIN
-
-    def cover(self, *words: str) -> np.ndarray:
-        """(H, W, 1) part of each pixel of a label that is ink, 0..1."""
-        page, x = np.zeros((self.size + 4, self.width(*words), 1), np.float32), 0
-        for w in words:
-            part = _cover(self.font, w, self.size + 4)
-            page[:, x : x + part.shape[1]] += part
-            x += part.shape[1] - 2 * _MARGIN + _length(self.font, " ")
-        return page
-
-
-@lru_cache(maxsize=4096)
-def _length(font: Any, text: str) -> int:
-    return math.ceil(font.getlength(text))
-
-
-@lru_cache(maxsize=1024)
-def _cover(font: Any, word: str, height: int) -> np.ndarray:
-    page = Image.new("L", (_length(font, word) + 2 * _MARGIN, height))
-    ImageDraw.Draw(page).text((_MARGIN, height / 2), word, font=font, fill=255, anchor="lm")
-    return np.asarray(page, np.float32)[..., None] / 255
-
-
 def _write_labels(
     canvas: np.ndarray,
     rank: Sequence[int],
@@ -484,7 +419,7 @@ def _write_labels(
     places: np.ndarray,
     texts: Sequence[tuple[str, str]],
     colours: Sequence[tuple[int, int, int]],
-    pen: _Pen,
+    pen: Pen,
     *,
     ink: tuple[int, int, int] | None,
     auto: bool,
@@ -522,7 +457,7 @@ def _write_labels(
             continue
         b, (left, top, right, bottom) = boxes[i].tolist(), outlines[places[i]].tolist()
         w, h = pen.width(*words), pen.size + 4
-        if short and w - 2 * _MARGIN > b[2] - b[0] and texts[i][1]:
+        if short and w - 2 * MARGIN > b[2] - b[0] and texts[i][1]:
             words = [texts[i][1]]
             w = pen.width(*words)
         corners = [(left, top - h), (left, bottom), (right - w, top - h), (right, top), (left - w, top)]
@@ -562,11 +497,11 @@ def _legend(
     entries = [(class_colour(c), _name(names, c), int(n)) for c, n in zip(ids.tolist(), counts, strict=True)]
     if n_truth is not None:
         entries.append((TRUTH_RGB, "truth", n_truth))
-    font = _font(size, frozenset("".join(name for _, name, _ in entries)))
+    font = find_font(size, frozenset("".join(name for _, name, _ in entries)))
     pad, box, gap = size // 2, round(0.8 * size), round(1.4 * size)
 
     def fit(name: str, room: int) -> str:
-        while len(name) > 1 and _length(font, name) > room:
+        while len(name) > 1 and length(font, name) > room:
             name = name[:-2] + "…"
         return name
 
@@ -574,9 +509,9 @@ def _legend(
     placed, x, y = [], pad, pad
     for rgb, name, n in entries:
         count = f" {n}"
-        w_count = math.ceil(_length(font, count))
+        w_count = math.ceil(length(font, count))
         name = fit(name, width - 2 * pad - box - pad - w_count)
-        w_name = math.ceil(_length(font, name))
+        w_name = math.ceil(length(font, name))
         w = box + pad // 2 + w_name + w_count
         if x > pad and x + w > width - pad:
             x, y = pad, y + size + pad
