@@ -1,0 +1,116 @@
+"""What was found in a scene: arrays in pixels of the scene, and as bytes for the ledger."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Found:
+    """Objects of a scene, of one tile or of many; all arrays have N rows.
+
+    Attributes:
+        boxes_xyxy: (N, 4) float64, x1, y1, x2, y2 in pixels of the scene (0, 0 is the outer corner of its first pixel).
+        scores: (N,) float32.
+        classes: (N,) int32.
+        tiles: (N,) int64, number of the tile (of the plan) that found it.
+        scales: (N,) int16, place of the resolution in ``scales=``.
+        cut: (N,) bool, whether it touches an edge of its tile that is no edge of the scene.
+        guest: (N,) bool, whether its centre lies outside the core of its tile: kept only where no other tile has it.
+        corners: (N, 4, 2) float64 of turned boxes, in pixels of the scene; None for other tasks.
+        outlines: N lists of (P, 2) float64 polygons of masks, in pixels of the scene; None for other tasks.
+    """
+
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+    tiles: np.ndarray
+    scales: np.ndarray
+    cut: np.ndarray
+    guest: np.ndarray
+    corners: np.ndarray | None = None
+    outlines: Sequence[Sequence[np.ndarray]] | None = None
+
+    _ARRAYS: ClassVar[dict[str, Any]] = {
+        "boxes_xyxy": np.float64, "scores": np.float32, "classes": np.int32, "tiles": np.int64, "scales": np.int16,
+        "cut": bool, "guest": bool,
+    }  # fmt: skip
+
+    def __post_init__(self) -> None:
+        for name, kind in self._ARRAYS.items():
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=kind))
+        if self.corners is not None:
+            object.__setattr__(self, "corners", np.ascontiguousarray(self.corners, np.float64).reshape(-1, 4, 2))
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def none(cls) -> Found:
+        """Nothing at all."""
+        return cls(np.zeros((0, 4)), *([np.zeros(0)] * 6))
+
+    def take(self, which: np.ndarray) -> Found:
+        """Some of the objects, by numbers or by a mask of N."""
+        numbers = np.flatnonzero(which) if which.dtype == bool else which
+        more = {f.name: getattr(self, f.name)[numbers] for f in fields(self) if f.name in self._ARRAYS}
+        return replace(
+            self,
+            **more,
+            corners=None if self.corners is None else self.corners[numbers],
+            outlines=None if self.outlines is None else [self.outlines[i] for i in numbers],
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Found]) -> Found:
+        """All objects of several."""
+        parts = [p for p in parts if len(p)]
+        if not parts:
+            return cls.none()
+        arrays = {name: np.concatenate([getattr(p, name) for p in parts]) for name in cls._ARRAYS}
+        corners = None if parts[0].corners is None else np.concatenate([p.corners for p in parts])  # type: ignore[misc]
+        outlines = None if parts[0].outlines is None else [o for p in parts for o in p.outlines or ()]
+        return cls(**arrays, corners=corners, outlines=outlines)
+
+    def in_order(self) -> Found:
+        """The same objects in the one order that depends on nothing but themselves: best first."""
+        boxes = self.boxes_xyxy
+        keys = (boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], self.tiles, self.scales, self.classes, -self.scores)
+        return self.take(np.lexsort(keys))
+
+    def to_bytes(self) -> bytes:
+        """The objects as bytes without code."""
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in self._ARRAYS}
+        if self.corners is not None:
+            arrays["corners"] = self.corners
+        if self.outlines is not None:
+            rings = [ring for outline in self.outlines for ring in outline]
+            arrays["rings_of"] = np.array([len(o) for o in self.outlines], np.int64)
+            arrays["points_of"] = np.array([len(r) for r in rings], np.int64)
+            arrays["points"] = np.concatenate([*rings, np.zeros((0, 2))]).astype(np.float64)
+        out = io.BytesIO()
+        np.savez(out, **arrays)
+        return out.getvalue()
+
+    @classmethod
+    def of_bytes(cls, data: bytes) -> Found:
+        """What :meth:`to_bytes` gave.
+
+        Raises:
+            ValueError: Something else.
+        """
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = dict(file)
+        outlines = None
+        if "points" in arrays:
+            ends = np.cumsum(arrays.pop("points_of"))
+            rings = np.split(arrays.pop("points"), ends)[:-1]
+            starts = np.cumsum([0, *arrays.pop("rings_of")])
+            outlines = [rings[a:b] for a, b in itertools.pairwise(starts)]
+        return cls(**arrays, outlines=outlines)
