@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsdet.enhance.blend import axis_weights, starts
-from rsdet.enhance.tiler import tile_count, tile_grid, tiled, tiled_rows
+from rsdet.data.blend import axis_weights, starts
+from rsdet.data.tiling import tile_count, tile_grid, tiled, tiled_rows
 from rsdet.errors import ConfigError, DataError
 from rsdet.nn.restoration import RestorationNetwork
 

@@ -107,7 +107,7 @@ class HACMoE:
     ) -> BlindResult:
         """One kernel from the tile with most texture, then all tiles with it, blended where they overlap."""
         from rsdet.data.degrade.resize import imresize
-        from rsdet.enhance.tiler import tile_count, tiled
+        from rsdet.data.tiling import tile_count, tiled
 
         s, rows, stopped = self.settings, [], FINISHED
         count = tile_count(image.shape[:2], s.tile_px, s.overlap_px)

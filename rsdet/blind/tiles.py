@@ -20,7 +20,7 @@ def most_textured(image: np.ndarray, tile_px: int) -> tuple[slice, slice]:
     Returns:
         Slices of rows and columns.
     """
-    from rsdet.enhance.tiler import tile_grid
+    from rsdet.data.tiling import tile_grid
 
     gray = image.mean(2, dtype=np.float32)
     total = cv2.integral(np.hypot(cv2.Sobel(gray, cv2.CV_32F, 1, 0), cv2.Sobel(gray, cv2.CV_32F, 0, 1)))

@@ -1,1 +1,1 @@
-"""Restoring pictures before something else looks at them: enhancers, chains of them, and the one tiler."""
+"""Restoring pictures before something else looks at them: enhancers and chains of them."""

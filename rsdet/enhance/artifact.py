@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.enhance.tiler import tiled
+from rsdet.data.tiling import tiled
 from rsdet.errors import CheckpointError, ConfigError
 from rsdet.runtime.backends import Shape, open_network
 from rsdet.runtime.metadata import merged

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from rsdet.data.tiling import Progress, tiled
 from rsdet.enhance.base import Enhancer, check_output
-from rsdet.enhance.tiler import Progress, tiled
 from rsdet.errors import ConfigError, DataError
 
 WHOLE_PX = 2**21  # pictures with more input pixels are cut into tiles unless told otherwise, or the network says less

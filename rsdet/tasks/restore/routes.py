@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 
-from rsdet.enhance.tiler import tile_grid
+from rsdet.data.tiling import tile_grid
 from rsdet.errors import ConfigError, DataError
 from rsdet.writing import write_picture
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from rsdet.data.tiling import Progress, tiled
 from rsdet.enhance import running
 from rsdet.enhance.base import check_enhancer
 from rsdet.enhance.network import NetworkEnhancer
-from rsdet.enhance.tiler import Progress, tiled
 from rsdet.errors import ConfigError, DataError
 from rsdet.quiet import say
 

@@ -1,7 +1,7 @@
 """The one tiler: a large picture in overlapping tiles through any function, and back without seams.
 
 Every tile has the full tile size where the picture allows it: the last one of a row or column is moved inside. Where
-tiles overlap they are blended (:mod:`rsdet.enhance.blend`) with weights that sum to one at every pixel and are zero at
+tiles overlap they are blended (:mod:`rsdet.data.blend`) with weights that sum to one at every pixel and are zero at
 the rim of a tile, where a network has seen padding and not the picture. For a network whose output depends on no more
 than a quarter of the overlap around a pixel, tiles therefore equal the whole.
 
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.enhance.blend import axis_weights, starts
+from rsdet.data.blend import axis_weights, starts
 from rsdet.errors import ConfigError, DataError
 
 Run = Callable[[np.ndarray], np.ndarray]
