@@ -1,4 +1,4 @@
-"""The style that QGIS loads with a layer of the same name: an outline for each class, in the colours of the pictures."""
+"""The style that QGIS loads with a layer of the same name: outlines, coloured by class as in the pictures."""
 
 from __future__ import annotations
 
