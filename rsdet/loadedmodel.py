@@ -12,6 +12,7 @@ from ultralytics.engine.model import Model
 from ultralytics.utils import LOGGER
 
 from rsdet import checkpoint, tasks
+from rsdet.data.gsd import gsd_of
 from rsdet.deploy.complexity import complexity
 from rsdet.errors import ConfigError
 from rsdet.loading import Loaded, check_network, load_model
@@ -68,6 +69,11 @@ class LoadedModel(Model):
     def bands(self) -> list[int] | None:
         """Bands of the files, counted from 1, that it was trained with (``bands:`` of a data YAML); else ``None``."""
         return self.yaml.get("bands")
+
+    @property
+    def gsd(self) -> float | None:
+        """Metres a pixel of the pictures that it was trained with (``gsd:`` of a data YAML); ``None`` where unknown."""
+        return gsd_of(self.yaml, f" in {self.model_name}")
 
     @property
     def channels(self) -> int | None:

@@ -23,6 +23,7 @@ from rsdet.data.exporters.yolo import ignore_labels, yolo_labels
 from rsdet.data.files import place_image
 from rsdet.data.forms import TASKS, give_form
 from rsdet.data.groups import write_groups
+from rsdet.data.gsd import gsd_of, measured_gsd
 from rsdet.data.importers import IMPORTERS, ImportOptions, read_dataset
 from rsdet.data.importers._labels import read_lines
 from rsdet.data.importers._layout import Source
@@ -68,6 +69,7 @@ def convert(
     val_fraction: float | None = None,
     split_seed: int = 0,
     val_prefixes: Sequence[str] | str | None = None,
+    gsd: float | None = None,
     extra: dict | None = None,
     allow_empty: bool = False,
 ) -> ConvertReport:
@@ -114,6 +116,8 @@ def convert(
         split_seed: Another number draws another split.
         val_prefixes: For a source without splits: images whose names begin so become ``val``, such as the scenes that
             overlapping tiles were cut from.
+        gsd: Metres a pixel of the pictures, for the data YAML and what is trained on it; measured where they are
+            GeoTIFFs of one resolution.
         extra: More keys for the data YAML, such as ``{"protocol": "visdrone"}``.
         allow_empty: Go on where the source, a split or a class keeps less than a tenth of its boxes, or where there is
             no label at all: pictures of background, or what is left of damaged labels.
@@ -136,6 +140,7 @@ def convert(
         not isinstance(split, str) or not split.strip() or Path(split).name != split or split.startswith(".")
     ):
         raise ConfigError(f"split={split!r} must be a plain folder name such as train, val or test")
+    gsd_of({"gsd": gsd}, "")
     source, out = Path(source).expanduser(), Path(out).expanduser()
     _check_places(source, out)
     before = ConvertReport.load(out)
@@ -178,7 +183,9 @@ def convert(
             splitter.save()
         groups = write_groups(report, before)
         if to == "yolo":
-            extra = (extra or {}) | ({"groups": groups} if groups else {})
+            written = (out / "images" / s / f for s, part in report.splits.items() for f in part.files)
+            more = {"gsd": gsd or measured_gsd(written), **(extra or {}), "groups": groups}
+            extra = {k: v for k, v in more.items() if v}
             write_if_changed(report.data_yaml, data_yaml_text(report, format, task, extra))
         report.complete = True
         report.save()

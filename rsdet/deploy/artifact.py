@@ -38,7 +38,7 @@ def describe(model: Any, module: Any, task: Task, format: str) -> dict[str, Any]
     """
     names = getattr(module, "names", None) or {}
     spec = getattr(module, "yaml", None) or {}
-    reading = {k: spec[k] for k in ("sar", "bands") if spec.get(k) is not None}
+    reading = {k: spec[k] for k in ("sar", "bands", "gsd") if spec.get(k) is not None}
     if getattr(model, "untrained", False):
         reading["untrained"] = True  # whoever predicts with the file is told
     return {

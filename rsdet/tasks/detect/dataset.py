@@ -22,6 +22,7 @@ from ultralytics.data.utils import get_split_fraction
 from ultralytics.models.rtdetr.val import RTDETRDataset
 from ultralytics.utils import LOCAL_RANK, LOGGER, RANK, remove_colorstr
 
+from rsdet.data.gsd import gsd_of
 from rsdet.data.label_cache import SUFFIX, read_label_cache, write_label_cache
 from rsdet.data.pictures import PictureReader, reader_of
 from rsdet.data.reading import reading
@@ -220,7 +221,7 @@ def check_pictures(dataset: Any, data: dict[str, Any]) -> None:
 
 
 def check_section(data: dict[str, Any]) -> None:
-    """Make sure that ``sar:`` or ``bands:`` of a data YAML, where there is one, can be worked with.
+    """Make sure that ``sar:``, ``bands:`` and ``gsd:`` of a data YAML, where there are any, can be worked with.
 
     Raises:
         ConfigError: It cannot.
@@ -230,6 +231,7 @@ def check_section(data: dict[str, Any]) -> None:
             f"sar: {OLD_UNITS}: of the data YAML is called units: now; the old name goes with a later release."
         )
     reader_of(data.get("sar"), data.get("channels", 3), data.get("bands"))
+    gsd_of(data)
 
 
 def train_section(data: dict[str, Any], fraction: float | int = 1.0) -> dict[str, Any] | None:

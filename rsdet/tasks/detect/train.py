@@ -19,6 +19,7 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from rsdet.arguments import check_number, own_defaults
+from rsdet.data.gsd import gsd_of
 from rsdet.enhance.joint import joint_networks, taken_over
 from rsdet.errors import ConfigError, DataError
 from rsdet.losses.boxes import check_box_loss
@@ -119,12 +120,12 @@ class OurTrainer(SafeTrainer):
         return {**d, "enhance": {**section, "frozen": bool(self.args.freeze_enhancer)}}, networks
 
     def _set_reading(self, model: torch.nn.Module) -> None:
-        """Store how files become pictures in the model: bands, and the stretch of this run or of the one resumed."""
+        """Store how files become pictures in the model: bands, metres a pixel, the stretch of this run or the resumed."""
         stored = model.yaml.get("sar") if self.resume else None
         section = val_section(stored, self.data) if self.resume else train_section(self.data, self.args.fraction)
         # A copy: the caller's is not ours to change.
-        model.yaml = {k: v for k, v in model.yaml.items() if k not in ("sar", "bands")}
-        model.yaml |= {k: v for k, v in (("sar", section), ("bands", self.data.get("bands"))) if v is not None}
+        told = {"sar": section, "bands": self.data.get("bands"), "gsd": gsd_of(self.data)}
+        model.yaml = {k: v for k, v in {**model.yaml, **told}.items() if k not in told or v is not None}
 
     def _say_classes(self, known: dict[int, str], wanted: dict[int, str]) -> None:
         if list(known.values()) == list(wanted.values()):

@@ -16,6 +16,7 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from rsdet.arguments import own_defaults
+from rsdet.data.gsd import gsd_of
 from rsdet.errors import ConfigError
 from rsdet.modelyaml import buildable, load_model_yaml
 from rsdet.tasks.restore.data import (
@@ -131,6 +132,8 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
     def _read_data(self, model: RestoreModel) -> None:
         self.pairs = read_pairs(self.args.data, model, ("train", self.args.split))
         self.data = data_dict(self.args.data, model.kind, model.network.channels)
+        told = {"gsd": gsd_of(self.pairs.content)}  # of its input
+        model.yaml = {k: v for k, v in {**model.yaml, **told}.items() if k not in told or v is not None}
 
     def setup_model(self) -> Any:
         """Load or build the model."""

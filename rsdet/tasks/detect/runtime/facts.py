@@ -29,6 +29,7 @@ class Facts:
         end2end: Rows come out final, without suppression.
         sar: How SAR files become pictures; None for a model of ordinary pictures.
         bands: Bands of the files that it was trained with, counted from 1; None for all.
+        gsd: Metres a pixel of the pictures that it was trained with; None where that is unknown.
         stored: What :func:`rsdet.tasks.detect.thresholds.predict_settings` reads: the thresholds in the file, and
             whether suppression is in its graph.
     """
@@ -42,6 +43,7 @@ class Facts:
     end2end: bool = False
     sar: dict[str, Any] | None = None
     bands: list[int] | None = None
+    gsd: float | None = None
     stored: dict[str, Any] = field(default_factory=dict)
 
 
@@ -87,6 +89,7 @@ def read_facts(raw: Mapping[str, Any], file: str, task: str = "detect", families
             end2end=bool(known.get("end2end", False)) or nms_inside,
             sar=known.get("sar"),
             bands=known.get("bands"),
+            gsd=known.get("gsd"),
             stored={k: known[k] for k in ("thresholds", "nms") if k in known},
         )
     except (TypeError, ValueError, AttributeError) as e:
