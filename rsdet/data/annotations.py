@@ -82,10 +82,12 @@ class Dataset:
     Attributes:
         names: Class names; the index is the class.
         splits: Split name (``train``, ``val``, ``test``, …) to its images, sorted by name.
+        gsd: Metres a pixel that the source states for all images.
     """
 
     names: list[str]
     splits: dict[str, list[ImageRecord]] = field(default_factory=dict)
+    gsd: float | None = None
 
 
 class Dropped(NamedTuple):

@@ -184,7 +184,7 @@ def convert(
         groups = write_groups(report, before)
         if to == "yolo":
             written = (out / "images" / s / f for s, part in report.splits.items() for f in part.files)
-            more = {"gsd": gsd or measured_gsd(written), **(extra or {}), "groups": groups}
+            more = {"gsd": gsd or dataset.gsd or measured_gsd(written), **(extra or {}), "groups": groups}
             extra = {k: v for k, v in more.items() if v}
             write_if_changed(report.data_yaml, data_yaml_text(report, format, task, extra))
         report.complete = True

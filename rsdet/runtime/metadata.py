@@ -147,7 +147,8 @@ def _is_mapping(value: Any) -> bool:
 _KINDS: dict[str, Callable[[Any], bool]] = {
     "imgsz": _is_size, "names": _is_names, "task": _is_text, "family": _is_text, "head": _is_text, "kind": _is_text,
     "args": _is_mapping, "sar": _is_mapping, "thresholds": _is_mapping, "engine": _is_mapping, "stride": _is_number,
-    "gsd": is_gsd, "batch": _is_number, "channels": _is_number, "scale": _is_number, "multiple": _is_number, "min_px": _is_number,
+    "batch": _is_number, "channels": _is_number, "scale": _is_number, "multiple": _is_number, "min_px": _is_number,
+    "gsd": is_gsd,
 }  # fmt: skip
 
 

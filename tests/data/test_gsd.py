@@ -44,6 +44,12 @@ def source(folder: Path, steps: list[float]) -> Path:
     return folder
 
 
+def stating(gsd: float, data: Path, folder: Path) -> Path:
+    content = {**yaml.safe_load(data.read_text()), "path": str(data.parent), "gsd": gsd}
+    (folder / "data.yaml").write_text(yaml.safe_dump(content))
+    return folder / "data.yaml"
+
+
 @pytest.mark.parametrize(
     ("step", "crs", "at", "metres"),
     [
@@ -75,6 +81,8 @@ def test_convert_says_so_where_pictures_differ(tmp_path, caplog):
     assert "0.3 to 0.5 m a pixel" in caplog.text
     report = convert(tmp_path / "a", "yolo", tmp_path / "out", progress=False, gsd=0.4)
     assert yaml.safe_load(report.data_yaml.read_text())["gsd"] == 0.4
+    again = convert(tmp_path / "out", "yolo", tmp_path / "again", progress=False)
+    assert yaml.safe_load(again.data_yaml.read_text())["gsd"] == 0.4
 
 
 @pytest.mark.parametrize("value", [0, -1, "fine", True, float("nan"), float("inf"), [0.3]])
@@ -87,8 +95,7 @@ def test_what_is_no_number_of_metres_is_refused_in_one_line(tmp_path, value):
 
 
 def test_a_training_refuses_it_before_it_starts(tiny_data, tmp_path):
-    data = tmp_path / "data.yaml"
-    data.write_text(yaml.safe_dump({**yaml.safe_load(tiny_data.read_text()), "path": str(tiny_data.parent), "gsd": -3}))
+    data = stating(-3, tiny_data, tmp_path)
     with pytest.raises(ConfigError, match="gsd: -3 in the data YAML"):
         RSDet("vmc-detr-demo.yaml", **TINY).train(data=data, epochs=1, project=str(tmp_path), **TRAIN)
 

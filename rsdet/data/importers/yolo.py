@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rsdet.data.annotations import Dataset, ImportLog
 from rsdet.data.groups import read_groups
+from rsdet.data.gsd import gsd_of
 from rsdet.data.importers._labels import (
     ClassTable,
     Collector,
@@ -184,4 +185,5 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     for what, count in rows.left_aside.items():
         log.note("", files.rel(labels[0]), "", f"numbers left aside: {what}, in {count} rows")
     classes.settle(dataset)
+    dataset.gsd = gsd_of(data)
     return dataset

@@ -120,7 +120,7 @@ class OurTrainer(SafeTrainer):
         return {**d, "enhance": {**section, "frozen": bool(self.args.freeze_enhancer)}}, networks
 
     def _set_reading(self, model: torch.nn.Module) -> None:
-        """Store how files become pictures in the model: bands, metres a pixel, the stretch of this run or the resumed."""
+        """Store what pictures are in the model: bands, metres a pixel, the stretch of this run or the one resumed."""
         stored = model.yaml.get("sar") if self.resume else None
         section = val_section(stored, self.data) if self.resume else train_section(self.data, self.args.fraction)
         # A copy: the caller's is not ours to change.
