@@ -15,9 +15,9 @@ from PIL import Image, ImageOps
 from rsdet.data.geotiff import Samples
 from rsdet.data.images import COLOURS, SUFFIXES
 from rsdet.data.raster_io import ImageMeta, read_image, take_bands
+from rsdet.data.sources import VIDEOS, files_of, name_problem, together
 from rsdet.errors import DataError, RSDetError
 from rsdet.quiet import say
-from rsdet.tasks.detect.source import VIDEOS, files_of, name_problem, together
 
 _OTHER = f"is no image; images end in {', '.join(SUFFIXES)}"
 
