@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import log10
 
+from rsdet.progress import duration
+
 # Why a fit ended.
 FINISHED, NOISE, TIME, TOLD, INTERRUPTED = "finished", "noise level", "time limit", "told to", "interrupted"
 EARLY = (TIME, TOLD, INTERRUPTED)
@@ -41,7 +43,7 @@ class Progress:
         tile = f"tile {self.tile}/{self.tiles}, " if self.tiles > 1 else ""
         if self.residual is None:
             return f"{tile}kernel warm-up {self.step}/{self.steps}"
-        left = f", {_duration(self.seconds_left)} left" if self.seconds_left is not None else ""
+        left = f", {duration(self.seconds_left)} left" if self.seconds_left is not None else ""
         residual = f"{-10 * log10(max(self.residual, 1e-12)):.1f} dB"
         return f"{tile}step {self.step}/{self.steps}, residual {residual}{left}"
 
@@ -79,8 +81,3 @@ class Clock:
         left = (steps - step) * (now - at) / (step - first) if step > first else None
         limit = None if self.limit_s is None else max(self.limit_s - now, 0.0)
         return min((v for v in (left, limit) if v is not None), default=None)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

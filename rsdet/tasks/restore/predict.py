@@ -6,7 +6,6 @@ folder of the run and the callbacks are kept, and the loop is our own.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ from rsdet.enhance.artifact import ArtifactEnhancer
 from rsdet.enhance.running import check_tiling
 from rsdet.errors import ConfigError, DataError
 from rsdet.names import printable
-from rsdet.quiet import say
+from rsdet.progress import Line
 from rsdet.tasks.restore.results import RestoreResults, suffix_for
 from rsdet.tasks.restore.routes import check_flag, routed_network, write_routes
 from rsdet.tasks.restore.running import apply, runner_of
@@ -137,7 +136,8 @@ class RestorePredict(PredictFolder, BasePredictor):
         extras: dict[str, Any] = {}
         solved = None
         if self.per_image:
-            solved = self.run.solve(image, progress=_Line(f"image {which} {name}"), seed=self.args.seed)
+            with Line(f"image {which} {name}", self.args.verbose) as line:
+                solved = self.run.solve(image, progress=lambda p: line.now_and_then(p.line), seed=self.args.seed)
             output, extras = solved.image, {"kernel": solved.kernel, "losses": solved.losses, "why": solved.stopped}
         else:
             output = apply(self.run, image, tile=self.tile, overlap=self.overlap, name=name)
@@ -200,22 +200,3 @@ class RestorePredict(PredictFolder, BasePredictor):
                 writer.release()
         if not n:
             raise DataError(f"{path} holds no frame that can be decoded; copy it again.")
-
-
-class _Line:
-    """Progress of a long fit: one line that is written over on a terminal, one every half minute elsewhere."""
-
-    def __init__(self, head: str):
-        self.head, self.last = printable(head), 0.0
-
-    def __call__(self, progress: Any) -> bool:
-        """Say how far it is."""
-        now, terminal = time.monotonic(), sys.stderr.isatty()
-        if now - self.last >= (0.5 if terminal else 30.0):
-            self.last = now
-            if terminal:
-                sys.stderr.write(f"\r{self.head}: {progress.line()}\x1b[K")
-                sys.stderr.flush()
-            else:
-                say(f"{self.head}: {progress.line()}")
-        return True
