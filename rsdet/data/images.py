@@ -122,6 +122,13 @@ def orientation(im: Any) -> int:
     return int(value) if value in range(2, 9) else 1
 
 
+def upright(raw: Any, turn: int) -> Any:
+    """An (H, W, ...) array as an EXIF orientation, 1 to 8, shows it."""
+    raw = raw[:, ::-1] if turn in (2, 3, 7, 8) else raw
+    raw = raw[::-1] if turn in (3, 4, 6, 7) else raw
+    return raw.swapaxes(0, 1) if turn >= 5 else raw
+
+
 def _is_turned(im: Any) -> bool:
     if im.format not in ("JPEG", "MPO"):  # others would have to be decoded to know
         return False

@@ -18,7 +18,7 @@ import numpy as np
 from rsdet.data import decoding
 from rsdet.data.decoding import by_opencv, within_memory
 from rsdet.data.geotiff import Samples, geo_of, geo_of_bands, read_tiff, write_tiff
-from rsdet.data.images import COLOURS, MAX_PIXELS, no_pixel_limit, orientation
+from rsdet.data.images import COLOURS, MAX_PIXELS, no_pixel_limit, orientation, upright
 from rsdet.data.sar.header import SarHeader, read_sar_header
 from rsdet.errors import ConfigError, DataError
 from rsdet.quiet import silent_opencv
@@ -314,10 +314,7 @@ def _upright(raw: np.ndarray, path: Path) -> np.ndarray:
     from PIL import Image
 
     with no_pixel_limit(), Image.open(path) as im:
-        turn = orientation(im)
-    raw = raw[:, ::-1] if turn in (2, 3, 7, 8) else raw
-    raw = raw[::-1] if turn in (3, 4, 6, 7) else raw
-    return raw.swapaxes(0, 1) if turn >= 5 else raw
+        return upright(raw, orientation(im))
 
 
 def _has_end_mark(data: np.ndarray) -> bool:

@@ -1,0 +1,369 @@
+"""One open scene, read by windows: samples and which pixels are valid, each by its place alone.
+
+View and overview are resampled from the pixels of the file, or from a stored overview that is at least twice as fine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsdet.data.decoding import within_memory
+from rsdet.data.images import upright
+from rsdet.data.tiling import Tile, tile_grid
+from rsdet.errors import ConfigError, DataError
+from rsdet.scenes.blocks import Blocks, Held, sample_type
+from rsdet.scenes.opening import check_file, check_overviews, gdal, open_dataset
+from rsdet.scenes.resampling import Taps, floats, resampled
+
+_TURNED_PX = 2**28  # a file that is turned upright is held in memory
+_CELL_PX = 2048  # sides of what is resampled at once, in pixels of the file
+_FINER = 2  # a stored overview may stand for the pixels where it is so much finer than what is asked for
+
+
+@dataclass(frozen=True)
+class SceneInfo:
+    """What the header of a scene says.
+
+    Attributes:
+        path: The file.
+        size_hw: Height and width, pixels; of the upright picture.
+        bands: Without alpha; three of a palette.
+        dtype: NumPy's name of the sample type; of complex integers that of their pairs.
+        nodata: Value that means "no data".
+        alpha: Place of the band that is opacity, from 0; None without one.
+        crs_wkt: Coordinate reference system, None without one.
+        transform: a, b, c, d, e, f of x = a * column + b * row + c, y = d * column + e * row + f; None without a place.
+        gcps: Ground control points alone say where it lies.
+        rpcs: Rational polynomials alone say where it lies.
+        identity: SHA-256 that changes when the file does.
+        scales: Of each band, alpha among them: a value is sample * scale + offset.
+        offsets: Of each band.
+        nodatas: Of each band.
+    """
+
+    path: Path
+    size_hw: tuple[int, int]
+    bands: int
+    dtype: str
+    nodata: float | None
+    alpha: int | None
+    crs_wkt: str | None
+    transform: tuple[float, ...] | None
+    gcps: bool
+    rpcs: bool
+    identity: str
+    scales: tuple[float, ...] = ()
+    offsets: tuple[float, ...] = ()
+    nodatas: tuple[float | None, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Bands with alpha."""
+        return self.bands + (self.alpha is not None)
+
+
+def open_raster(path: str | Path) -> Raster:
+    """Open a scene.
+
+    Args:
+        path: GeoTIFF, COG, BigTIFF, VRT, JPEG 2000, PNG, JPEG, WebP or BMP of any size.
+
+    Raises:
+        DataError: It cannot be read as a scene.
+        MissingDependencyError: rasterio is not installed.
+    """
+    return Raster(Path(path))
+
+
+class Raster:
+    """A scene that is open; a context manager. Reading is safe from several threads.
+
+    Attributes:
+        info: What its header says.
+
+    Raises:
+        DataError: It cannot be read as a scene.
+        MissingDependencyError: rasterio is not installed.
+    """
+
+    info: SceneInfo
+
+    def __init__(self, path: Path):
+        files, turn = check_file(path)
+        f = open_dataset(path)
+        try:
+            with gdal(path):
+                self._interpret(f, files, turn)
+        finally:
+            f.close()
+
+    def _interpret(self, f: Any, files: list[Path], turn: int) -> None:
+        from rasterio.enums import ColorInterp, MaskFlags
+
+        path = files[0]
+        check_overviews(path, f)
+        colours = list(f.colorinterp)
+        if len(set(f.dtypes)) > 1:
+            raise DataError(f"{path} has bands of different types ({', '.join(f.dtypes)}); save one type per file.")
+        if ColorInterp.cyan in colours:
+            raise DataError(f"{path} holds printing colours (CMYK); save it as RGB.")
+        alpha = f.count - 1 if f.count > 1 and colours[-1] is ColorInterp.alpha else None
+        bits = int(f.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
+        self._spread = 255 // (2**bits - 1) if f.dtypes[0] == "uint8" and bits < 8 else 1
+        self._palette = _palette(f) if colours[0] is ColorInterp.palette else None
+        flags = f.mask_flag_enums[0]
+        masked = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
+        placed = not f.transform.is_identity
+        crs = f.crs if f.crs is not None else f.gcps[1]
+        size_hw = f.shape if turn < 5 else f.shape[::-1]
+        bands = 3 if self._palette is not None else f.count - (alpha is not None)
+        self.info = SceneInfo(
+            path, size_hw, bands, f.dtypes[0] if self._palette is None else "uint8", f.nodata, alpha,
+            crs.to_wkt() if crs else None, tuple(f.transform)[:6] if placed else None, bool(f.gcps[0]) and not placed,
+            f.rpcs is not None and not placed and not f.gcps[0], _identity(f, files), f.scales, f.offsets, f.nodatavals,
+        )  # fmt: skip
+        self._whole: tuple[Any, ...] | None = None
+        if turn > 1:
+            self._levels: list[Blocks | Held] = [self._turned(f, turn, masked)]
+            return
+        factors = [1.0, *map(float, f.overviews(1))]
+        self._levels = [Blocks(path, n - 1 if n else None, masked, x) for n, x in enumerate(factors)]
+
+    def _turned(self, f: Any, turn: int, masked: bool) -> Held:
+        if f.width * f.height > _TURNED_PX or self.info.transform is not None:
+            raise DataError(f"{self.info.path} is turned by an orientation tag; save it upright.")
+        with within_memory(self.info.path):
+            planes = upright(np.moveaxis(f.read(), 0, -1), turn)
+            mask = upright(f.read_masks(1), turn) if masked else None
+        return Held(np.ascontiguousarray(np.moveaxis(planes, -1, 0)), mask)
+
+    def __enter__(self) -> Raster:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        for level in self._levels:
+            level.close()
+
+    # -- windows --------------------------------------------------------------------------------------------------
+
+    def read(
+        self,
+        window: Tile,
+        out_hw: tuple[int, int] | None = None,
+        bands: tuple[int, ...] | None = None,
+        nodata: float | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Read a window; what lies outside of the scene is not valid.
+
+        Args:
+            window: In pixels of the scene; fractions with ``out_hw`` only.
+            out_hw: Height and width to resample it to: area-weighted down, linear up.
+            bands: Counted from 1; alpha can be named. None for all but alpha.
+            nodata: A value that means "no data" besides that of the file.
+
+        Returns:
+            (h, w, C) samples as stored, 0 outside, palettes expanded; magnitudes of complex ones where they are
+            resampled. And (h, w) bool, False where there are no data: outside, opacity 0, masked, not finite, or
+            nodata in all of the bands.
+
+        Raises:
+            DataError: A part of the file cannot be read; the message names the window.
+        """
+        bands = self.bands_of(bands)
+        if out_hw is None:
+            place = window.top, window.left, window.height, window.width
+            return self._native(self._levels[0], bands, nodata, *place)
+        rows, columns = (
+            first + np.arange(n + 1) * (length / n)
+            for first, length, n in zip((window.top, window.left), (window.height, window.width), out_hw, strict=True)
+        )
+        return self.read_grid(rows, columns, bands, nodata)
+
+    def read_grid(
+        self,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        bands: tuple[int, ...] | None = None,
+        nodata: float | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Resample to pixels between given edges, evenly spaced.
+
+        Args:
+            rows: (h + 1,) float64 edges in pixels of the scene.
+            columns: (w + 1,) float64.
+            bands: As in :meth:`read`.
+            nodata: As in :meth:`read`.
+
+        Returns:
+            As :meth:`read`.
+        """
+        bands = self.bands_of(bands)
+        step = min((e[-1] - e[0]) / (len(e) - 1) for e in (rows, columns))
+        level = max((v for v in self._levels if v.factor * _FINER <= max(step, _FINER)), key=lambda v: v.factor)
+        scale_hw = [have / whole for have, whole in zip(level.size_hw, self.info.size_hw, strict=True)]
+        down = Taps.of(rows * scale_hw[0], level.size_hw[0])
+        across = Taps.of(columns * scale_hw[1], level.size_hw[1])
+        out_hw = len(rows) - 1, len(columns) - 1
+        dtype = sample_type(self.info.dtype)
+        dtype = np.dtype(np.float32) if dtype.kind == "c" else dtype
+        out, valid = np.zeros((*out_hw, len(bands)), dtype), np.zeros(out_hw, bool)
+        sides = [max(1, int(_CELL_PX / max(1.0, step * s))) for s in scale_hw]
+        for i, j in itertools.product(*(range(0, n, side) for n, side in zip(out_hw, sides, strict=True))):
+            cell = slice(i, min(i + sides[0], out_hw[0])), slice(j, min(j + sides[1], out_hw[1]))
+            r, c = down.part(cell[0].start, cell[0].stop), across.part(cell[1].start, cell[1].stop)
+            (top, height), (left, width) = r.span, c.span
+            if self._nothing_in(level, bands, top, left, height, width):
+                continue
+            raw, there = self._native(level, bands, nodata, top, left, height, width)
+            if there.any():
+                x, valid[cell] = resampled(floats(raw), there, r, c)
+                out[cell] = x if dtype.kind == "f" else np.rint(x, out=x)
+        return out, valid
+
+    def bands_of(self, bands: tuple[int, ...] | None) -> tuple[int, ...]:
+        """The bands that are read: those asked for, or all but alpha.
+
+        Raises:
+            ConfigError: There are no such bands.
+        """
+        count = self.info.count
+        if bands is None:
+            return tuple(b + 1 for b in range(count) if b != self.info.alpha)
+        if max(bands) > count:
+            raise ConfigError(f"bands={list(bands)}: {self.info.path} has {count} bands; name some of these.")
+        return tuple(bands)
+
+    def _native(
+        self,
+        level: Blocks | Held,
+        bands: tuple[int, ...],
+        nodata: float | None,
+        top: int,
+        left: int,
+        height: int,
+        width: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A window of pixels of a level, padded where it reaches outside."""
+        dtype = sample_type(self.info.dtype)
+        raw, valid = np.zeros((height, width, len(bands)), dtype), np.zeros((height, width), bool)
+        first = max(top, 0), max(left, 0)
+        past = min(top + height, level.size_hw[0]), min(left + width, level.size_hw[1])
+        inner = *first, past[0] - first[0], past[1] - first[1]
+        if min(inner[2:]) <= 0 or self._nothing_in(level, bands, *inner):
+            return raw, valid
+        place = slice(first[0] - top, past[0] - top), slice(first[1] - left, past[1] - left)
+        raw[place], valid[place] = self._meant(bands, nodata, *level.read(self._stored(bands), *inner))
+        return raw, valid
+
+    def _stored(self, bands: tuple[int, ...]) -> tuple[int, ...]:
+        """Bands of the file to read for some: one for a palette, alpha besides where it says what is valid."""
+        if self._palette is not None:
+            return (1,)
+        alpha = self.info.alpha
+        return bands if alpha is None or alpha + 1 in bands else (*bands, alpha + 1)
+
+    def _meant(
+        self, bands: tuple[int, ...], also: float | None, planes: np.ndarray, mask: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What stored samples mean: (h, w, C) of the bands and (h, w) which are valid."""
+        valid = np.ones(planes.shape[1:], bool) if mask is None else mask > 0
+        if len(planes) > len(bands):
+            valid &= planes[-1] > 0
+        if self._palette is not None:
+            rgba = self._palette[planes[0]]
+            valid &= rgba[..., 3] > 0
+            if self.info.nodata is not None:
+                valid &= planes[0] != self.info.nodata
+            return rgba[..., [b - 1 for b in bands]], valid
+        planes = planes[: len(bands)]
+        for values in ([self.info.nodatas[b - 1] for b in bands], [also] * len(bands)):
+            if None not in values:
+                same = [p == _sample(v, p.dtype) for p, v in zip(planes, values, strict=True)]
+                valid &= ~np.logical_and.reduce(same)
+        if planes.dtype.kind in "fc":
+            valid &= np.isfinite(planes).all(axis=0)
+        raw = np.moveaxis(planes, 0, -1)
+        return raw * np.uint8(self._spread) if self._spread > 1 else raw, valid
+
+    # -- the whole ------------------------------------------------------------------------------------------------
+
+    def _nothing_in(
+        self, level: Blocks | Held, bands: tuple[int, ...], top: int, left: int, height: int, width: int
+    ) -> bool:
+        """Whether blocks that a TIFF leaves out mean that no pixel is valid: they read as nodata, else as zeros."""
+        alpha = self.info.alpha
+        if alpha is not None and alpha + 1 not in bands:
+            bands = (alpha + 1,)
+        elif self._palette is not None or None in [self.info.nodatas[b - 1] for b in bands]:
+            return False
+        return level.is_sparse(bands, top, left, height, width)
+
+    def is_empty(self, window: Tile) -> bool:
+        """Whether a window is known to hold no valid pixel without reading it; False when in doubt."""
+        edges = [math.floor(window.top), math.floor(window.left)]
+        ends = [math.ceil(window.top + window.height), math.ceil(window.left + window.width)]
+        top, left = (max(e, 0) for e in edges)
+        height, width = (min(e, n) - s for e, n, s in zip(ends, self.info.size_hw, (top, left), strict=True))
+        return min(height, width) <= 0 or self._nothing_in(
+            self._levels[0], self.bands_of(None), top, left, height, width
+        )
+
+    def has_data(self, bands: tuple[int, ...] | None = None) -> bool:
+        """Whether any pixel is valid; looks at the scene until one is found."""
+        tiles = tile_grid(self.info.size_hw, _CELL_PX, 0)
+        return any(not self.is_empty(tile) and self.read(tile, bands=bands)[1].any() for tile in tiles)
+
+    def overview(
+        self, longest_px: int, bands: tuple[int, ...] | None = None, nodata: float | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The whole scene, small.
+
+        Args:
+            longest_px: Longest side of the result, pixels; a smaller scene stays as it is.
+            bands: As in :meth:`read`.
+            nodata: As in :meth:`read`.
+
+        Returns:
+            As :meth:`read`.
+        """
+        shrink = max(1.0, max(self.info.size_hw) / longest_px)
+        out_hw = tuple(max(1, round(n / shrink)) for n in self.info.size_hw)
+        key = (out_hw, self.bands_of(bands), nodata)
+        if self._whole is None or self._whole[0] != key:
+            self._whole = key, self.read(Tile(0, 0, *self.info.size_hw), out_hw, bands, nodata)
+        raw, valid = self._whole[1]
+        return raw.copy(), valid.copy()
+
+
+def _sample(value: float, dtype: np.dtype) -> Any:
+    """A nodata value as a sample; tags are written with the digits of a float64."""
+    with np.errstate(over="ignore"):
+        return dtype.type(value) if dtype.kind in "fc" else value
+
+
+def _palette(f: Any) -> np.ndarray:
+    table = np.zeros((1 << 8 * sample_type(f.dtypes[0]).itemsize, 4), np.uint8)
+    for value, colour in f.colormap(1).items():
+        table[value] = colour
+    return table
+
+
+def _identity(f: Any, files: list[Path]) -> str:
+    stats = [path.stat() for path in files]
+    said = [
+        [(p.name, s.st_size, s.st_mtime_ns) for p, s in zip(files, stats, strict=True)],
+        f.driver, f.shape, f.count, f.dtypes, [str(v) for v in f.nodatavals], tuple(f.transform), f.overviews(1),
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
