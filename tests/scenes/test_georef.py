@@ -151,8 +151,8 @@ def test_points_or_a_camera_alone_are_refused_with_the_command_that_helps(tmp_pa
         at = [(0, 0, 12.0, 43.0), (0, 50, 12.1, 43.0), (50, 0, 12.0, 42.9), (50, 50, 12.1, 42.9)]
         place = {"gcps": [GroundControlPoint(r, c, x, y) for r, c, x, y in at], "crs": "EPSG:4326"}
     else:
-        n = [0.0] * 20
-        place = {"rpcs": RPC(0, 500, -43, .1, [1, *n[1:]], [0, 0, 1, *n[3:]], 25, 25, 12, .1, [1, *n[1:]], [0, 1, *n[2:]], 25, 25)}  # fmt: skip
+        one, x, y = ([float(k == n) for k in range(20)] for n in (0, 1, 2))  # polynomials of RPCs: 1, lon, lat
+        place = {"rpcs": RPC(0, 500, -43, 0.1, one, y, 25, 25, 12, 0.1, one, x, 25, 25)}
     with rasterio.open(path, "w", driver="GTiff", width=50, height=50, count=1, dtype="uint8", **place) as file:
         file.write(np.zeros((1, 50, 50), np.uint8))
     info = scene(crs=None, transform=None, path=path, **{by: True})
