@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
@@ -80,9 +81,23 @@ class Found:
 
     def in_order(self) -> Found:
         """The same objects in the one order that depends on nothing but themselves: best first."""
-        boxes = self.boxes_xyxy
-        keys = (boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], self.tiles, self.scales, self.classes, -self.scores)
-        return self.take(np.lexsort(keys))
+        order = np.argsort(-self.scores, kind="stable")
+        equal = np.diff(self.scores[order]) == 0
+        ties = np.flatnonzero(np.append(False, equal) | np.append(equal, False))
+        order[ties] = order[ties][np.lexsort(self._keys(order[ties]))]
+        return self.take(order)
+
+    def _keys(self, some: np.ndarray) -> list[np.ndarray]:
+        """All that some of the objects are, for ``np.lexsort``: the score counts most, outlines (as a sum) least."""
+        boxes = self.boxes_xyxy[some]
+        keys = [boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], self.tiles[some], self.scales[some]]
+        keys += [self.classes[some], -self.scores[some]]
+        if self.corners is not None:
+            keys = [*self.corners[some].reshape(-1, 8).T, *keys]
+        if self.outlines is not None:
+            sums = [zlib.crc32(b"".join(np.asarray(r, "<f8").tobytes() for r in self.outlines[i])) for i in some]
+            keys.insert(0, np.array(sums, np.int64))
+        return [self.cut[some], self.guest[some], *keys]
 
     def to_bytes(self) -> bytes:
         """The objects as bytes without code."""

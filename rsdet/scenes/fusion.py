@@ -8,11 +8,11 @@ import numpy as np
 
 from rsdet.geometry import hulls
 from rsdet.scenes.found import Found
-from rsdet.scenes.overlaps import outline_areas
+from rsdet.scenes.overlaps import areas, polygons_of
 
 
 def united(found: Found, into: np.ndarray) -> Found:
-    """Each object grown to hold all that become one with it, and cut only where all of them are.
+    """Each object grown to hold all that become one with it.
 
     Args:
         found: N objects.
@@ -24,12 +24,13 @@ def united(found: Found, into: np.ndarray) -> Found:
     """
     parts = np.flatnonzero(into != np.arange(len(into)))
     parts = parts[np.argsort(into[parts], kind="stable")]
+    if not len(parts):
+        return found
     keepers = into[parts]
-    boxes, cut = found.boxes_xyxy.copy(), found.cut.copy()
+    boxes = found.boxes_xyxy.copy()
     np.minimum.at(boxes[:, :2], keepers, boxes[parts, :2])
     np.maximum.at(boxes[:, 2:], keepers, boxes[parts, 2:])
-    np.logical_and.at(cut, keepers, cut[parts])
-    grown = replace(found, boxes_xyxy=boxes, cut=cut)
+    grown = replace(found, boxes_xyxy=boxes)
     if found.corners is not None:
         return _turned(grown, parts, keepers)
     return grown if found.outlines is None else _joined_masks(grown, parts, keepers)
@@ -89,7 +90,6 @@ def _joined_masks(found: Found, parts: np.ndarray, keepers: np.ndarray) -> Found
     outlines = list(found.outlines)
     whose, starts = np.unique(keepers, return_index=True)
     for keeper, mates in zip(whose, np.split(parts, starts[1:]), strict=True):
-        area = shapely.union_all(outline_areas([outlines[i] for i in (keeper, *mates)]))
-        pieces = [p for p in shapely.get_parts(area) if p.geom_type == "Polygon"]
-        outlines[keeper] = [shapely.get_coordinates(p.exterior)[:-1] for p in pieces]
+        area = shapely.union_all(areas([outlines[i] for i in (keeper, *mates)]))
+        outlines[keeper] = [shapely.get_coordinates(p.exterior)[:-1] for p in polygons_of(area)]
     return replace(found, outlines=outlines)

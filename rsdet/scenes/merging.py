@@ -8,7 +8,6 @@ the one that overlaps it most. So a row of vehicles side by side stays as many a
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import replace
 from math import ceil
 
@@ -51,7 +50,7 @@ def merge(found: Found, method: str = "nms", iou: float = 0.5) -> Found:
         return Found.none()
     found = found.in_order()
     pairs = overlapping(found, iou, INSIDE)
-    kept = _without_fragments(found, pairs, iou)
+    kept = _without_fragments(found, pairs)
     pairs = pairs.take((pairs.iou >= iou) & kept[pairs.first] & kept[pairs.second])
     if method == "soft-nms":
         scores = _decayed(found.scores, pairs)
@@ -77,10 +76,10 @@ def cut_report(found: Found) -> tuple[int, int]:
     """
     boxes = found.boxes_xyxy[found.cut]
     largest = (boxes[:, 2:] - boxes[:, :2]).max(initial=0)
-    return len(boxes), ceil(largest * 1.1)
+    return len(boxes), ceil(largest * 11 / 10)
 
 
-def _without_fragments(found: Found, pairs: Pairs, iou: float) -> np.ndarray:
+def _without_fragments(found: Found, pairs: Pairs) -> np.ndarray:
     """(N,) bool: not the guests that another has, and not the cut objects that lie in a whole one."""
     kept = np.ones(len(found), bool)
     guest, cut = found.guest, found.cut
@@ -119,22 +118,15 @@ def _taken(tiles: np.ndarray, pairs: Pairs) -> np.ndarray:
 
 def _decayed(scores: np.ndarray, pairs: Pairs) -> np.ndarray:
     """(N,) float32 scores of linear soft-NMS, 0 where less than the lowest of all would be left."""
-    floor = float(scores.min())
     out = scores.astype(np.float64)
-    near: dict[int, list[tuple[int, float]]] = {}
-    for a, b, factor in zip(pairs.first.tolist(), pairs.second.tolist(), (1 - pairs.iou).tolist(), strict=True):
-        near.setdefault(a, []).append((b, factor))
-        near.setdefault(b, []).append((a, factor))
-    queue = [(-out[i], i) for i in near]
-    heapq.heapify(queue)
-    done = set()
-    while queue:
-        score, i = heapq.heappop(queue)
-        if i in done or -score != out[i]:  # its score has fallen since it was put there
-            continue
-        done.add(i)
-        for j, factor in near[i] if -score >= floor else ():
-            if j not in done:
-                out[j] *= factor
-                heapq.heappush(queue, (-out[j], j))
-    return np.where(out < floor, 0, out).astype(np.float32)
+    a, b, factor = pairs.first, pairs.second, 1 - pairs.iou
+    while len(a):
+        # An object above all its neighbours stays above them: all of these can be settled at once.
+        ahead = out[a] >= out[b]
+        better, worse = np.where(ahead, a, b), np.where(ahead, b, a)
+        settled = np.ones(len(out), bool)
+        settled[worse] = False
+        now = settled[better]
+        np.multiply.at(out, worse[now], factor[now])
+        a, b, factor = a[~now], b[~now], factor[~now]
+    return np.where(out < scores.min(), 0, out).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -66,19 +67,30 @@ def overlapping(found: Found, iou: float, inside: float) -> Pairs:
     return joined.take(np.lexsort((joined.second, joined.first)))
 
 
-def outline_areas(outlines: Any) -> np.ndarray:
-    """Masks as shapely geometries: (N,) valid ones, all rings of an outline filled and joined."""
+def areas(rings_of: Sequence[Sequence[np.ndarray]] | np.ndarray) -> np.ndarray:
+    """(N,) valid shapely areas of masks: all rings of an outline filled and joined.
+
+    Args:
+        rings_of: N outlines of (P, 2) rings, or (N, 1, P, 2); rings of less than three points have no area.
+    """
     shapely = _shapely()
-    rings = [[ring for ring in outline if len(ring) > 2] for outline in outlines]
+    rings = [[ring for ring in outline if len(ring) > 2] for outline in rings_of]
     flat = [ring for some in rings for ring in some]
     if not flat:
         return np.full(len(rings), shapely.Polygon())
     owner = np.repeat(np.arange(len(flat)), [len(ring) for ring in flat])
     polygons = shapely.polygons(shapely.linearrings(np.concatenate(flat), indices=owner))
-    polygons = np.where(shapely.is_valid(polygons), polygons, shapely.make_valid(polygons))
-    ends = np.cumsum([len(some) for some in rings])
-    groups = np.split(polygons, ends[:-1])
+    for k in np.flatnonzero(~shapely.is_valid(polygons)):
+        polygons[k] = shapely.union_all(polygons_of(shapely.make_valid(polygons[k])))
+    groups = np.split(polygons, np.cumsum([len(some) for some in rings])[:-1])
     return np.array([group[0] if len(group) == 1 else shapely.union_all(group) for group in groups])
+
+
+def polygons_of(area: Any) -> list[Any]:
+    """The polygons of a shapely geometry, without its lines and points."""
+    shapely = _shapely()
+    parts = shapely.get_parts(shapely.get_parts(area))
+    return [part for part in parts if part.geom_type == "Polygon" and not part.is_empty]
 
 
 def _shapely() -> Any:
@@ -97,9 +109,7 @@ def _seen_twice(found: Found) -> np.ndarray:
     _, starts = np.unique(found.tiles[order], return_index=True)
     if len(starts) < 2:
         return np.zeros(len(found), bool)
-    hulls = np.concatenate(
-        [np.minimum.reduceat(boxes[order, :2], starts), np.maximum.reduceat(boxes[order, 2:], starts)], 1
-    )
+    hulls = np.concatenate([np.fmin.reduceat(boxes[order, :2], starts), np.fmax.reduceat(boxes[order, 2:], starts)], 1)
     rectangles = shapely.box(*hulls.T)
     tile, other = shapely.STRtree(rectangles).query(rectangles)
     tile, other = tile[tile != other], other[tile != other]
@@ -118,15 +128,11 @@ def _measured(found: Found, a: np.ndarray, b: np.ndarray) -> Pairs:
         both = sides.clip(0).prod(1)
         area_a, area_b = ((boxes[i, 2:] - boxes[i, :2]).prod(1) for i in (a, b))
     else:
-        shapely = _shapely()
         used, at = np.unique(np.concatenate([a, b]), return_inverse=True)
-        if found.outlines is not None:
-            shapes = outline_areas([found.outlines[i] for i in used])
-        else:
-            shapes = shapely.polygons(found.corners[used])
+        shapes = areas(found.corners[used, None] if found.outlines is None else [found.outlines[i] for i in used])
         shape_a, shape_b = shapes[at[: len(a)]], shapes[at[len(a) :]]
-        both = shapely.area(shapely.intersection(shape_a, shape_b))
-        area_a, area_b = shapely.area(shape_a), shapely.area(shape_b)
+        both = _shapely().area(_shapely().intersection(shape_a, shape_b))
+        area_a, area_b = (_shapely().area(shape) for shape in (shape_a, shape_b))
     union = area_a + area_b - both
     iou, in_b, in_a = (np.divide(both, x, out=np.zeros(len(a)), where=both > 0) for x in (union, area_a, area_b))
     return Pairs(a, b, iou, in_b, in_a)
