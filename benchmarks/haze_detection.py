@@ -204,7 +204,7 @@ def picture(args: argparse.Namespace) -> None:
     file = sorted((args.data / "dense" / "images" / "test").iterdir())[0]
     weights = args.work / "enhancer-dwtma" / "weights" / "last.pt"
     shown = []
-    for chain in ({}, {"enhance": str(weights), "tile": 960}):
+    for chain in ({}, {"enhance": str(weights), "enhance_tile": 960}):
         (found,) = model.predict(
             file, imgsz=args.imgsz, conf=0.3, save=False, verbose=False, device=args.device, **chain
         )

@@ -16,7 +16,7 @@ from rsdet.data.download import find_stored
 from rsdet.deploy.benchmark import benchmark
 from rsdet.deploy.export import export
 from rsdet.enhance.export import export_chain
-from rsdet.enhance.wiring import chain_detector, is_chain_json
+from rsdet.enhance.wiring import KEYS, chain_detector, check_moved, is_chain_json
 from rsdet.errors import ConfigError
 from rsdet.loadedmodel import LoadedModel
 from rsdet.loading import adopted
@@ -243,7 +243,8 @@ class RSDet(LoadedModel):
 
         With ``enhance=``, into a folder of several files; see :func:`rsdet.enhance.export.export_chain`.
         """
-        chain = self.definition.chain(self, {k: kwargs.pop(k) for k in ("enhance", "tile", "overlap") if k in kwargs})
+        check_moved(kwargs)
+        chain = self.definition.chain(self, {k: kwargs.pop(k) for k in KEYS if k in kwargs})
         if chain is not None:
             return export_chain(self, chain, kwargs)
         self._check_is_pytorch_model()
@@ -253,6 +254,7 @@ class RSDet(LoadedModel):
     @user_errors()
     def benchmark(self, **kwargs: Any) -> Any:
         """Measure speed and accuracy of the same artifacts; see :func:`rsdet.deploy.benchmark.benchmark`."""
+        check_moved(kwargs)
         self._check_learns()
         self._say_untrained()
         return benchmark(self, **fit(benchmark, kwargs, "benchmark", also=["model"]))

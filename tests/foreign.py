@@ -350,7 +350,7 @@ CHAINS: dict[str, Make] = {
     "model is a number": chain(model=3),
     "no model": chain(model=None),
     "sha256 is a list": chain(sha256=[1]),
-    "tile is text": chain(tile="x"),
+    "tile is text": chain(enhance_tile="x"),
     "parts that are to be fetched": chain(enhance=["yolo11n.pt"]),
     "other version": chain(rsdet_chain="one"),
 }

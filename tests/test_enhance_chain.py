@@ -88,8 +88,8 @@ def test_tiles_are_used_when_asked_for_and_change_nothing():
     [
         ([], None, "empty"),
         ([Repeat(2, channels=3), Invert(channels=1)], None, "different channels"),
-        ([Repeat(2)], -1, "tile=-1"),
-        ([Repeat(2)], 1.5, "tile=1.5"),
+        ([Repeat(2)], -1, "enhance_tile=-1"),
+        ([Repeat(2)], 1.5, "enhance_tile=1.5"),
     ],
 )
 def test_chains_that_cannot_be(parts, tile, says):
@@ -198,11 +198,14 @@ def test_a_chain_file_moves_with_its_folder_and_notices_other_files(tmp_path):
     folder.mkdir()
     tiny_weights_of(folder)
     name = "tiny-gain-x1-c3.pt"
-    write_chain_json(folder / "chain.json", ChainFile([name, {"model": "bicubic.yaml", "upscale": 2}], tile=64))
+    write_chain_json(folder / "chain.json", ChainFile([name, {"model": "bicubic.yaml", "upscale": 2}], enhance_tile=64))
     moved = folder.rename(tmp_path / "b")
     chain = load_chain(moved / "chain.json")
     assert (chain.scale, chain.tile, len(chain.parts)) == (2, 64, 2)
     assert load_chain(moved / "chain.json", tile=128).tile == 128
+    text = (moved / "chain.json").read_text()
+    (moved / "old.json").write_text(text.replace("enhance_tile", "tile"))  # as it was called before scenes
+    assert load_chain(moved / "old.json").tile == 64
     (moved / name).write_bytes((moved / name).read_bytes() + b"x")
     with pytest.raises(CheckpointError, match="is not the file"):
         read_chain_json(moved / "chain.json")

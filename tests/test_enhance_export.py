@@ -49,7 +49,7 @@ def parts(folder):
 
 @pytest.fixture(scope="module")
 def exported(folder):
-    chain = dict(enhance=parts(folder), tile=64, overlap=16)
+    chain = dict(enhance=parts(folder), enhance_tile=64, enhance_overlap=16)
     out = RSDet(folder / "det.pt").export(format="onnx", imgsz=96, out=folder / "out", verbose=False, **chain)
     assert out.path == folder / "out" / "chain.json"
     return out.path
@@ -58,7 +58,7 @@ def exported(folder):
 def test_the_json_names_every_part(exported):
     d = json.loads(exported.read_text())
     assert d["enhance"] == ["tiny-gain-x1-c3-64.onnx", {"model": "dcp.yaml", "patch_px": 7}, "tiny-gain-x2-c3-64.onnx"]
-    assert (d["model"], d["overlap"], d["imgsz"]) == ("det-96.onnx", 16, [96, 96])
+    assert (d["model"], d["enhance_overlap"], d["imgsz"]) == ("det-96.onnx", 16, [96, 96])
     assert ArtifactEnhancer(exported.parent / "tiny-gain-x1-c3-64.onnx").tile_hw == (64, 64)
     for name in ("tiny-gain-x1-c3-64.onnx", "tiny-gain-x2-c3-64.onnx", "det-96.onnx"):
         assert (exported.parent / name).is_file()
@@ -95,7 +95,7 @@ def test_predict_runs_what_the_json_names(exported, folder, tmp_path):
 @pytest.mark.slow
 def test_the_command_line_exports_and_predicts(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = [f"model={folder / 'det.pt'}", f"enhance={folder / 'tiny-gain-x1-c3.pt'}", "imgsz=96", "tile=64"]
+    words = [f"model={folder / 'det.pt'}", f"enhance={folder / 'tiny-gain-x1-c3.pt'}", "imgsz=96", "enhance_tile=64"]
     assert run(["export", *words, "out=chain"]) == 0
     assert "chain/chain.json" in capsys.readouterr().out
     args = ["predict", "model=chain/chain.json", f"source={folder / 'in'}", "conf=0.000001", "save_enhanced=True"]
@@ -111,7 +111,9 @@ def test_the_small_runtime_finds_the_same_boxes_without_pytorch(exported, folder
     """In a process of its own, which must not have imported torch or ultralytics in the end."""
     small = write_chain_json(
         exported.parent / "small.json",
-        ChainFile(["tiny-gain-x1-c3-64.onnx", "tiny-gain-x2-c3-64.onnx"], "det-96.onnx", tile=64, overlap=16),
+        ChainFile(
+            ["tiny-gain-x1-c3-64.onnx", "tiny-gain-x2-c3-64.onnx"], "det-96.onnx", enhance_tile=64, enhance_overlap=16
+        ),
     )
     picture = folder / "in" / "a.png"
     code = (
@@ -132,7 +134,7 @@ def test_the_small_runtime_finds_the_same_boxes_without_pytorch(exported, folder
 @pytest.mark.parametrize("kind", ["obb", "segment"])
 def test_turned_boxes_and_masks_behind_a_chain_are_in_pixels_of_the_source(kind, exported, folder, tmp_path):
     shutil.copy(stock_export(kind, tmp_path, imgsz=96), exported.parent)
-    chain = ChainFile(["tiny-gain-x2-c3-64.onnx"], f"{kind}.onnx", tile=64, overlap=16)
+    chain = ChainFile(["tiny-gain-x2-c3-64.onnx"], f"{kind}.onnx", enhance_tile=64, enhance_overlap=16)
     small = str(write_chain_json(exported.parent / f"{kind}.json", chain))
     words = {"source": str(folder / "in" / "a.png"), "project": str(tmp_path), "save_json": True, **QUIET, "conf": 0.01}
     done = light.predict({"model": small, **words, "name": "small"})

@@ -94,7 +94,7 @@ def test_enhanced_pictures_and_files_of_boxes(detectors, pictures, tmp_path):
 
 def test_files_of_networks_are_loaded_and_run(detectors, pictures, tmp_path):
     weights = tiny_weights_of(tmp_path, 2)
-    found = detectors["rtdetr"].predict(pictures[0], enhance=str(weights), tile=48, overlap=16, **QUIET)
+    found = detectors["rtdetr"].predict(pictures[0], enhance=str(weights), enhance_tile=48, enhance_overlap=16, **QUIET)
     whole = detectors["rtdetr"].predict(pictures[0], enhance=str(weights), **QUIET)
     np.testing.assert_allclose(found[0].boxes.data, whole[0].boxes.data, atol=0.05)
 
@@ -124,13 +124,13 @@ def test_a_slow_method_may_look_at_pictures(detectors, pictures):
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (dict(tile=512), "no enhance="),
+        (dict(enhance_tile=512), "no enhance="),
         (dict(save_enhanced=True), "no enhance="),
         (dict(enhance="rsdet-does-not-exist.pt"), "do not exist"),
         (dict(enhance="vmc-detr-demo.yaml"), "task='detect'"),
         (dict(enhance="dwtma-net-t.yaml"), "without weights"),
         (dict(enhance=[Invert(channels=1)]), "takes 1 channels and the detector 3"),
-        (dict(enhance=[Repeat(2)], tile=64, overlap=64), "overlap=64"),
+        (dict(enhance=[Repeat(2)], enhance_tile=64, enhance_overlap=64), "enhance_overlap=64"),
         (dict(enhance=3), "must be the name"),
         (dict(enhanse="a.pt"), "enhance"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -137,7 +138,11 @@ def test_what_is_refused(detectors, data, tmp_path):
     with pytest.raises(ConfigError, match="minutes per picture and cannot be used for a whole dataset"):
         model.val(data=data, enhance=[Slow()], project=tmp_path, **QUIET)
     with pytest.raises(ConfigError, match="no enhance="):
-        model.val(data=data, tile=64, project=tmp_path, **QUIET)
+        model.val(data=data, enhance_tile=64, project=tmp_path, **QUIET)
+    for mode in (partial(model.val, data=data, project=tmp_path), model.benchmark, model.export):
+        for key in ("tile", "overlap"):  # what they were called before scenes
+            with pytest.raises(ConfigError, match=f"{key}= cuts scenes now; for the enhancer say enhance_{key}="):
+                mode(enhance=[Repeat(2)], **{key: 32})
     with pytest.raises(ConfigError, match="takes 1 channels"):
         model.val(data=data, enhance=[Invert(channels=1)], project=tmp_path, **QUIET)
 

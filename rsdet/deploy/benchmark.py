@@ -68,8 +68,8 @@ def benchmark(
     check: bool = True,
     verbose: bool = True,
     enhance: Any = None,
-    tile: int | None = None,
-    overlap: int | None = None,
+    enhance_tile: int | None = None,
+    enhance_overlap: int | None = None,
 ) -> BenchmarkResult:
     """Measure latency, throughput, complexity, memory and, with ``data``, accuracy of models of any one task.
 
@@ -102,8 +102,8 @@ def benchmark(
         verbose: Print the tables and where the files lie.
         enhance: Enhancers before detectors (:func:`rsdet.enhance.loading.load_chain`): timed part by part, and part of
             the time from files.
-        tile: Side of the tiles of enhancers in pixels.
-        overlap: Pixels that neighbouring tiles share.
+        enhance_tile: Side of the tiles of enhancers in pixels.
+        enhance_overlap: Pixels that neighbouring tiles share.
 
     Returns:
         Rows, hardware and paths; ``result.tables()`` are what is printed.
@@ -136,8 +136,8 @@ def benchmark(
     size = task.imgsz if imgsz is None else imgsz
     size = (size, size) if isinstance(size, int) else (*size, *size)[:2]
     size = size if native is None else task.input_size(native, size)
-    asked = {k: v for k, v in (("enhance", enhance), ("tile", tile), ("overlap", overlap)) if v is not None}
-    chain = task.chain(sources[0].model, asked)
+    asked = {"enhance": enhance, "enhance_tile": enhance_tile, "enhance_overlap": enhance_overlap}
+    chain = task.chain(sources[0].model, {k: v for k, v in asked.items() if v is not None})
     for source in sources:
         source.count(size)
     meter, no_meter = find_meter(device)

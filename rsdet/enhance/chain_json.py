@@ -4,7 +4,7 @@
 
     {"rsdet_chain": 1,
      "enhance": ["dwtma.onnx", {"model": "dcp.yaml", "omega": 0.9}],
-     "model": "vmc-detr.onnx", "tile": 512, "overlap": 64, "sha256": {"dwtma.onnx": "..."}}
+     "model": "vmc-detr.onnx", "enhance_tile": 512, "enhance_overlap": 64, "sha256": {"dwtma.onnx": "..."}}
 
 Files are named relative to the JSON, so that the folder can be moved; their digests tell when one has been exchanged.
 """
@@ -24,6 +24,7 @@ from rsdet.writing import write_text
 
 VERSION = 1
 MARK = "rsdet_chain"
+_OLD = {"tile": "enhance_tile", "overlap": "enhance_overlap"}  # names of keys in files of rsdet before scenes
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,16 @@ class ChainFile:
     Attributes:
         enhance: Parts in the order of work: names, or mappings of ``model`` and variables.
         model: The detector behind them; None for a chain alone.
-        tile: Side of the tiles in pixels; None to choose.
-        overlap: Pixels that they share.
+        enhance_tile: Side of the tiles in pixels; None to choose.
+        enhance_overlap: Pixels that they share.
         imgsz: Input size of the detector; None for its own.
         sha256: Digest of the files of the chain, by name.
     """
 
     enhance: list[Any]
     model: str | None = None
-    tile: int | None = None
-    overlap: int | None = None
+    enhance_tile: int | None = None
+    enhance_overlap: int | None = None
     imgsz: int | list[int] | None = None
     sha256: dict[str, str] = field(default_factory=dict)
 
@@ -58,8 +59,8 @@ def write_chain_json(path: str | Path, chain: ChainFile) -> Path:
     names = [n["model"] if isinstance(n, dict) else n for n in chain.enhance] + ([chain.model] if chain.model else [])
     digests = {n: digest(path.parent / n) for n in names if (path.parent / n).exists()}
     content = {
-        MARK: VERSION, "enhance": chain.enhance, "model": chain.model, "tile": chain.tile, "overlap": chain.overlap,
-        "imgsz": chain.imgsz, "sha256": digests,
+        MARK: VERSION, "enhance": chain.enhance, "model": chain.model, "enhance_tile": chain.enhance_tile,
+        "enhance_overlap": chain.enhance_overlap, "imgsz": chain.imgsz, "sha256": digests,
     }  # fmt: skip
     text = json.dumps({k: v for k, v in content.items() if v is not None}, indent=1) + "\n"
     return write_text(path, text)
@@ -83,7 +84,8 @@ def read_chain_json(path: str | Path) -> ChainFile:
     if d.get(MARK) != VERSION:
         raise ConfigError(f"{path} is a chain of version {d.get(MARK)!r}, this rsdet reads {VERSION}; export it again.")
     parts = [p.get("model") if isinstance(p, dict) else p for p in (*d["enhance"], *filter(None, [d.get("model")]))]
-    sizes = [d.get("tile"), d.get("overlap"), *(s if isinstance(s := d.get("imgsz"), list) else [s])]
+    d = {_OLD.get(k, k): v for k, v in d.items()}
+    sizes = [d.get("enhance_tile"), d.get("enhance_overlap"), *(s if isinstance(s := d.get("imgsz"), list) else [s])]
     digests = d.get("sha256") or {}
     if (
         not all(isinstance(p, str) and p for p in parts)
@@ -100,7 +102,7 @@ def read_chain_json(path: str | Path) -> ChainFile:
             raise CheckpointError(f"{path.name} names {name}, which is not beside it; copy the whole folder.")
         if digest(file) != known:
             raise CheckpointError(f"{name} is not the file that {path.name} was made with; export the chain again.")
-    keys = ("model", "tile", "overlap", "imgsz")
+    keys = ("model", "enhance_tile", "enhance_overlap", "imgsz")
     return ChainFile(d["enhance"], **{k: d.get(k) for k in keys}, sha256=digests)
 
 

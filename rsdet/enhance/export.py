@@ -45,7 +45,7 @@ def export_chain(model: Any, chain: EnhanceChain, settings: Mapping[str, Any]) -
         chain: The chain; networks must come from files.
         settings: Arguments of :func:`rsdet.deploy.export.export`. ``out`` is the folder, ``<detector>-chain`` beside
             the weights where not given. ``imgsz`` is that of the detector; networks of the chain are exported for
-            tiles of ``tile=``, 256 px where not given, that share ``overlap=``.
+            tiles of ``enhance_tile=``, 256 px where not given, that share ``enhance_overlap=``.
 
     Raises:
         ConfigError: A part that cannot be exported, or a format that enhancers do not run in.

@@ -50,7 +50,8 @@ def load_chain(
             file = _located(str(one), folder)
             found = read_chain_json(file)
             parts += load_chain(found.enhance, folder=file.parent).parts
-            tile, overlap = (found.tile if tile is None else tile), (found.overlap if overlap is None else overlap)
+            tile = found.enhance_tile if tile is None else tile
+            overlap = found.enhance_overlap if overlap is None else overlap
         else:
             parts.append(_part(one, folder, untrained))
     chain = EnhanceChain(parts, tile, overlap)

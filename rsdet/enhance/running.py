@@ -15,19 +15,21 @@ WHOLE_PX = 2**21  # pictures with more input pixels are cut into tiles unless to
 AUTO_TILE_PX, AUTO_OVERLAP_PX = 1024, 64
 
 
-def check_tiling(tile: object, overlap: object) -> None:
-    """Refuse tiles that cannot be.
+def check_tiling(tile: object, overlap: object, prefix: str = "enhance_") -> None:
+    """Refuse tiles that cannot be; ``prefix`` stands before ``tile`` and ``overlap`` where the user says so.
 
     Raises:
         ConfigError: No whole numbers, or an overlap that is no smaller than the tile.
     """
     for key, value in (("tile", tile), ("overlap", overlap)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-            raise ConfigError(f"{key}={value!r} must be a whole number of pixels; e.g. tile=512 overlap=64.")
+            raise ConfigError(f"{prefix}{key}={value!r} must be a whole number of pixels; e.g. {prefix}{key}=64.")
     if tile and overlap is not None and overlap >= tile:  # type: ignore[operator]
-        raise ConfigError(f"overlap={overlap} must be smaller than tile={tile}; e.g. tile=512 overlap=64.")
+        raise ConfigError(
+            f"{prefix}overlap={overlap} must be smaller than {prefix}tile={tile}; e.g. {prefix}overlap=64."
+        )
     if tile == 0 and overlap:
-        raise ConfigError("overlap= is for tiles, and tile=0 asks for none; leave overlap= out.")
+        raise ConfigError(f"{prefix}overlap= is for tiles, and {prefix}tile=0 asks for none; leave it out.")
 
 
 def enhance(
@@ -37,6 +39,7 @@ def enhance(
     tile: int | None = None,
     overlap: int | None = None,
     name: str = "the picture",
+    prefix: str = "enhance_",
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Enhance one picture.
@@ -50,6 +53,7 @@ def enhance(
             than the network's ``whole_px``.
         overlap: Pixels that neighbouring tiles share, blended; an eighth of the tile, 64 at most, where None.
         name: Of the picture, for messages.
+        prefix: As in :func:`check_tiling`.
         progress: Called with the number of tiles done and of all.
 
     Returns:
@@ -77,17 +81,19 @@ def enhance(
         whole, hw = not tile or tile >= max(height, width), (side, side)
     least = min(hw)
     overlap = min(AUTO_OVERLAP_PX, least // 8) if overlap is None else min(overlap, least - 1)
-    with _memory(name):
+    with _memory(name, prefix):
         y = enhancer(x) if whole else tiled(enhancer, x, hw, overlap, enhancer.scale, progress=progress)
     y = y[: height * enhancer.scale, : width * enhancer.scale] if down or right else y
     return check_output(y, image, enhancer)
 
 
 @contextlib.contextmanager
-def _memory(name: str) -> Iterator[None]:
+def _memory(name: str, prefix: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as e:
         if isinstance(e, MemoryError) or "memory" in str(e).lower():
-            raise DataError(f"{name} needs more memory than there is; use tiles, such as tile=512 overlap=64.") from e
+            raise DataError(
+                f"{name} needs more memory than there is; use tiles, such as {prefix}tile=512 {prefix}overlap=64."
+            ) from e
         raise

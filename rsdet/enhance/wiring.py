@@ -1,7 +1,8 @@
-"""``enhance=``, ``tile=`` and ``overlap=`` of the methods of :class:`rsdet.RSDet` that detect."""
+"""``enhance=``, ``enhance_tile=`` and ``enhance_overlap=`` of the methods of :class:`rsdet.RSDet` that detect."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +12,57 @@ from rsdet.enhance.joint import check_spec, joint_networks, read_freeze, spec_te
 from rsdet.enhance.loading import load_chain, split_spec
 from rsdet.errors import ConfigError
 
-__all__ = ["chain_detector", "chain_for", "is_chain_json", "joint_parts", "take_chain", "train_settings", "with_time"]
+__all__ = [
+    "KEYS",
+    "chain_detector",
+    "chain_for",
+    "check_moved",
+    "is_chain_json",
+    "joint_parts",
+    "take_chain",
+    "train_settings",
+    "with_time",
+]
+
+KEYS = ("enhance", "enhance_tile", "enhance_overlap")
 
 
 def take_chain(model: Any, given: dict[str, Any]) -> EnhanceChain | None:
-    """Take ``enhance``, ``tile`` and ``overlap`` out of the arguments of a mode; see :func:`chain_for`."""
+    """Take what is about enhancers out of the arguments of a mode; see :func:`chain_for`."""
     if given.get("enhance", "") is None:  # said to be none, whatever the model's file ties to it
         given["enhance"] = "none"
-    return chain_for(model, **{k: given.pop(k) for k in ("enhance", "tile", "overlap") if k in given})
+    return chain_for(model, **{k: given.pop(k) for k in KEYS if k in given})
+
+
+def check_moved(given: Mapping[str, Any]) -> None:
+    """Refuse ``tile=`` and ``overlap=`` beside ``enhance=`` where they used to be the enhancer's.
+
+    Raises:
+        ConfigError: They are there.
+    """
+    old = next((k for k in ("tile", "overlap") if given.get(k) is not None), None)
+    if old and given.get("enhance") not in (None, "none"):
+        raise ConfigError(f"{old}= cuts scenes now; for the enhancer say enhance_{old}=.")
 
 
 def chain_for(
-    model: Any, enhance: Any = None, tile: int | None = None, overlap: int | None = None
+    model: Any, enhance: Any = None, enhance_tile: int | None = None, enhance_overlap: int | None = None
 ) -> EnhanceChain | None:
     """Load the chain that the arguments of a mode ask for.
 
     Args:
         model: The detector; a chain that its file names is used unless the arguments name one.
         enhance: Enhancers; ``"none"`` asks for none, whatever the file says.
-        tile: Side of the tiles of an enhancer.
-        overlap: Pixels that neighbouring tiles share.
+        enhance_tile: Side of the tiles of an enhancer.
+        enhance_overlap: Pixels that neighbouring tiles share.
 
     Raises:
         ConfigError: The chain cannot be loaded, or does not fit the detector.
     """
     spec = getattr(model, "_chain", None) if enhance is None else enhance  # Ultralytics' own classes know of none
     if spec is None or spec == "none":
-        if tile is not None or overlap is not None:
-            wrong = "overlap" if tile is None else "tile"
+        if enhance_tile is not None or enhance_overlap is not None:
+            wrong = "enhance_overlap" if enhance_tile is None else "enhance_tile"
             raise ConfigError(f"{wrong}= cuts pictures for an enhancer, and there is no enhance=; leave it out.")
         return None
     if not getattr(model.model, "learns", True):
@@ -47,7 +71,7 @@ def chain_for(
         raise ConfigError(
             f"{model.model_name} holds the enhancer that it was trained with and would enhance twice; leave it out."
         )
-    chain = load_chain(spec, tile=tile, overlap=overlap)
+    chain = load_chain(spec, tile=enhance_tile, overlap=enhance_overlap)
     chain.check_detector(model.channels, model.sar)
     return chain
 

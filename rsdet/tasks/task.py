@@ -320,7 +320,7 @@ class Task:
 
         Args:
             model: The :class:`rsdet.RSDet`.
-            settings: ``enhance``, ``tile`` and ``overlap``, as far as they were given.
+            settings: ``enhance``, ``enhance_tile`` and ``enhance_overlap``, as far as they were given.
 
         Raises:
             ConfigError: Nothing can stand before this model.

@@ -264,8 +264,8 @@ class OurPredictor(EnhancedPrediction):
         save_json: bool = False,
         save_coco: bool = False,
         enhance: Any = None,
-        tile: int | None = None,
-        overlap: int | None = None,
+        enhance_tile: int | None = None,
+        enhance_overlap: int | None = None,
         save_enhanced: bool = False,
         bands: int | Sequence[int] | None = None,
     ) -> None:
@@ -277,8 +277,8 @@ class OurPredictor(EnhancedPrediction):
             save_coco: Write ``predictions-coco.json`` beside the pictures.
             enhance: What enhances the pictures first (:func:`rsdet.enhance.loading.load_chain`). Results keep the
                 original pictures, and boxes are in their pixels.
-            tile: Side of the tiles that an enhancer gets, 0 for whole pictures.
-            overlap: Pixels that neighbouring tiles share.
+            enhance_tile: Side of the tiles that an enhancer gets, 0 for whole pictures.
+            enhance_overlap: Pixels that neighbouring tiles share.
             save_enhanced: Write the enhanced pictures, too.
             bands: Bands of the files to take, counted from 1, in the order of the model's channels; of arrays with more
                 channels than the model takes, those of their channels.
@@ -293,7 +293,7 @@ class OurPredictor(EnhancedPrediction):
             raise ConfigError(
                 f"bands={bands} is for pictures, and this model takes SAR files of one band; leave it out."
             )
-        chain = chain_for(model, enhance, tile, overlap)
+        chain = chain_for(model, enhance, enhance_tile, enhance_overlap)
         if save_enhanced and chain is None:
             raise ConfigError("save_enhanced=True saves what enhance= makes, and there is no enhance=; leave it out.")
         self.use_chain(None if chain is None else chain.to(self.device), save_enhanced)

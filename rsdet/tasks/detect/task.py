@@ -116,6 +116,10 @@ class Detect(Task):
             from rsdet.enhance.wiring import train_settings
 
             return train_settings(model, dict(given))
+        if mode == "val":
+            from rsdet.enhance.wiring import check_moved
+
+            check_moved(given)
         if given.get("enhance", "") is None:  # said to be none, whatever the model's file ties to it
             return {**given, "enhance": "none"}
         return dict(given)

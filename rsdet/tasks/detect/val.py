@@ -121,8 +121,8 @@ class OurVal(EnhancedValidation):
         bands: Bands of the files to take, counted from 1, instead of the data YAML's or the model's.
         enhance: What enhances the pictures first (:func:`rsdet.enhance.loading.load_chain`): measured without and with
             it; ``without`` and ``enhance_gain`` are added to the metrics.
-        tile: Side of the tiles that an enhancer gets, 0 for whole pictures.
-        overlap: Pixels that neighbouring tiles share.
+        enhance_tile: Side of the tiles that an enhancer gets, 0 for whole pictures.
+        enhance_overlap: Pixels that neighbouring tiles share.
         **kwargs: Those of Ultralytics.
 
     Attributes:
@@ -146,13 +146,13 @@ class OurVal(EnhancedValidation):
         ignore_regions: bool | None = None,
         bands: int | Sequence[int] | None = None,
         enhance: Any = None,
-        tile: int | None = None,
-        overlap: int | None = None,
+        enhance_tile: int | None = None,
+        enhance_overlap: int | None = None,
         **kwargs: Any,
     ):
         super().__init__(*args, **kwargs)
         self.protocol = rule_of(protocol, ignore_regions, self.shape) if isinstance(protocol, str) else protocol
-        self.chain = None if enhance is None else load_chain(enhance, tile=tile, overlap=overlap)
+        self.chain = None if enhance is None else load_chain(enhance, tile=enhance_tile, overlap=enhance_overlap)
         self.bands = check_bands(bands)
         self.protocol_metrics: DetectionMetrics | None = None
         self.ceiling: float | None = None

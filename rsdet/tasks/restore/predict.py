@@ -86,7 +86,7 @@ class RestorePredict(PredictFolder, BasePredictor):
         Raises:
             ConfigError: A value out of its range, or one that does not apply to this model.
         """
-        check_tiling(tile, overlap)
+        check_tiling(tile, overlap, prefix="")
         check_range(value_range)
         self.tile, self.overlap, self.save_routes = tile, overlap, check_flag("save_routes", save_routes)
         self.reading = {"bands": check_bands(bands), "value_range": value_range}

@@ -72,7 +72,7 @@ def apply(
         raise DataError(f"{name} is {width}x{height} px, the model takes {run.min_px} px or more; enlarge it first.")
     if tile is None and not run.local and height * width > getattr(run, "whole_px", running.WHOLE_PX):
         say(f"{name}: {width}x{height} px, cut into tiles (tile=0 for the whole, if the memory allows).")
-    return running.enhance(run, image, tile=tile, overlap=overlap, name=name, progress=progress)
+    return running.enhance(run, image, tile=tile, overlap=overlap, name=name, prefix="", progress=progress)
 
 
 def in_tiles(

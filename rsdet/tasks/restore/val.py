@@ -64,7 +64,7 @@ class RestoreVal(ValFolder, BaseValidator):
         niqe: str | Path | None = None,
         **kwargs: Any,
     ):
-        check_tiling(tile, overlap)
+        check_tiling(tile, overlap, prefix="")
         super().__init__(*args, **kwargs)
         self.wanted, self.tile, self.overlap, self.niqe = check_metrics(metrics), tile, overlap, niqe
         self.metrics = RestoreMetrics(save_dir=Path(self.save_dir))
