@@ -15,7 +15,8 @@ pixels and ``test`` (N,), whether the picture was held back from the training of
 from __future__ import annotations
 
 import argparse
-from functools import lru_cache
+from functools import cache
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ class Mosaic:
 
     Args:
         pool: Pictures to draw from, of widths in :data:`LAYOUTS`.
-        pixels: About how many the scene has.
+        pixels: How many the scene has at least.
         nodata: Share of cells without a picture.
         seed: Of the draws.
     """
@@ -41,7 +42,7 @@ class Mosaic:
     def __init__(self, pool: list[Picture], pixels: float, nodata: float = 0.0, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
         columns = max(1, round(pixels**0.5 / CELL_HW[1]))
-        rows = max(1, round(pixels / (columns * CELL_HW[0] * CELL_HW[1])))
+        rows = ceil(pixels / (columns * CELL_HW[0] * CELL_HW[1]))
         self.size_hw = (rows * CELL_HW[0], columns * CELL_HW[1])
         y, x = np.divmod(np.arange(rows * columns), columns)
         off = np.abs((y + 0.5) / rows - (x + 0.5) / columns)  # from the diagonal
@@ -67,7 +68,7 @@ class Mosaic:
                 b[:, [0, 2]] = w - b[:, [2, 0]]
             if sy < 0:
                 b[:, [1, 3]] = h - b[:, [3, 1]]
-            boxes.append(b + [left, top, left, top])
+            boxes.append(b + np.array([left, top, left, top]))
             test.append(np.full(len(b), picture.split == "test"))
         return np.concatenate(boxes), np.concatenate(test)
 
@@ -97,7 +98,7 @@ class Mosaic:
         return out
 
 
-@lru_cache(maxsize=None)
+@cache
 def _read(picture: Picture) -> np.ndarray:
     """(H, W, 3) uint8 RGB; black becomes nearly black, as 0 is nodata."""
     rgb = picture.read()[..., ::-1].copy()

@@ -52,10 +52,10 @@ def plan_of(file: Path) -> Any:
     """The tiles that ``rsdet predict`` looks at."""
     import rasterio
 
-    from rsdet.scenes.plan import Plan
+    from rsdet.scenes import plan
 
     with rasterio.open(file) as f:
-        return Plan([(f.height, f.width)], [1.0], TILE, OVERLAP_PX)
+        return plan.Plan([(f.height, f.width)], [1.0], TILE, OVERLAP_PX)
 
 
 def rates(found: np.ndarray, where: dict[str, np.ndarray]) -> dict[str, list[int]]:
@@ -64,7 +64,7 @@ def rates(found: np.ndarray, where: dict[str, np.ndarray]) -> dict[str, list[int
 
 
 def oracle(name: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Merging alone: every tile reports each object of which it sees 30 %, cut by its edge and off by 2 % of its sides."""
+    """Merging alone: a tile reports each object of which it sees 30 %, cut by its edge and off by 2 % of its sides."""
     from shapely import STRtree, box
 
     from rsdet.runtime.results import Detections
@@ -190,7 +190,8 @@ def recall(name: str, args: argparse.Namespace) -> dict[str, Any]:
                 control[k] = matches(truth[mine] - [x, y, x, y], b.xyxy, b.conf)[mine == i][0] >= 0
             both = hit[some] & control
             out[place] = {
-                "looked_at": len(some), "found_in_the_middle": int(control.sum()), "of_these_in_the_scene": int(both.sum()),
+                "looked_at": len(some), "found_in_the_middle": int(control.sum()),
+                "of_these_in_the_scene": int(both.sum()),
                 "only_in_the_scene": int((hit[some] & ~control).sum()),
             }  # fmt: skip
     return out
@@ -225,11 +226,10 @@ def tax(name: str, args: argparse.Namespace) -> dict[str, Any]:
     for _ in range(args.turns):
         done = predict(file, f"tax-{name}", args, "quicklook=False", "crops=0")
         after = rate()
-        tiles_rate = done["tiles_looked_at"] * TILE**2 / done["wall_s"]
-        rounds.append({
-            "network": (before + after) / 2, "tiles": tiles_rate, "scene": done["pixels"] / done["wall_s"], **done,
-            "ratio": tiles_rate / ((before + after) / 2), "ratio_scene": done["pixels"] / done["wall_s"] * 2 / (before + after),
-        })  # fmt: skip
+        row = {"network": (before + after) / 2, "tiles": done["tiles_looked_at"] * TILE**2 / done["wall_s"],
+               "scene": done["pixels"] / done["wall_s"]}  # fmt: skip
+        ratios = {"ratio": row["tiles"] / row["network"], "ratio_scene": row["scene"] / row["network"]}
+        rounds.append({**done, **row, **ratios})
         before = after
     middle = {k: statistics.median(r[k] for r in rounds) for k in ("network", "tiles", "scene", "ratio", "ratio_scene")}
     return {**middle, "rounds": rounds}
