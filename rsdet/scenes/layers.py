@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from rsdet.errors import ConfigError
 from rsdet.names import printable
-from rsdet.scenes import formats
+from rsdet.scenes import maps, records
 from rsdet.scenes.found import Found
 from rsdet.scenes.georef import LONLAT, Georef, placement_problem, transformer
 from rsdet.scenes.optional import optional
 from rsdet.scenes.style import qml
+from rsdet.scenes.table import Table
 from rsdet.writing import put, workplace, write_text
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
 _ON_MAP = ("gpkg", "geojson", "parquet")
 _WRITERS = {
-    "gpkg": (".gpkg", formats.write_gpkg),
-    "geojson": (".geojson", formats.write_geojson),
-    "parquet": (".parquet", formats.write_parquet),
-    "coco": ("-coco.json", formats.write_coco),
-    "csv": (".csv", formats.write_table),
+    "gpkg": (".gpkg", maps.write_gpkg),
+    "geojson": (".geojson", maps.write_geojson),
+    "parquet": (".parquet", maps.write_parquet),
+    "coco": ("-coco.json", records.write_coco),
+    "csv": (".csv", records.write_table),
 }
 
 
@@ -82,13 +83,13 @@ def write_layers(
     """
     check_layers(layers, georef, info)
     names = {i: printable(str(name)) for i, name in names.items()}
-    content = formats.Content(found, names, georef, info)
+    table = Table(found, names, georef, info)
     with workplace(folder, stem) as place:
         made = []
         for layer in dict.fromkeys(layers):
             suffix, write = _WRITERS[layer]
             made.append(place / f"{stem}{suffix}")
-            write(made[-1], content)
+            write(made[-1], table)
         if set(_ON_MAP) & set(layers):
             made.append(write_text(place / f"{stem}.qml", qml(names)))
         return [put(path, folder / path.name) for path in made]
