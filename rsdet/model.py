@@ -21,6 +21,8 @@ from rsdet.errors import ConfigError
 from rsdet.loadedmodel import LoadedModel
 from rsdet.loading import adopted
 from rsdet.quiet import plain_labels, silent_opencv
+from rsdet.scenes import settings as scenes
+from rsdet.scenes.model import scene_run
 from rsdet.tasks.training import from_the_start, resume_line, resumed
 from rsdet.usererrors import user_errors
 from rsdet.writing import full_disk
@@ -196,14 +198,18 @@ class RSDet(LoadedModel):
             source: What to look at. Files that cannot be used are left out and named in ``skipped``.
             stream: Return a generator, which holds one picture at a time.
             predictor: A predictor class instead of the task's own.
-            **kwargs: Any prediction argument of Ultralytics, and those of the task's predictor (its ``configure``).
+            **kwargs: Any prediction argument of Ultralytics, those of the task's predictor (its ``configure``), and
+                with ``tile=`` those about scenes (:class:`rsdet.scenes.settings.SceneSettings`).
 
         Returns:
-            One result per image.
+            One result per image; with ``tile=`` one per scene (:class:`rsdet.scenes.result.SceneResult`).
 
         Raises:
             RSDetError: Bad input, or no image of the source can be used.
         """
+        if self.definition.tiles and scenes.asked(kwargs) and predictor is None:
+            self.predictor = scene_run(self, source, kwargs)
+            return iter(self.predictor) if stream else list(self.predictor)
         cls = class_of(self, "predict", predictor)
         if not hasattr(cls, "configure") and (self.sar or self.bands):
             raise ConfigError(

@@ -4,24 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Sized
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rsdet.errors import ConfigError, DataError
 from rsdet.modes._model import NEEDS, classes_of, functions_of_model, open_model
 from rsdet.modes.mode import Mode, say
+from rsdet.scenes import settings as scenes
+
+if TYPE_CHECKING:
+    from rsdet.scenes.run import SceneRun
 
 
 def _run(args: dict[str, Any]) -> None:
     from rsdet.runtime.light import predict as predict_exported
 
+    if scenes.asked(args) and (run := _scenes_exported(args)) is not None:
+        for _ in run:
+            pass  # each is written when it is done; none is kept
+        return _tell(run.outcome, run.save_dir, run.skipped)
     done = predict_exported(args)  # without PyTorch and Ultralytics, where an exported file shall look at images
     said, save_dir, skipped = _fully(args) if done is None else (
         f"{done.objects} objects in {done.images} images", done.save_dir, done.skipped
     )  # fmt: skip
+    _tell(said, save_dir, skipped)
+
+
+def _tell(said: str, save_dir: Path, skipped: list[str]) -> None:
     say(f"{said}. Results saved to {save_dir}")
     if skipped:
         more = f"; and {len(skipped) - 3} more, named above" if len(skipped) > 3 else ""
         raise DataError(f"{len(skipped)} left out, all others are done: {'; '.join(skipped[:3])}{more}.")
+
+
+def _scenes_exported(args: dict[str, Any]) -> SceneRun | None:
+    """The run over scenes of an exported file, without PyTorch and Ultralytics; None where those are needed."""
+    from rsdet.runtime.light import tiles
+    from rsdet.scenes.run import SceneRun
+
+    settings, rest = scenes.take(args)
+    source = rest.pop("source")
+    where = {k: rest.pop(k) for k in ("project", "name", "exist_ok", "verbose", "save") if k in rest}
+    predictor = tiles(rest, settings.tile)
+    if predictor is None:
+        return None
+    project = Path(where.get("project") or Path("runs") / predictor.task).expanduser().absolute()
+    how = {"exist_ok": bool(where.get("exist_ok")), "verbose": where.get("verbose") is not False}
+    return SceneRun(predictor, settings, source, project, where.get("name"), **how)
 
 
 def _fully(args: dict[str, Any]) -> tuple[str, Path, list[str]]:
@@ -31,6 +59,10 @@ def _fully(args: dict[str, Any]) -> tuple[str, Path, list[str]]:
     args.setdefault("save", True)
     for key in {"stream", "embed", "predictor"} & set(args):
         raise ConfigError(f"{key}= is for Python (RSDet.predict); leave it out here.")
+    if scenes.asked(args) and tasks.get(model.task).tiles:
+        for _ in model.predict(**args, stream=True):
+            pass  # each is written when it is done; none is kept
+        return model.predictor.outcome, model.predictor.save_dir, model.skipped
     images = items = 0
     for result in model.predict(**args, stream=True):
         images, items = images + 1, items + (len(result) if isinstance(result, Sized) else 0)
@@ -42,12 +74,13 @@ MODE = Mode(
     _run,
     examples=(
         "predict model=best.pt source=images/ save_coco=True",
+        "predict model=best.pt source=scene.tif tile=640 overlap=0.2",
         "predict model=cfar source=sar/",
         "predict model=best.pt enhance=dwtma-net.pt source=hazy/",
         "predict model=hac-moe source=ceres/ scale=4 time_limit=600",
     ),
     needs={**NEEDS, "source": "pass an image, a folder, a glob, a video or a list of them"},
-    functions=lambda: (*functions_of_model(), functions_of_model()[0].predict),
+    functions=lambda: (*functions_of_model(), functions_of_model()[0].predict, scenes.SceneSettings),
     own=classes_of("predictor"),
     stock=True,
 )

@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rsdet import tasks
 from rsdet.enhance.chain_json import is_chain_json, read_chain_json
 from rsdet.errors import RSDetError
 from rsdet.runtime.backends import is_deployable
 from rsdet.runtime.metadata import merged, stored_metadata
+
+if TYPE_CHECKING:
+    from rsdet.scenes.predictor import TilePredictor
 
 
 class Summary(NamedTuple):
@@ -45,6 +49,26 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
     Raises:
         RSDetError: Bad input, or no image of the source can be used.
     """
+    light = _module(args)
+    return None if light is None else light.predict(args)
+
+
+def tiles(args: Mapping[str, Any], tile_px: int) -> TilePredictor | None:
+    """An exported file as what looks at the tiles of a scene.
+
+    Args:
+        args: Arguments of ``rsdet predict`` without those about scenes.
+        tile_px: Side of the tiles.
+
+    Returns:
+        The model, or None for what only the full path does.
+    """
+    light = _module(args)
+    return light.tiles(args, tile_px) if hasattr(light, "tiles") else None
+
+
+def _module(args: Mapping[str, Any]) -> ModuleType | None:
+    """The module of the task of the exported file that ``model=`` names; None where only the full path will do."""
     file = _exported(args.get("model"))
     if file is None:
         return None
@@ -52,7 +76,7 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
     if task not in tasks.names() or args.get("task") not in (None, task):
         return None
     light = tasks.get(task).light
-    return None if light is None else import_module(light).predict(args)
+    return None if light is None else import_module(light)
 
 
 def _exported(model: Any) -> Path | None:

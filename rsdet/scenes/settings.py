@@ -131,6 +131,11 @@ KEYS = frozenset(f.name for f in fields(SceneSettings))
 """All keys about scenes; of these, enhancers and restoration take ``tile`` and ``overlap`` elsewhere, too."""
 
 
+def asked(given: Mapping[str, Any]) -> bool:
+    """Whether arguments of ``predict`` say anything about scenes."""
+    return any(given.get(key) is not None for key in KEYS)
+
+
 def take(given: Mapping[str, Any]) -> tuple[SceneSettings, dict[str, Any]]:
     """Split arguments into what is about scenes and the rest.
 

@@ -75,6 +75,8 @@ class Task:
         variables: Names of what can still be set of weights, whose YAML is fixed.
         imgsz: Side of the input in pixels where nobody says otherwise.
         light: Module with a ``predict(args)`` that needs neither PyTorch nor Ultralytics, or None.
+        tiles: Module with an ``open_tiles(model, given, tile_px)`` that makes of a model what looks at the tiles of a
+            scene (:class:`rsdet.scenes.predictor.TilePredictor`), or None.
         end_to_end: What a benchmark calls the time from files to the outcome, such as ``"image files to boxes"``; empty
             where it times the network alone.
         unchecked: Settings of an export that let any disagreement pass.
@@ -90,6 +92,7 @@ class Task:
     variables: tuple[str, ...] = ()
     imgsz: int = 640
     light: str | None = None
+    tiles: str | None = None
     end_to_end: str = ""
     unchecked: Mapping[str, float] = {}
     modes: Mapping[str, str] = {}

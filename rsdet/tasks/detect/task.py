@@ -43,6 +43,7 @@ class Detect(Task):
     families = ("rtdetr", "yolo", "cfar")
     variables = ("nq", "decoder_layers")
     light = "rsdet.tasks.detect.runtime.cli"
+    tiles = "rsdet.tasks.detect.tiles"
     shape = "boxes"  # what is measured, a key of rsdet.metrics.detection_areas.SHAPES
     protocol = "coco"  # by which it is measured where nobody says otherwise
     end_to_end = "image files to boxes"

@@ -12,14 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from rsdet import digest
 from rsdet.data.decoding import within_memory
+from rsdet.enhance.chain_json import is_chain_json, read_chain_json
 from rsdet.errors import DataError, RSDetError
 from rsdet.names import printable
 from rsdet.runtime.light import Summary
 from rsdet.runtime.results import Detections
+from rsdet.scenes.predictor import TilePredictor
 from rsdet.tasks.detect import visual
 from rsdet.tasks.detect.outputs import Outputs
 from rsdet.tasks.detect.runtime.detector import Detector
+from rsdet.tasks.detect.runtime.postprocess import Rules
 from rsdet.tasks.detect.source import usable_source
 from rsdet.writing import check_apart, free_name, new_folder, write_picture
 
@@ -143,19 +147,58 @@ def predict_with(
     return Summary(len(run.read), run.objects, folder, usable.skipped)
 
 
+def tiles(args: Mapping[str, Any], tile_px: int) -> TilePredictor | None:
+    """An exported detector for the tiles of a scene; see :func:`rsdet.runtime.light.tiles`."""
+    return tiles_with(Detector, args, tile_px)
+
+
+def tiles_with(
+    detector_class: type[Detector], args: Mapping[str, Any], tile_px: int, own: Mapping[str, _Check] | None = None
+) -> TilePredictor | None:
+    """An exported model for the tiles of a scene; arguments as for :func:`predict_with`, without a source."""
+    own = own or {}
+    takes = {**_TAKES, **own}
+    if not all(k in takes and takes[k](v) for k, v in args.items()):
+        return None
+    detector = detector_class(args["model"], bands=args.get("bands"), **{k: args[k] for k in own if k in args})
+    size = detector.size(args.get("imgsz") or (tile_px if detector.free_size else None))
+    rules = _rules(detector, args)
+    facts = {"imgsz": size, "rules": str(rules), "bands": args.get("bands"), **{k: args.get(k) for k in own}}
+    return TilePredictor(
+        lambda pictures: detector.detect(pictures, rules, size),
+        detector.reader, detector.names, {"files": _digests(Path(args["model"])), **facts}, Path(args["model"]).name,
+        detector.task, f"{detector.backend} on the CPU", size, detector.stride,
+        args.get("batch") or detector.fixed_batch or 4, detector.bands, detector.gsd,
+    )  # fmt: skip
+
+
+def _digests(file: Path) -> list[str]:
+    """SHA-256 of an exported file, or of all that a chain names."""
+    files = [file]
+    if is_chain_json(file):
+        chain = read_chain_json(file)
+        files += [file.parent / part for part in (*chain.enhance, chain.model) if isinstance(part, str)]
+    return [digest.digest(f) for f in files]
+
+
+def _rules(detector: Detector, args: Mapping[str, Any]) -> Rules:
+    """What is kept, by the arguments and what the file says."""
+    classes = args.get("classes")
+    return detector.rules(
+        args.get("conf"),
+        args.get("iou"),
+        args.get("max_det"),
+        (classes,) if isinstance(classes, int) else None if classes is None else tuple(classes),
+        args.get("agnostic_nms", False),
+    )
+
+
 class _Run:
     """Reads, detects, tells and draws, batch by batch."""
 
     def __init__(self, args: Mapping[str, Any], detector: Detector, size: tuple[int, int], folder: Path):
         self.detector, self.size, self.folder = detector, size, folder
-        classes = args.get("classes")
-        self.rules = detector.rules(
-            args.get("conf"),
-            args.get("iou"),
-            args.get("max_det"),
-            (classes,) if isinstance(classes, int) else None if classes is None else tuple(classes),
-            args.get("agnostic_nms", False),
-        )
+        self.rules = _rules(detector, args)
         self.batch, self.save, self.tell = args.get("batch", 1), args.get("save", True), args.get("verbose", True)
         self.style = {k: args.get(k) for k in ("line_width", "show_labels", "show_boxes")}
         self.read: set[str] = set()

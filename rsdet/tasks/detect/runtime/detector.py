@@ -125,6 +125,26 @@ class Detector:
         imgsz, classes = kwargs.pop("imgsz", None), _some(kwargs.pop("classes", None))
         return self.detect(pictures, self.rules(conf, iou, max_det, classes, **kwargs), imgsz)
 
+    @property
+    def stride(self) -> int:
+        """What height and width of the input are multiples of."""
+        return self._facts.stride
+
+    @property
+    def fixed_batch(self) -> int | None:
+        """Images that the graph takes at a time; None for any number."""
+        return self._batch
+
+    @property
+    def bands(self) -> Sequence[int] | None:
+        """Bands of the files, counted from 1; None for all."""
+        return getattr(self.reader, "bands", None)
+
+    @property
+    def gsd(self) -> float | None:
+        """Metres a pixel that it was trained with; None where nobody said."""
+        return getattr(self._facts, "gsd", None)
+
     def rules(self, conf: float | None, iou: float | None, max_det: int | None, *args: Any, **kwargs: Any) -> Rules:
         """Thresholds completed by those in the file; the other arguments are those of :class:`Rules`.
 

@@ -1,0 +1,71 @@
+"""The folder of a run over scenes: an unfinished one of the same run is continued, a finished one never."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rsdet.errors import ConfigError, RSDetError
+from rsdet.scenes.ledger import SUFFIX, fingerprint, remove
+from rsdet.textfiles import read_json
+from rsdet.writing import new_folder, write_text
+
+MARK = ".unfinished.json"
+
+
+def scene_folder(
+    project: Path, name: str | None, facts: Mapping[str, Any], *, exist_ok: bool = False, shared: bool = False
+) -> tuple[Path, bool]:
+    """Folder of a run, and whether it goes on with what is there.
+
+    Args:
+        project: Folder of all runs.
+        name: Its name; ``predict`` where None.
+        facts: What decides the outcome of the run; equal ones are one run.
+        exist_ok: Take the folder of this name though a finished run lies in it.
+        shared: Many processes begin this run at once.
+
+    Raises:
+        ConfigError: The name belongs to an unfinished run with other facts, or many begin a run without a name.
+    """
+    identity = fingerprint(facts)
+    wanted = project / (name or "predict")
+    unfinished = {folder: _identity(folder) for folder in _numbered(wanted) if (folder / MARK).is_file()}
+    same = [folder for folder, stored in unfinished.items() if stored == identity]
+    if same:
+        return max(same, key=lambda folder: (folder / MARK).stat().st_mtime_ns), True
+    if name is not None and wanted in unfinished:
+        raise ConfigError(
+            f"{wanted} holds an unfinished run of another model, other scenes or other settings; run that one to its "
+            "end, remove the folder, or give this run another name=."
+        )
+    if shared and name is None:
+        raise ConfigError("job= does a share of a run, and all its processes must agree on a folder; pass name=.")
+    folder = new_folder(wanted, exist_ok or shared)
+    write_text(folder / MARK, json.dumps({"identity": identity}, indent=1) + "\n")
+    return folder, False
+
+
+def finish(folder: Path) -> None:
+    """Mark a run as done, all layers of which stand: nobody will continue it."""
+    for path in folder.glob(f"*{SUFFIX}"):
+        remove(path)
+    (folder / MARK).unlink(missing_ok=True)
+
+
+def _numbered(wanted: Path) -> Sequence[Path]:
+    """The folder and those with a number behind its name, that exist."""
+    if not wanted.parent.is_dir():
+        return []
+    form = re.compile(re.escape(wanted.name) + r"(-\d+)?")
+    return [p for p in wanted.parent.iterdir() if p.is_dir() and form.fullmatch(p.name)]
+
+
+def _identity(folder: Path) -> str | None:
+    try:
+        return str(read_json(folder / MARK)["identity"])
+    except (RSDetError, KeyError, TypeError):
+        return None  # cut short when the machine went down: not to be continued

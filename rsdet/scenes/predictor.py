@@ -1,0 +1,49 @@
+"""What looks at the tiles of a scene: a model of any task and backend as one function, with what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rsdet.data.pictures import PictureReader
+    from rsdet.data.sar.picture import SarReader
+    from rsdet.runtime.results import Detections
+
+
+@dataclass(frozen=True)
+class TilePredictor:
+    """A model that finds objects in pictures that are in memory.
+
+    Attributes:
+        run: Pictures (h, w, C) uint8 of one size, BGR where they have three channels, to what is found in each, in
+            pixels of the picture.
+        reader: How values of files become pictures.
+        names: Class number -> name.
+        identity: Everything that decides what is found: weights, thresholds, input size. Equal ones find the same.
+        model: Its name, for people.
+        task: Its task.
+        backend: What runs it, for people.
+        input_hw: Height and width of the network's input in pixels.
+        stride: What these are multiples of.
+        batch: Pictures at a time.
+        bands: Bands of the files, counted from 1; None for all.
+        gsd: Metres a pixel that it was trained with; None where nobody said.
+        open_again: Makes the same one in another process (from picklable parts), for workers.
+    """
+
+    run: Callable[[Sequence[np.ndarray]], list[Detections]]
+    reader: PictureReader | SarReader
+    names: dict[int, str]
+    identity: dict[str, Any]
+    model: str
+    task: str
+    backend: str
+    input_hw: tuple[int, int]
+    stride: int
+    batch: int
+    bands: Sequence[int] | None = None
+    gsd: float | None = None

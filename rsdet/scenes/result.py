@@ -1,0 +1,70 @@
+"""What a run has made of one scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsdet.scenes.found import Found
+from rsdet.scenes.georef import Georef
+from rsdet.scenes.reader import SceneInfo
+
+
+@dataclass(frozen=True)
+class SceneResult:
+    """Objects of one scene, merged, and the files that hold them.
+
+    Attributes:
+        info: The scene.
+        found: Its objects, best first, in pixels of the scene.
+        names: Class number -> name.
+        georef: Where the scene lies on Earth.
+        files: What was written.
+        tiles: Tiles of the plan; ``looked_at`` of them had data, ``unread`` could not be read, and why.
+        cut: Objects that the edge of a tile cuts, and the overlap in pixels that would do.
+        spent_s: Seconds of the whole, of the network, and that it waited for tiles.
+    """
+
+    info: SceneInfo
+    found: Found
+    names: dict[int, str]
+    georef: Georef
+    files: Sequence[Path]
+    tiles: int
+    looked_at: int
+    unread: dict[int, str]
+    cut: tuple[int, int]
+    spent_s: dict[str, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    @property
+    def path(self) -> str:
+        """File of the scene."""
+        return str(self.info.path)
+
+    @property
+    def centres_map(self) -> np.ndarray:
+        """(N, 2) centres of the boxes in the CRS of the scene; in pixels where it has none."""
+        boxes = self.found.boxes_xyxy
+        return self.georef.to_map((boxes[:, :2] + boxes[:, 2:]) / 2)
+
+    def summary(self) -> dict[str, Any]:
+        """What is worth keeping of the run, as plain values."""
+        counts = np.bincount(self.found.classes, minlength=0) if len(self) else []
+        return {
+            "scene": Path(self.path).name,
+            "size_px": [self.info.size_hw[1], self.info.size_hw[0]],
+            "objects": len(self),
+            "classes": {self.names.get(i, str(i)): int(n) for i, n in enumerate(counts) if n},
+            "tiles": self.tiles,
+            "tiles_looked_at": self.looked_at,
+            "tiles_unread": [{"tile": n, "why": why} for n, why in self.unread.items()],
+            "cut_objects": self.cut[0],
+            "overlap_that_would_do_px": self.cut[1],
+        }

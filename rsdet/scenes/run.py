@@ -1,0 +1,249 @@
+"""``predict`` on whole scenes: one after the other, each continued where an earlier run was stopped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rsdet.errors import ConfigError, DataError, RSDetError, WriteError
+from rsdet.names import printable
+from rsdet.quiet import say
+from rsdet.scenes.folder import finish, scene_folder
+from rsdet.scenes.found import Found
+from rsdet.scenes.jobs import join_parts, part_path, plan_lines, share_of
+from rsdet.scenes.ledger import SUFFIX, Ledger, fingerprint
+from rsdet.scenes.merging import cut_report, merge
+from rsdet.scenes.predictor import TilePredictor
+from rsdet.scenes.progress import Progress
+from rsdet.scenes.result import SceneResult
+from rsdet.scenes.settings import SceneSettings
+from rsdet.scenes.sources import scenes_of
+from rsdet.scenes.work import SceneWork
+from rsdet.writing import check_apart, free_name, put, workplace, write_text
+
+_ONLY_HOW = {"layers", "quicklook", "crops", "stac", "engine", "workers", "plan", "job", "merge"}  # not what is found
+
+
+@dataclass
+class SceneRun:
+    """A run over scenes.
+
+    Args:
+        predictor: The model.
+        settings: Keys about scenes.
+        source: What to look at.
+        project: Folder of all runs.
+        name: Name of this run.
+        exist_ok: Take the folder of that name though a finished run lies in it.
+        verbose: Say what is done.
+
+    Attributes:
+        save_dir: Folder of this run.
+        skipped: One line for each scene that was left out, or was only done in part.
+        windows: Lines of the plan.
+        objects: How many were found.
+    """
+
+    predictor: TilePredictor
+    settings: SceneSettings
+    source: Any
+    project: Path
+    name: str | None = None
+    exist_ok: bool = False
+    verbose: bool = True
+    save_dir: Path = field(init=False)
+    skipped: list[str] = field(init=False, default_factory=list)
+    windows: list[str] = field(init=False, default_factory=list)
+    objects: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        s = self.settings
+        check_fit(self.predictor, s)
+        found = scenes_of(self.source)
+        self.files, self.skipped = found.files, found.skipped
+        facts = {
+            "model": self.predictor.identity,
+            "scenes": [str(p.absolute()) for p in self.files],
+            "settings": {k: v for k, v in vars(s).items() if k not in _ONLY_HOW},
+        }
+        self.continued = False
+        if self._writes_plan:
+            self.save_dir = Path(str(s.plan)).expanduser().absolute().parent
+        elif s.merge is not None:
+            self.save_dir = Path(s.merge).expanduser().absolute()
+        else:
+            how = {"exist_ok": self.exist_ok, "shared": s.job is not None}
+            self.save_dir, self.continued = scene_folder(self.project, self.name, facts, **how)
+        check_apart(self.save_dir, self.files)
+
+    def __iter__(self) -> Iterator[SceneResult]:
+        """Results, one a scene; a scene that cannot be used does not stop the others."""
+        if self.verbose:
+            say(f"{self.predictor.model}: {self.predictor.backend}; results go to {printable(str(self.save_dir))}")
+            if self.continued and self.settings.job is None:
+                say("an unfinished run of the same model, scenes and settings lies there and is continued.")
+        taken: set[str] = set()
+        done = 0
+        for number, path in enumerate(self.files, 1):
+            stem = free_name(path.stem, taken)
+            try:
+                result = self._one(path, stem, f"{number}/{len(self.files)}")
+            except WriteError:
+                raise  # the disk is full: no other scene will fare better
+            except RSDetError as e:
+                self.skipped.append(str(e).rstrip("."))
+                say(f"left out: {self.skipped[-1]}", logging.WARNING)
+                continue
+            done += 1
+            if result is not None:
+                self.objects += len(result)
+                yield result
+        if self._writes_plan:
+            write_text(str(self.settings.plan), "".join(f"{line}\n" for line in self.windows))
+        elif self.settings.job is None:
+            finish(self.save_dir)
+        if not done and self.skipped:
+            more = f" (and {len(self.skipped) - 1} more)" if len(self.skipped) > 1 else ""
+            raise DataError(f"{self.skipped[0]}{more}.")
+
+    @property
+    def _writes_plan(self) -> bool:
+        return self.settings.plan is not None and self.settings.job is None
+
+    @property
+    def outcome(self) -> str:
+        """What has been done, in one clause."""
+        scenes = f"{len(self.files)} scene{'s' * (len(self.files) != 1)}"
+        if self._writes_plan:
+            return f"{len(self.windows)} windows of {scenes} in {self.settings.plan}"
+        if self.settings.job is not None:
+            return f"share {self.settings.job} of {scenes} done"
+        return f"{self.objects} objects in {scenes}"
+
+    def _one(self, path: Path, stem: str, which: str) -> SceneResult | None:
+        began, s = time.perf_counter(), self.settings
+        with SceneWork(path, self.predictor, s) as work:
+            if self._writes_plan:
+                self.windows += plan_lines(work)
+                return None
+            for notice in work.notices if self.verbose and s.merge is None else ():
+                say(f"{path.name}: {notice}")
+            identity, share = fingerprint(work.identity), range(len(work.plan))
+            kept = self.save_dir / f"{stem}{SUFFIX}"
+            if s.job is not None:
+                kept, share = part_path(self.save_dir, stem, s.job), share_of(s.job, len(work.plan))
+            ledger = Ledger(kept, identity)
+            try:
+                if s.merge is not None:
+                    join_parts(ledger, self.save_dir, stem, identity, len(work.plan))
+                else:
+                    detect_into(ledger, work, share, f"scene {which} {path.name}", self.verbose)
+                    work.check_unchanged()
+                if s.job is not None:
+                    return None
+                result = finished(ledger, work, self.save_dir, stem)
+            finally:
+                ledger.close()
+        result.spent_s["all"] = time.perf_counter() - began
+        if result.unread:
+            first = next(iter(result.unread.values()))
+            self.skipped.append(
+                f"{path}: {len(result.unread)} of {result.tiles} tiles could not be read, and nothing was looked for "
+                f"there; {first}"
+            )
+        if self.verbose:
+            _tell(result, which)
+        return result
+
+
+def check_fit(predictor: TilePredictor, settings: SceneSettings) -> None:
+    """Refuse tiles that the network cannot look at.
+
+    Raises:
+        ConfigError: None, or smaller than its stride.
+    """
+    if settings.tile is None:
+        raise ConfigError("scenes are cut into tiles, and there is no tile=; e.g. tile=640 overlap=0.2.")
+    if settings.tile < predictor.stride:
+        raise ConfigError(
+            f"tile={settings.tile} is smaller than the stride of {predictor.model}, {predictor.stride} px; use a "
+            "multiple of it, e.g. tile=640."
+        )
+
+
+def detect_into(ledger: Ledger, work: SceneWork, share: range, label: str, verbose: bool = False) -> None:
+    """Look at all tiles of a share that the ledger does not have yet."""
+    looked_at, missing = ledger.fact("looked_at") or 0, ledger.missing(share.start, share.stop)
+    height, width = work.info.size_hw
+    pixels = height * width / len(work.plan)  # of a tile, without what others see, too
+    with Progress(label, len(share), len(share) - sum(map(len, missing)), verbose) as progress:
+        for batch in work.detect(missing):
+            looked_at += len(batch.spots)
+            ledger.add(batch.first, batch.last, batch.found, batch.unread, looked_at)
+            tiles = batch.last - batch.first + 1
+            progress.add(tiles, sum(map(len, batch.found.values())), tiles * pixels)
+
+
+def finished(ledger: Ledger, work: SceneWork, folder: Path, stem: str) -> SceneResult:
+    """Merge what the ledger holds, and put the layers of a scene in place.
+
+    Raises:
+        DataError: No tile had data.
+    """
+    from rsdet.scenes.layers import write_layers
+
+    s, unread, looked_at = work.settings, ledger.unread(), ledger.fact("looked_at") or 0
+    if not looked_at and s.aoi is None and not unread:
+        raise DataError(f"{work.info.path} holds no valid pixel; is its nodata value right?")
+    if not looked_at and unread:
+        raise DataError(f"{work.info.path}: {next(iter(unread.values()))}, nor could any other tile be read.")
+    found = merge(Found.joined(list(ledger.parts())), s.merging, s.merging_iou)
+    names, made = work.predictor.names, []
+    with workplace(folder, stem) as place:
+        made += write_layers(place, stem, found, names, work.georef, work.info, work.layers)
+        if s.quicklook:
+            from rsdet.scenes.quicklook import write_quicklook
+
+            made.append(place / f"{stem}-quicklook.png")
+            write_quicklook(made[-1], work.raster, work.values, found, names)
+        if s.crops and len(found):
+            from rsdet.scenes.quicklook import write_contact_sheet
+
+            made.append(place / f"{stem}-contact-sheet.png")
+            write_contact_sheet(made[-1], work.raster, work.values, found, names, s.crops)
+        result = SceneResult(
+            work.info, found, names, work.georef, [folder / p.name for p in made], len(work.plan), looked_at, unread,
+            cut_report(found), dict(work.spent_s),
+        )  # fmt: skip
+        write_text(place / f"{stem}.json", json.dumps(_report(result, work), indent=1) + "\n")
+        for path in (*made, place / f"{stem}.json"):
+            put(path, folder / path.name)
+    return result
+
+
+def _report(result: SceneResult, work: SceneWork) -> Mapping[str, Any]:
+    return {
+        **result.summary(),
+        "model": work.predictor.model,
+        "backend": work.predictor.backend,
+        "values": work.values.to_dict(),
+        "scene_pixels_per_model_pixel": work.ratios,
+        "identity": work.identity,
+    }
+
+
+def _tell(result: SceneResult, which: str) -> None:
+    height, width = result.info.size_hw
+    rate = height * width / max(result.spent_s["all"], 1e-9) / 1e6
+    say(
+        f"scene {which} {printable(Path(result.path).name)}: {len(result)} objects, {width}x{height} px in "
+        f"{result.looked_at} of {result.tiles} tiles, {result.spent_s['all']:.0f} s ({rate:.1f} Mpx/s)"
+    )
+    many, enough = result.cut
+    if many:
+        say(f"{many} objects are cut by the edge of a tile; overlap={enough} would hold the largest of them whole.")
