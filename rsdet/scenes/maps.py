@@ -55,7 +55,7 @@ def write_geojson(path: Path, table: Table) -> None:
     GDAL writes the same, and takes three times as long.
     """
     shapely = optional("shapely")
-    shapes = shapely.transform(shapes_lonlat(table.shapes, table.georef), lambda lonlat: np.round(lonlat, 7))
+    shapes = shapes_lonlat(table.shapes, table.georef)
     shapes = shapely.reverse(shapely.normalize(shapes))  # GEOS' normal form is clockwise outside
     cells = {"id": table.fid, **table.columns}
     row = ", ".join(f"{json.dumps(name)}: %s" for name in table.columns)

@@ -49,17 +49,16 @@ def shapes_map(shapes: np.ndarray, georef: Georef) -> np.ndarray:
 
 
 def shapes_lonlat(shapes: np.ndarray, georef: Georef) -> np.ndarray:
-    """Shapes in pixels as shapes in longitude and latitude, cut in two at the antimeridian.
+    """Shapes in pixels as shapes in longitude and latitude, 7 digits, cut in two at the antimeridian.
 
     None where the CRS shows no ground, as beside the Earth in a picture of all of it.
     """
     shapely = optional("shapely")
-    turned = shapely.transform(shapes, georef.to_lonlat)
-    west, south, east, north = shapely.bounds(turned).T
-    turned[~np.isfinite(west + south + east + north)] = None
+    turned = shapely.transform(shapes, lambda px: np.round(georef.to_lonlat(px), 7))
+    turned[~np.isfinite(shapely.bounds(turned)).all(1)] = None
+    west, _, east, _ = shapely.bounds(turned).T
     wide = np.flatnonzero(east - west > 180)  # nothing is that wide: it goes over the antimeridian, or around a pole
-    if len(wide):
-        turned[wide] = _cut(turned[wide])
+    turned[wide] = shapely.transform(_cut(turned[wide]), lambda lonlat: np.round(lonlat, 7))
     return turned
 
 

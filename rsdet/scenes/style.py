@@ -45,5 +45,6 @@ _QML = """<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
 {1}
     </symbols>
   </renderer-v2>
+  <layerGeometryType>2</layerGeometryType>
 </qgis>
 """
