@@ -53,9 +53,9 @@ def merge(found: Found, method: str = "nms", iou: float = 0.5) -> Found:
     kept = _without_fragments(found, pairs)
     pairs = pairs.take((pairs.iou >= iou) & kept[pairs.first] & kept[pairs.second])
     if method == "soft-nms":
-        scores = _decayed(found.scores, pairs)
-        found = replace(found, scores=scores)
-        kept &= scores > 0
+        lowest = found.scores.min()
+        found = replace(found, scores=_decayed(found.scores, pairs))
+        kept &= found.scores >= lowest
     else:
         into = _taken(found.tiles, pairs)
         kept &= into == np.arange(len(into))
@@ -117,7 +117,7 @@ def _taken(tiles: np.ndarray, pairs: Pairs) -> np.ndarray:
 
 
 def _decayed(scores: np.ndarray, pairs: Pairs) -> np.ndarray:
-    """(N,) float32 scores of linear soft-NMS, 0 where less than the lowest of all would be left."""
+    """(N,) float32 scores of linear soft-NMS."""
     out = scores.astype(np.float64)
     a, b, factor = pairs.first, pairs.second, 1 - pairs.iou
     while len(a):
@@ -129,4 +129,4 @@ def _decayed(scores: np.ndarray, pairs: Pairs) -> np.ndarray:
         now = settled[better]
         np.multiply.at(out, worse[now], factor[now])
         a, b, factor = a[~now], b[~now], factor[~now]
-    return np.where(out < scores.min(), 0, out).astype(np.float32)
+    return out.astype(np.float32)

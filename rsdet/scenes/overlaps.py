@@ -11,7 +11,7 @@ import numpy as np
 from rsdet.errors import MissingDependencyError, install
 from rsdet.scenes.found import Found
 
-_CHUNK = 16_384  # boxes looked up in the tree at once: the pairs of one chunk must fit into memory
+_CHUNK, _NEIGHBOURS = 16_384, 1_000_000  # boxes looked up in the tree at once, and about how many answers they may have
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,11 @@ def overlapping(found: Found, iou: float, inside: float) -> Pairs:
     shapely = _shapely()
     some = np.flatnonzero(_seen_twice(found))
     tree = shapely.STRtree(shapely.box(*found.boxes_xyxy[some].T))
-    parts = []
-    for start in range(0, len(some), _CHUNK):
-        a, b = tree.query(tree.geometries[start : start + _CHUNK])
+    parts, start, size = [], 0, 256
+    while start < len(some):
+        a, b = tree.query(tree.geometries[start : start + size])
         a, b = some[a + start], some[b]
+        start, size = start + size, max(1, min(_CHUNK, 2 * size, size * _NEIGHBOURS // max(1, len(a))))
         good = (a < b) & (found.tiles[a] != found.tiles[b]) & (found.classes[a] == found.classes[b])
         pairs = _measured(found, a[good], b[good])
         parts.append(pairs.take((pairs.iou >= iou) | (np.maximum(pairs.first_inside, pairs.second_inside) >= inside)))
@@ -122,17 +123,18 @@ def _seen_twice(found: Found) -> np.ndarray:
 
 
 def _measured(found: Found, a: np.ndarray, b: np.ndarray) -> Pairs:
-    if found.corners is None and found.outlines is None:
+    corners, outlines = found.corners, found.outlines
+    if corners is None and outlines is None:
         boxes = found.boxes_xyxy
         sides = np.minimum(boxes[a, 2:], boxes[b, 2:]) - np.maximum(boxes[a, :2], boxes[b, :2])
         both = sides.clip(0).prod(1)
         area_a, area_b = ((boxes[i, 2:] - boxes[i, :2]).prod(1) for i in (a, b))
     else:
         used, at = np.unique(np.concatenate([a, b]), return_inverse=True)
-        shapes = areas(found.corners[used, None] if found.outlines is None else [found.outlines[i] for i in used])
+        shapes = areas([outlines[i] for i in used] if corners is None else corners[used, None])
         shape_a, shape_b = shapes[at[: len(a)]], shapes[at[len(a) :]]
-        both = _shapely().area(_shapely().intersection(shape_a, shape_b))
-        area_a, area_b = (_shapely().area(shape) for shape in (shape_a, shape_b))
+        area = _shapely().area
+        both, area_a, area_b = area(_shapely().intersection(shape_a, shape_b)), area(shape_a), area(shape_b)
     union = area_a + area_b - both
     iou, in_b, in_a = (np.divide(both, x, out=np.zeros(len(a)), where=both > 0) for x in (union, area_a, area_b))
     return Pairs(a, b, iou, in_b, in_a)
