@@ -15,8 +15,9 @@ from rsdet.data.sources import OTHER_SUFFIXES, files_of, first_of, name_problem,
 from rsdet.errors import DataError
 from rsdet.quiet import say
 from rsdet.scenes.assets import REMOTE, assets_of, is_remote
+from rsdet.scenes.reader import open_raster
 
-SUFFIXES = (*PICTURES, ".img", ".ntf", ".vrt")  # looked for in folders; a file passed by name may end in anything
+SUFFIXES = (*PICTURES, ".vrt")  # looked for in folders; a file passed by name may end in anything
 _ITEMS = (".json", ".geojson")
 _URL = re.compile(r"(?<=\w\w):/(?!/)")  # what a path makes of ://
 
@@ -61,10 +62,11 @@ def scenes_of(source: Any) -> Scenes:
             skipped.append(str(e).rstrip("."))
     good: dict[str, Path] = {}
     for path in dict.fromkeys(found):
-        if why := _problem(path):
-            skipped.append(f"{_URL.sub('://', str(path), count=1)} {why}")
-        else:
+        try:
+            _check(path)
             good.setdefault(os.path.realpath(path), path)
+        except DataError as e:
+            skipped.append(str(e).rstrip("."))
     if not good:
         raise DataError(first_of(skipped))
     for line in skipped:
@@ -86,16 +88,25 @@ def _is_items(path: Path) -> bool:
     return path.suffix.lower() in _ITEMS and path.is_file()
 
 
-def _problem(path: Path) -> str:
-    """Why a path cannot be a scene, in words; empty where it can."""
+def _check(path: Path) -> None:
+    """Refuse what cannot be a scene.
+
+    Raises:
+        DataError: It is not here, or is no raster that can be read.
+        MissingDependencyError: rasterio is not installed.
+    """
+    why = name_problem(path)
     if is_remote(str(path)):
-        return f"is on another machine; {REMOTE}"
-    if path.suffix.lower() in OTHER_SUFFIXES:
-        return "is a video or no raster; leave tile= out"
-    if path.is_dir():
-        return f"is a folder without rasters; they end in {', '.join(SUFFIXES)} (folder/**/*.tif looks below it)"
-    if why := name_problem(path):
-        return why
-    if not path.exists():
-        return "does not exist; check the path"
-    return "" if path.stat().st_size else "is empty (0 bytes); copy it again"
+        why = f"is on another machine; {REMOTE}"
+    elif path.suffix.lower() in OTHER_SUFFIXES:
+        why = "is a video or no raster; leave tile= out"
+    elif path.is_dir():
+        why = f"is a folder without rasters; they end in {', '.join(SUFFIXES)} (folder/**/*.tif looks below it)"
+    elif not why and not path.exists():
+        why = "does not exist; check the path"
+    elif not why and not path.stat().st_size:
+        why = "is empty (0 bytes); copy it again"
+    if why:
+        raise DataError(f"{_URL.sub('://', str(path), count=1)} {why}.")
+    with open_raster(path):
+        pass

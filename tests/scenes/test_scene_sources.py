@@ -14,6 +14,8 @@ import pytest
 from rsdet.errors import DataError
 from rsdet.scenes.sources import scenes_of
 
+pytest.importorskip("rasterio", reason="scenes are read with rasterio")
+
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
@@ -64,16 +66,19 @@ def test_what_a_source_stands_for(source, found, place):
     assert names(source) == found
 
 
-def test_what_cannot_be_used_is_named_and_the_rest_is_done(place, capsys):
+def test_what_cannot_be_used_is_named_and_the_rest_is_done(place):
     Path("empty.tif").touch()
     Path("film.mp4").write_bytes(b"film")
-    Path("list.txt").write_text("b.tif\ngone.tif\nempty.tif\nfilm.mp4\nhttps://host/far.tif\n")
+    Path("torn.tif").write_bytes(b"II*\0 and no more")
+    Path("list.txt").write_text("b.tif\ntorn.tif\nnotes.md\ngone.tif\nempty.tif\nfilm.mp4\nhttps://host/far.tif\n")
     found = scenes_of("list.txt")
     assert [p.name for p in found.files] == ["b.tif"]
     why = "\n".join(found.skipped)
     for words in (
         "gone.tif does not exist",
         "empty.tif is empty",
+        "torn.tif ",
+        "notes.md is no scene",
         "film.mp4 is a video",
         "far.tif is on another machine",
     ):

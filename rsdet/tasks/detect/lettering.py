@@ -73,6 +73,13 @@ def length(font: Any, text: str) -> int:
     return math.ceil(font.getlength(text))
 
 
+def fitted(font: Any, text: str, room: int) -> str:
+    """The text, or its beginning where all of it is wider than so many px."""
+    while len(text) > 1 and length(font, text) > room:
+        text = text[:-2] + "…"
+    return text
+
+
 @lru_cache(maxsize=1024)
 def _cover(font: Any, word: str, height: int) -> np.ndarray:
     page = Image.new("L", (length(font, word) + 2 * MARGIN, height))

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from rsdet.errors import DataError
 from rsdet.geometry import hulls
 from rsdet.runtime.masks import Mask
-from rsdet.tasks.detect.lettering import MARGIN, Pen, find_font, length, text_height
+from rsdet.tasks.detect.lettering import MARGIN, Pen, find_font, fitted, length, text_height
 
 # RGB. Bright colours first, since most data sets have few classes and thin lines need brightness; look-alikes
 # (orange and vermillion, the two blues) far apart.
@@ -34,7 +34,7 @@ PALETTE: tuple[tuple[int, int, int], ...] = (
     (0, 114, 178),  # blue
 )
 TRUTH_RGB = (255, 255, 255)
-_STRIP_RGB, _INK_RGB, _DIM_RGB = (24, 24, 27), (240, 240, 240), (160, 160, 165)
+STRIP_RGB, INK_RGB, DIM_RGB = (24, 24, 27), (240, 240, 240), (160, 160, 165)
 _TINT = 0.3  # part of the colour in the pixels of a mask, but of small ones, whose outline tells enough
 _SUBPIXEL = 4  # binary digits behind the point of the coordinates that OpenCV draws turned lines at
 _HALO = 0.55  # how much of the picture's brightness is left in the rim around a line
@@ -197,8 +197,8 @@ def draw(
                       ink=ink[::-1] if ink else None, auto=auto, short=legend and auto, most=max_labels)  # fmt: skip
     if legend:
         given = truth_boxes is not None or truth_corners is not None
-        n_truth = len(truth) + len(truth_quads) if given else None
-        canvas = np.concatenate([canvas, _legend(width, classes, names, n_truth, size)[..., ::-1]])
+        more = [(TRUTH_RGB, "truth", len(truth) + len(truth_quads))] if given else []
+        canvas = np.concatenate([canvas, legend_strip(width, classes, names, size, more)[..., ::-1]])
     return canvas
 
 
@@ -485,32 +485,26 @@ def _inside(x: int, y: int, w: int, h: int, width: int, height: int) -> tuple[in
     return x, y, x + w, y + h
 
 
-def _legend(
+def legend_strip(
     width: int,
     classes: np.ndarray,
     names: Mapping[int, str] | Sequence[str],
-    n_truth: int | None,
     size: int,
+    more: Sequence[tuple[tuple[int, int, int], str, int]] = (),
 ) -> np.ndarray:
-    """Strip (H, width, 3) RGB with colour, name and count of each class."""
+    """Strip (H, width, 3) RGB with colour, name and count of each class, and of ``more``; ``size`` px of text."""
     ids, counts = np.unique(classes, return_counts=True)
     entries = [(class_colour(c), _name(names, c), int(n)) for c, n in zip(ids.tolist(), counts, strict=True)]
-    if n_truth is not None:
-        entries.append((TRUTH_RGB, "truth", n_truth))
+    entries += more
     font = find_font(size, frozenset("".join(name for _, name, _ in entries)))
     pad, box, gap = size // 2, round(0.8 * size), round(1.4 * size)
-
-    def fit(name: str, room: int) -> str:
-        while len(name) > 1 and length(font, name) > room:
-            name = name[:-2] + "…"
-        return name
 
     # Lay the entries out in rows as wide as the picture.
     placed, x, y = [], pad, pad
     for rgb, name, n in entries:
         count = f" {n}"
         w_count = math.ceil(length(font, count))
-        name = fit(name, width - 2 * pad - box - pad - w_count)
+        name = fitted(font, name, width - 2 * pad - box - pad - w_count)
         w_name = math.ceil(length(font, name))
         w = box + pad // 2 + w_name + w_count
         if x > pad and x + w > width - pad:
@@ -518,13 +512,13 @@ def _legend(
         placed.append((x, y, rgb, name, w_name, count))
         x += w + gap
 
-    out = Image.new("RGB", (width, y + size + pad), _STRIP_RGB)
+    out = Image.new("RGB", (width, y + size + pad), STRIP_RGB)
     pen = ImageDraw.Draw(out)
     for x, y, rgb, name, w_name, count in placed:
         middle = y + size / 2
         pen.rectangle((x, round(middle - box / 2), x + box, round(middle + box / 2)), fill=rgb)
-        pen.text((x + box + pad // 2, middle), name, font=font, fill=_INK_RGB, anchor="lm")
-        pen.text((x + box + pad // 2 + w_name, middle), count, font=font, fill=_DIM_RGB, anchor="lm")
+        pen.text((x + box + pad // 2, middle), name, font=font, fill=INK_RGB, anchor="lm")
+        pen.text((x + box + pad // 2 + w_name, middle), count, font=font, fill=DIM_RGB, anchor="lm")
     if not placed:
-        pen.text((pad, pad + size / 2), "no detections", font=font, fill=_DIM_RGB, anchor="lm")
+        pen.text((pad, pad + size / 2), "no detections", font=font, fill=DIM_RGB, anchor="lm")
     return np.asarray(out)
