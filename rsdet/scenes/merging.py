@@ -2,8 +2,9 @@
 
 Objects of one tile are never compared: the network has judged them. A *guest* (its centre lies a little outside the
 core of its tile) yields to every owner that it matches and to a better guest; a box cut by the edge of its tile yields
-to a whole one in which it lies. What is left and overlaps by ``iou`` is one object: the best takes, of each other tile,
-the one that overlaps it most. So a row of vehicles side by side stays as many as any one tile has seen.
+to a whole one in which it lies. What is left and overlaps by ``iou``, or is cut and lies in another cut one, is one
+object: the best takes, of each other tile, the one that overlaps it most. So a row of vehicles side by side stays as
+many as any one tile has seen.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def merge(found: Found, method: str = "nms", iou: float = 0.5) -> Found:
     found = found.in_order()
     pairs = overlapping(found, iou, INSIDE)
     kept = _without_fragments(found, pairs)
+    pairs = _with_halves(pairs, found.cut)
     pairs = pairs.take((pairs.iou >= iou) & kept[pairs.first] & kept[pairs.second])
     if method == "soft-nms":
         lowest = found.scores.min()
@@ -98,6 +100,13 @@ def _without_fragments(found: Found, pairs: Pairs) -> np.ndarray:
         if kept[better[i]]:
             kept[worse[i]] = False
     return kept
+
+
+def _with_halves(pairs: Pairs, cut: np.ndarray) -> Pairs:
+    """The pairs; of two cut objects, of which one lies in the other, that share counts as their overlap."""
+    inside = np.maximum(pairs.first_inside, pairs.second_inside)
+    halves = cut[pairs.first] & cut[pairs.second] & (inside >= INSIDE)
+    return replace(pairs, iou=np.where(halves, inside, pairs.iou))
 
 
 def _taken(tiles: np.ndarray, pairs: Pairs) -> np.ndarray:

@@ -93,6 +93,8 @@ def reference(found: Found, method: str):
             first = (f.cut[i], i) < (f.cut[j], j)
             if f.guest[j] and first and (iou[i, j] >= IOU or max(inside[i, j], inside[j, i]) >= INSIDE):
                 kept.discard(j)
+    halves = f.cut[:, None] & f.cut & (np.maximum(inside, inside.T) >= INSIDE)
+    iou = np.where(halves, np.maximum(inside, inside.T), iou)
     same = {i: [j for j in rivals[i] if j in kept and iou[i, j] >= IOU] for i in kept}
     scores = f.scores.astype(float)
     if method == "soft-nms":
@@ -237,6 +239,13 @@ def test_fragment_yields_to_the_whole_whatever_the_scores_but_no_whole_to_what_l
     assert out.boxes_xyxy.tolist() == [whole]
     assert len(merge(found_of([fragment, whole], [0.9, 0.3], tiles=[0, 1], cut=[False, True]))) == 2
     assert len(merge(found_of([fragment, whole], [0.9, 0.3], tiles=[0, 0], cut=[True, False]))) == 2  # one tile
+
+
+def test_object_larger_than_the_overlap_is_one_and_nmm_has_all_of_it():
+    # 300 px long, tiles share 128: one ends at 64, the other one begins at -64.
+    halves = found_of([[-210, 0, 64, 40], [-64, 0, 90, 40]], tiles=[0, 1], cut=True)
+    assert len(merge(halves, "nms")) == len(merge(halves, "wbf")) == 1
+    assert merge(halves, "nmm").boxes_xyxy.tolist() == [[-210, 0, 90, 40]]
 
 
 def test_nmm_grows_turned_boxes_along_themselves_and_joins_masks():
