@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def write_gpkg(path: Path, table: Table) -> None:
             )
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError) as e:
             raise not_written(path, e) from e
+    _check_index(path, len(shapes))
 
 
 def write_parquet(path: Path, table: Table) -> None:
@@ -68,6 +70,21 @@ def write_geojson(path: Path, table: Table) -> None:
             rows = zip(*(_texts(values[part]) for values in cells.values()), drawn, strict=True)
             file.write(("," if start else "") + "\n" + ",\n".join(row % r for r in rows))
         file.write("\n]}\n")
+
+
+def _check_index(path: Path, n: int) -> None:
+    """GDAL makes the index on closing, and says nothing where the disk does not take it.
+
+    Raises:
+        WriteError: It is not there.
+    """
+    try:
+        with closing(sqlite3.connect(path)) as file:
+            whole = file.execute(f"SELECT count(*) FROM rtree_{_NAME}_geom").fetchone() == (n,)
+    except sqlite3.Error:
+        whole = False
+    if not whole:
+        raise not_written(path, OSError("its spatial index could not be written, as on a full disk"))
 
 
 def _texts(values: np.ndarray) -> list[str]:

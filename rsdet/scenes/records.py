@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,13 @@ def write_coco(path: Path, table: Table) -> None:
 def write_table(path: Path, table: Table) -> None:
     """The columns as CSV; empty where a value is not known."""
     columns = {"fid": table.fid, **table.columns, "cut": table.found.cut.astype(int)}
-    cells = [[v if v == v else None for v in values.tolist()] for values in columns.values()]
-    write_csv(path, list(columns), (dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True)))
+    write_csv(path, list(columns), (dict(zip(columns, row, strict=True)) for row in _rows(columns)))
+
+
+def _rows(columns: Mapping[str, np.ndarray]) -> Iterator[tuple[Any, ...]]:
+    for start in range(0, len(columns["fid"]), _ROWS):
+        parts = (values[start : start + _ROWS].tolist() for values in columns.values())
+        yield from zip(*([v if v == v else None for v in part] for part in parts), strict=True)
 
 
 def _annotations(table: Table, part: slice) -> Iterator[dict[str, Any]]:

@@ -254,6 +254,19 @@ def test_no_layer_has_its_name_before_all_are_complete(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_geopackage_that_gdal_left_without_its_index_is_no_result(tmp_path, monkeypatch):
+    """GDAL says nothing where a disk gets full while it closes the file."""
+    write_all = pyogrio.raw.write
+
+    def unfinished(*args, layer_options, **more):
+        write_all(*args, layer_options={**layer_options, "SPATIAL_INDEX": "NO"}, **more)
+
+    monkeypatch.setattr(pyogrio.raw, "write", unfinished)
+    with pytest.raises(WriteError, match="spatial index"):
+        write(tmp_path, ["gpkg"])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_new_run_replaces_what_an_old_one_wrote(tmp_path):
     write(tmp_path, ["gpkg"])
     write(tmp_path, ["gpkg"], found_of(BOXES[:1]))
