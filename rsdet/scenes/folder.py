@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ def finish(folder: Path) -> None:
     for path in folder.glob(f"*{SUFFIX}"):
         remove(path)
     (folder / MARK).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()  # of a run of which nothing came
 
 
 def _numbered(wanted: Path) -> Sequence[Path]:

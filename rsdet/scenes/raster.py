@@ -197,6 +197,8 @@ class Raster:
         columns: np.ndarray,
         bands: tuple[int, ...] | None = None,
         nodata: float | None = None,
+        *,
+        damaged: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Resample to pixels between given edges, evenly spaced.
 
@@ -205,6 +207,7 @@ class Raster:
             columns: (w + 1,) float64.
             bands: As in :meth:`read`.
             nodata: As in :meth:`read`.
+            damaged: Take what cannot be read for not valid instead of refusing it.
 
         Returns:
             As :meth:`read`.
@@ -226,7 +229,12 @@ class Raster:
             (top, height), (left, width) = r.span, c.span
             if self._nothing_in(level, bands, top, left, height, width):
                 continue
-            raw, there = self._native(level, bands, nodata, top, left, height, width)
+            try:
+                raw, there = self._native(level, bands, nodata, top, left, height, width)
+            except DataError:
+                if not damaged:
+                    raise
+                continue
             if there.any():
                 x, valid[cell] = resampled(floats(raw), there, r, c)
                 out[cell] = x if dtype.kind == "f" else np.rint(x, out=x)
@@ -321,14 +329,17 @@ class Raster:
         )
 
     def has_data(self, bands: tuple[int, ...] | None = None) -> bool:
-        """Whether any pixel is valid; looks at the scene until one is found."""
-        tiles = tile_grid(self.info.size_hw, _CELL_PX, 0)
-        return any(not self.is_empty(tile) and self.read(tile, bands=bands)[1].any() for tile in tiles)
+        """Whether any pixel is valid, or cannot be read; looks at the scene until one is found."""
+        try:
+            tiles = tile_grid(self.info.size_hw, _CELL_PX, 0)
+            return any(not self.is_empty(tile) and self.read(tile, bands=bands)[1].any() for tile in tiles)
+        except DataError:  # of a part; the others are still to be looked at
+            return True
 
     def overview(
         self, longest_px: int, bands: tuple[int, ...] | None = None, nodata: float | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The whole scene, small.
+        """The whole scene, small; what cannot be read of it is not valid.
 
         Args:
             longest_px: Longest side of the result, pixels; a smaller scene stays as it is.
@@ -342,7 +353,8 @@ class Raster:
         out_hw = tuple(max(1, round(n / shrink)) for n in self.info.size_hw)
         key = (out_hw, self.bands_of(bands), nodata)
         if self._whole is None or self._whole[0] != key:
-            self._whole = key, self.read(Tile(0, 0, *self.info.size_hw), out_hw, bands, nodata)
+            edges = (np.arange(n + 1) * (whole / n) for n, whole in zip(out_hw, self.info.size_hw, strict=True))
+            self._whole = key, self.read_grid(*edges, bands, nodata, damaged=True)
         raw, valid = self._whole[1]
         return raw.copy(), valid.copy()
 

@@ -20,6 +20,7 @@ from rsdet.scenes.ledger import SUFFIX, Ledger, fingerprint
 from rsdet.scenes.merging import cut_report, merge
 from rsdet.scenes.predictor import TilePredictor
 from rsdet.scenes.progress import Progress
+from rsdet.scenes.reader import open_raster
 from rsdet.scenes.result import SceneResult
 from rsdet.scenes.settings import SceneSettings
 from rsdet.scenes.sources import scenes_of
@@ -68,7 +69,7 @@ class SceneRun:
         self.files, self.skipped = found.files, found.skipped
         facts = {
             "model": self.predictor.identity,
-            "scenes": [str(p.absolute()) for p in self.files],
+            "scenes": [(str(p.absolute()), _state(p)) for p in self.files],
             "settings": {k: v for k, v in vars(s).items() if k not in _ONLY_HOW},
         }
         self.continued = False
@@ -159,6 +160,15 @@ class SceneRun:
         if self.verbose:
             _tell(result, which)
         return result
+
+
+def _state(path: Path) -> str | None:
+    """What changes when a scene does; None for one that cannot be opened, which is told when its turn comes."""
+    try:
+        with open_raster(path) as raster:
+            return raster.info.identity
+    except RSDetError:
+        return None
 
 
 def check_fit(predictor: TilePredictor, settings: SceneSettings) -> None:
