@@ -47,7 +47,7 @@ def assets_of(file: Path, suffixes: Collection[str]) -> tuple[list[Path], list[s
         try:
             found.append(_local(file.parent, _data_asset(item.get("assets"), suffixes)))
         except ValueError as e:
-            skipped.append(f"{file}: item {str(item.get('id', i))!r} {e}")
+            skipped.append(f"{file}: item {str(item.get('id', i))[:80]!r} {str(e)[:300]}")
     return found, skipped
 
 

@@ -53,8 +53,8 @@ def shown_names(names: Mapping[int, str]) -> dict[int, str]:
 
 def _moved(xy: np.ndarray, window: Tile, size_hw: tuple[int, int]) -> np.ndarray:
     """(..., 2) x y of the scene in pixels of a picture of a window."""
-    scale = np.array(size_hw[::-1]) / (window.width, window.height)
-    return (xy - (window.left, window.top)) * scale
+    scale = np.array([size_hw[1] / window.width, size_hw[0] / window.height])
+    return (xy - np.array([window.left, window.top])) * scale
 
 
 def _enlarged(quads: np.ndarray) -> np.ndarray:

@@ -84,8 +84,8 @@ def _density(canvas: np.ndarray, boxes: np.ndarray, classes: np.ndarray) -> tupl
         colour[n > most] = class_colour(c)[::-1]
         total, most = total + n, np.maximum(most, n)
     part = np.where(total, 0.3 + 0.5 * np.log1p(total) / np.log1p(total.max()), 0)[..., None]
-    part, colour = (
+    cover, paint = (
         v.repeat(_SQUARE_PX, 0).repeat(_SQUARE_PX, 1)[: canvas.shape[0], : canvas.shape[1]].astype(np.float32)
         for v in (part, colour)
     )
-    return np.rint(canvas * (1 - part) + colour * part).astype(np.uint8), int(total.max())
+    return np.rint(canvas * (1 - cover) + paint * cover).astype(np.uint8), int(total.max())
