@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _TERMINAL_S, _ELSEWHERE_S = 0.5, 30.0  # between two lines; a log is read afterwards
-_HEAD = 40  # characters
+_HEAD = 30  # characters
 
 
 class Line:
@@ -44,15 +44,19 @@ class Line:
         if self.verbose and time.monotonic() - self._last >= (_TERMINAL_S if self.on_terminal else _ELSEWHERE_S):
             self.write(text())
 
+    @property
+    def room(self) -> int:
+        """Characters of text that a line of the terminal has behind the head: what wraps cannot be written over."""
+        wide = sum(unicodedata.east_asian_width(c) in "WF" for c in self.head)  # two columns each
+        return max(shutil.get_terminal_size().columns - len(f"{self.head}: ") - wide - 1, 0)
+
     def write(self, text: str, end: str = "") -> None:
         """Write the line; on a terminal over the one before, and not broken unless by ``end``."""
-        self._last, line = time.monotonic(), f"{self.head}: {text}"
+        self._last = time.monotonic()
         if self.on_terminal:
-            wide = sum(unicodedata.east_asian_width(c) in "WF" for c in self.head)  # two columns each
-            line = line[: shutil.get_terminal_size().columns - wide - 1]  # what wraps cannot be written over
-            sys.stderr.write(f"\r{line}\x1b[K{end}")
+            sys.stderr.write(f"\r{self.head}: {text[: self.room]}\x1b[K{end}")
         else:
-            sys.stderr.write(f"{line}\n")
+            sys.stderr.write(f"{self.head}: {text}\n")
         sys.stderr.flush()
 
 

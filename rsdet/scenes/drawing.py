@@ -54,7 +54,8 @@ def shown_names(names: Mapping[int, str]) -> dict[int, str]:
 def _moved(xy: np.ndarray, window: Tile, size_hw: tuple[int, int]) -> np.ndarray:
     """(..., 2) x y of the scene in pixels of a picture of a window."""
     scale = np.array([size_hw[1] / window.width, size_hw[0] / window.height])
-    return (xy - np.array([window.left, window.top])) * scale
+    moved: np.ndarray = (xy - np.array([window.left, window.top])) * scale
+    return moved
 
 
 def _enlarged(quads: np.ndarray) -> np.ndarray:
@@ -63,7 +64,8 @@ def _enlarged(quads: np.ndarray) -> np.ndarray:
     sides = (quads[:, [1, 2]] - quads[:, [0, 1]]) / 2  # half of two sides that meet
     lengths = np.linalg.norm(sides, axis=2, keepdims=True)
     u, v = np.moveaxis(sides * np.maximum(LEAST_PX / 2 / np.maximum(lengths, 1e-9), 1), 1, 0)
-    return middle + np.stack([-u - v, u - v, u + v, v - u], 1)
+    quads = middle + np.stack([-u - v, u - v, u + v, v - u], 1)
+    return quads
 
 
 def _mask(rings: Sequence[np.ndarray], box: np.ndarray, size_hw: tuple[int, int]) -> Mask:

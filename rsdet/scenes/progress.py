@@ -6,7 +6,7 @@ import time
 
 from rsdet.progress import Line, duration
 
-_BAR = 24  # characters
+_BAR = 24  # characters, where there is room
 
 
 class Progress(Line):
@@ -40,14 +40,15 @@ class Progress(Line):
         self.now_and_then(self.text)
 
     def text(self) -> str:
-        """Such as ``[######------] 1234/2468 tiles, 567 objects, 12.3 Mpx/s, 2 min 5 s left``."""
+        """Such as ``[######------] 1234/2468 tiles, 2 min 5 s left, 567 objects, 12.3 Mpx/s``."""
         seconds, mine = max(time.monotonic() - self._start, 1e-9), self.done - self._before
-        parts = [f"{self.done}/{self.tiles} tiles", f"{self.objects} object{'s' * (self.objects != 1)}"]
-        if mine:
-            left = seconds / mine * (self.tiles - self.done)
-            parts += [
-                f"{self.pixels / seconds / 1e6:.3g} Mpx/s",
-                f"{duration(left)} left" if left else duration(seconds),
-            ]
-        full = _BAR * self.done // max(self.tiles, 1)
-        return (f"[{'#' * full}{'-' * (_BAR - full)}] " if self.on_terminal else "") + ", ".join(parts)
+        left = seconds / mine * (self.tiles - self.done) if mine else None
+        parts = [f"{self.done}/{self.tiles} tiles"]
+        if left is not None:
+            parts.append(f"{duration(left)} left" if left else duration(seconds))
+        parts.append(f"{self.objects} object{'s' * (self.objects != 1)}")
+        parts.append(f"{self.pixels / seconds / 1e6:.3g} Mpx/s")
+        text = ", ".join(parts)
+        side = min(self.room - len(text) - 3, _BAR) if self.on_terminal else 0
+        full = max(side, 0) * self.done // max(self.tiles, 1)
+        return f"[{'#' * full}{'-' * (side - full)}] {text}" if side > 3 else text
