@@ -178,32 +178,49 @@ def test_same_bytes_for_any_order_of_shapes(kind, method):
     assert len(bytes_) == 1
 
 
-def vehicles(across: int, down: int, w: float, h: float, step: float, core: float, seed: int):
-    """A grid of vehicles as all tiles around see them: each with its own jitter of up to half a pixel either way."""
+def seen(centre, sides, tile: int, overlap: int, seed: int) -> Found:
+    """What tiles around objects hand in: clipped to the tile, each with its own jitter of half a pixel either way."""
     rng = np.random.default_rng(seed)
-    x, y = (a.ravel() for a in np.meshgrid(np.arange(across) * step + w / 2, np.arange(down) * h + h / 2))
-    parts, margin = [], 3
-    for k, (i, j) in enumerate(np.ndindex(int(x.max() // core) + 1, int(y.max() // core) + 1)):
-        centre = np.stack([x, y], 1) + rng.uniform(-0.5, 0.5, (len(x), 2))
-        low = np.array([i, j]) * core
-        outside = np.maximum(low - centre, centre - (low + core)).max(1)
-        outside[np.abs(outside) < 1e-12] = 0
-        near = outside < margin
-        size = (w, h)
-        boxes = np.concatenate([centre - np.divide(size, 2), centre + np.divide(size, 2)], 1)[near]
-        parts.append(found_of(boxes, rng.uniform(0.3, 1, near.sum()), tiles=k, guest=outside[near] >= 0))
-    return Found.joined(parts), len(x)
+    core, guest, parts = tile - overlap, 3, []
+    tiles = (centre.max(0) // core).astype(int) + 1
+    for k, place in enumerate(np.ndindex(*tiles)):
+        start = np.array(place) * core
+        middle = centre + rng.uniform(-0.5, 0.5, centre.shape)
+        whole = np.concatenate([middle - sides / 2, middle + sides / 2], 1)
+        boxes = np.clip(whole, *(np.tile(edge, 2) for edge in (start, start + tile)))
+        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+        low = np.where(np.array(place) == 0, -np.inf, start + overlap / 2)
+        high = np.where(place == tiles - 1, np.inf, start + tile - overlap / 2)
+        beyond = np.maximum(low - middle, middle - high).max(1)
+        own = (beyond < guest) & (boxes[:, :2] < boxes[:, 2:]).all(1)
+        cut = (boxes != whole).any(1)
+        scores = rng.uniform(0.3, 1, own.sum())
+        parts.append(found_of(boxes[own], scores, tiles=k, cut=cut[own], guest=beyond[own] >= 0))
+    return Found.joined(parts)
 
 
 @pytest.mark.parametrize("method", ["nms", "nmm", "wbf"])
 @pytest.mark.parametrize("seed", range(4))
 def test_touching_vehicles_stay_as_many(method, seed):
-    found, n = vehicles(40, 30, 6, 12, 6, core=64, seed=seed)
-    assert len(found) > 1.05 * n  # many are seen twice
+    x, y = (a.ravel() for a in np.meshgrid(np.arange(40) * 6 + 13, np.arange(30) * 12 + 16))
+    found = seen(np.stack([x, y], 1), np.array([6, 12]), tile=80, overlap=16, seed=seed)
+    assert len(found) > 1.05 * len(x)  # many are seen twice
     out = merge(found, method)
-    assert len(out) == n
+    assert len(out) == len(x)
     sides = out.boxes_xyxy[:, 2:] - out.boxes_xyxy[:, :2]
     assert (sides <= np.array([7, 13]) + 1e-9).all()  # none has swallowed its neighbour
+
+
+@pytest.mark.parametrize("method", MERGING)
+@pytest.mark.parametrize("largest", [8, 32, 40])  # of an overlap of 32 px; 40 px are cut by both tiles
+def test_objects_of_all_sizes_come_out_once(method, largest):
+    rng = np.random.default_rng(largest)
+    n = 12
+    corner = np.stack(np.meshgrid(np.arange(n), np.arange(n)), -1).reshape(-1, 2) * largest * 1.5 + 5
+    sides = rng.uniform(max(6, largest / 4), largest, (n * n, 2))
+    found = seen(corner + sides / 2 + rng.uniform(0, largest / 2 - 2, (n * n, 2)), sides, 96, 32, seed=largest)
+    assert len(found) > n * n
+    assert len(merge(found, method)) == n * n
 
 
 def test_row_whose_boxes_overlap_by_more_than_the_threshold_stays_as_many():
