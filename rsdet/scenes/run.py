@@ -222,7 +222,7 @@ def finished(ledger: Ledger, work: SceneWork, folder: Path, stem: str) -> SceneR
             made.append(place / f"{stem}-quicklook.png")
             write_quicklook(made[-1], work.raster, work.values, found, names)
         if s.crops and len(found):
-            from rsdet.scenes.quicklook import write_contact_sheet
+            from rsdet.scenes.contact_sheet import write_contact_sheet
 
             made.append(place / f"{stem}-contact-sheet.png")
             write_contact_sheet(made[-1], work.raster, work.values, found, names, s.crops)
