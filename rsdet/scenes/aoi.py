@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from rsdet.errors import ConfigError, DataError
-from rsdet.scenes.georef import Georef, crs_of, transformer
+from rsdet.scenes.crs import crs_of, transformer
+from rsdet.scenes.georef import Georef
 from rsdet.scenes.optional import optional
 
 # GDAL opens whatever a file holds, whatever its name, and some formats point to other files and to the network.

@@ -7,21 +7,17 @@ at 60 degrees. Pixels are counted from the outer corner of the first one, x to t
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rsdet.errors import DataError
-from rsdet.scenes.optional import optional
+from rsdet.scenes.crs import LONLAT, globe, transformer
+from rsdet.scenes.placement import problem_of
 
 if TYPE_CHECKING:
-    from rsdet.scenes.reader import SceneInfo
-
-LONLAT = "OGC:CRS84"  # WGS 84 in the order of GeoJSON
+    from rsdet.scenes.raster import SceneInfo
 
 
 @dataclass(frozen=True)
@@ -40,12 +36,12 @@ class Georef:
 
     @classmethod
     def of(cls, info: SceneInfo) -> Georef:
-        """The place that a file tells; none where it has no CRS, or none of a body (see :func:`placement_problem`).
+        """The place that a file tells; none where it has no CRS, or none of a body (see :mod:`rsdet.scenes.placement`).
 
         Raises:
             DataError: It tells a place in a way that needs another program first.
         """
-        problem, fatal = _problem(info)
+        problem, fatal = problem_of(info)
         if fatal:
             raise DataError(problem)
         return cls(None, None, info.size_hw) if problem else cls(info.crs_wkt, info.transform, info.size_hw)
@@ -99,7 +95,7 @@ class Georef:
         if not self.placed:
             return np.full((len(quads), 2), np.nan)
         middles = ((quads + np.roll(quads, -1, 1)) / 2).reshape(-1, 2)
-        own, degrees, geod = _globe(self.crs_wkt)
+        own, degrees, geod = globe(self.crs_wkt)  # type: ignore[arg-type]
         lonlat = (_moved(self.to_map(middles), self.crs_wkt, own) * degrees).reshape(-1, 4, 2)
         seen = np.isfinite(lonlat).all((1, 2))
         out = np.full((len(quads), 2), np.nan)
@@ -107,83 +103,6 @@ class Georef:
             (lon1, lat1), (lon2, lat2) = lonlat[seen, k].T, lonlat[seen, k + 2].T
             out[seen, k] = geod.inv(lon1, lat1, lon2, lat2)[2]
         return -np.sort(-out, axis=1)
-
-
-def placement_problem(info: SceneInfo) -> str:
-    """Why nothing found in a scene can be put onto a map, and what helps; empty where it can."""
-    return _problem(info)[0]
-
-
-def crs_of(wkt: str, where: str | Path) -> Any:
-    """A CRS as pyproj has it.
-
-    Raises:
-        DataError: pyproj cannot read it, or it is none of maps: of a building site, of heights alone.
-    """
-    pyproj = optional("pyproj")
-    try:
-        crs = pyproj.CRS.from_user_input(wkt)
-    except pyproj.exceptions.CRSError as e:
-        why = " ".join(str(e).split())[:160]
-        raise DataError(
-            f"the CRS of {where} cannot be read ({why}); give it one by its number, for example with "
-            f"gdal_edit.py -a_srs EPSG:32632 (ogr2ogr -a_srs for vectors), and run again."
-        ) from e
-    if not (crs.is_projected or crs.is_geographic):
-        raise _NoMap(
-            f"the CRS of {where} is a {crs.type_name} ({crs.name}), which says nothing of where on Earth that is; "
-            "give it a projected or geographic one, for example with gdal_edit.py -a_srs EPSG:32632."
-        )
-    return crs
-
-
-class _NoMap(DataError):
-    """A CRS without a place on Earth."""
-
-
-def _problem(info: SceneInfo) -> tuple[str, bool]:
-    """What is in the way of a map, and whether the file has a place all the same, which another program must read."""
-    if info.transform is None and (info.gcps or info.rpcs):
-        return _gdalwarp(info), True
-    if info.crs_wkt is None or info.transform is None:
-        lacks = "CRS" if info.crs_wkt is None else "geotransform"
-        return f"{info.path} has no {lacks}: what is found is written in pixels only, not onto a map.", False
-    a, b, _, d, e, _ = info.transform
-    if not all(map(math.isfinite, info.transform)) or a * e == b * d:
-        return f"{info.path} has the geotransform {info.transform}, which has no area; mend it with gdal_edit.py.", True
-    try:
-        crs_of(info.crs_wkt, info.path)
-    except _NoMap as e:
-        return f"{e} Until then, what is found is written in pixels only.", False
-    except DataError as e:
-        return str(e), True
-    return "", False
-
-
-def _gdalwarp(info: SceneInfo) -> str:
-    """The refusal of a scene that is placed by points or a camera model alone, with the command that helps."""
-    with optional("rasterio").open(info.path) as file:
-        points, crs = file.gcps
-        crs_degrees = info.rpcs or (crs is not None and crs.is_geographic)
-        lon, lat = (
-            np.mean([(p.x, p.y) for p in points], axis=0) if points and not info.rpcs
-            else (file.rpcs.long_off, file.rpcs.lat_off) if file.rpcs else (math.nan, math.nan)
-        )  # fmt: skip
-    onto = f"-t_srs EPSG:{_usual_epsg(lon, lat)} " if crs_degrees and math.isfinite(lon + lat) else ""
-    by, of = ("-rpc", "RPC") if info.rpcs else ("-tps", "ground control points")
-    terrain = " (with -to RPC_DEM=dem.tif it follows the terrain)" if info.rpcs else ""
-    new = info.path.with_name(f"{info.path.stem}-map.tif").name
-    return (
-        f"{info.path} is placed by {of} alone, not by a geotransform; rectify it and pass the result: "
-        f"gdalwarp {by} {onto}-r bilinear {shlex.quote(str(info.path))} {shlex.quote(new)}{terrain}"
-    )
-
-
-def _usual_epsg(lon: float, lat: float) -> int:
-    """The UTM zone of a place, near the poles the polar stereographic CRS."""
-    if abs(lat) > 84:
-        return 3995 if lat > 0 else 3031
-    return (32600 if lat >= 0 else 32700) + int((lon + 180) % 360 // 6) + 1
 
 
 def _affine(transform: tuple[float, ...] | None, xy: np.ndarray) -> np.ndarray:
@@ -194,30 +113,6 @@ def _affine(transform: tuple[float, ...] | None, xy: np.ndarray) -> np.ndarray:
 
 def _moved(xy: np.ndarray, source: str | None, target: str | None) -> np.ndarray:
     return np.stack(transformer(source, target).transform(*xy.T), 1)
-
-
-@lru_cache(maxsize=32)
-def transformer(source: str, target: str) -> Any:
-    """The way of pyproj from one CRS to another, x (east, longitude) first on both sides.
-
-    Raises:
-        DataError: There is none, as between two bodies.
-    """
-    pyproj = optional("pyproj")
-    try:
-        return pyproj.Transformer.from_crs(source, target, always_xy=True)
-    except pyproj.exceptions.ProjError as e:
-        a, b = (pyproj.CRS.from_user_input(c).name for c in (source, target))
-        why = " ".join(str(e).split())[:160]
-        raise DataError(f"there is no way from the CRS {a} to {b} ({why}); pass both in CRSs of the same body.") from e
-
-
-@lru_cache(maxsize=32)
-def _globe(wkt: str | None) -> tuple[str, float, Any]:
-    """Longitude and latitude of a CRS without a change of datum (WKT), degrees in its unit, and its ellipsoid."""
-    crs = optional("pyproj").CRS.from_user_input(wkt)
-    own = crs.geodetic_crs
-    return own.to_wkt(), math.degrees(own.axis_info[0].unit_conversion_factor), crs.get_geod()
 
 
 def _within_180(lonlat: np.ndarray) -> np.ndarray:

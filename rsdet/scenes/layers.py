@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 from rsdet.errors import ConfigError
 from rsdet.names import printable
 from rsdet.scenes import maps, records
+from rsdet.scenes.crs import LONLAT, transformer
 from rsdet.scenes.found import Found
-from rsdet.scenes.georef import LONLAT, Georef, placement_problem, transformer
+from rsdet.scenes.georef import Georef
 from rsdet.scenes.optional import optional
+from rsdet.scenes.placement import placement_problem
 from rsdet.scenes.style import qml
 from rsdet.scenes.table import Table
 from rsdet.writing import put, workplace, write_text
 
 if TYPE_CHECKING:
-    from rsdet.scenes.reader import SceneInfo
+    from rsdet.scenes.raster import SceneInfo
 
 _ON_MAP = ("gpkg", "geojson", "parquet")
 _WRITERS = {

@@ -14,7 +14,7 @@ from rsdet.scenes.georef import Georef
 from rsdet.scenes.shapes import quads_of, shapes_px
 
 if TYPE_CHECKING:
-    from rsdet.scenes.reader import SceneInfo
+    from rsdet.scenes.raster import SceneInfo
 
 
 @dataclass(frozen=True)

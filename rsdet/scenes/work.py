@@ -15,9 +15,10 @@ import numpy as np
 from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.scenes.ahead import ahead
 from rsdet.scenes.found import Found
-from rsdet.scenes.georef import Georef, placement_problem
+from rsdet.scenes.georef import Georef
 from rsdet.scenes.layers import check_layers, usual_layers
 from rsdet.scenes.ledger import fingerprint
+from rsdet.scenes.placement import placement_problem
 from rsdet.scenes.plan import Plan, Spot
 from rsdet.scenes.predictor import TilePredictor
 from rsdet.scenes.reader import Values, View, open_raster

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from rsdet.errors import DataError
-from rsdet.scenes.georef import Georef, placement_problem
+from rsdet.scenes.georef import Georef
+from rsdet.scenes.placement import placement_problem
 
 pyproj = pytest.importorskip("pyproj")
 
@@ -129,7 +130,7 @@ def test_scenes_without_a_place_are_told_and_looked_at(info, words):
 @pytest.mark.parametrize(
     ("info", "words"),
     [
-        (scene(transform=(1, 2, 0, 2, 4, 0)), "no area"),
+        (scene(transform=(1, 2, 0, 2, 4, 0)), "without area"),
         (SimpleNamespace(**{**vars(scene()), "crs_wkt": 'PROJCS["half'}), "-a_srs"),
     ],
 )
@@ -160,4 +161,4 @@ def test_points_or_a_camera_alone_are_refused_with_the_command_that_helps(tmp_pa
         Georef.of(info)
     option, epsg = ("-tps", 32633) if by == "gcps" else ("-rpc", 32733)
     assert f"gdalwarp {option} -t_srs EPSG:{epsg} " in str(e.value)
-    assert f"'{path}' 'raw scene-map.tif'" in str(e.value)
+    assert f"'{path}' 'raw scene-map.tif' (" in str(e.value)  # with nothing behind it that a copy would take along
