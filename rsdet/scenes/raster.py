@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
-from rsdet.data.decoding import within_memory
+from rsdet.data.decoding import by_opencv, within_memory
 from rsdet.data.images import upright
 from rsdet.data.tiling import Tile, tile_grid
 from rsdet.errors import ConfigError, DataError
@@ -24,6 +25,7 @@ from rsdet.scenes.opening import check_file, check_overviews, gdal, open_dataset
 from rsdet.scenes.resampling import Taps, floats, resampled
 
 _TURNED_PX = 2**28  # a file that is turned upright is held in memory
+_DECODED_PX = 2**26  # so is a JPEG
 _CELL_PX = 2048  # sides of what is resampled at once, in pixels of the file
 _FINER = 2  # a stored overview may stand for the pixels where it is so much finer than what is asked for
 
@@ -131,11 +133,24 @@ class Raster:
             f.rpcs is not None and not placed and not f.gcps[0], _identity(f, files), f.scales, f.offsets, f.nodatavals,
         )  # fmt: skip
         self._whole: tuple[Any, ...] | None = None
+        if f.driver == "JPEG" and turn == 1 and f.width * f.height <= _DECODED_PX and f.count in (1, 3):
+            self._levels: list[Blocks | Held] = [self._decoded()]
+            return
         if turn > 1:
-            self._levels: list[Blocks | Held] = [self._turned(f, turn, masked)]
+            self._levels = [self._turned(f, turn, masked)]
             return
         factors = [1.0, *map(float, f.overviews(1))]
         self._levels = [Blocks(path, n - 1 if n else None, masked, x) for n, x in enumerate(factors)]
+
+    def _decoded(self) -> Held:
+        """A JPEG as every other reader of pictures decodes it: GDAL does not smooth its colours."""
+        path = self.info.path
+        with within_memory(path):
+            picture = by_opencv(path, cv2.IMREAD_COLOR if self.info.bands == 3 else cv2.IMREAD_GRAYSCALE)
+            if picture is None:
+                raise DataError(f"{path} cannot be decoded (damaged or cut short); copy it again.")
+            planes = picture[None] if picture.ndim == 2 else np.moveaxis(picture, -1, 0)[::-1]
+            return Held(np.ascontiguousarray(planes), None)
 
     def _turned(self, f: Any, turn: int, masked: bool) -> Held:
         if f.width * f.height > _TURNED_PX or self.info.transform is not None:

@@ -7,6 +7,7 @@ tasks that ship holds for the next one too.
 from __future__ import annotations
 
 import ast
+import csv
 import importlib.util
 import inspect
 import math
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -22,6 +24,7 @@ from contract_case import Case
 import rsdet
 from rsdet import RSDet, cli, tasks
 from rsdet.errors import ExportError
+from rsdet.runtime.results import detections_of
 
 TESTS = Path(__file__).resolve().parents[1]
 TOYS = TESTS / "toy_tasks"
@@ -147,6 +150,35 @@ def test_predict_writes_files_and_says_what_it_has_done(task, small, weights, tm
     assert said.endswith(f". Results saved to {tmp_path / 'out'}")
     assert any(tasks.get(task).outcome(n, 0).lstrip("0123456789 ").split()[0] in said for n in (1, 2))
     assert any((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("task", [n for n in tasks.names() if tasks.get(n).tiles])
+def test_a_scene_of_one_tile_is_a_picture_with_pytorch_and_without(task, small, weights, tmp_path):
+    """What plain predict finds in a picture, a scene that is one tile shows too: same shapes, places, scores."""
+    pytest.importorskip("rasterio")
+    pytest.importorskip("onnxruntime")
+    s = small(task)
+    source = sorted(Path(s.case.source(s.data)).iterdir())[0]
+    side = s.case.size
+    keys = {"conf": 0.01, "project": str(tmp_path), "verbose": False}
+    plain = detections_of(RSDet(weights(task)).predict(source, imgsz=side, **keys)[0])
+    about = {"tile": side, "overlap": 0, "layers": "csv", "quicklook": False, "crops": 0}
+    (scene,) = RSDet(weights(task)).predict(source, **about, **keys)
+    exported = RSDet(weights(task)).export(format="onnx", imgsz=side, out=tmp_path / "out", verbose=False).path
+    words_of = words(model=exported, source=source, **about, conf=0.01, project=tmp_path, name="light", verbose=False)
+    assert cli.run(["predict", *words_of]) == 0
+    with open(tmp_path / "light" / f"{source.stem}.csv", newline="") as file:
+        light = list(csv.DictReader(file))
+    expected = np.asarray(plain.scores, float)
+    assert len(expected) > 3
+    assert np.allclose(np.sort(scene.found.scores), np.sort(expected), atol=1e-4)
+    boxes = plain.boxes_xyxy[np.lexsort((plain.boxes_xyxy[:, 0], -plain.scores))]
+    ours = scene.found.boxes_xyxy[np.lexsort((scene.found.boxes_xyxy[:, 0], -scene.found.scores))]
+    assert np.abs(ours - boxes).max() < 0.01
+    assert (scene.found.corners is not None) == (plain.shapes.keys() == {"corners"})
+    assert (scene.found.outlines is not None) == (plain.shapes.keys() == {"masks"})
+    assert len(light) == len(expected)
+    assert np.allclose(sorted(float(row["score"]) for row in light), np.sort(expected), atol=2e-3)
 
 
 @each("round trip")
