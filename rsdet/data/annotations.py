@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from rsdet.data.tiling import Tile
 from rsdet.names import printable
 
 Box = tuple[float, float, float, float]
@@ -57,6 +58,7 @@ class ImageRecord:
         has_label_file: False for an image that the source says nothing about: background.
         groups: Groups that the image is measured in, besides the whole (inshore, offshore).
         orientation: EXIF orientation, 1 to 8, that decoders apply to the stored pixels; 1 where they apply none.
+        window: What of the file the image is; None for all of it.
     """
 
     name: str
@@ -68,6 +70,7 @@ class ImageRecord:
     has_label_file: bool = True
     groups: tuple[str, ...] = ()
     orientation: int = 1
+    window: Tile | None = None
 
     @property
     def stem(self) -> str:

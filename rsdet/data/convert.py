@@ -6,6 +6,7 @@ away what the source no longer has; files it did not write are never touched.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections.abc import Iterable, Sequence
@@ -30,6 +31,8 @@ from rsdet.data.importers._layout import Source
 from rsdet.data.lost import check_losses
 from rsdet.data.report import REPORT_NAME, ConvertReport, SplitReport
 from rsdet.data.splitting import Splitter
+from rsdet.data.tile_files import write_tiles
+from rsdet.data.tiles import Cutting, cut_dataset
 from rsdet.errors import ConfigError, DataError, nearest
 from rsdet.textfiles import read_yaml
 from rsdet.writing import alone, write_if_changed
@@ -70,6 +73,11 @@ def convert(
     split_seed: int = 0,
     val_prefixes: Sequence[str] | str | None = None,
     gsd: float | None = None,
+    tile: int | None = None,
+    overlap: float = 0.2,
+    keep: float = 0.4,
+    empty: float = 0.1,
+    tile_format: str = "png",
     extra: dict | None = None,
     allow_empty: bool = False,
 ) -> ConvertReport:
@@ -118,6 +126,14 @@ def convert(
             overlapping tiles were cut from.
         gsd: Metres a pixel of the pictures, for the data YAML and what is trained on it; measured where they are
             GeoTIFFs of one resolution.
+        tile: Side in pixels of the tiles that pictures are cut into, named ``<picture>__x<left>_y<top>``; a picture
+            no larger is copied (or linked). All tiles of a picture are in its split. TIFF files stay such, of any depth
+            and in their place on Earth; see :mod:`rsdet.data.tiles`.
+        overlap: What neighbouring tiles share: below 1 a fraction of the tile, from 1 on pixels. Objects that fit into
+            it are whole in some tile.
+        keep: Share of an object's area that a tile must show; a tile that shows less has an ignored region there.
+        empty: Tiles without object for each with some; drawn by ``split_seed``.
+        tile_format: Of tiles of 8-bit pictures that are no TIFF: ``png``, or ``jpg`` (quality 95).
         extra: More keys for the data YAML, such as ``{"protocol": "visdrone"}``.
         allow_empty: Go on where the source, a split or a class keeps less than a tenth of its boxes, or where there is
             no label at all: pictures of background, or what is left of damaged labels.
@@ -141,6 +157,7 @@ def convert(
     ):
         raise ConfigError(f"split={split!r} must be a plain folder name such as train, val or test")
     gsd_of({"gsd": gsd}, "")
+    cutting = Cutting.of(tile, overlap, keep, empty, split_seed, tile_format)
     source, out = Path(source).expanduser(), Path(out).expanduser()
     _check_places(source, out)
     before = ConvertReport.load(out)
@@ -160,6 +177,9 @@ def convert(
     if not allow_empty:
         check_losses(dataset, log, source, format, split)
     _check_not_empty(dataset, log, source, format)
+    if cutting is not None:
+        cut_dataset(dataset, log, cutting, task, regions=to != "dota")
+        _check_not_empty(dataset, log, source, format)
     kept: dict[str, SplitReport] = {}
     if before is None:
         _check_free(out)
@@ -186,7 +206,8 @@ def convert(
             written = (out / "images" / s / f for s, part in report.splits.items() for f in part.files)
             more = {"gsd": gsd or dataset.gsd or measured_gsd(written), **(extra or {}), "groups": groups}
             extra = {k: v for k, v in more.items() if v}
-            write_if_changed(report.data_yaml, data_yaml_text(report, format, task, extra))
+            how = f"format={format}" if cutting is None else f"format={format} {cutting}"
+            write_if_changed(report.data_yaml, data_yaml_text(report, how, task, extra))
         report.complete = True
         report.save()
     return report
@@ -399,9 +420,10 @@ def _write(dataset: Dataset, report: ConvertReport, to: str, link: str, task: st
     for split, records in dataset.splits.items():
         if to == "yolo":
             (out / "ignore" / split).mkdir(parents=True, exist_ok=True)
-        for record in options.track(records, f"writing {split}"):
-            if record.path is not None:
-                place_image(record.path, out / "images" / split / record.name, link)
+        for path, of_one in itertools.groupby(options.track(records, f"writing {split}"), lambda r: r.path):
+            if path is not None:
+                _write_images(path, [(r, out / "images" / split / r.name) for r in of_one], link)
+        for record in records:
             if to == "dota":
                 text = dota_labels(record, dataset.names, task)
                 write_if_changed(out / "labelTxt" / split / f"{record.stem}.txt", text)
@@ -419,8 +441,16 @@ def _write(dataset: Dataset, report: ConvertReport, to: str, link: str, task: st
         write_coco(dataset, out / "annotations", task=task)
 
 
-def data_yaml_text(report: ConvertReport, format: str, task: str, extra: dict | None) -> str:
-    """The data YAML.
+def _write_images(path: Path, targets: Sequence[tuple[ImageRecord, Path]], link: str) -> None:
+    """Bring a picture, or its tiles, to where they belong."""
+    for record, target in targets:
+        if record.window is None:
+            place_image(path, target, link)
+    write_tiles(path, [(r, target) for r, target in targets if r.window is not None])
+
+
+def data_yaml_text(report: ConvertReport, how: str, task: str, extra: dict | None) -> str:
+    """The data YAML; ``how`` says what it was made with.
 
     It has no ``path:``, so Ultralytics takes the folder the file lies in, and the dataset can be moved. Ultralytics
     needs both ``train`` and ``val``; where the source has one of them only, it stands for both, with a comment.
@@ -428,7 +458,7 @@ def data_yaml_text(report: ConvertReport, format: str, task: str, extra: dict | 
     have = sorted(split for split, part in report.splits.items() if split and part.files)
     train = next((s for s in ("train", "trainval", "val", *have) if s in have), None)
     val = next((s for s in ("val", "test", "trainval", "train", *have) if s in have), None)
-    lines = [f"# Written by rsdet convert (format={format}); paths are relative to this file."]
+    lines = [f"# Written by rsdet convert ({how}); paths are relative to this file."]
     if val != "val" or train not in ("train", "trainval"):
         report.remark = (
             f"the source has only {', '.join(have)}; train and val are the same images. Accuracy on images that were "

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rsdet.data.annotations import MIN_SIDE_PX, Annotation, Dataset, ImportLog, kind_of
+from rsdet.data.annotations import MIN_SIDE_PX, Annotation, Box, Dataset, ImportLog, kind_of
 from rsdet.geometry import corners_to_xywhr, polygon_iou, xywhr_to_corners
 
 TASKS = ("detect", "obb", "segment")
@@ -49,7 +49,7 @@ def give_form(dataset: Dataset, log: ImportLog, task: str, one_ring: bool = True
             for item in record.objects:
                 name, how = dataset.names[item.cls], Counter()
                 size = record.width, record.height
-                rings = _oriented(item, size, how) if task == "obb" else _outlines(item, size, how, one_ring)
+                rings = form_of(item, size, task, how, one_ring)
                 if isinstance(rings, str):
                     log.drop(split, *item.origin, f"{rings}; class {name}")
                     log[split].lost[name, kind_of(rings)] += 1
@@ -61,6 +61,32 @@ def give_form(dataset: Dataset, log: ImportLog, task: str, one_ring: bool = True
                 item.polygons_px, item.corners_px = rings, None
                 kept[item.cls, rings] = item
             record.objects = list(kept.values())
+
+
+def form_of(
+    item: Annotation, size: tuple[float, float], task: str, how: Counter, one_ring: bool = True
+) -> tuple[tuple[float, ...], ...] | str:
+    """Rings of an object in the form of ``obb`` or ``segment``, cut to its picture, or why it has none.
+
+    Args:
+        item: The object.
+        size: Width and height of the picture, pixels.
+        task: Anything but ``obb`` asks for outlines.
+        how: Where what was done to them is counted.
+        one_ring: Join the parts of an outline.
+    """
+    return _oriented(item, size, how) if task == "obb" else _outlines(item, size, how, one_ring)
+
+
+def visible(rings: Sequence[Sequence[float]], size: tuple[float, float]) -> tuple[float, Box | None]:
+    """Share of the area of rings that lies inside a picture of this width and height, and the box around that part."""
+    whole = [points for points in map(_points, rings) if points]
+    inside = [points for points in (_cut(points, size, Counter()) for points in whole) if points]
+    of, part = (sum(abs(_turn(points)) for points in some) for some in (whole, inside))
+    if not inside or of <= 0:
+        return 0.0, None
+    (x1, y1), (x2, y2) = (f([p for points in inside for p in points], axis=0) for f in (np.min, np.max))
+    return min(part / of, 1.0), (max(x1, 0.0), max(y1, 0.0), min(x2, size[0]), min(y2, size[1]))
 
 
 def join(rings: Sequence[Sequence[float]]) -> tuple[float, ...]:

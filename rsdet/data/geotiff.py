@@ -73,13 +73,18 @@ def read_tiff(header: SarHeader) -> Samples:
     if not has_rasterio() and not has_geo_tags(header.path) and not header.codec:
         return _plain(header)
     with raster(header, "is a GeoTIFF") as f:
-        return _read(f)
+        return read_window(f)
 
 
-def _read(f: Any) -> Samples:
+def read_window(f: Any, rows: slice | None = None, columns: slice | None = None) -> Samples:
+    """Samples of a file that rasterio has opened, or of a window of it, which then lies where it lies on Earth."""
+    from rasterio.control import GroundControlPoint
     from rasterio.enums import ColorInterp, MaskFlags
+    from rasterio.windows import Window
 
-    raw = np.moveaxis(f.read(), 0, -1)
+    rows, columns = rows or slice(0, f.height), columns or slice(0, f.width)
+    window = Window.from_slices(rows, columns)
+    raw = np.moveaxis(f.read(window=window), 0, -1)
     colours = list(f.colorinterp)
     alpha = len(colours) - 1 if colours[1:] and colours[-1] is ColorInterp.alpha else None  # as the header has it
     if colours[0] is ColorInterp.palette:
@@ -89,7 +94,7 @@ def _read(f: Any) -> Samples:
         raw = table[raw[..., 0]][..., :3]
     valid = None
     if f.nodata is not None or MaskFlags.per_dataset in f.mask_flag_enums[0]:
-        valid = np.ones(raw.shape[:2], bool) if alpha is not None else f.dataset_mask() > 0
+        valid = np.ones(raw.shape[:2], bool) if alpha is not None else f.dataset_mask(window=window) > 0
     if raw.dtype.kind == "f":
         finite = np.isfinite(raw).all(axis=2)
         valid = finite if valid is None else valid & finite
@@ -100,8 +105,12 @@ def _read(f: Any) -> Samples:
     compress = str(f.compression.value).lower() if f.compression else "deflate"
     geo = {
         "crs": f.crs if f.crs is not None else f.gcps[1],
-        "transform": None if f.transform.is_identity else f.transform,
-        "gcps": f.gcps[0] or None,
+        "transform": None if f.transform.is_identity else f.window_transform(window),
+        "gcps": [
+            GroundControlPoint(p.row - rows.start, p.col - columns.start, p.x, p.y, p.z, p.id, p.info)
+            for p in f.gcps[0]
+        ]
+        or None,
         "nodata": nodata,
         "compress": compress if compress in _LOSSLESS else "deflate",
         "tags": {k: v for k, v in f.tags().items() if k != "TIFFTAG_SOFTWARE"},

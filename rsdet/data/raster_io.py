@@ -169,8 +169,12 @@ def take_bands(
     return np.ascontiguousarray(samples.raw if same else samples.raw[..., taken]), alpha, taken
 
 
-def check_header(path: str | Path) -> SarHeader:
+def check_header(path: str | Path, whole: bool = True) -> SarHeader:
     """Header of a picture that :func:`read_image` can read.
+
+    Args:
+        path: The file.
+        whole: It is to be read at once, and not by windows.
 
     Raises:
         DataError: It cannot; the message says why.
@@ -185,7 +189,7 @@ def check_header(path: str | Path) -> SarHeader:
         problem = f"holds {COLOURS['LAB']}; save it as RGB"
     if not problem and header.is_complex:
         problem = "holds complex samples; make amplitudes of them first"
-    if not problem and header.width * header.height > MAX_PIXELS:
+    if not problem and whole and header.width * header.height > MAX_PIXELS:
         problem = f"has {header.width}x{header.height} pixels, more than are read at once; cut it into tiles"
     if problem:
         raise DataError(f"{path} {problem}.")
@@ -253,6 +257,21 @@ def write_image(path: str | Path, image: np.ndarray, meta: ImageMeta | None = No
             write_tiff(part, raw, alpha, valid, meta.geo or geo_of(meta.nodata), scale)
         return path
     return write_bytes(path, _encoded(path, raw, alpha))
+
+
+def write_samples(path: Path, samples: Samples) -> Path:
+    """Write samples as they are stored, whatever their type: nothing is scaled, alpha and place stay with them.
+
+    Raises:
+        DataError: The format of the suffix cannot hold them.
+        MissingDependencyError: It is a GeoTIFF, or has bands that are no colours, and rasterio is not installed.
+    """
+    raw, alpha, _ = take_bands(samples, None, path)
+    if path.suffix.lower() in (".tif", ".tiff") and (samples.geo or alpha is not None or raw.shape[2] not in (1, 3)):
+        with replacing(path) as part:
+            write_tiff(part, raw, alpha, samples.valid, samples.geo or geo_of(samples.nodata))
+        return path
+    return write_bytes(path, _encoded(path, raw, alpha if path.suffix.lower() in _ALPHA_TOO else None))
 
 
 def _dtype_for(path: Path, meta: ImageMeta) -> str:

@@ -15,7 +15,8 @@ from rsdet.writing import write_if_changed
 
 REPORT_NAME = "convert-report.json"
 _VERSION = 1
-COUNTS = ("images", "boxes", "ignored", "background", "unlabelled", "clipped", "difficult", "dropped")
+CUT = ("pictures", "left out")  # of data that are cut into tiles
+COUNTS = (*CUT, "images", "boxes", "ignored", "background", "unlabelled", "clipped", "difficult", "dropped")
 
 
 @dataclass
@@ -28,7 +29,8 @@ class SplitReport:
         to: Format it was written in.
         task: Form of the labels: ``detect``, ``obb`` or ``segment``.
         counts: ``images``, ``boxes``, ``ignored`` (regions), ``background`` (images without object), ``unlabelled``
-            (background for want of a label file), ``clipped`` and ``difficult`` (boxes), ``dropped`` (things).
+            (background for want of a label file), ``clipped`` and ``difficult`` (boxes), ``dropped`` (things); of data
+            that are cut, ``pictures`` (which tiles were made of) and ``left out`` (tiles without object).
         boxes_by_class: Class name to number of boxes.
         dropped: Everything left out.
         notes: Remarks about what was kept.
@@ -57,7 +59,8 @@ class SplitReport:
         in_group = sorted({group for record in records for group in record.groups})
         self.groups = {g: [printable(r.name) for r in records if g in r.groups] for g in in_group}
         self.forms = {}
-        for (how, name), number in sorted(log.forms.items()) if (self.task, self.to) != ("detect", "yolo") else ():
+        plain = (self.task, self.to) == ("detect", "yolo") and not log.counts[CUT[0]]
+        for (how, name), number in sorted(log.forms.items()) if not plain else ():
             self.forms.setdefault(how, {})[name] = number
         self.counts = {
             "images": len(records),
@@ -68,7 +71,7 @@ class SplitReport:
             "clipped": log.counts["clipped"],
             "difficult": log.counts["difficult"],
             "dropped": len(self.dropped),
-        }
+        } | {key: log.counts[key] for key in CUT if key in log.counts}
 
 
 @dataclass

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -20,29 +21,37 @@ from rsdet.errors import ConfigError, DataError
 from rsdet.writing import write_if_changed
 
 FOLDER = "splits"
+_TILE = re.compile(r"(?<=.)(__x\d+_y\d+|__\d+(\.\d+)?__-?\d+___-?\d+)$")
 
 
 def seeded_split(stems: Iterable[str], fraction: float, seed: int) -> dict[str, str]:
-    """Divide images into ``train`` and ``val``.
+    """Divide images into ``train`` and ``val``; tiles of one scene stay together (:func:`scene_of`).
 
     Args:
         stems: Image names without suffix.
-        fraction: Part that becomes ``val``, 0 to 1; the count is rounded, half up, and leaves either part one image.
+        fraction: Part that becomes ``val``, 0 to 1; scenes are counted, rounded half up, and either part gets one.
         seed: Any whole number.
 
     Returns:
         Stem to split.
 
     Raises:
-        DataError: Fewer than two images.
+        DataError: Fewer than two scenes.
     """
-    order = sorted(
-        set(stems), key=lambda s: (hashlib.sha256(f"{seed}/{s}".encode("utf-8", "surrogateescape")).digest(), s)
-    )
+    scenes: dict[str, list[str]] = {}
+    for stem in sorted(set(stems)):
+        scenes.setdefault(scene_of(stem), []).append(stem)
+    order = sorted(scenes, key=lambda s: (hashlib.sha256(f"{seed}/{s}".encode("utf-8", "surrogateescape")).digest(), s))
     if len(order) < 2:
-        raise DataError(f"{len(order)} image cannot be divided into train and val; leave val_fraction= out")
+        what = "image" if sum(map(len, scenes.values())) < 2 else "scene, however many its tiles,"
+        raise DataError(f"{len(order)} {what} cannot be divided into train and val; leave val_fraction= out")
     n_val = min(max(int(len(order) * fraction + 0.5), 1), len(order) - 1)
-    return {stem: "val" if i < n_val else "train" for i, stem in enumerate(order)}
+    return {stem: "val" if i < n_val else "train" for i, scene in enumerate(order) for stem in scenes[scene]}
+
+
+def scene_of(stem: str) -> str:
+    """What a tile was cut from, by the names that ``rsdet convert tile=`` and DOTA's kit give tiles; else the name."""
+    return _TILE.sub("", stem)
 
 
 class Splitter:
