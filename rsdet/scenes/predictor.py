@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ class TilePredictor:
         batch: Pictures at a time.
         bands: Bands of the files, counted from 1; None for all.
         gsd: Metres a pixel that it was trained with; None where nobody said.
-        open_again: Makes the same one in another process (from picklable parts), for workers.
+        again: What :func:`opened_again` makes the same one of in another process: ``model`` (its file or name),
+            ``settings`` and ``given`` (what it was opened with), ``gpu`` (whether one is of use); None for what is only
+            in memory.
     """
 
     run: Callable[[Sequence[np.ndarray]], list[Detections]]
@@ -47,3 +50,23 @@ class TilePredictor:
     batch: int
     bands: Sequence[int] | None = None
     gsd: float | None = None
+    again: Mapping[str, Any] | None = None
+
+
+def opened_again(again: Mapping[str, Any], tile_px: int) -> TilePredictor:
+    """Open a model as another process did; whether it is the same one, ``identity`` says.
+
+    Args:
+        again: What that process says of it.
+        tile_px: Side of the tiles.
+    """
+    from rsdet.runtime import light
+
+    name, given = again["model"], again["given"]
+    found = light.tiles({"model": name, **given}, tile_px)
+    if found is None:
+        from rsdet.loadedmodel import opened
+
+        model = opened(name, **again["settings"])
+        found = import_module(model.definition.tiles).open_tiles(model, given, tile_px)
+    return found

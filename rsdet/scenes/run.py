@@ -20,6 +20,7 @@ from rsdet.scenes.ledger import SUFFIX, Ledger, fingerprint
 from rsdet.scenes.merging import cut_report, merge
 from rsdet.scenes.predictor import TilePredictor
 from rsdet.scenes.progress import Progress
+from rsdet.scenes.ray_engine import on_ray
 from rsdet.scenes.reader import open_raster
 from rsdet.scenes.result import SceneResult
 from rsdet.scenes.settings import SceneSettings
@@ -192,8 +193,8 @@ def detect_into(ledger: Ledger, work: SceneWork, share: range, label: str, verbo
     height, width = work.info.size_hw
     pixels = height * width / len(work.plan)  # of a tile, without what others see, too
     with Progress(label, len(share), len(share) - sum(map(len, missing)), verbose) as progress:
-        for batch in work.detect(missing):
-            looked_at += len(batch.spots)
+        for batch in on_ray(work, missing) if work.settings.engine == "ray" else work.detect(missing):
+            looked_at += batch.looked_at
             ledger.add(batch.first, batch.last, batch.found, batch.unread, looked_at)
             tiles = batch.last - batch.first + 1
             progress.add(tiles, sum(map(len, batch.found.values())), tiles * pixels)

@@ -39,7 +39,7 @@ class Batch:
         pictures: What was seen there.
         unread: Why a tile could not be read.
         found: What was found in each of ``spots``.
-        pixels: Pixels of the scene in the cores of all of them.
+        looked_at: How many were looked at.
     """
 
     first: int
@@ -48,6 +48,7 @@ class Batch:
     pictures: list[np.ndarray] = field(default_factory=list)
     unread: dict[int, str] = field(default_factory=dict)
     found: dict[int, Found] = field(default_factory=dict)
+    looked_at: int = 0
 
 
 class SceneWork:
@@ -143,7 +144,7 @@ class SceneWork:
                     part = self._inside(spot.take(objects))
                     if len(part):
                         batch.found[spot.number] = part
-                batch.pictures = []
+                batch.pictures, batch.looked_at = [], len(batch.spots)
                 yield batch
 
     def _read(self, numbers: Iterable[range]) -> Iterator[Batch]:

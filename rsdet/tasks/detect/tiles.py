@@ -70,6 +70,7 @@ def open_tiles(model: Any, given: Mapping[str, Any], tile_px: int) -> TilePredic
         args.batch if given.get("batch") else (16 if run.predictor.device.type == "cuda" else 4),
         model.bands if given.get("bands") is None else given["bands"],
         model.yaml.get("gsd"),
+        _again(model, given),
     )
 
 
@@ -102,6 +103,16 @@ class _Run:
         p.batch = ([""] * len(pictures), pictures, [""] * len(pictures))
         x = p.preprocess(pictures)
         return [detections_of(result) for result in p.postprocess(p.inference(x), x, pictures)]
+
+
+def _again(model: Any, given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What opens the model once more; what has been done to it in memory is not in there."""
+    name = model.ckpt_path or (None if getattr(model.model, "learns", True) else model.model_name)
+    if name is None:
+        return None
+    own = model._settings
+    settings = {"scale": own["scale"], **own["parts"], **own["variables"]}
+    return {"model": str(name), "settings": settings, "given": dict(given), "gpu": str(given.get("device")) != "cpu"}
 
 
 def _plain(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -164,11 +164,13 @@ def tiles_with(
     size = detector.size(args.get("imgsz") or (tile_px if detector.free_size else None))
     rules = _rules(detector, args)
     facts = {"imgsz": size, "rules": str(rules), "bands": args.get("bands"), **{k: args.get(k) for k in own}}
+    given = {k: v for k, v in args.items() if k != "model"}
+    again = {"model": str(args["model"]), "settings": {}, "given": given, "gpu": False}
     return TilePredictor(
         lambda pictures: detector.detect(pictures, rules, size),
         detector.reader, detector.names, {"files": _digests(Path(args["model"])), **facts}, Path(args["model"]).name,
         detector.task, f"{detector.backend} on the CPU", size, detector.stride,
-        args.get("batch") or detector.fixed_batch or 4, detector.bands, detector.gsd,
+        args.get("batch") or detector.fixed_batch or 4, detector.bands, detector.gsd, again,
     )  # fmt: skip
 
 
