@@ -45,14 +45,37 @@ def scene_folder(
         )
     if shared and name is None:
         raise ConfigError("job= does a share of a run, and all its processes must agree on a folder; pass name=.")
+    if shared and not exist_ok and wanted.is_dir() and any(not p.name.startswith(".") for p in wanted.iterdir()):
+        if (wanted / MARK).is_file():  # another process has begun it just now
+            return scene_folder(project, name, facts, shared=True)
+        raise ConfigError(f"{wanted} holds a finished run; give this one another name=, or pass exist_ok=True.")
     folder = new_folder(wanted, exist_ok or shared)
     write_text(folder / MARK, json.dumps({"identity": identity}, indent=1) + "\n")
     return folder, False
 
 
+def shared_folder(folder: Path, facts: Mapping[str, Any]) -> Path:
+    """Folder of a run that was done in shares.
+
+    Args:
+        folder: What the user says.
+        facts: What decides the outcome of the run.
+
+    Raises:
+        ConfigError: It holds none, or those of another run.
+    """
+    if not (folder / MARK).is_file():
+        raise ConfigError(f"merge={folder} holds no unfinished run; pass the folder that job= has put its shares into.")
+    if _identity(folder) != fingerprint(facts):
+        raise ConfigError(
+            f"merge={folder} holds shares of another model, other scenes or other settings; pass the same as with job=."
+        )
+    return folder
+
+
 def finish(folder: Path) -> None:
     """Mark a run as done, all layers of which stand: nobody will continue it."""
-    for path in folder.glob(f"*{SUFFIX}"):
+    for path in (*folder.glob(f"*{SUFFIX}"), *folder.glob(f"*{SUFFIX}.*-of-*[0-9]")):
         remove(path)
     (folder / MARK).unlink(missing_ok=True)
     with suppress(OSError):

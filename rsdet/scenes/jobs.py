@@ -8,12 +8,12 @@ see the same folder. A part is a ledger as any other: a share that was stopped g
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from rsdet.errors import DataError
-from rsdet.scenes.ledger import SUFFIX, Ledger
+from rsdet.scenes.ledger import SUFFIX, Ledger, Unfinished
+from rsdet.scenes.plan import Spot
 from rsdet.scenes.settings import share
 from rsdet.scenes.work import SceneWork
 
@@ -23,29 +23,27 @@ _TILES = 256  # of a line of the plan
 def plan_lines(work: SceneWork) -> Iterator[str]:
     """Windows of a scene as JSON lines: runs of tiles, and the rectangle in pixels of the scene that they cover."""
     for first in range(0, len(work.plan), _TILES):
-        numbers = range(first, min(first + _TILES, len(work.plan)))
-        tiles = [(work.plan[n].tile, work.plan[n].ratio) for n in (numbers[0], numbers[-1])]
-        lefts, tops = [t.left * r for t, r in tiles], [t.top * r for t, r in tiles]
-        rights, downs = [(t.left + t.width) * r for t, r in tiles], [(t.top + t.height) * r for t, r in tiles]
-        line: dict[str, Any] = {"scene": str(work.info.path.absolute()), "first": numbers[0], "last": numbers[-1]}
-        one_row = tops[0] == tops[1]
-        line["window_px"] = [
-            round(v)
-            for v in (
-                min(lefts) if one_row else 0,
-                min(tops),
-                max(rights) if one_row else work.info.size_hw[1],
-                max(downs),
-            )
-        ]
-        yield json.dumps(line)
+        last = min(first + _TILES, len(work.plan)) - 1
+        window = _window(work.plan[first], work.plan[last], work.info.size_hw)
+        yield json.dumps({"scene": str(work.info.path.absolute()), "first": first, "last": last, "window_px": window})
+
+
+def _window(first: Spot, last: Spot, size_hw: tuple[int, int]) -> list[int]:
+    """x1, y1, x2, y2 of what a run of tiles covers: part of a row, or rows from edge to edge."""
+    a, b = first.tile, last.tile
+    if first.scale != last.scale:
+        return [0, 0, size_hw[1], size_hw[0]]
+    top, down = round(a.top * first.ratio), min(round((b.top + b.height) * last.ratio), size_hw[0])
+    if a.top != b.top:
+        return [0, top, size_hw[1], down]
+    return [round(a.left * first.ratio), top, min(round((b.left + b.width) * last.ratio), size_hw[1]), down]
 
 
 def part_path(folder: Path, stem: str, job: str) -> Path:
     """Where a share of a scene is kept."""
     number, of = share(job)
     width = len(str(of))
-    return folder / f"{stem}.part-{number:0{width}d}-of-{of}{SUFFIX}"
+    return folder / f"{stem}{SUFFIX}.{number:0{width}d}-of-{of}"
 
 
 def share_of(job: str, tiles: int) -> range:
@@ -58,13 +56,15 @@ def join_parts(into: Ledger, folder: Path, stem: str, identity: str, tiles: int)
     """Take over all parts of a scene.
 
     Raises:
-        DataError: There are none, one belongs to another run, or tiles are missing that nobody has done.
+        DataError: One belongs to another run.
+        Unfinished: There are none, or tiles are missing that nobody has done.
     """
-    paths = sorted(folder.glob(f"{_escaped(stem)}.part-*-of-*{SUFFIX}"))
-    if not paths:
-        raise DataError(f"merge={folder} holds no part of {stem}; run its shares there first, such as job=1/8.")
+    form = re.compile(rf"{re.escape(stem + SUFFIX)}\.(\d+)-of-(\d+)")
+    parts = {path: (int(m[1]), int(m[2])) for path in sorted(folder.iterdir()) if (m := form.fullmatch(path.name))}
+    if not parts:
+        raise Unfinished(f"merge={folder} holds no share of {stem}; run all of them there first, such as job=1/8.")
     looked_at = 0
-    for path in paths:
+    for path in parts:
         part = Ledger(path, identity)
         try:
             into.take(part)
@@ -72,15 +72,21 @@ def join_parts(into: Ledger, folder: Path, stem: str, identity: str, tiles: int)
         finally:
             part.close()
     if missing := into.missing(0, tiles):
-        of = paths[0].name.removesuffix(SUFFIX).rpartition("-of-")[2]
-        jobs = sorted({-(-(n + 1) * int(of) // tiles) for gap in missing for n in (gap[0], gap[-1])})
-        named = ", ".join(f"job={j}/{of}" for j in jobs[:5])
-        raise DataError(
+        of = max(of for _, of in parts.values())
+        jobs = _undone(missing, {number for number, all_ in parts.values() if all_ == of}, of, tiles)
+        named = ", ".join(f"job={number}/{of}" for number in jobs[:5])
+        raise Unfinished(
             f"{sum(map(len, missing))} of {tiles} tiles of {stem} are not done; run {named}"
-            f"{' and others' if len(jobs) > 5 else ''} to the end, then merge again."
+            f"{f' and {len(jobs) - 5} more' if len(jobs) > 5 else ''} to the end, then merge again."
         )
-    into.note(looked_at=looked_at)
+    into.note(looked_at=min(looked_at, tiles))  # shares of two plans may overlap
 
 
-def _escaped(text: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in text)
+def _undone(missing: Sequence[range], begun: set[int], of: int, tiles: int) -> list[int]:
+    """Numbers of the shares that hold missing tiles, and of those without tiles here that nobody has begun."""
+    shares = {number: share_of(f"{number}/{of}", tiles) for number in range(1, of + 1)}
+    return [
+        number
+        for number, own in shares.items()
+        if (any(gap.start < own.stop and own.start < gap.stop for gap in missing) if own else number not in begun)
+    ]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rsdet.errors import DataError, WriteError
+from rsdet.errors import DataError, RSDetError, WriteError
 from rsdet.scenes.found import Found
 from rsdet.writing import disk_errors
 
@@ -24,6 +24,10 @@ CREATE TABLE IF NOT EXISTS done (first INTEGER PRIMARY KEY, last INTEGER NOT NUL
 CREATE TABLE IF NOT EXISTS found (tile INTEGER PRIMARY KEY, objects BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS unread (tile INTEGER PRIMARY KEY, why TEXT NOT NULL);
 """
+
+
+class Unfinished(RSDetError):
+    """A run that cannot go on; what is done is kept, and the next run goes on from there."""
 
 
 def fingerprint(facts: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 
 from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.scenes.found import Found
+from rsdet.scenes.ledger import Unfinished
 from rsdet.scenes.optional import optional
 from rsdet.scenes.predictor import opened_again
 from rsdet.scenes.settings import SceneSettings
@@ -42,7 +43,7 @@ def on_ray(work: SceneWork, missing: Sequence[range]) -> Iterator[Batch]:
     Raises:
         ConfigError: The model cannot be opened by another process.
         MissingDependencyError: Ray is not installed.
-        RSDetError: A worker could not go on; what came in before has been handed over.
+        Unfinished: A worker could not go on; what came in before has been handed over.
     """
     again, workers = work.predictor.again, work.settings.workers
     if again is None:
@@ -66,7 +67,7 @@ def on_ray(work: SceneWork, missing: Sequence[range]) -> Iterator[Batch]:
         for row in rows.iter_rows():
             yield _batch(row)
     except ray.exceptions.RayError as e:
-        raise RSDetError(f"the workers of Ray could not go on ({_first_line(e)}); {_GOES_ON}.") from e
+        raise Unfinished(f"the workers of Ray could not go on ({_first_line(e)}); {_GOES_ON}.") from e
 
 
 class _Worker:
@@ -102,8 +103,8 @@ class _Worker:
         ray = optional("ray", "ray")
         if ray.get_runtime_context().was_current_actor_reconstructed:  # else Ray would try for ever
             raise RSDetError(
-                f"a worker of Ray has died, for want of memory as a rule; {_GOES_ON}; fewer workers= or a smaller batch= "
-                "need less memory."
+                f"a worker of Ray has died, as a rule for want of memory; {_GOES_ON}; fewer workers= or a smaller "
+                "batch= need less of it."
             )
         if Path(self._folder).is_dir():
             os.chdir(self._folder)  # relative paths mean here what they mean there
@@ -116,7 +117,8 @@ class _Worker:
             raise _only_here(work.predictor.model)
         if mine != self._identity:
             raise DataError(
-                f"{self._path}, or the file of aoi=, is another one for a worker of Ray; all machines must see the same."
+                f"{self._path}, or the file of aoi=, is another one for a worker of Ray; all machines must see the "
+                "same files."
             )
         return work
 
@@ -135,7 +137,7 @@ def _row(batch: Batch, problem: str = "") -> dict[str, list[Any]]:
 
 def _batch(row: Mapping[str, Any]) -> Batch:
     if row["problem"]:
-        raise RSDetError(row["problem"])
+        raise Unfinished(row["problem"])
     found = Found.of_bytes(row["found"])
     return Batch(
         row["first"],

@@ -13,10 +13,10 @@ from typing import Any
 from rsdet.errors import ConfigError, DataError, RSDetError, WriteError
 from rsdet.names import printable
 from rsdet.quiet import say
-from rsdet.scenes.folder import finish, scene_folder
+from rsdet.scenes.folder import finish, scene_folder, shared_folder
 from rsdet.scenes.found import Found
 from rsdet.scenes.jobs import join_parts, part_path, plan_lines, share_of
-from rsdet.scenes.ledger import SUFFIX, Ledger, fingerprint
+from rsdet.scenes.ledger import SUFFIX, Ledger, Unfinished, fingerprint
 from rsdet.scenes.merging import cut_report, merge
 from rsdet.scenes.predictor import TilePredictor
 from rsdet.scenes.progress import Progress
@@ -77,7 +77,7 @@ class SceneRun:
         if self._writes_plan:
             self.save_dir = Path(str(s.plan)).expanduser().absolute().parent
         elif s.merge is not None:
-            self.save_dir = Path(s.merge).expanduser().absolute()
+            self.save_dir = shared_folder(Path(s.merge).expanduser().absolute(), facts)
         else:
             how = {"exist_ok": self.exist_ok, "shared": s.job is not None}
             self.save_dir, self.continued = scene_folder(self.project, self.name, facts, **how)
@@ -95,8 +95,8 @@ class SceneRun:
             stem = free_name(path.stem, taken)
             try:
                 result = self._one(path, stem, f"{number}/{len(self.files)}")
-            except WriteError:
-                raise  # the disk is full: no other scene will fare better
+            except (WriteError, Unfinished):
+                raise  # no other scene will fare better
             except RSDetError as e:
                 self.skipped.append(str(e).rstrip("."))
                 say(f"left out: {self.skipped[-1]}", logging.WARNING)
