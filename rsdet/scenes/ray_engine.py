@@ -20,7 +20,7 @@ from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.scenes.found import Found
 from rsdet.scenes.ledger import Unfinished
 from rsdet.scenes.optional import optional
-from rsdet.scenes.predictor import opened_again
+from rsdet.scenes.predictor import TilePredictor, opened_again
 from rsdet.scenes.settings import SceneSettings
 from rsdet.scenes.work import Batch, SceneWork
 
@@ -28,6 +28,18 @@ _TILES = 256  # of a run at most: what is lost with a worker that dies
 _RUNS = 8  # for each worker at least, so that all end at about the same time
 _STORE_BYTES = 200 << 20  # of a local instance; objects travel, pictures do not
 _GOES_ON = "what is done is kept, and the same command goes on from there, with or without engine=ray"
+
+
+def check_ray(predictor: TilePredictor) -> None:
+    """Refuse what workers of Ray cannot do, before anything is begun.
+
+    Raises:
+        ConfigError: The model cannot be opened by another process.
+        MissingDependencyError: Ray is not installed.
+    """
+    if predictor.again is None:
+        raise _only_here(predictor.model)
+    optional("ray.data", "ray")
 
 
 def on_ray(work: SceneWork, missing: Sequence[range]) -> Iterator[Batch]:
@@ -41,13 +53,9 @@ def on_ray(work: SceneWork, missing: Sequence[range]) -> Iterator[Batch]:
         Batches in any order that cover all of these numbers.
 
     Raises:
-        ConfigError: The model cannot be opened by another process.
-        MissingDependencyError: Ray is not installed.
         Unfinished: A worker could not go on; what came in before has been handed over.
     """
-    again, workers = work.predictor.again, work.settings.workers
-    if again is None:
-        raise _only_here(work.predictor.model)
+    again, workers = work.predictor.again or {}, work.settings.workers
     data = optional("ray.data", "ray")
     tiles = sum(map(len, missing))
     if not tiles:
@@ -100,8 +108,8 @@ class _Worker:
 
     def _opened(self) -> SceneWork:
         """The scene, once it is sure that it and the model are those of the process that asked."""
-        ray = optional("ray", "ray")
-        if ray.get_runtime_context().was_current_actor_reconstructed:  # else Ray would try for ever
+        restarted, gpus = _standing()
+        if restarted:  # else Ray would try for ever
             raise RSDetError(
                 f"a worker of Ray has died, as a rule for want of memory; {_GOES_ON}; fewer workers= or a smaller "
                 "batch= need less of it."
@@ -109,7 +117,7 @@ class _Worker:
         if Path(self._folder).is_dir():
             os.chdir(self._folder)  # relative paths mean here what they mean there
         again = self._again
-        if ray.get_gpu_ids():  # the one that Ray has chosen, whatever device= said
+        if gpus:  # the one that Ray has chosen, whatever device= said
             again = {**again, "given": {**again["given"], "device": None}}
         work = SceneWork(self._path, opened_again(again, self._settings.tile or 0), self._settings, self._values)
         mine = work.identity
@@ -121,6 +129,12 @@ class _Worker:
                 "same files."
             )
         return work
+
+
+def _standing() -> tuple[bool, Sequence[Any]]:
+    """Whether this worker was started again after it had died, and the GPUs that Ray has given it."""
+    ray = optional("ray", "ray")
+    return ray.get_runtime_context().was_current_actor_reconstructed, ray.get_gpu_ids()
 
 
 def _row(batch: Batch, problem: str = "") -> dict[str, list[Any]]:
@@ -162,7 +176,7 @@ def _joined(workers: int) -> Any:
         try:
             ray.init(**quiet)
         except (ConnectionError, ValueError) as e:
-            raise ConfigError(
+            raise Unfinished(
                 f"RAY_ADDRESS={os.environ['RAY_ADDRESS']} cannot be reached ({e}); start that cluster, or unset the "
                 "variable for workers on this machine."
             ) from e

@@ -20,7 +20,7 @@ from rsdet.scenes.ledger import SUFFIX, Ledger, Unfinished, fingerprint
 from rsdet.scenes.merging import cut_report, merge
 from rsdet.scenes.predictor import TilePredictor
 from rsdet.scenes.progress import Progress
-from rsdet.scenes.ray_engine import on_ray
+from rsdet.scenes.ray_engine import check_ray, on_ray
 from rsdet.scenes.reader import open_raster
 from rsdet.scenes.result import SceneResult
 from rsdet.scenes.settings import SceneSettings
@@ -66,6 +66,8 @@ class SceneRun:
     def __post_init__(self) -> None:
         s = self.settings
         check_fit(self.predictor, s)
+        if s.engine == "ray":
+            check_ray(self.predictor)
         found = scenes_of(self.source)
         self.files, self.skipped = found.files, found.skipped
         facts = {
