@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,18 +148,18 @@ def test_a_run_that_ray_began_is_ended_without_it(aerial: Path, tmp_path: Path, 
     """Interrupted by the keyboard once something is kept; what is kept is not done again."""
     ledger = tmp_path / "run" / "aerial.ledger"
     began = subprocess.Popen(
-        command(aerial, tmp_path, "name=run", "engine=ray", "batch=1"),
+        command(aerial, tmp_path, "name=run", "engine=ray"),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     assert began.stdout is not None
     wal = ledger.with_name(ledger.name + "-wal")
-    while began.poll() is None and not (wal.exists() and wal.stat().st_size > 100_000):
-        pass
+    while began.poll() is None and not (wal.exists() and wal.stat().st_size > 60_000):
+        time.sleep(0.2)
     began.send_signal(signal.SIGINT)
     said = began.communicate(timeout=120)[0]
     assert began.returncode == 130, said
     assert "Traceback" not in said
     assert ledger.exists()
-    done = subprocess.run(command(aerial, tmp_path, "name=run", "batch=1"), capture_output=True, text=True, check=False)
+    done = subprocess.run(command(aerial, tmp_path, "name=run"), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "is continued" in done.stdout + done.stderr
