@@ -107,8 +107,8 @@ def _extent(georef: Georef, size_hw: tuple[int, int], crs: Any) -> np.ndarray:
     """
     rows, columns = (np.linspace(0, n, _GRID) for n in size_hw)
     grid = np.stack(np.meshgrid(columns, rows), -1).reshape(-1, 2)
-    to_area = transformer(georef.crs_wkt, crs.to_wkt())  # type: ignore[arg-type]
-    places = np.stack(to_area.transform(*georef.to_map(grid).T), 1)
+    to_area = transformer(georef.crs_wkt, crs.to_wkt())
+    places: np.ndarray = np.stack(to_area.transform(*georef.to_map(grid).T), 1)
     places = places[np.isfinite(places).all(1)]
     if not len(places):
         raise DataError(
@@ -123,7 +123,7 @@ def _extent(georef: Georef, size_hw: tuple[int, int], crs: Any) -> np.ndarray:
 
 def _into_pixels(georef: Georef, crs: Any) -> Any:
     """The function from the CRS of an area to pixels of a scene, for arrays of places near it."""
-    to_scene = transformer(crs.to_wkt(), georef.crs_wkt)  # type: ignore[arg-type]
+    to_scene = transformer(crs.to_wkt(), georef.crs_wkt)
     middle = georef.to_map(np.array([[georef.size_hw[1] / 2, georef.size_hw[0] / 2]]))[0, 0]
 
     def into_pixels(xy: np.ndarray) -> np.ndarray:

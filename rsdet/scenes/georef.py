@@ -95,7 +95,7 @@ class Georef:
         if not self.placed:
             return np.full((len(quads), 2), np.nan)
         middles = ((quads + np.roll(quads, -1, 1)) / 2).reshape(-1, 2)
-        own, degrees, geod = globe(self.crs_wkt)  # type: ignore[arg-type]
+        own, degrees, geod = globe(self.crs_wkt)
         lonlat = (_moved(self.to_map(middles), self.crs_wkt, own) * degrees).reshape(-1, 4, 2)
         seen = np.isfinite(lonlat).all((1, 2))
         out = np.full((len(quads), 2), np.nan)

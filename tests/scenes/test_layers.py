@@ -144,6 +144,14 @@ def test_geojson_is_cut_at_the_antimeridian(tmp_path, crs, transform):
     assert max(s.bounds[2] - s.bounds[0] for s in [*parts, shapes[1]]) < 1
 
 
+def test_an_object_that_is_truly_wide_is_not_taken_for_one_across_the_antimeridian(tmp_path):
+    info = scene("EPSG:4326", (0.1, 0, -180, 0, -0.1, 90), (1800, 3600))
+    (feature,) = geojson_of(tmp_path, found_of(np.array([[100.0, 800, 3500, 900]])), info)
+    shape = shapely.from_geojson(json.dumps(feature["geometry"]))
+    assert shape.bounds == (-170, 0, 170, 10)
+    assert shape.area == pytest.approx(3400)
+
+
 def test_geojson_of_an_object_around_the_pole_reaches_it(tmp_path):
     info = scene("EPSG:3413", (1000, 0, -100_000, 0, -1000, 100_000), (200, 200))
     (feature,) = geojson_of(tmp_path, found_of(np.array([[90.0, 90, 110, 110]])), info)
