@@ -50,7 +50,7 @@ class Blocks:
         self._open: list[Any] = []
         self._of_rows = False
         self._rows: OrderedDict[tuple[Any, ...], tuple[np.ndarray, np.ndarray | None]] = OrderedDict()
-        self._warned = False
+        self._needed, self._warned = 0, False  # pieces that the tallest window lies in
         with self._dataset() as f:
             self.size_hw, self._block_hw = f.shape, f.block_shapes[0]
             self._tiff = f.driver == "GTiff"
@@ -60,7 +60,7 @@ class Blocks:
         self._of_rows = width >= self.size_hw[1]
         self._chunk = min(height * -(-_LEAST_ROWS // height), self.size_hw[0])
         self._grid_hw = tuple(-(-n // b) for n, b in zip(self.size_hw, self._block_hw, strict=True))
-        self._known: dict[tuple[int, ...], np.ndarray] = {}  # 1: a block that is stored, 2: one that is not
+        self._stored: dict[tuple[int, ...], dict[int, bytes]] = {}
         if height * width * sample > _BLOCK_BYTES:
             raise DataError(
                 f"{path} is stored in blocks of {width}x{height} pixels, too large to decode by windows; "
@@ -123,11 +123,12 @@ class Blocks:
         if key not in self._rows:
             height, width = min(self._chunk, self.size_hw[0] - start), self.size_hw[1]
             rows, mask = self._decoded(bands, start, 0, height, width)
-            keep = ROWS_BYTES // max(1, rows.nbytes + (0 if mask is None else mask.nbytes))
-            while len(self._rows) >= max(1, keep):
+            self._needed = max(self._needed, -(-needed // self._chunk) + 1)
+            room = ROWS_BYTES // max(1, rows.nbytes + (0 if mask is None else mask.nbytes))
+            while len(self._rows) >= max(1, min(room, 2 * self._needed)):  # two rows of tiles may be in work
                 self._rows.popitem(last=False)
             self._rows[key] = rows, mask
-            if keep * self._chunk < needed and not self._warned:
+            if room < self._needed and not self._warned:
                 self._warned = True
                 logging.getLogger("rsdet").warning(
                     "%s is stored in rows of %d pixels, too many to keep: reading is slow; gdal_translate -co "
@@ -150,22 +151,23 @@ class Blocks:
         """Whether a TIFF stores nothing at all of these bands in a window: known without reading it."""
         if not self._tiff:
             return False
-        bands = bands if self._planar else (1,)
+        stored = self._stored.setdefault(bands if self._planar else (1,), {})
         (bh, bw), (rows, columns) = self._block_hw, self._grid_hw
-        known = self._known.setdefault(bands, np.zeros((rows, columns), np.int8))
         ys = range(max(0, top // bh), min(rows, -(-(top + height) // bh)))
-        xs = range(max(0, left // bw), min(columns, -(-(left + width) // bw)))
+        first, past = max(0, left // bw), min(columns, -(-(left + width) // bw))
         for y in ys:
-            for x in xs:
-                if not known[y, x]:
-                    known[y, x] = 1 if self._stored_at(y, x, bands) else 2
-                if known[y, x] == 1:
-                    return False
+            if y not in stored:
+                stored[y] = self._stored_in(y, bands if self._planar else (1,))
+            if 1 in stored[y][first:past]:
+                return False
         return True
 
-    def _stored_at(self, y: int, x: int, bands: tuple[int, ...]) -> bool:
+    def _stored_in(self, y: int, bands: tuple[int, ...]) -> bytes:
+        """Of each block of a row of blocks 1 where it is stored, else 0."""
         with self._dataset() as f:
-            return any(f.get_tag_item(f"BLOCK_OFFSET_{x}_{y}", "TIFF", bidx=b) is not None for b in bands)
+            tags = ([f"BLOCK_OFFSET_{x}_{y}", b] for x in range(self._grid_hw[1]) for b in bands)
+            found = [f.get_tag_item(tag, "TIFF", bidx=b) is not None for tag, b in tags]
+        return np.array(found).reshape(-1, len(bands)).any(axis=1).tobytes()
 
 
 class Held:

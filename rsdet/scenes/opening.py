@@ -24,14 +24,17 @@ _DRIVERS = {
 _OPTIONS = {
     "GDAL_CACHEMAX": 128 << 20,  # bytes; GDAL itself takes 5 % of the memory
     "GDAL_ERROR_ON_LIBJPEG_WARNING": True,  # else the rest of a damaged block is gray
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": False,  # it takes a file cut short for whole
+    "GDAL_PNG_SINGLE_BLOCK": False,
     "GDAL_MAX_DATASET_POOL_SIZE": 64,  # files of a VRT open at once
     "GDAL_VRT_ENABLE_PYTHON": False,
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".nothing-is-fetched",
 }
-_VRT_BYTES = 64 << 20
+_XML_BYTES = 64 << 20
 _POINTERS = ("SourceFilename", "SourceDataset")
 _SAID = ("Metadata", "SRS", "GeoTransform", "Description", "CategoryNames", "UnitType")  # words, not names of files
 _DEEPEST = 8
+_GDAL_METADATA = 42112  # tag of a TIFF
 
 
 @contextmanager
@@ -133,6 +136,10 @@ def _check_beside(path: Path) -> None:
         beside = Path(f"{path}{suffix}")
         if beside.is_file() and not is_tiff(beside):
             raise DataError(f"{beside}, which belongs to {path.name}, is no TIFF, so neither was read; take it out.")
+    more = Path(f"{path}.aux.xml")
+    said = more.read_bytes() if more.is_file() and more.stat().st_size <= _XML_BYTES else b""
+    if more.is_file() and (not said or b"OVERVIEW_FILE" in said):
+        raise DataError(f"{more} names a file of overviews, or is no such file, so neither was read; take it out.")
 
 
 def check_overviews(path: Path, dataset: Any) -> None:
@@ -145,7 +152,7 @@ def _sources(path: Path, depth: int = 0) -> list[Path]:
     """Files that a VRT reads, those of VRTs in it too."""
     from xml.etree import ElementTree
 
-    data = path.read_bytes() if path.stat().st_size <= _VRT_BYTES else b""
+    data = path.read_bytes() if path.stat().st_size <= _XML_BYTES else b""
     if not data or b"<!DOCTYPE" in data or b"<!ENTITY" in data or depth > _DEEPEST:
         raise DataError(f"{path} is no VRT of reasonable size and depth; make it anew with gdalbuildvrt.")
     try:
@@ -161,8 +168,15 @@ def _sources(path: Path, depth: int = 0) -> list[Path]:
             continue
         _check_beside(source)
         found.append(source)
-        if driver_of(source) == "VRT":
+        driver = driver_of(source)
+        if driver == "VRT":
             found += _sources(source, depth + 1)
+        elif driver == "GTiff":
+            damage = read_sar_header(source).damage
+            if damage or "OVERVIEW_FILE" in str(directories(source)[0].get(_GDAL_METADATA)):
+                raise DataError(
+                    f"{path}: its source {source} {damage or 'points at a file of overviews; take it out'}."
+                )
     return found
 
 

@@ -27,6 +27,8 @@ from rsdet.scenes.resampling import Taps, floats, resampled
 _TURNED_PX = 2**28  # a file that is turned upright is held in memory
 _DECODED_PX = 2**26  # so is a JPEG
 _CELL_PX = 2048  # sides of what is resampled at once, in pixels of the file
+_SAMPLED, _SAMPLED_PX = 16, 128  # windows along each side that values are measured on, and their sides in pixels
+_ENOUGH = 2**14  # pixels of them
 _FINER = 2  # a stored overview may stand for the pixels where it is so much finer than what is asked for
 
 
@@ -122,7 +124,7 @@ class Raster:
         self._spread = 255 // (2**bits - 1) if f.dtypes[0] == "uint8" and bits < 8 else 1
         self._palette = _palette(f) if colours[0] is ColorInterp.palette else None
         flags = f.mask_flag_enums[0]
-        masked = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
+        self._masked = masked = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
         placed = not f.transform.is_identity
         crs = f.crs if f.crs is not None else f.gcps[1]
         size_hw = f.shape if turn < 5 else f.shape[::-1]
@@ -242,7 +244,9 @@ class Raster:
             cell = slice(i, min(i + sides[0], out_hw[0])), slice(j, min(j + sides[1], out_hw[1]))
             r, c = down.part(cell[0].start, cell[0].stop), across.part(cell[1].start, cell[1].stop)
             (top, height), (left, width) = r.span, c.span
-            if self._nothing_in(level, bands, top, left, height, width):
+            known = self._unread(level, bands, top, left, height, width)
+            if known is not None:
+                valid[cell] = known & r.inside[:, None] & c.inside
                 continue
             try:
                 raw, there = self._native(level, bands, nodata, top, left, height, width)
@@ -284,9 +288,13 @@ class Raster:
         first = max(top, 0), max(left, 0)
         past = min(top + height, level.size_hw[0]), min(left + width, level.size_hw[1])
         inner = *first, past[0] - first[0], past[1] - first[1]
-        if min(inner[2:]) <= 0 or self._nothing_in(level, bands, *inner):
+        if min(inner[2:]) <= 0:
             return raw, valid
         place = slice(first[0] - top, past[0] - top), slice(first[1] - left, past[1] - left)
+        known = self._unread(level, bands, *inner)
+        if known is not None:
+            valid[place] = known
+            return raw, valid
         raw[place], valid[place] = self._meant(bands, nodata, *level.read(self._stored(bands), *inner))
         return raw, valid
 
@@ -322,16 +330,21 @@ class Raster:
 
     # -- the whole ------------------------------------------------------------------------------------------------
 
-    def _nothing_in(
+    def _unread(
         self, level: Blocks | Held, bands: tuple[int, ...], top: int, left: int, height: int, width: int
-    ) -> bool:
-        """Whether blocks that a TIFF leaves out mean that no pixel is valid: they read as nodata, else as zeros."""
+    ) -> bool | None:
+        """What is known of a window without reading it: that no pixel is valid, that all are zeros, or nothing.
+
+        Blocks that a TIFF leaves out read as nodata, else as zeros.
+        """
         alpha = self.info.alpha
-        if alpha is not None and alpha + 1 not in bands:
-            bands = (alpha + 1,)
-        elif self._palette is not None or None in [self.info.nodatas[b - 1] for b in bands]:
-            return False
-        return level.is_sparse(bands, top, left, height, width)
+        hidden = alpha is not None and alpha + 1 not in bands
+        if self._palette is not None or self._masked:
+            return None
+        if not level.is_sparse((alpha + 1,) if hidden else bands, top, left, height, width):
+            return None
+        nodata = [self.info.nodatas[b - 1] for b in bands]
+        return not hidden and None in nodata
 
     def is_empty(self, window: Tile) -> bool:
         """Whether a window is known to hold no valid pixel without reading it; False when in doubt."""
@@ -339,9 +352,9 @@ class Raster:
         ends = [math.ceil(window.top + window.height), math.ceil(window.left + window.width)]
         top, left = (max(e, 0) for e in edges)
         height, width = (min(e, n) - s for e, n, s in zip(ends, self.info.size_hw, (top, left), strict=True))
-        return min(height, width) <= 0 or self._nothing_in(
-            self._levels[0], self.bands_of(None), top, left, height, width
-        )
+        if min(height, width) <= 0:
+            return True
+        return self._unread(self._levels[0], self.bands_of(None), top, left, height, width) is False
 
     def has_data(self, bands: tuple[int, ...] | None = None) -> bool:
         """Whether any pixel is valid, or cannot be read; looks at the scene until one is found."""
@@ -350,6 +363,30 @@ class Raster:
             return any(not self.is_empty(tile) and self.read(tile, bands=bands)[1].any() for tile in tiles)
         except DataError:  # of a part; the others are still to be looked at
             return True
+
+    def sample(self, bands: tuple[int, ...] | None = None, nodata: float | None = None) -> np.ndarray:
+        """Valid samples from all over the scene, the same each time: of windows on a grid, as they are stored.
+
+        Args:
+            bands: As in :meth:`read`.
+            nodata: As in :meth:`read`.
+
+        Returns:
+            (N, C); where the windows hold next to nothing, of the overview.
+        """
+        cells = [np.linspace(0, n, min(n, _SAMPLED) + 1).astype(int).tolist() for n in self.info.size_hw]
+        found = []
+        for (top, bottom), (left, right) in itertools.product(*(itertools.pairwise(c) for c in cells)):
+            height, width = min(bottom - top, _SAMPLED_PX), min(right - left, _SAMPLED_PX)
+            window = Tile((top + bottom - height) // 2, (left + right - width) // 2, height, width)
+            if not self.is_empty(window):
+                raw, valid = self.read(window, None, bands, nodata)
+                found.append(raw[valid])
+        samples = np.concatenate([*found, np.zeros((0, len(self.bands_of(bands))), sample_type(self.info.dtype))])
+        if len(samples) >= _ENOUGH or max(self.info.size_hw) <= _SAMPLED * _SAMPLED_PX:
+            return samples
+        raw, valid = self.overview(_SAMPLED * _SAMPLED_PX, bands, nodata)
+        return raw[valid]
 
     def overview(
         self, longest_px: int, bands: tuple[int, ...] | None = None, nodata: float | None = None

@@ -53,6 +53,11 @@ class Taps:
         first = int(self.places.min())
         return first, int(self.places.max()) + 1 - first
 
+    @property
+    def inside(self) -> np.ndarray:
+        """(N,) bool: pixels out that are not outside."""
+        return self.shares.any(axis=1)
+
     def part(self, start: int, stop: int) -> Taps:
         """Those of some of the pixels out."""
         return Taps(self.places[start:stop], self.shares[start:stop])
@@ -90,7 +95,7 @@ def resampled(raw: np.ndarray, valid: np.ndarray, rows: Taps, columns: Taps) -> 
     Returns:
         (h, w, C) of the same type, 0 where nothing is valid, and (h, w) bool: where anything is.
     """
-    inside = np.outer(rows.shares.any(axis=1), columns.shares.any(axis=1))
+    inside = np.outer(rows.inside, columns.inside)
     if valid.all():
         return columns.apply(rows.apply(raw, 0), 1), inside
     weight = valid[..., None].astype(raw.dtype)

@@ -24,7 +24,6 @@ from rsdet.errors import ConfigError, DataError
 from rsdet.scenes.raster import Raster, SceneInfo
 from rsdet.scenes.resampling import floats
 
-MEASURED_PX = 2048  # longest side of the overview that limits are measured on
 PERCENTILES = (2.0, 98.0)
 
 
@@ -61,7 +60,7 @@ class Values:
         """The rule for a scene.
 
         Args:
-            raster: The scene; an overview of it is read where limits must be measured.
+            raster: The scene; a sample of it is read where limits must be measured.
             reader: Of the model.
             bands: Bands to take; the reader's without.
             stretch: Values that become black and white, one pair or a pair for each band.
@@ -176,13 +175,13 @@ def _number(value: Any) -> bool:
 def _measured(raster: Raster, bands: tuple[int, ...]) -> tuple[tuple[float, float], ...]:
     """Percentiles of each band, as values."""
     info = raster.info
-    raw, valid = raster.overview(MEASURED_PX, bands)
-    if not valid.any():
+    samples = raster.sample(bands)
+    if not len(samples):
         raise nothing_valid(info)
     found = []
-    for band, samples in zip(bands, np.moveaxis(raw[valid], -1, 0), strict=True):
+    for band, column in zip(bands, samples.T, strict=True):
         nodata = info.nodatas[band - 1] if info.nodatas else None
-        there = samples if nodata is None else samples[samples != nodata]
+        there = column if nodata is None else column[column != nodata]
         low, high = np.percentile(there.astype(np.float64), PERCENTILES) if there.size else (0.0, 0.0)
         if not low < high and there.size:  # few pixels differ from the rest
             low, high = float(there.min()), float(there.max())
@@ -212,8 +211,8 @@ def _of_sar(raster: Raster, reader: SarReader, bands: Any, stretch: Any) -> Valu
     if problem := header_problem(header, rule.quantity) or type_problem(info.dtype, rule):
         raise DataError(f"{info.path} {problem}.")
     if rule.per_image:  # of the scene, not of each window
-        raw, valid = raster.overview(MEASURED_PX, nodata=rule.nodata)
-        image = to_image(raw, info.dtype, [rule.nodata], valid, str(info.path))
+        samples = raster.sample(nodata=rule.nodata)[None]
+        image = to_image(samples, info.dtype, [rule.nodata], name=str(info.path))
         rule.check_values(image.values, image.valid, str(info.path))
         limits = rule.limits(image.values[image.valid])
         if limits is None:

@@ -126,7 +126,7 @@ def test_a_pixel_of_a_view_depends_on_its_place_alone(tmp_path: Path, ratio: flo
         picture, valid = view.read(Tile(0, 0, *view.size_hw))
         assert 0.5 < valid.mean() < 1
         assert picture[valid].std() > 10
-        for tile in [*tile_grid(view.size_hw, 27, 5), *tile_grid(view.size_hw, (11, 28), 3)]:
+        for tile in [*tile_grid(view.size_hw, 27, 5), *tile_grid(view.size_hw, (11, 28), 3)][:: 1 if ratio > 1 else 29]:
             part, there = view.read(tile)
             np.testing.assert_array_equal(there, valid[tile.slices])
             np.testing.assert_array_equal(part, picture[tile.slices])
