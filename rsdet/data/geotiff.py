@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ _GEO_TAGS = (33550, 33922, 34264, 34735)  # pixel scale, tie points, transformat
 _EXTRA = 338  # ExtraSamples: 1 for alpha that the colours are multiplied by, 2 for one they are not
 _LOSSLESS = ("deflate", "lzw", "zstd", "packbits")
 _TILE_FROM_PX = 1024  # smaller pictures are written in strips
+BLOCK_PX = 512
+_CACHE_BYTES = 128 << 20  # GDAL takes a share of the memory otherwise
 _OF_BANDS = ("scales", "offsets", "descriptions", "units")
 _UNSAID = {"scales": 1.0, "offsets": 0.0, "descriptions": None, "units": None}
 
@@ -78,7 +81,6 @@ def read_tiff(header: SarHeader) -> Samples:
 
 def read_window(f: Any, rows: slice | None = None, columns: slice | None = None) -> Samples:
     """Samples of a file that rasterio has opened, or of a window of it, which then lies where it lies on Earth."""
-    from rasterio.control import GroundControlPoint
     from rasterio.enums import ColorInterp, MaskFlags
     from rasterio.windows import Window
 
@@ -99,26 +101,31 @@ def read_window(f: Any, rows: slice | None = None, columns: slice | None = None)
         finite = np.isfinite(raw).all(axis=2)
         valid = finite if valid is None else valid & finite
     valid = None if valid is None or valid.all() else valid
-    if f.rpcs is not None:
-        logging.getLogger("rsdet").warning("%s: its rational polynomials (RPC) are not carried over", f.name)
     nodata = f.nodata if f.nodata is not None else float("nan") if raw.dtype.kind == "f" and valid is not None else None
-    compress = str(f.compression.value).lower() if f.compression else "deflate"
-    geo = {
-        "crs": f.crs if f.crs is not None else f.gcps[1],
-        "transform": None if f.transform.is_identity else f.window_transform(window),
-        "gcps": [
-            GroundControlPoint(p.row - rows.start, p.col - columns.start, p.x, p.y, p.z, p.id, p.info)
-            for p in f.gcps[0]
-        ]
-        or None,
-        "nodata": nodata,
-        "compress": compress if compress in _LOSSLESS else "deflate",
-        "tags": {k: v for k, v in f.tags().items() if k != "TIFFTAG_SOFTWARE"},
-        **({k: tuple(getattr(f, k)) for k in _OF_BANDS} if raw.shape[2] == f.count else {}),
-    }
+    geo = {**geo_of_dataset(f, rows.start, columns.start), "nodata": nodata}
     placed = f.crs is not None or not f.transform.is_identity or bool(f.gcps[0])
     described = any(set(geo.get(k, ())) - {_UNSAID[k]} for k in _OF_BANDS)
     return Samples(raw, alpha, valid, nodata, geo if placed or described or raw.dtype.kind != "u" else None)
+
+
+def geo_of_dataset(f: Any, top: int = 0, left: int = 0) -> dict[str, Any]:
+    """What :func:`write_tiff` needs, of a file that rasterio has opened, or of a window of it that begins there."""
+    from rasterio.control import GroundControlPoint
+    from rasterio.windows import Window
+
+    if f.rpcs is not None:
+        logging.getLogger("rsdet").warning("%s: its rational polynomials (RPC) are not carried over", f.name)
+    compress = str(f.compression.value).lower() if f.compression else "deflate"
+    palette = f.colorinterp[0].name == "palette"  # one band that becomes three
+    return {
+        "crs": f.crs if f.crs is not None else f.gcps[1],
+        "transform": None if f.transform.is_identity else f.window_transform(Window(left, top, 1, 1)),
+        "gcps": [GroundControlPoint(p.row - top, p.col - left, p.x, p.y, p.z, p.id, p.info) for p in f.gcps[0]] or None,
+        "nodata": f.nodata,
+        "compress": compress if compress in _LOSSLESS else "deflate",
+        "tags": {k: v for k, v in f.tags().items() if k != "TIFFTAG_SOFTWARE"},
+        **({} if palette else {k: tuple(getattr(f, k)) for k in _OF_BANDS}),
+    }
 
 
 def _plain(header: SarHeader) -> Samples:
@@ -176,29 +183,67 @@ def write_tiff(
     Raises:
         MissingDependencyError: rasterio is not installed.
     """
+    height, width, bands = raw.shape
+    count = bands + (alpha is not None)
+    in_tiles = min(height, width) >= _TILE_FROM_PX
+    with new_tiff(path, (height, width, count), raw.dtype, geo, scale, alpha is not None, in_tiles) as f:
+        f.write(np.moveaxis(raw, -1, 0), list(range(1, bands + 1)))
+        if alpha is not None:
+            f.write(alpha, count)
+        if valid is not None and alpha is None and geo["nodata"] is None:
+            f.write_mask(valid)
+
+
+@contextmanager
+def new_tiff(
+    path: Path,
+    shape: tuple[int, int, int],
+    dtype: Any,
+    geo: dict[str, Any],
+    scale: int = 1,
+    alpha: bool = False,
+    in_tiles: bool = True,
+) -> Iterator[Any]:
+    """A GeoTIFF to write into, which says already where it lies; larger than 4 GB where it must be.
+
+    Args:
+        path: As in :func:`write_tiff`.
+        shape: Height, width and bands, alpha among them.
+        dtype: Type of the samples.
+        geo: As in :func:`write_tiff`.
+        scale: As in :func:`write_tiff`.
+        alpha: The last band is opacity.
+        in_tiles: Of :data:`BLOCK_PX` pixels a side, else strips.
+
+    Yields:
+        The dataset of rasterio.
+
+    Raises:
+        MissingDependencyError: rasterio is not installed.
+    """
+    height, width, count = shape
+    bands = count - alpha
     try:
         import rasterio
     except ModuleNotFoundError as e:
         raise MissingDependencyError(
-            f"{path}: writing {raw.shape[2]} bands or a place on Earth needs the package rasterio, which is not "
+            f"{path}: writing {bands} bands or a place on Earth needs the package rasterio, which is not "
             f"installed; {install('geo')}."
         ) from e
     from affine import Affine
     from rasterio.control import GroundControlPoint
     from rasterio.enums import ColorInterp
 
-    height, width, bands = raw.shape
-    count = bands + (alpha is not None)
     profile: dict[str, Any] = {
-        "driver": "GTiff", "height": height, "width": width, "count": count, "dtype": raw.dtype,
+        "driver": "GTiff", "height": height, "width": width, "count": count, "dtype": dtype,
         "nodata": geo["nodata"], "compress": geo["compress"], "BIGTIFF": "IF_SAFER",
     }  # fmt: skip
     if bands == 3:
         profile["photometric"] = "RGB"
     if geo["compress"] in ("deflate", "lzw", "zstd"):
-        profile["predictor"] = 3 if raw.dtype.kind == "f" else 2
-    if min(height, width) >= _TILE_FROM_PX:
-        profile |= {"tiled": True, "blockxsize": 512, "blockysize": 512}
+        profile["predictor"] = 3 if np.dtype(dtype).kind == "f" else 2
+    if in_tiles:
+        profile |= {"tiled": True, "blockxsize": BLOCK_PX, "blockysize": BLOCK_PX}
     if geo["transform"] is not None:
         t = geo["transform"]
         shrunk = Affine(t.a / scale, t.b / scale, t.c, t.d / scale, t.e / scale, t.f)
@@ -208,15 +253,13 @@ def write_tiff(
         profile |= {"crs": geo["crs"], "gcps": moved}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "w", **profile) as f:
-            f.write(np.moveaxis(raw, -1, 0), list(range(1, bands + 1)))
-            if alpha is not None:
-                f.write(alpha, count)
+        options = {"GDAL_TIFF_INTERNAL_MASK": True, "GDAL_CACHEMAX": _CACHE_BYTES}
+        with rasterio.Env(**options), rasterio.open(path, "w", **profile) as f:
+            if alpha:
                 f.colorinterp = (*f.colorinterp[:-1], ColorInterp.alpha)
-            if valid is not None and alpha is None and geo["nodata"] is None:
-                f.write_mask(valid)
             f.update_tags(**geo["tags"])
             _describe(f, geo, bands)
+            yield f
 
 
 def _describe(f: Any, geo: dict[str, Any], bands: int) -> None:

@@ -101,16 +101,50 @@ def read_image(
         raw, alpha, taken = take_bands(found, bands, path)
         valid, geo = found.valid, geo_of_bands(found.geo, taken)
         low, high = _range_of(raw, valid, value_range, path)
-        x = raw.astype(np.float32)
-        if (low, high) != (0.0, 1.0):
-            x = (x - np.float32(low)) / np.float32(high - low)
-        if value_range is not None or valid is not None or raw.dtype.kind == "f":
-            x = np.clip(np.nan_to_num(x, copy=False), 0, 1)
-        if valid is not None:
-            x[~valid] = 0
+        x = to_floats(raw, valid, (low, high))
         chosen = tuple(bands) if bands else None
         meta = ImageMeta(path, str(raw.dtype), (low, high), alpha, valid, found.nodata, geo, chosen, raw.shape[2])
         return np.ascontiguousarray(to_channels(x, channels, str(path))), meta
+
+
+def to_floats(raw: np.ndarray, valid: np.ndarray | None, value_range: tuple[float, float]) -> np.ndarray:
+    """Samples as they are stored to a picture: the ONE rule, for whole files and for windows of them.
+
+    Args:
+        raw: (H, W, C) of any real type.
+        valid: (H, W) bool; what is not becomes 0. None where all is.
+        value_range: Values that become 0 and 1; what lies outside is cut.
+
+    Returns:
+        (H, W, C) float32 in [0, 1].
+    """
+    low, high = value_range
+    x = raw.astype(np.float32)
+    if (low, high) != (0.0, 1.0):
+        x = (x - np.float32(low)) / np.float32(high - low)
+    if valid is not None or (low, high) != _FULL.get(str(raw.dtype)):
+        x = np.clip(np.nan_to_num(x, copy=False), 0, 1)
+    if valid is not None:
+        x[~valid] = 0
+    return x
+
+
+def to_samples(image: np.ndarray, dtype: str, value_range: tuple[float, float]) -> np.ndarray:
+    """A picture back to samples; what :func:`to_floats` undoes.
+
+    Args:
+        image: (H, W, C) float; values outside of [0, 1] are cut.
+        dtype: Type of the samples.
+        value_range: Values of 0 and 1.
+    """
+    low, high = value_range
+    raw = np.clip(image, 0, 1).astype(np.float64 if dtype != "float32" else np.float32) * (high - low) + low
+    return np.rint(raw).astype(dtype) if np.dtype(dtype).kind in "iu" else raw.astype(dtype)
+
+
+def full_range(dtype: str) -> tuple[float, float] | None:
+    """Values of 0 and 1 of a type whose files say so by their type alone; None for all others."""
+    return _FULL.get(dtype)
 
 
 def check_range(value_range: Any) -> None:
@@ -238,9 +272,7 @@ def write_image(path: str | Path, image: np.ndarray, meta: ImageMeta | None = No
         raise DataError(f"{path}: a picture (H, W, C) of finite numbers is needed, received the shape {image.shape}")
     image = to_channels(image, 1) if (meta.channels, image.shape[2]) == (1, 3) else image
     dtype = _dtype_for(path, meta)
-    low, high = meta.value_range
-    raw = np.clip(image, 0, 1).astype(np.float64 if dtype != "float32" else np.float32) * (high - low) + low
-    raw = np.rint(raw).astype(dtype) if np.dtype(dtype).kind in "iu" else raw.astype(dtype)
+    raw = to_samples(image, dtype, meta.value_range)
     alpha = None if meta.alpha is None else _enlarged(meta.alpha, raw.shape[:2])
     valid = None if meta.valid is None else _enlarged(meta.valid.astype(np.uint8), raw.shape[:2], smooth=False) > 0
     if valid is not None:
@@ -294,13 +326,32 @@ def _range_of(
         return float(given[0]), float(given[1])
     if (full := _FULL.get(str(raw.dtype))) is not None:
         return full
+    return check_unit(raw.dtype, extremes(raw, valid), path)
+
+
+def extremes(raw: np.ndarray, valid: np.ndarray | None = None) -> tuple[float, float] | None:
+    """Smallest and largest finite sample; None where there is none."""
     values = raw if valid is None else raw[valid]
     values = values[np.isfinite(values)]
-    if raw.dtype.kind == "f" and (not values.size or (values.min() >= 0 and values.max() <= 1)):
+    return (float(values.min()), float(values.max())) if values.size else None
+
+
+def check_unit(dtype: Any, found: tuple[float, float] | None, path: Path) -> tuple[float, float]:
+    """Values of 0 and 1 of samples whose type does not say them: floats within [0, 1] are pictures already.
+
+    Args:
+        dtype: Type of the samples.
+        found: Their :func:`extremes`.
+        path: The file, for messages.
+
+    Raises:
+        DataError: They could mean anything.
+    """
+    if np.dtype(dtype).kind == "f" and (found is None or (found[0] >= 0 and found[1] <= 1)):
         return 0.0, 1.0
-    found = f"{values.min():g} to {values.max():g}" if values.size else "nothing"
+    told = "nothing" if found is None else f"{found[0]:g} to {found[1]:g}"
     raise DataError(
-        f"{path} holds {raw.dtype} from {found} and does not say what is black and what is white; say it for the whole "
+        f"{path} holds {dtype} from {told} and does not say what is black and what is white; say it for the whole "
         "set, such as value_range=[0,10000] (range: in a data YAML)"
     )
 

@@ -165,6 +165,8 @@ def tiled_rows(
     *,
     batch: int = 1,
     progress: Progress | None = None,
+    first_row: int = 0,
+    last_row: int | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Do what :func:`tiled` does for a picture that does not fit into memory: windows in, bands of finished rows out.
 
@@ -176,23 +178,36 @@ def tiled_rows(
         overlap_px: As in :func:`tiled`.
         scale: As in :func:`tiled`.
         batch: As in :func:`tiled`.
-        progress: As in :func:`tiled`.
+        progress: As in :func:`tiled`; the tiles of this call count.
+        first_row: Row of tiles whose band is the first that is wanted. Tiles above that reach into it are run as well,
+            so that bands are the same whatever call makes them.
+        last_row: Row of tiles before which to stop; all where None.
 
     Yields:
-        First output row of a band, and the band: (rows, scale * W, C'). Bands come in order and cover the output.
+        First output row of a band, and the band: (rows, scale * W, C'). Bands, one for each row of tiles, come in order
+        and cover the output.
     """
     grid = tile_grid(size_hw, tile_px, overlap_px)
     rows, columns = grid.weights(scale)
-    done = _Counter(len(grid), progress)
+    stop = len(grid.tops) if last_row is None else last_row
+    if not 0 <= first_row <= stop <= len(grid.tops):
+        raise ConfigError(f"rows {first_row} to {stop} of tiles; there are {len(grid.tops)}.")
+    if first_row == stop:
+        return
+    begin = next(i for i, top in enumerate(grid.tops) if top + grid.tile_hw[0] > grid.tops[first_row])
+    done = _Counter((stop - begin) * len(grid.lefts), progress)
     strip: np.ndarray | None = None
-    for i, top in enumerate(grid.tops):
+    for i, top in enumerate(grid.tops[:stop]):
+        if i < begin:
+            continue
         for left, weight, y in _row(run, read, grid, top, columns, scale, batch, done):
             if strip is None:
                 strip = np.zeros((y.shape[0], size_hw[1] * scale, y.shape[2]), y.dtype)
             _add(strip, left * scale, rows[i], weight, y)
         last = i + 1 == len(grid.tops)
         ready = len(strip) if last else (grid.tops[i + 1] - top) * scale
-        yield top * scale, strip[:ready].copy()
+        if i >= first_row:
+            yield top * scale, strip[:ready].copy()
         if not last:
             strip[: len(strip) - ready] = strip[ready:]
             strip[len(strip) - ready :] = 0

@@ -67,24 +67,42 @@ def enhance(
         raise DataError(
             f"{name} has {channels} channels, {enhancer.name} takes {enhancer.channels}; choose another enhancer."
         )
-    if tile is None:
-        whole_px = getattr(enhancer, "whole_px", WHOLE_PX)
-        side = min(AUTO_TILE_PX, int(whole_px**0.5) // 16 * 16)  # whole attention windows
-        tile = side if height * width > whole_px else 0
     down, right = max(0, enhancer.min_px - height), max(0, enhancer.min_px - width)
     x = np.pad(image, ((0, down), (0, right), (0, 0)), mode="symmetric") if down or right else image
-    own = getattr(enhancer, "tile_hw", None)  # a graph of one size: whatever is asked for, it runs in tiles of that
-    if own is not None:
-        whole, hw = x.shape[0] < own[0] or x.shape[1] < own[1], own  # it continues smaller pictures by itself
+    hw, overlap = tiling(enhancer, (height, width), tile, overlap)
+    if getattr(enhancer, "tile_hw", None) is not None:
+        whole = x.shape[0] < hw[0] or x.shape[1] < hw[1]  # it continues smaller pictures by itself
     else:
-        side = max(tile, enhancer.min_px)
-        whole, hw = not tile or tile >= max(height, width), (side, side)
-    least = min(hw)
-    overlap = min(AUTO_OVERLAP_PX, least // 8) if overlap is None else min(overlap, least - 1)
+        whole = min(hw) >= max(height, width)
     with _memory(name, prefix):
         y = enhancer(x) if whole else tiled(enhancer, x, hw, overlap, enhancer.scale, progress=progress)
     y = y[: height * enhancer.scale, : width * enhancer.scale] if down or right else y
     return check_output(y, image, enhancer)
+
+
+def tiling(
+    enhancer: Enhancer, size_hw: tuple[int, int], tile: int | None, overlap: int | None
+) -> tuple[tuple[int, int], int]:
+    """Height and width of the tiles of a picture, and pixels that they share.
+
+    Args:
+        enhancer: What will run; a graph of one size runs in tiles of that, whatever is asked for.
+        size_hw: Height and width of the picture, pixels.
+        tile: As in :func:`enhance`.
+        overlap: As in :func:`enhance`.
+
+    Returns:
+        Tiles as large as the picture where it is to be run whole.
+    """
+    height, width = size_hw
+    if tile is None:
+        whole_px = getattr(enhancer, "whole_px", WHOLE_PX)
+        side = min(AUTO_TILE_PX, int(whole_px**0.5) // 16 * 16)  # whole attention windows
+        tile = side if height * width > whole_px else 0
+    side = max(tile or max(size_hw), enhancer.min_px)
+    hw = getattr(enhancer, "tile_hw", None) or (side, side)
+    least = min(hw)
+    return hw, min(AUTO_OVERLAP_PX, least // 8) if overlap is None else min(overlap, least - 1)
 
 
 @contextlib.contextmanager

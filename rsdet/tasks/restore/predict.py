@@ -26,9 +26,13 @@ from rsdet.enhance.running import check_tiling
 from rsdet.errors import ConfigError, DataError
 from rsdet.names import printable
 from rsdet.progress import Line
-from rsdet.tasks.restore.results import RestoreResults, suffix_for
+from rsdet.quiet import say
+from rsdet.scenes.folder import finish, scene_folder
+from rsdet.scenes.parts import forget
+from rsdet.tasks.restore.results import RestoreResults, SceneResults, suffix_for
 from rsdet.tasks.restore.routes import check_flag, routed_network, write_routes
-from rsdet.tasks.restore.running import apply, runner_of
+from rsdet.tasks.restore.running import apply, digest_of, runner_of
+from rsdet.tasks.restore.scenes import by_windows, restore_scene
 from rsdet.tasks.restore.source import Source, find
 from rsdet.tasks.runs import PredictFolder
 from rsdet.writing import free_name
@@ -52,6 +56,8 @@ class RestorePredict(PredictFolder, BasePredictor):
         self.overlap: int | None = None
         self.save_routes, self.reading = False, {"bands": None, "value_range": None}
         self._names: set[str] = set()
+        self._scenes: set[Path] = set()
+        self._facts: dict[str, Any] = {}
 
     def setup_model(self, model: Any, verbose: bool = True) -> None:
         """Take the model."""
@@ -77,7 +83,9 @@ class RestorePredict(PredictFolder, BasePredictor):
         Args:
             model: The :class:`rsdet.RSDet`.
             tile: Side of the tiles that large pictures are cut into, 0 for none; see
-                :func:`rsdet.tasks.restore.running.apply`.
+                :func:`rsdet.tasks.restore.running.apply`. What is to be saved of rasters of more than 2^24 pixels, and
+                with ``tile`` of all that lie on Earth, is never held in memory, and the same command goes on where an
+                earlier run was stopped.
             overlap: Pixels that neighbouring tiles share.
             bands: Bands of the files to take, counted from 1.
             value_range: File values that are black and white, where the files are not of 8 or 16 bits.
@@ -88,6 +96,8 @@ class RestorePredict(PredictFolder, BasePredictor):
         """
         check_tiling(tile, overlap, prefix="")
         check_range(value_range)
+        if tile and tile < getattr(self.run, "min_px", 1):
+            raise ConfigError(f"tile={tile} is smaller than the {self.run.min_px} px that the model takes.")
         self.tile, self.overlap, self.save_routes = tile, overlap, check_flag("save_routes", save_routes)
         self.reading = {"bands": check_bands(bands), "value_range": value_range}
         self._names = set()
@@ -108,13 +118,18 @@ class RestorePredict(PredictFolder, BasePredictor):
 
     def _all(self, source: Source) -> Iterator[RestoreResults]:
         self.skipped = source.skipped
+        streams = self.args.save and not self.per_image and not self.save_routes
+        self._scenes = by_windows(source.files, self.tile) if streams else set()
+        if self._scenes:
+            self._go_on()
         channels = self.run.channels if not self.reading["bands"] else None
         self.run_callbacks("on_predict_start")
         done = 0
-        for name, image, meta in source.pictures(channels=channels, **self.reading):
+        for name, image, meta in source.pictures(self._scenes, channels=channels, **self.reading):
+            which = f"{done + 1}/{len(source)}"
             try:
                 with within_memory(name):
-                    result = self._one(name, image, meta, f"{done + 1}/{len(source)}")
+                    result = self._scene(Path(name), which) if image is None else self._one(name, image, meta, which)
             except DataError as e:  # of this picture: too small, other channels
                 self.skipped.append(str(e).rstrip("."))
                 continue
@@ -128,6 +143,9 @@ class RestorePredict(PredictFolder, BasePredictor):
         if not done:
             more = f" (and {len(self.skipped) - 1} more)" if len(self.skipped) > 1 else ""
             raise DataError(f"{self.skipped[0]}{more}.")
+        if self._scenes and done == len(source):
+            finish(self.save_dir)
+            forget(self.save_dir)
         for line in self.skipped:
             LOGGER.warning(f"left out: {line}")
 
@@ -152,6 +170,31 @@ class RestorePredict(PredictFolder, BasePredictor):
         told = f", {solved.summary()}" if solved is not None else ""
         if self.args.verbose:
             LOGGER.info(f"image {which} {printable(name)}: {w}x{h} -> {ow}x{oh}, {ms:.0f} ms{told}")
+        return result
+
+    def _go_on(self) -> None:
+        """The folder of an unfinished run of the same model, files and settings, else a new one."""
+        files = [str(p.absolute()) for p in self.sources]
+        half = self.args.quantize == 16
+        self._facts = {"model": digest_of(self.model, self.run), "device": str(self.device), "half": half}
+        facts = {**self._facts, "files": files, "tile": self.tile, "overlap": self.overlap, **self.reading}
+        place = {"project": Path(self.args.project), "name": self.args.name, "exist_ok": self.args.exist_ok}
+        self.save_dir, continued = scene_folder(facts=facts, **place)
+        self._made = self.save_dir
+        if continued:
+            say(f"an unfinished run of the same model, files and settings lies in {self.save_dir} and is continued.")
+
+    def _scene(self, path: Path, which: str) -> SceneResults:
+        self.make_folder()
+        suffix = path.suffix.lower() if path.suffix.lower() in (".tif", ".tiff") else ".tif"
+        target = self.save_dir / f"{free_name(path.stem, self._names, suffix)}{suffix}"
+        with Line(f"image {which} {path.name}", self.args.verbose) as line:
+            asked = {"tile": self.tile, "overlap": self.overlap, **self.reading}
+            result = restore_scene(self.run, path, target, facts=self._facts, line=line, **asked)
+        (h, w), s = result.orig_shape, result.scale
+        if self.args.verbose:
+            spent = result.speed["inference"] / 1e3
+            LOGGER.info(f"image {which} {printable(str(path))}: {w}x{h} -> {w * s}x{h * s}, {spent:.0f} s")
         return result
 
     def _save(self, result: RestoreResults, solved: Any) -> None:

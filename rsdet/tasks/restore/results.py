@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.data.raster_io import WRITABLE, ImageMeta, write_image
+from rsdet.data.raster_io import WRITABLE, ImageMeta, read_image, write_image
 from rsdet.tasks.restore.visual import side_by_side
 
 LOSSLESS = {".png", ".tif", ".tiff", ".bmp"}  # other formats are written as PNG: the result is not compressed again
@@ -55,6 +55,54 @@ class RestoreResults:
         names = f"input {self.orig_shape[1]}x{self.orig_shape[0]}", f"x{self.scale}" if self.scale > 1 else "restored"
         table = side_by_side([[(self.orig_image, names[0]), (self.image, names[1])]])
         return np.ascontiguousarray(table[..., ::-1])
+
+
+class SceneResults(RestoreResults):
+    """Outcome of a prediction on a raster that was restored by windows: ``save_path`` says where it lies.
+
+    No array is in memory. ``image`` and ``orig_image`` are read from the files each time they are asked for, whole.
+
+    Args:
+        path: Where the raster came from.
+        save_path: What was made of it.
+        size_hw: Height and width of the source.
+        scale: Output pixels per input pixel along each axis.
+        channels: Of the model.
+        meta: Depth, value range and bands of the source.
+        speed: Milliseconds of the parts.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        save_path: Path,
+        size_hw: tuple[int, int],
+        scale: int,
+        channels: int,
+        meta: ImageMeta,
+        speed: dict[str, float],
+    ):
+        self.path, self.save_path, self.scale, self.meta, self.speed = path, save_path, scale, meta, speed
+        self.size_hw, self.channels, self.stopped, self.extras = size_hw, channels, False, {}
+
+    @property
+    def image(self) -> np.ndarray:  # type: ignore[override]
+        """The picture that was made; DataError where it is larger than is read at once."""
+        return read_image(self.save_path, channels=self.channels, value_range=self.meta.value_range)[0]
+
+    @property
+    def orig_image(self) -> np.ndarray:  # type: ignore[override]
+        """The source, likewise."""
+        bands = None if self.meta.bands is None else list(self.meta.bands)
+        return read_image(self.path, channels=self.channels, bands=bands, value_range=self.meta.value_range)[0]
+
+    @property
+    def orig_shape(self) -> tuple[int, int]:
+        """Height and width of the source."""
+        return self.size_hw
+
+    def __repr__(self) -> str:
+        return f"SceneResults(path={self.path!r}, save_path={str(self.save_path)!r}, scale={self.scale})"
 
 
 def suffix_for(source: str | Path, meta: ImageMeta) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from rsdet.data.tiling import Progress, tiled
+from rsdet.deploy.artifact import weights_sha256
 from rsdet.enhance import running
 from rsdet.enhance.base import check_enhancer
 from rsdet.enhance.network import NetworkEnhancer
@@ -37,6 +38,19 @@ def runner_of(model: Any, device: torch.device | str = "cpu", half: bool = False
     if hasattr(model, "enhancer"):
         return model.enhancer()
     return check_enhancer(model)
+
+
+def digest_of(model: Any, run: Any) -> str:
+    """What tells a model from every other that restores in another way.
+
+    Args:
+        model: As :func:`runner_of` takes it.
+        run: What it gave.
+    """
+    if hasattr(run, "network"):
+        return weights_sha256(run.network)
+    settings = getattr(model, "yaml", {})
+    return getattr(run, "key", None) or str([settings.get("method"), settings.get("vars"), run.name])
 
 
 def apply(

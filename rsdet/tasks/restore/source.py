@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,18 @@ class Source:
     def __len__(self) -> int:
         return len(self.files) or len(self.arrays)
 
-    def pictures(self, **reading: Any) -> Iterator[tuple[str, np.ndarray, ImageMeta]]:
-        """Name, picture (H, W, C) float32 in [0, 1] and what its file was; files that cannot be read are noted."""
+    def pictures(
+        self, by_windows: Collection[Path] = (), **reading: Any
+    ) -> Iterator[tuple[str, np.ndarray | None, ImageMeta]]:
+        """Name, picture (H, W, C) float32 in [0, 1] and what its file was; files that cannot be read are noted.
+
+        Of those in ``by_windows``, the name alone.
+        """
         arrays = {Path(f"array{i}.png"): array for i, array in enumerate(self.arrays)}
         for path in arrays or self.files:
+            if path in by_windows:
+                yield str(path), None, ImageMeta(path)
+                continue
             try:
                 if arrays:
                     image, meta = take_bands(Samples(arrays[path]), reading.get("bands"), path)[0], ImageMeta()
