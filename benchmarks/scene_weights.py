@@ -1,11 +1,11 @@
 """Two small vehicle detectors for the experiments on whole scenes: one has learnt on tiles, one on whole pictures.
 
-Same network, data and schedule, from scratch; only how the pictures are given differs: in chips of 320 px at full
-resolution, or whole, made to fit into 640 px. A sequence of aerial-cars and the validation pictures of HIT-UAV are held
+Same network, pictures, start and time; only how the pictures are given differs: in chips of 320 px at full resolution,
+or whole, made to fit into 640 px. A sequence of aerial-cars and the validation pictures of HIT-UAV are held
 back. Small on purpose: they are there to have something that finds vehicles.
 
-    python benchmarks/scene_weights.py --data datasets --arm tiles --hours 0.9
-    python benchmarks/scene_weights.py --data datasets --arm whole --hours 0.5
+    python benchmarks/scene_weights.py --data datasets --arm tiles --hours 1
+    python benchmarks/scene_weights.py --data datasets --arm whole --hours 1
 
 ``--data`` holds the folders aerial-cars and hit-uav. A run that was stopped goes on where it was.
 """
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of aerial-cars and hit-uav")
     parser.add_argument("--arm", choices=SIDES, required=True)
-    parser.add_argument("--model", default="yolo11n.yaml")
+    parser.add_argument("--model", default="yolo11n.yaml", help="YAML, or weights that both arms start from")
     parser.add_argument("--hours", type=float, default=0.9, help="the schedule is fitted into these")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--device", default="cpu")
