@@ -181,6 +181,19 @@ def test_our_own_export_with_fp16_inside(photos, tmp_path):
     assert compare(made.path, photos, conf=1e-3) > 0
 
 
+def test_a_scene_is_looked_at_without_the_full_path_from_python_too(artifact, tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    from rsdet import RSDet
+
+    source, picture = tmp_path / "town.tif", render_scene(0, (150, 210)).image.transpose(2, 0, 1)
+    with rasterio.open(source, "w", driver="GTiff", height=150, width=210, count=3, dtype="uint8") as file:
+        file.write(picture[::-1])
+    model = RSDet(artifact("yolo"))
+    (result,) = model.predict(source, tile=96, overlap=16, conf=CONF, crops=0, quicklook=False, project=tmp_path)
+    assert result.tiles == result.looked_at == 6
+    assert model.predictor.predictor.backend.startswith("ONNX Runtime")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "export"), [("rtdetr", {}), ("yolo", {}), ("yolo", {"dynamic": True})])
 def test_openvino_agrees_with_the_full_path_on_onnx(artifact, photos, kind, export):

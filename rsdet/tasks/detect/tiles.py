@@ -33,6 +33,8 @@ _OF_PICTURES = (
 # What changes what is found; all else only changes how fast, or what is written.
 _DECIDING = ("conf", "iou", "max_det", "classes", "agnostic_nms", "nms", "quantize", "retina_masks", "bands", "enhance")
 
+_WITHOUT_EFFECT = ("project", "name", "exist_ok", "save", "mode", "verbose", "rect")
+
 
 def open_tiles(model: Any, given: Mapping[str, Any], tile_px: int) -> TilePredictor:
     """A loaded model for tiles.
@@ -56,7 +58,7 @@ def open_tiles(model: Any, given: Mapping[str, Any], tile_px: int) -> TilePredic
     return TilePredictor(
         run,
         run.predictor.reader,
-        {int(k): str(v) for k, v in model.names.items()},
+        {int(k): str(v) for k, v in run.predictor.model.names.items()},
         {
             "weights": _digest(model.model),
             "imgsz": list(run.input_hw),
@@ -69,7 +71,7 @@ def open_tiles(model: Any, given: Mapping[str, Any], tile_px: int) -> TilePredic
         run.stride,
         args.batch if given.get("batch") else (16 if run.predictor.device.type == "cuda" else 4),
         model.bands if given.get("bands") is None else given["bands"],
-        model.yaml.get("gsd"),
+        getattr(model.model, "yaml", {}).get("gsd"),
         _again(model, given),
     )
 
@@ -116,8 +118,8 @@ def _again(model: Any, given: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments without those that only say where Ultralytics' results go."""
-    return {k: v for k, v in given.items() if k not in ("project", "name", "exist_ok", "save", "mode", "verbose")}
+    """Arguments without those that only say where Ultralytics' results go, or how it pads pictures of other forms."""
+    return {k: v for k, v in given.items() if k not in _WITHOUT_EFFECT}
 
 
 def _digest(model: Any) -> str:
