@@ -47,7 +47,7 @@ class AmplitudeReader:
         """
         if problem := self.header_problem(read_sar_header(path)):
             raise DataError(f"{path} {problem}.")
-        return self._amplitude(read_sar(path, self.stretch.quantity, self.stretch.nodata), str(path))
+        return self.of_image(read_sar(path, self.stretch.quantity, self.stretch.nodata), str(path))
 
     def array(self, values: np.ndarray, name: str = "the array") -> np.ndarray:
         """Take the values of a file, held in memory: (H, W), (H, W, 1) or (H, W, C) with equal bands."""
@@ -62,9 +62,10 @@ class AmplitudeReader:
             )
         if problem := type_problem(str(values.dtype), self.stretch):
             raise DataError(f"{name} {problem}.")
-        return self._amplitude(to_image(values, str(values.dtype), [self.stretch.nodata], name=name), name)
+        return self.of_image(to_image(values, str(values.dtype), [self.stretch.nodata], name=name), name)
 
-    def _amplitude(self, image: SarImage, name: str) -> np.ndarray:
+    def of_image(self, image: SarImage, name: str) -> np.ndarray:
+        """Amplitude of values that have been read."""
         values, valid = image.values, image.valid
         self.stretch.check_values(values, valid, name)
         power = 0.5 if self.stretch.quantity == "intensity" else 1.0

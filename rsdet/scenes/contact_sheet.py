@@ -63,7 +63,7 @@ def _cell(raster: Any, values: Any, one: Found, names: Mapping[int, str], font: 
     box = one.boxes_xyxy[0]
     sides = box[2:] - box[:2]
     window = _around(box, raster.info.size_hw)
-    picture = values.picture(*raster.read(window, (CROP_PX, CROP_PX), values.bands, values.nodata))
+    picture = values.shown(*raster.read(window, (CROP_PX, CROP_PX), values.bands, values.nodata))
     picture = drawn(to_display(picture), window, one, names, labels="none", legend=False, enlarge=False, line=_LINE_PX)
     cell = Image.new("RGB", (CROP_PX, CROP_PX + 2 * _ROW_PX), STRIP_RGB)
     cell.paste(Image.fromarray(np.ascontiguousarray(picture[..., ::-1])))

@@ -40,7 +40,7 @@ def write_quicklook(path: str | Path, raster: Any, values: Any, found: Found, na
     Raises:
         WriteError: It cannot be written.
     """
-    picture = to_display(values.picture(*raster.overview(LONGEST_PX, values.bands, values.nodata)))
+    picture = to_display(values.shown(*raster.overview(LONGEST_PX, values.bands, values.nodata)))
     height, width = picture.shape[:2]
     canvas = np.full((height, max(width, min(height, _NARROWEST_PX)), 3), STRIP_RGB[::-1], np.uint8)
     canvas[:, :width] = picture

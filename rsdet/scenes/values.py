@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from rsdet.classical.reader import AmplitudeReader, as_picture
 from rsdet.data.pictures import PictureReader, check_bands
 from rsdet.data.sar.check import type_problem
 from rsdet.data.sar.header import SarHeader
@@ -39,6 +40,7 @@ class Values:
         asked: Whether the user named the bands: four of them are then not taken for colours and a fourth.
         told: How the limits came about, for :meth:`describe`.
         units: The limits as values (sample * scale + offset), for :meth:`describe`.
+        amplitude: Whether ``sar`` says what amplitudes are made of instead, for a method that measures them.
     """
 
     channels: int
@@ -48,12 +50,13 @@ class Values:
     asked: bool = False
     told: str = ""
     units: tuple[tuple[float, float], ...] = ()
+    amplitude: bool = False
 
     @classmethod
     def of(
         cls,
         raster: Raster,
-        reader: PictureReader | SarReader,
+        reader: PictureReader | SarReader | AmplitudeReader,
         bands: Sequence[int] | None = None,
         stretch: Sequence[Any] | None = None,
     ) -> Values:
@@ -71,6 +74,8 @@ class Values:
         """
         if isinstance(reader, SarReader):
             return _of_sar(raster, reader, bands, stretch)
+        if isinstance(reader, AmplitudeReader):
+            return _of_amplitude(raster, reader, stretch)
         info = raster.info
         reader = reader if bands is None else replace(reader, bands=check_bands(bands, reader.channels))
         if info.dtype.startswith("complex"):
@@ -107,11 +112,15 @@ class Values:
             valid: (h, w) bool.
 
         Returns:
-            (h, w, channels) uint8, BGR where these are three; 0 where not valid.
+            (h, w, channels) uint8, BGR where these are three; 0 where not valid. Amplitudes, (h, w, 1) as
+            :class:`rsdet.classical.reader.AmplitudeReader` gives them.
 
         Raises:
             DataError: Samples that the ``sar:`` section of the model says cannot be.
         """
+        if self.amplitude:
+            image = to_image(raw, str(raw.dtype), [self.nodata], valid, "the scene")
+            return AmplitudeReader(Stretch.from_dict(self.sar)).of_image(image, "the scene")
         if self.sar is not None:
             stretch = Stretch.from_dict(self.sar)
             image = to_image(raw, str(raw.dtype), [stretch.nodata], valid, "the scene")
@@ -125,6 +134,11 @@ class Values:
             picture = cv2.cvtColor(np.ascontiguousarray(picture), how).reshape(*valid.shape, self.channels)
         return np.where(valid[..., None], picture, np.uint8(0))
 
+    def shown(self, raw: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        """The picture of samples for people, (h, w, C) uint8."""
+        picture = self.picture(raw, valid)
+        return as_picture(picture) if self.amplitude else picture
+
     def _stretched(self, raw: np.ndarray) -> np.ndarray:
         low, high = np.array(self.limits, np.float64).T
         x = floats(raw)
@@ -135,6 +149,8 @@ class Values:
 
     def describe(self) -> str | None:
         """How values become a picture, in one line; None where bytes stay as they are."""
+        if self.amplitude:
+            return None
         if self.sar is not None:
             return f"values: {Stretch.from_dict(self.sar).describe()} (sar: of the weights)"
         if self.limits is None:
@@ -154,6 +170,19 @@ class Values:
         """What :meth:`to_dict` gave, also after JSON."""
         pairs = {k: said[k] and tuple((float(a), float(b)) for a, b in said[k]) for k in ("limits", "units")}
         return cls(**{**said, **pairs, "bands": tuple(said["bands"]), "units": pairs["units"] or ()})
+
+
+def _of_amplitude(raster: Raster, reader: AmplitudeReader, stretch: Sequence[Any] | None) -> Values:
+    """The rule of a method that measures amplitudes."""
+    info = raster.info
+    if stretch is not None:
+        raise ConfigError("stretch= makes pictures, and this method measures the values themselves; leave it out.")
+    if problem := type_problem(info.dtype, reader.stretch):
+        raise DataError(f"{info.path} {problem}.")
+    values = Values(1, raster.bands_of(None), sar=reader.stretch.to_dict(), amplitude=True)
+    if not raster.has_data(values.bands):
+        raise nothing_valid(info)
+    return values
 
 
 def _pairs(stretch: Sequence[Any], bands: int) -> tuple[tuple[float, float], ...]:

@@ -317,3 +317,22 @@ def test_the_ledger_is_a_database_that_anybody_can_read(scene: Path, tmp_path: P
         blobs.run(scene, tmp_path, stopping(3))
     with sqlite3.connect(tmp_path / "predict" / "town.ledger") as db:
         assert db.execute("SELECT SUM(last - first + 1) FROM done").fetchone() == (6,)
+
+
+def test_cfar_finds_in_tiles_what_it_finds_in_the_whole(tmp_path: Path) -> None:
+    """Its windows are wider than an object: where the overlap holds them twice over, tiles and the whole are equal."""
+    from rsdet import RSDet
+
+    rng = np.random.default_rng(5)
+    sea = rng.gamma(4.0, 12.0, (400, 520, 1))
+    for x, y in [(x + 7 * y // 90, y) for x in range(40, 500, 110) for y in range(40, 380, 100)]:
+        sea[y : y + 6, x : x + 16] += 4000
+    scene = blobs.write_scene(tmp_path / "sea.tif", sea.astype(np.float32))
+    model = RSDet("cfar.yaml")
+    keys = {"quicklook": True, "crops": 4, "verbose": False, "project": str(tmp_path / "runs")}
+    (whole,) = model.predict(scene, tile=1024, overlap=0, **keys)
+    (tiled,) = model.predict(scene, tile=200, overlap=120, **keys)
+    assert len(whole) >= 8
+    assert rows(tiled.found.boxes_xyxy) == rows(whole.found.boxes_xyxy)
+    plain = model.predict(scene, verbose=False, project=str(tmp_path / "runs"))[0]
+    assert rows(plain.boxes.xyxy.numpy()) == rows(whole.found.boxes_xyxy)
