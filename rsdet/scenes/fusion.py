@@ -89,7 +89,8 @@ def _joined_masks(found: Found, parts: np.ndarray, keepers: np.ndarray) -> Found
     assert found.outlines is not None
     outlines = list(found.outlines)
     whose, starts = np.unique(keepers, return_index=True)
-    for keeper, mates in zip(whose, np.split(parts, starts[1:]), strict=True):
-        area = shapely.union_all(areas([outlines[i] for i in (keeper, *mates)]))
-        outlines[keeper] = [shapely.get_coordinates(p.exterior)[:-1] for p in polygons_of(area)]
+    own, theirs = (areas([outlines[i] for i in some]) for some in (whose, parts))
+    for keeper, area, mates in zip(whose, own, np.split(theirs, starts[1:]), strict=True):
+        pieces = polygons_of(shapely.union_all([area, *mates]))
+        outlines[keeper] = [shapely.get_coordinates(piece.exterior)[:-1] for piece in pieces]
     return replace(found, outlines=outlines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -298,18 +297,6 @@ def test_boxes_without_area_or_number_are_passed_on(kind):
     odd = found_of(hulls(quads), tiles=range(4), **shapes)
     for method in MERGING:
         assert len(merge(odd, method)) == 4
-
-
-def test_a_pile_of_boxes_needs_little_memory():
-    n = 4000  # all in one place: 16 million pairs of neighbours, few of them one object
-    side = np.geomspace(10, 10_000, n)
-    pile = found_of(np.stack([0 * side, 0 * side, side, 10_000 / side], 1), tiles=np.arange(n) % 7)
-    tracemalloc.start()
-    out = merge(pile, "nms", 0.99)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert 0 < len(out) <= n
-    assert peak < 250e6
 
 
 def test_soft_nms_lowers_and_drops_what_nobody_would_have_reported():
