@@ -18,13 +18,12 @@ from rsdet.writing import not_written
 
 _NAME = "objects"  # of the table in a GeoPackage
 _TIME = "1970-01-01T00:00:00.000Z"  # of its last change: the same objects give the same bytes on each run
-_ROWS = 50_000  # objects turned into text at once
 
 
 def write_gpkg(path: Path, table: Table) -> None:
     """A GeoPackage of one table with a spatial index."""
     pyogrio, shapely = optional("pyogrio"), optional("shapely")
-    shapes = shapely.to_wkb(shapes_map(table.shapes, table.georef))
+    shapes = _joined([shapely.to_wkb(shapes_map(table.shapes(part), table.georef)) for part in table.parts()])
     with _fixed_time(pyogrio):
         try:
             pyogrio.raw.write(
@@ -45,7 +44,7 @@ def write_gpkg(path: Path, table: Table) -> None:
 
 def write_parquet(path: Path, table: Table) -> None:
     """A GeoParquet."""
-    shapes = shapes_map(table.shapes, table.georef)
+    shapes = _joined([shapes_map(table.shapes(part), table.georef) for part in table.parts()])
     columns = {"fid": table.fid, **table.columns}
     frame = optional("geopandas", "parquet").GeoDataFrame(columns, geometry=shapes, crs=table.georef.crs_wkt)
     frame.to_parquet(path, index=False)
@@ -57,19 +56,21 @@ def write_geojson(path: Path, table: Table) -> None:
     GDAL writes the same, and takes three times as long.
     """
     shapely = optional("shapely")
-    shapes = shapes_lonlat(table.shapes, table.georef)
-    shapes = shapely.reverse(shapely.normalize(shapes))  # GEOS' normal form is clockwise outside
     cells = {"id": table.fid, **table.columns}
     row = ", ".join(f"{json.dumps(name)}: %s" for name in table.columns)
     row = f'{{"type": "Feature", "id": %s, "properties": {{{row}}}, "geometry": %s}}'
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write('{"type": "FeatureCollection", "features": [')
-        for start in range(0, len(shapes), _ROWS):
-            part = slice(start, start + _ROWS)
-            drawn = [text or "null" for text in shapely.to_geojson(shapes[part])]
+        for part in table.parts():
+            clockwise = shapely.normalize(shapes_lonlat(table.shapes(part), table.georef))  # outside, says GEOS
+            drawn = [text or "null" for text in shapely.to_geojson(shapely.reverse(clockwise))]
             rows = zip(*(_texts(values[part]) for values in cells.values()), drawn, strict=True)
-            file.write(("," if start else "") + "\n" + ",\n".join(row % r for r in rows))
+            file.write(("," if part.start else "") + "\n" + ",\n".join(row % r for r in rows))
         file.write("\n]}\n")
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([*parts, np.zeros(0, object)])
 
 
 def _check_index(path: Path, n: int) -> None:

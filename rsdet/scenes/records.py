@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,6 @@ import numpy as np
 from rsdet.scenes.optional import optional
 from rsdet.scenes.table import Table
 from rsdet.writing import write_csv
-
-_ROWS = 50_000  # objects turned into text at once
 
 
 def write_coco(path: Path, table: Table) -> None:
@@ -26,22 +24,21 @@ def write_coco(path: Path, table: Table) -> None:
     categories = [{"id": i + 1, "name": name} for i, name in table.names.items()]
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(f'{{"images": [{json.dumps(image)}],\n"categories": {json.dumps(categories)},\n"annotations": [')
-        for start in range(0, len(table.found), _ROWS):
-            lines = ",\n".join(map(json.dumps, _annotations(table, slice(start, start + _ROWS))))
-            file.write(("," if start else "") + "\n" + lines)
+        for part in table.parts():
+            lines = ",\n".join(map(json.dumps, _annotations(table, part)))
+            file.write(("," if part.start else "") + "\n" + lines)
         file.write("\n]}\n")
 
 
 def write_table(path: Path, table: Table) -> None:
     """The columns as CSV; empty where a value is not known."""
     columns = {"fid": table.fid, **table.columns, "cut": table.found.cut.astype(int)}
-    write_csv(path, list(columns), (dict(zip(columns, row, strict=True)) for row in _rows(columns)))
+    rows = (row for part in table.parts() for row in _rows([values[part] for values in columns.values()]))
+    write_csv(path, list(columns), (dict(zip(columns, row, strict=True)) for row in rows))
 
 
-def _rows(columns: Mapping[str, np.ndarray]) -> Iterator[tuple[Any, ...]]:
-    for start in range(0, len(columns["fid"]), _ROWS):
-        parts = (values[start : start + _ROWS].tolist() for values in columns.values())
-        yield from zip(*([v if v == v else None for v in part] for part in parts), strict=True)
+def _rows(columns: Sequence[np.ndarray]) -> Iterator[tuple[Any, ...]]:
+    return zip(*([v if v == v else None for v in values.tolist()] for values in columns), strict=True)
 
 
 def _annotations(table: Table, part: slice) -> Iterator[dict[str, Any]]:
@@ -53,7 +50,7 @@ def _annotations(table: Table, part: slice) -> Iterator[dict[str, Any]]:
         "category_id": (found.classes[part] + 1).tolist(),
         "bbox": np.round(np.concatenate([corners[:, 0], corners[:, 1] - corners[:, 0]], 1), 3).tolist(),
         "score": table.columns["score"][part].tolist(),
-        "area": np.round(optional("shapely").area(table.shapes[part]), 3).tolist(),
+        "area": np.round(optional("shapely").area(table.shapes(part)), 3).tolist(),
     }
     if found.corners is not None:
         columns["segmentation"] = np.round(found.corners[part], 3).reshape(-1, 1, 8).tolist()

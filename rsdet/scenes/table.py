@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,6 +15,8 @@ from rsdet.scenes.shapes import quads_of, shapes_px
 
 if TYPE_CHECKING:
     from rsdet.scenes.raster import SceneInfo
+
+_ROWS = 50_000
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,14 @@ class Table:
         """(N,) numbers of the objects, from 1."""
         return np.arange(1, len(self.found) + 1)
 
-    @cached_property
-    def shapes(self) -> np.ndarray:
-        """(N,) shapely geometries in pixels."""
-        return shapes_px(self.found)
+    def parts(self) -> Iterator[slice]:
+        """All objects in parts: the shapes of a million at once take gigabytes."""
+        for start in range(0, len(self.found), _ROWS):
+            yield slice(start, min(start + _ROWS, len(self.found)))
+
+    def shapes(self, part: slice) -> np.ndarray:
+        """Shapely geometries of a part, in pixels."""
+        return shapes_px(self.found.take(np.arange(part.start, part.stop)))
 
     @cached_property
     def columns(self) -> dict[str, np.ndarray]:
