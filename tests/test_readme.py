@@ -9,7 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
+import rasterio
+import rasterio.transform
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"```(bash|python)\n(.*?)```\n(<!-- not run by the tests: (.*?) -->)?", re.S)
@@ -22,11 +25,15 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tiny_data, tmp_path_factory) -> Path:
-    """A working folder with two pictures in images/, which the README supposes."""
+    """A working folder with two pictures in images/ and a scene.tif, which the README supposes."""
     where = tmp_path_factory.mktemp("readme")
     (where / "images").mkdir()
     for image in sorted((tiny_data.parent / "images" / "val").glob("*.jpg"))[:2]:
         shutil.copy(image, where / "images")
+    picture = cv2.resize(cv2.imread(str(image)), (500, 400))
+    place = {"crs": "EPSG:32635", "transform": rasterio.transform.from_origin(500_000, 5_960_000, 0.3, 0.3)}
+    with rasterio.open(where / "scene.tif", "w", width=500, height=400, count=3, dtype="uint8", **place) as file:
+        file.write(picture[..., ::-1].transpose(2, 0, 1))
     return where
 
 
@@ -49,6 +56,8 @@ def test_the_commands_of_the_readme_run(folder):
     assert (first / "best.onnx").is_file()
     assert list((folder / "runs" / "detect").glob("predict*/predictions-coco.json"))
     assert list((folder / "speed").glob("*.csv"))
+    assert {p.suffix for p in (folder / "runs" / "detect" / "city").iterdir()} >= {".gpkg", ".qml", ".json", ".png"}
+    assert (folder / "runs" / "detect" / "finer" / "scene.geojson").is_file()
 
 
 def test_the_snippets_of_the_readme_run(folder):
