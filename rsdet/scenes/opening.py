@@ -70,7 +70,7 @@ def open_dataset(path: Path, level: int | None = None) -> Any:
     """An open dataset of a file that :func:`check_file` has looked at; a stored overview of it with ``level``."""
     with gdal(path) as rasterio:
         more = {} if level is None else {"overview_level": level}
-        return rasterio.open(path, driver=driver_of(path), **more)
+        return rasterio.open(path.absolute(), driver=driver_of(path), **more)  # zip:a.tif is a name, too
 
 
 def driver_of(path: Path) -> str:

@@ -140,6 +140,14 @@ def test_paths_that_are_no_files(path: str, words: str) -> None:
         open_raster(path)
 
 
+def test_names_are_no_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("zip:a.tif", "a!b;c d.tif"):
+        scene(tmp_path / "plain.tif", noise()).rename(name)
+        with open_raster(name) as raster:
+            assert raster.info.size_hw == (200, 260)
+
+
 def test_printing_colours_and_pages(tmp_path: Path) -> None:
     image = Image.fromarray(noise())
     image.convert("CMYK").save(tmp_path / "a.jpg")
