@@ -73,6 +73,8 @@ def convert(
     split_seed: int = 0,
     val_prefixes: Sequence[str] | str | None = None,
     gsd: float | None = None,
+    labels: str | Path | None = None,
+    class_column: str | None = None,
     tile: int | None = None,
     overlap: float = 0.2,
     keep: float = 0.4,
@@ -97,7 +99,8 @@ def convert(
     Args:
         source: Dataset folder as its owner lays it out, one of its splits, or a single label file.
         format: ``coco``, ``dota``, ``fair1m``, ``hazydet``, ``hit-uav``, ``hrsc2016``, ``hrsid``, ``masks``,
-            ``sar-ship-dataset``, ``ssdd``, ``visdrone``, ``voc`` (roLabelImg as well) or ``yolo``.
+            ``sar-ship-dataset``, ``ssdd``, ``vector`` (rasters and polygons of a GIS, see ``labels``), ``visdrone``,
+            ``voc`` (roLabelImg as well) or ``yolo``.
         out: Folder to write; not inside ``source``.
         split: The only split to read, where the source has several; else the name to file everything under.
         names: Class names in the wanted order, others are dropped: a list, ``"car,truck"`` or a file with one name a
@@ -126,6 +129,10 @@ def convert(
             overlapping tiles were cut from.
         gsd: Metres a pixel of the pictures, for the data YAML and what is trained on it; measured where they are
             GeoTIFFs of one resolution.
+        labels: Of ``vector``: GeoPackage, GeoJSON or Shapefile of polygons on the scenes of ``source``, in any CRS; or
+            a folder with one of each scene's name.
+        class_column: Of ``vector``: the column that holds the class; one called ``class`` or the only one of text where
+            it is left out.
         tile: Side in pixels of the tiles that pictures are cut into, named ``<picture>__x<left>_y<top>``; a picture
             no larger is copied (or linked). All tiles of a picture are in its split. TIFF files stay such, of any depth
             and in their place on Earth; see :mod:`rsdet.data.tiles`.
@@ -159,14 +166,17 @@ def convert(
     gsd_of({"gsd": gsd}, "")
     cutting = Cutting.of(tile, overlap, keep, empty, split_seed, tile_format)
     source, out = Path(source).expanduser(), Path(out).expanduser()
-    _check_places(source, out)
+    if (labels is None) != (format != "vector"):
+        raise ConfigError(f"labels= and format=vector belong together; received labels={labels} format={format}.")
+    _check_places(source, out, format)
     before = ConvertReport.load(out)
     splitter = Splitter.of(out, val_fraction, split_seed, val_prefixes)
     if splitter and split is not None:
         raise ConfigError("split= names one split for all images, val_fraction= and val_prefixes= make two; give one")
     options = ImportOptions(
-        split, class_names(names), task, difficult, others, min_area_px, angle_unit, splitter, _tracker(progress)
-    )
+        split, class_names(names), task, difficult, others, min_area_px, angle_unit, splitter, labels, class_column,
+        cutting is not None, _tracker(progress),
+    )  # fmt: skip
     dataset, log = read_dataset(source, format, options)
     _leave_out_missing(dataset, log, to)
     _check_angles(log, source)
@@ -269,14 +279,14 @@ def _yaml_names(path: Path) -> list[str]:
     return names
 
 
-def _check_places(source: Path, out: Path) -> None:
+def _check_places(source: Path, out: Path, format: str) -> None:
     """Refuse to write into the source.
 
     Raises:
         DataError: ``out`` is the source, inside it, or a file; or the source is what an earlier run wrote to ``out``.
     """
     real_source, real_out = source.resolve(), out.resolve()
-    home = real_source.parent if real_source.is_file() else real_source
+    home = real_source.parent if real_source.is_file() and format != "vector" else real_source
     if not real_source.exists():
         raise DataError(f"source {source} does not exist; expected a dataset folder or a label file; check the path")
     if home in (real_out, *real_out.parents):
@@ -486,7 +496,8 @@ def _folder_name(out: Path) -> str:
 
 def _origin(record: ImageRecord, source: Path) -> str:
     """Where an image came from, as the report shows it."""
-    home = Source(Path(os.path.abspath(source)))
+    root = Path(os.path.abspath(source))
+    home = Source(root.parent if root.is_file() else root)
     return os.fsencode(home.rel(record.path)).decode("utf-8", "backslashreplace")
 
 

@@ -11,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from rsdet.errors import ConfigError
+from rsdet.errors import ConfigError, DataError, MissingDependencyError
 
 ALIKE = 1.05  # the largest is at most this many times the smallest: pictures of one resolution
 
@@ -71,21 +71,12 @@ def file_gsd(file: Path) -> float | None:
 
     if file.suffix.lower() not in (".tif", ".tiff") or not has_geo_tags(file):
         return None
+    from rsdet.scenes.georef import Georef
+    from rsdet.scenes.reader import open_raster
+
     try:
-        import pyproj
-        import rasterio
-    except ModuleNotFoundError:
+        with open_raster(file) as raster:
+            gsd = Georef.of(raster.info).gsd_m()
+    except (DataError, MissingDependencyError):
         return None
-    with rasterio.open(file) as f:
-        if f.crs is None or f.transform.is_identity:
-            return None
-        crs, middle = pyproj.CRS.from_user_input(f.crs.to_wkt()), (f.width / 2, f.height / 2)
-        (x, y), *ends = (f.transform @ (middle[0] + i, middle[1] + j) for i, j in ((0, 0), (1, 0), (0, 1)))
-    if crs.is_geographic:
-        geod = crs.get_geod() or pyproj.Geod(ellps="WGS84")
-        sides = [geod.inv(x, y, u, v)[2] for u, v in ends]
-    else:
-        metre = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
-        sides = [((u - x) ** 2 + (v - y) ** 2) ** 0.5 * metre for u, v in ends]
-    gsd = (sides[0] * sides[1]) ** 0.5
     return gsd if is_gsd(gsd) else None

@@ -5,25 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rsdet.data.annotations import ImageRecord
 from rsdet.data.decoding import has_rasterio, raster, within_memory
-from rsdet.data.geotiff import Samples, read_window
+from rsdet.data.geotiff import Samples, geo_of, read_window
 from rsdet.data.images import read_header
 from rsdet.data.raster_io import check_header, read_samples, write_samples
 from rsdet.data.sar.header import is_tiff, read_sar_header
 from rsdet.data.tiling import Tile
+from rsdet.scenes.raster import open_raster
 
+_SCENES = (".vrt", ".jp2")  # read by windows as scenes are
 _MASK_PX = 128  # side at which a mask is looked at
 
 
 def tile_suffix(record: ImageRecord, format: str) -> str:
     """Suffix of the tiles of a picture: a TIFF stays one, with its place; more than 8 bits or alpha make a PNG."""
     header = read_sar_header(record.path)
-    if header.tiff:
+    if header.tiff or record.path.suffix.lower() in _SCENES:
         return ".tif"
     return ".jpg" if format == "jpg" and header.dtype == "uint8" and not header.alpha else ".png"
 
@@ -35,6 +39,10 @@ def windows(path: Path) -> Iterator[Callable[[Tile], Samples]]:
     Raises:
         DataError: It cannot be decoded.
     """
+    if path.suffix.lower() in _SCENES and has_rasterio():
+        with open_raster(path) as scene:
+            yield partial(_of_scene, scene)
+        return
     by_windows = is_tiff(path) and has_rasterio()
     header = check_header(path, whole=not by_windows)
     if by_windows:
@@ -49,6 +57,17 @@ def windows(path: Path) -> Iterator[Callable[[Tile], Samples]]:
         return found._replace(raw=found.raw[tile.slices], valid=valid)
 
     yield read
+
+
+def _of_scene(scene: Any, tile: Tile) -> Samples:
+    from affine import Affine
+
+    raw, valid = scene.read(tile)
+    geo = geo_of(scene.info.nodata)
+    if scene.info.transform is not None:
+        place = Affine(*scene.info.transform) @ Affine.translation(tile.left, tile.top)
+        geo |= {"crs": scene.info.crs_wkt, "transform": place}
+    return Samples(raw, None, None if valid.all() else valid, scene.info.nodata, geo)
 
 
 def write_tiles(path: Path, targets: Iterable[tuple[ImageRecord, Path]]) -> None:

@@ -14,6 +14,8 @@ def _run(args: dict[str, Any]) -> None:
     from rsdet.data.convert import convert
     from rsdet.data.importers import IMPORTERS
 
+    if "labels" in args:
+        args = {"format": "vector", **args}
     if "source" in args and "format" not in args:
         raise ConfigError(f"convert needs format=, the one of source=: {', '.join(IMPORTERS)}.")
     say(convert(**fit(convert, args, "convert", also=["extra"])).summary())
@@ -32,6 +34,7 @@ MODE = Mode(
         "convert source=VisDrone2019/ format=visdrone out=visdrone-yolo",
         "convert source=DOTA/ format=dota out=dota-yolo task=obb",
         "convert source=pictures/ format=yolo out=my-yolo val_fraction=0.2",
+        "convert source=scene.tif labels=objects.gpkg out=tiles tile=640 overlap=0.2 keep=0.4",
     ),
     functions=_functions,
 )

@@ -10,11 +10,10 @@ import numpy as np
 
 from rsdet.errors import ConfigError, DataError
 from rsdet.scenes.crs import crs_of, transformer
+from rsdet.scenes.features import read_features
 from rsdet.scenes.georef import Georef
 from rsdet.scenes.optional import optional
 
-# GDAL opens whatever a file holds, whatever its name, and some formats point to other files and to the network.
-_BEGINS = {".geojson": b"{", ".json": b"{", ".gpkg": b"SQLite format 3\0", ".shp": b"\x00\x00\x27\x0a"}
 _POLYGONS = (3, 6)  # Polygon and MultiPolygon among the types of shapely
 _GRID = 33  # places along each side by which the extent of a scene in another CRS is found
 _MARGIN = 1 / 16  # of that extent: twice what may be missed between two places
@@ -68,35 +67,14 @@ def _read(path: Path) -> tuple[Any, Any]:
     Raises:
         DataError: See :func:`aoi_in_pixels`.
     """
-    pyogrio, shapely = optional("pyogrio"), optional("shapely")
-    begin = _BEGINS.get(path.suffix.lower())
-    if begin is None:
-        raise DataError(f"aoi={path} must be a file of polygons: .geojson, .gpkg or .shp; convert it with ogr2ogr.")
-    try:
-        with path.open("rb") as file:
-            head = file.read(64)
-        if not head.lstrip(b"\xef\xbb\xbf \t\r\n" if begin == b"{" else b"").startswith(begin):
-            raise DataError(f"aoi={path} does not begin as {path.suffix} files do; export it again.")
-        layers = [name for name, kind in pyogrio.list_layers(path) if kind is not None]
-        if len(layers) != 1:
-            raise DataError(
-                f"aoi={path} has {len(layers)} layers with shapes ({', '.join(map(str, layers[:5]))}); expected one: "
-                "ogr2ogr area.gpkg FILE LAYER takes it out."
-            )
-        meta, _, wkb, _ = pyogrio.raw.read(path, layer=layers[0], columns=[], force_2d=True)
-    except OSError as e:
-        raise DataError(f"aoi={path} cannot be read ({e.strerror or e}); check the path.") from e
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as e:
-        raise DataError(f"aoi={path} cannot be read ({' '.join(str(e).split())[:200]}); export it again.") from e
-    shapes = shapely.from_wkb(wkb, on_invalid="ignore")
+    shapely = optional("shapely")
+    shapes, crs, _, _ = read_features(path, "aoi")
     shapes = shapes[~shapely.is_missing(shapes) & ~shapely.is_empty(shapes)]
     if not len(shapes) or not np.isin(shapely.get_type_id(shapes), _POLYGONS).all():
         kinds = ", ".join(sorted({s.geom_type for s in shapes})) or "nothing"
         raise DataError(f"aoi={path} must hold polygons and nothing else, received {kinds}; draw the area as polygons.")
-    if meta["crs"] is None:
-        raise DataError(f"aoi={path} says no CRS; add it: ogr2ogr -a_srs EPSG:4326 area.gpkg {path} (with its number).")
     # One by one: where polygons of one shape overlap, even-odd filling would make a hole.
-    return shapely.union_all(shapely.make_valid(shapely.get_parts(shapes))), crs_of(meta["crs"], path)
+    return shapely.union_all(shapely.make_valid(shapely.get_parts(shapes))), crs
 
 
 def _extent(georef: Georef, size_hw: tuple[int, int], crs: Any) -> np.ndarray:

@@ -46,6 +46,9 @@ class ImportOptions:
         min_area_px: Regions of a mask with fewer pixels are dropped.
         angle_unit: Of turned boxes given by an angle: ``radians``, or ``degrees``.
         splitter: Divides the images of a source that has no splits.
+        labels: File or folder of polygons beside rasters.
+        class_column: Its column that holds the class; None finds it.
+        tiled: Pictures will be cut, and may be of any size.
         track: Wraps the loop over the images to show progress.
     """
 
@@ -57,6 +60,9 @@ class ImportOptions:
     min_area_px: int = 4
     angle_unit: str = "radians"
     splitter: Splitter | None = None
+    labels: str | Path | None = None
+    class_column: str | None = None
+    tiled: bool = False
     track: Callable[[Iterable[T], str], Iterable[T]] = _untracked
 
 
