@@ -275,6 +275,15 @@ def test_a_geopackage_that_gdal_left_without_its_index_is_no_result(tmp_path, mo
     assert list(tmp_path.iterdir()) == []
 
 
+def test_layers_made_in_parts_are_those_made_at_once(tmp_path, monkeypatch):
+    from rsdet.scenes import table
+
+    layers = ["gpkg", "geojson", "coco", "csv"]
+    whole = [p.read_bytes() for p in write(tmp_path, layers)]
+    monkeypatch.setattr(table, "_ROWS", 2)
+    assert [p.read_bytes() for p in write(tmp_path, layers)] == whole
+
+
 def test_a_new_run_replaces_what_an_old_one_wrote(tmp_path):
     write(tmp_path, ["gpkg"])
     write(tmp_path, ["gpkg"], found_of(BOXES[:1]))
