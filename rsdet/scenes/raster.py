@@ -5,11 +5,8 @@ View and overview are resampled from the pixels of the file, or from a stored ov
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from rsdet.data.images import upright
 from rsdet.data.tiling import Tile, tile_grid
 from rsdet.errors import ConfigError, DataError
 from rsdet.scenes.blocks import Blocks, Held, sample_type
+from rsdet.scenes.info import SceneInfo, is_masked, palette_of, scene_info, spread_of
 from rsdet.scenes.opening import check_file, check_overviews, gdal, open_dataset
 from rsdet.scenes.resampling import Taps, floats, resampled
 
@@ -30,48 +28,6 @@ _CELL_PX = 2048  # sides of what is resampled at once, in pixels of the file
 _SAMPLED, _SAMPLED_PX = 16, 128  # windows along each side that values are measured on, and their sides in pixels
 _ENOUGH = 2**14  # pixels of them
 _FINER = 2  # a stored overview may stand for the pixels where it is so much finer than what is asked for
-
-
-@dataclass(frozen=True)
-class SceneInfo:
-    """What the header of a scene says.
-
-    Attributes:
-        path: The file.
-        size_hw: Height and width, pixels; of the upright picture.
-        bands: Without alpha; three of a palette.
-        dtype: NumPy's name of the sample type; of complex integers that of their pairs.
-        nodata: Value that means "no data".
-        alpha: Place of the band that is opacity, from 0; None without one.
-        crs_wkt: Coordinate reference system, None without one.
-        transform: a, b, c, d, e, f of x = a * column + b * row + c, y = d * column + e * row + f; None without a place.
-        gcps: Ground control points alone say where it lies.
-        rpcs: Rational polynomials alone say where it lies.
-        identity: SHA-256 that changes when the file does.
-        scales: Of each band, alpha among them: a value is sample * scale + offset.
-        offsets: Of each band.
-        nodatas: Of each band.
-    """
-
-    path: Path
-    size_hw: tuple[int, int]
-    bands: int
-    dtype: str
-    nodata: float | None
-    alpha: int | None
-    crs_wkt: str | None
-    transform: tuple[float, ...] | None
-    gcps: bool
-    rpcs: bool
-    identity: str
-    scales: tuple[float, ...] = ()
-    offsets: tuple[float, ...] = ()
-    nodatas: tuple[float | None, ...] = ()
-
-    @property
-    def count(self) -> int:
-        """Bands with alpha."""
-        return self.bands + (self.alpha is not None)
 
 
 def open_raster(path: str | Path) -> Raster:
@@ -110,39 +66,22 @@ class Raster:
             f.close()
 
     def _interpret(self, f: Any, files: list[Path], turn: int) -> None:
-        from rasterio.enums import ColorInterp, MaskFlags
-
         path = files[0]
         check_overviews(path, f)
-        colours = list(f.colorinterp)
-        if len(set(f.dtypes)) > 1:
-            raise DataError(f"{path} has bands of different types ({', '.join(f.dtypes)}); save one type per file.")
-        if ColorInterp.cyan in colours:
-            raise DataError(f"{path} holds printing colours (CMYK); save it as RGB.")
-        alpha = f.count - 1 if f.count > 1 and colours[-1] is ColorInterp.alpha else None
-        bits = int(f.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
-        self._spread = 255 // (2**bits - 1) if f.dtypes[0] == "uint8" and bits < 8 else 1
-        self._palette = _palette(f) if colours[0] is ColorInterp.palette else None
-        flags = f.mask_flag_enums[0]
-        self._masked = masked = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
-        placed = not f.transform.is_identity
-        crs = f.crs if f.crs is not None else f.gcps[1]
-        size_hw = f.shape if turn < 5 else f.shape[::-1]
-        bands = 3 if self._palette is not None else f.count - (alpha is not None)
-        self.info = SceneInfo(
-            path, size_hw, bands, f.dtypes[0] if self._palette is None else "uint8", f.nodata, alpha,
-            crs.to_wkt() if crs else None, tuple(f.transform)[:6] if placed else None, bool(f.gcps[0]) and not placed,
-            f.rpcs is not None and not placed and not f.gcps[0], _identity(f, files), f.scales, f.offsets, f.nodatavals,
-        )  # fmt: skip
+        self.info = scene_info(f, files, turn)
+        self._palette, self._spread, self._masked = palette_of(f), spread_of(f), is_masked(f)
         self._whole: tuple[Any, ...] | None = None
-        if f.driver == "JPEG" and turn == 1 and f.width * f.height <= _DECODED_PX and f.count in (1, 3):
-            self._levels: list[Blocks | Held] = [self._decoded()]
+        self._levels: list[Blocks | Held]
+        if turn > 1 and (f.width * f.height > _TURNED_PX or self.info.transform is not None):
+            raise DataError(f"{path} is turned by an orientation tag; save it upright.")
+        if f.driver == "JPEG" and f.width * f.height <= _DECODED_PX and f.count in (1, 3):
+            self._levels = [self._decoded()]
             return
         if turn > 1:
-            self._levels = [self._turned(f, turn, masked)]
+            self._levels = [self._turned(f, turn)]
             return
         factors = [1.0, *map(float, f.overviews(1))]
-        self._levels = [Blocks(path, n - 1 if n else None, masked, x) for n, x in enumerate(factors)]
+        self._levels = [Blocks(path, n - 1 if n else None, self._masked, x) for n, x in enumerate(factors)]
 
     def _decoded(self) -> Held:
         """A JPEG as every other reader of pictures decodes it: GDAL does not smooth its colours."""
@@ -154,12 +93,10 @@ class Raster:
             planes = picture[None] if picture.ndim == 2 else np.moveaxis(picture, -1, 0)[::-1]
             return Held(np.ascontiguousarray(planes), None)
 
-    def _turned(self, f: Any, turn: int, masked: bool) -> Held:
-        if f.width * f.height > _TURNED_PX or self.info.transform is not None:
-            raise DataError(f"{self.info.path} is turned by an orientation tag; save it upright.")
+    def _turned(self, f: Any, turn: int) -> Held:
         with within_memory(self.info.path):
             planes = upright(np.moveaxis(f.read(), 0, -1), turn)
-            mask = upright(f.read_masks(1), turn) if masked else None
+            mask = upright(f.read_masks(1), turn) if self._masked else None
         return Held(np.ascontiguousarray(np.moveaxis(planes, -1, 0)), mask)
 
     def __enter__(self) -> Raster:
@@ -415,19 +352,3 @@ def _sample(value: float, dtype: np.dtype) -> Any:
     """A nodata value as a sample; tags are written with the digits of a float64."""
     with np.errstate(over="ignore"):
         return dtype.type(value) if dtype.kind in "fc" else value
-
-
-def _palette(f: Any) -> np.ndarray:
-    table = np.zeros((1 << 8 * sample_type(f.dtypes[0]).itemsize, 4), np.uint8)
-    for value, colour in f.colormap(1).items():
-        table[value] = colour
-    return table
-
-
-def _identity(f: Any, files: list[Path]) -> str:
-    stats = [path.stat() for path in files]
-    said = [
-        [(p.name, s.st_size, s.st_mtime_ns) for p, s in zip(files, stats, strict=True)],
-        f.driver, f.shape, f.count, f.dtypes, [str(v) for v in f.nodatavals], tuple(f.transform), f.overviews(1),
-    ]  # fmt: skip
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()

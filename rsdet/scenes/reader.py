@@ -1,6 +1,7 @@
 """Reading scenes: what the rest of the room uses."""
 
-from rsdet.scenes.raster import Raster, SceneInfo, open_raster
+from rsdet.scenes.info import SceneInfo
+from rsdet.scenes.raster import Raster, open_raster
 from rsdet.scenes.values import Values
 from rsdet.scenes.view import View
 

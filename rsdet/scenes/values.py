@@ -22,7 +22,8 @@ from rsdet.data.sar.picture import SarReader
 from rsdet.data.sar.reader import header_problem, to_image
 from rsdet.data.sar.stretch import Stretch
 from rsdet.errors import ConfigError, DataError
-from rsdet.scenes.raster import Raster, SceneInfo
+from rsdet.scenes.info import SceneInfo
+from rsdet.scenes.raster import Raster
 from rsdet.scenes.resampling import floats
 
 PERCENTILES = (2.0, 98.0)

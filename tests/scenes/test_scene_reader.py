@@ -59,7 +59,9 @@ def test_windows_are_cut_from_the_picture_of_the_whole(tmp_path: Path, name: str
             assert valid.all()
 
 
-@pytest.mark.parametrize("name", ["palette.png", "palette.tif", "bits.png", "bits.tif", "turned.png", "turned.tif"])
+@pytest.mark.parametrize(
+    "name", ["palette.png", "palette.tif", "bits.png", "bits.tif", "turned.png", "turned.tif", "turned.jpg"]
+)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pictures_are_shown_as_the_picture_reader_shows_them(tmp_path: Path, name: str, channels: int) -> None:
     image, more = Image.fromarray(texture()), {}
