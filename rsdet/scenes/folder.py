@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from rsdet.textfiles import read_json
 from rsdet.writing import new_folder, write_text
 
 MARK = ".unfinished.json"
+_LEDGER = re.compile(rf"(.*){re.escape(SUFFIX)}(?:\.\d+-of-\d+)?")
 
 
 def scene_folder(
@@ -73,10 +75,19 @@ def shared_folder(folder: Path, facts: Mapping[str, Any]) -> Path:
     return folder
 
 
-def finish(folder: Path) -> None:
-    """Mark a run as done, all layers of which stand: nobody will continue it."""
-    for path in (*folder.glob(f"*{SUFFIX}"), *folder.glob(f"*{SUFFIX}.*-of-*[0-9]")):
-        remove(path)
+def finish(folder: Path, failed: AbstractSet[str] = frozenset()) -> None:
+    """Mark a run as done: nobody will continue it, unless tiles are done of a scene that failed.
+
+    Args:
+        folder: Of the run.
+        failed: Scenes of it that have no layers, by the stems of their names.
+    """
+    ledgers = {path: found[1] for path in folder.iterdir() if (found := _LEDGER.fullmatch(path.name))}
+    for path, stem in ledgers.items():
+        if stem not in failed:
+            remove(path)
+    if failed & {*ledgers.values()}:
+        return
     (folder / MARK).unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()  # of a run of which nothing came

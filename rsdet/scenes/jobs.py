@@ -63,12 +63,12 @@ def join_parts(into: Ledger, folder: Path, stem: str, identity: str, tiles: int)
     parts = {path: (int(m[1]), int(m[2])) for path in sorted(folder.iterdir()) if (m := form.fullmatch(path.name))}
     if not parts:
         raise Unfinished(f"merge={folder} holds no share of {stem}; run all of them there first, such as job=1/8.")
-    looked_at = 0
+    counts = {"looked_at": 0, "full": 0}
     for path in parts:
         part = Ledger(path, identity)
         try:
             into.take(part)
-            looked_at += part.fact("looked_at") or 0
+            counts = {name: n + (part.fact(name) or 0) for name, n in counts.items()}
         finally:
             part.close()
     if missing := into.missing(0, tiles):
@@ -79,7 +79,7 @@ def join_parts(into: Ledger, folder: Path, stem: str, identity: str, tiles: int)
             f"{sum(map(len, missing))} of {tiles} tiles of {stem} are not done; run {named}"
             f"{f' and {len(jobs) - 5} more' if len(jobs) > 5 else ''} to the end, then merge again."
         )
-    into.note(looked_at=min(looked_at, tiles))  # shares of two plans may overlap
+    into.note(**{name: min(n, tiles) for name, n in counts.items()})  # shares of two plans may overlap
 
 
 def _undone(missing: Sequence[range], begun: set[int], of: int, tiles: int) -> list[int]:

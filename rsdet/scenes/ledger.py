@@ -108,7 +108,7 @@ class Ledger:
         last: int,
         found: Mapping[int, Found] | None = None,
         unread: Mapping[int, str] | None = None,
-        looked_at: int | None = None,
+        **counts: int,
     ) -> None:
         """Note that all tiles from first to last are done.
 
@@ -117,11 +117,11 @@ class Ledger:
             last: Number of the last tile, itself included.
             found: What was found in those with objects.
             unread: Why those could not be read that were not.
-            looked_at: How many had data, of all that are done.
+            **counts: Facts about all that are done, such as how many had data.
         """
         with _Transaction(self):
-            if looked_at is not None:
-                self._db.execute("INSERT OR REPLACE INTO fact VALUES ('looked_at', ?)", (str(looked_at),))
+            for fact in counts.items():
+                self._db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", fact)
             rows = [(number, part.to_bytes()) for number, part in (found or {}).items() if len(part)]
             self._db.executemany("INSERT OR REPLACE INTO found VALUES (?, ?)", rows)
             self._db.executemany("INSERT OR REPLACE INTO unread VALUES (?, ?)", list((unread or {}).items()))

@@ -33,6 +33,7 @@ class TilePredictor:
         batch: Pictures at a time.
         bands: Bands of the files, counted from 1; None for all.
         gsd: Metres a pixel that it was trained with; None where nobody said.
+        max_det: Objects of a picture that it gives at most.
         again: What :func:`opened_again` makes the same one of in another process: ``model`` (its file or name),
             ``settings`` and ``given`` (what it was opened with), ``gpu`` (whether one is of use); None for what is only
             in memory.
@@ -51,6 +52,7 @@ class TilePredictor:
     bands: Sequence[int] | None = None
     gsd: float | None = None
     again: Mapping[str, Any] | None = None
+    max_det: int | None = None
 
 
 def opened_again(again: Mapping[str, Any], tile_px: int) -> TilePredictor:

@@ -143,6 +143,7 @@ def _row(batch: Batch, problem: str = "") -> dict[str, list[Any]]:
         "first": [batch.first],
         "last": [batch.last],
         "looked_at": [batch.looked_at],
+        "full": [batch.full],
         "found": [Found.joined(list(batch.found.values())).to_bytes()],
         "unread": [json.dumps(list(batch.unread.items()))],
         "problem": [problem],
@@ -159,6 +160,7 @@ def _batch(row: Mapping[str, Any]) -> Batch:
         unread=dict(json.loads(row["unread"])),
         found={int(n): found.take(found.tiles == n) for n in np.unique(found.tiles)},
         looked_at=row["looked_at"],
+        full=row["full"],
     )
 
 

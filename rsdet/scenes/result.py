@@ -26,6 +26,7 @@ class SceneResult:
         files: What was written.
         tiles: Tiles of the plan; ``looked_at`` of them had data, ``unread`` could not be read, and why.
         cut: Objects that the edge of a tile cuts, and the overlap in pixels that would do.
+        full: Tiles that hold as many objects as ``max_det`` allows.
         spent_s: Seconds of the whole, of the network, and that it waited for tiles.
     """
 
@@ -38,6 +39,7 @@ class SceneResult:
     looked_at: int
     unread: dict[int, str]
     cut: tuple[int, int]
+    full: int = 0
     spent_s: dict[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -65,6 +67,7 @@ class SceneResult:
             "tiles": self.tiles,
             "tiles_looked_at": self.looked_at,
             "tiles_unread": [{"tile": n, "why": why} for n, why in self.unread.items()],
+            "tiles_at_max_det": self.full,
             "cut_objects": self.cut[0],
             "overlap_that_would_do_px": self.cut[1],
         }

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from rsdet.quiet import say
 from rsdet.scenes.folder import finish, scene_folder, shared_folder
 from rsdet.scenes.found import Found
 from rsdet.scenes.jobs import join_parts, part_path, plan_lines, share_of
-from rsdet.scenes.ledger import SUFFIX, Ledger, Unfinished, fingerprint
+from rsdet.scenes.ledger import SUFFIX, Ledger, Unfinished, fingerprint, remove
 from rsdet.scenes.merging import cut_report, merge
 from rsdet.scenes.predictor import TilePredictor
 from rsdet.scenes.progress import Progress
@@ -25,10 +26,8 @@ from rsdet.scenes.reader import open_raster
 from rsdet.scenes.result import SceneResult
 from rsdet.scenes.settings import SceneSettings
 from rsdet.scenes.sources import scenes_of
-from rsdet.scenes.work import SceneWork
+from rsdet.scenes.work import Changed, SceneWork, deciding
 from rsdet.writing import check_apart, free_name, put, workplace, write_text
-
-_ONLY_HOW = {"layers", "quicklook", "crops", "stac", "engine", "workers", "plan", "job", "merge"}  # not what is found
 
 
 @dataclass
@@ -73,7 +72,7 @@ class SceneRun:
         facts = {
             "model": self.predictor.identity,
             "scenes": [(str(p.absolute()), _state(p)) for p in self.files],
-            "settings": {k: v for k, v in vars(s).items() if k not in _ONLY_HOW},
+            "settings": deciding(s),
         }
         self.continued = False
         if self._writes_plan:
@@ -92,7 +91,7 @@ class SceneRun:
             if self.continued and self.settings.job is None:
                 say("an unfinished run of the same model, scenes and settings lies there and is continued.")
         taken: set[str] = set()
-        done = 0
+        failed: set[str] = set()
         for number, path in enumerate(self.files, 1):
             stem = free_name(path.stem, taken)
             try:
@@ -100,18 +99,19 @@ class SceneRun:
             except (WriteError, Unfinished):
                 raise  # no other scene will fare better
             except RSDetError as e:
+                failed.add(stem)
                 self.skipped.append(str(e).rstrip("."))
-                say(f"left out: {self.skipped[-1]}", logging.WARNING)
+                if len(self.files) > 1:
+                    say(f"left out: {self.skipped[-1]}", logging.WARNING)
                 continue
-            done += 1
             if result is not None:
                 self.objects += len(result)
                 yield result
         if self._writes_plan:
             write_text(str(self.settings.plan), "".join(f"{line}\n" for line in self.windows))
         elif self.settings.job is None:
-            finish(self.save_dir)
-        if not done and self.skipped:
+            finish(self.save_dir, failed)
+        if len(failed) == len(self.files):
             more = f" (and {len(self.skipped) - 1} more)" if len(self.skipped) > 1 else ""
             raise DataError(f"{self.skipped[0]}{more}.")
 
@@ -151,8 +151,14 @@ class SceneRun:
                 if s.job is not None:
                     return None
                 result = finished(ledger, work, self.save_dir, stem)
+            except Changed:
+                remove(kept)
+                raise
             finally:
+                empty = s.job is None and not ledger.count
                 ledger.close()
+                if empty:
+                    remove(kept)
         result.spent_s["all"] = time.perf_counter() - began
         if result.unread:
             first = next(iter(result.unread.values()))
@@ -178,11 +184,9 @@ def check_fit(predictor: TilePredictor, settings: SceneSettings) -> None:
     """Refuse tiles that the network cannot look at.
 
     Raises:
-        ConfigError: None, or smaller than its stride.
+        ConfigError: They are smaller than its stride.
     """
-    if settings.tile is None:
-        raise ConfigError("scenes are cut into tiles, and there is no tile=; e.g. tile=640 overlap=0.2.")
-    if settings.tile < predictor.stride:
+    if (settings.tile or 0) < predictor.stride:
         raise ConfigError(
             f"tile={settings.tile} is smaller than the stride of {predictor.model}, {predictor.stride} px; use a "
             "multiple of it, e.g. tile=640."
@@ -191,13 +195,14 @@ def check_fit(predictor: TilePredictor, settings: SceneSettings) -> None:
 
 def detect_into(ledger: Ledger, work: SceneWork, share: range, label: str, verbose: bool = False) -> None:
     """Look at all tiles of a share that the ledger does not have yet."""
-    looked_at, missing = ledger.fact("looked_at") or 0, ledger.missing(share.start, share.stop)
+    missing = ledger.missing(share.start, share.stop)
+    looked_at, full = (ledger.fact(name) or 0 for name in ("looked_at", "full"))
     height, width = work.info.size_hw
     pixels = height * width / len(work.plan)  # of a tile, without what others see, too
     with Progress(label, len(share), len(share) - sum(map(len, missing)), verbose) as progress:
         for batch in on_ray(work, missing) if work.settings.engine == "ray" else work.detect(missing):
-            looked_at += batch.looked_at
-            ledger.add(batch.first, batch.last, batch.found, batch.unread, looked_at)
+            looked_at, full = looked_at + batch.looked_at, full + batch.full
+            ledger.add(batch.first, batch.last, batch.found, batch.unread, looked_at=looked_at, full=full)
             tiles = batch.last - batch.first + 1
             progress.add(tiles, sum(map(len, batch.found.values())), tiles * pixels)
 
@@ -231,12 +236,18 @@ def finished(ledger: Ledger, work: SceneWork, folder: Path, stem: str) -> SceneR
             write_contact_sheet(made[-1], work.raster, work.values, found, names, s.crops)
         result = SceneResult(
             work.info, found, names, work.georef, [folder / p.name for p in made], len(work.plan), looked_at, unread,
-            cut_report(found), dict(work.spent_s),
+            _cut(found, work), ledger.fact("full") or 0, dict(work.spent_s),
         )  # fmt: skip
         write_text(place / f"{stem}.json", json.dumps(_report(result, work), indent=1) + "\n")
         for path in (*made, place / f"{stem}.json"):
             put(path, folder / path.name)
     return result
+
+
+def _cut(found: Found, work: SceneWork) -> tuple[int, int]:
+    """Objects that the edge of a tile cuts, and the overlap that would do, as ``overlap=`` takes it."""
+    many, enough = cut_report(found)
+    return many, ceil(enough / min(work.ratios))
 
 
 def _report(result: SceneResult, work: SceneWork) -> Mapping[str, Any]:
@@ -260,3 +271,9 @@ def _tell(result: SceneResult, which: str) -> None:
     many, enough = result.cut
     if many:
         say(f"{many} objects are cut by the edge of a tile; overlap={enough} would hold the largest of them whole.")
+    if result.full:
+        say(
+            f"{result.full} tiles hold as many objects as max_det= allows, and others may be lost there; raise it, or "
+            "make the tiles smaller.",
+            logging.WARNING,
+        )

@@ -140,8 +140,11 @@ def take(given: Mapping[str, Any]) -> tuple[SceneSettings, dict[str, Any]]:
     """Split arguments into what is about scenes and the rest.
 
     Raises:
-        ConfigError: A value that makes no sense.
+        ConfigError: A value that makes no sense, or no tile.
     """
+    if given.get("tile") is None:
+        key = next(k for k in given if k in KEYS and given[k] is not None)
+        raise ConfigError(f"{key}= is about scenes, which are cut into tiles, and there is no tile=; e.g. tile=640.")
     mine = {k: v for k, v in given.items() if k in KEYS}
     if isinstance(mine.get("aoi"), Path):
         mine["aoi"] = str(mine["aoi"])

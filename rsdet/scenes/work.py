@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,6 +29,10 @@ _SAME = 0.02  # two ground sampling distances that differ by less are one
 _EVERY_S = 1.0  # tiles without data are noted so often
 
 
+class Changed(DataError):
+    """A scene that was changed while it was read: nothing of what was found can be used."""
+
+
 @dataclass
 class Batch:
     """Tiles that are done together.
@@ -40,6 +45,7 @@ class Batch:
         unread: Why a tile could not be read.
         found: What was found in each of ``spots``.
         looked_at: How many were looked at.
+        full: How many of these hold as many objects as the model gives at most.
     """
 
     first: int
@@ -49,6 +55,7 @@ class Batch:
     unread: dict[int, str] = field(default_factory=dict)
     found: dict[int, Found] = field(default_factory=dict)
     looked_at: int = 0
+    full: int = 0
 
 
 class SceneWork:
@@ -145,6 +152,7 @@ class SceneWork:
                     if len(part):
                         batch.found[spot.number] = part
                 batch.pictures, batch.looked_at = [], len(batch.spots)
+                batch.full = sum(len(objects) >= (self.predictor.max_det or inf) for objects in seen)
                 yield batch
 
     def _read(self, numbers: Iterable[range]) -> Iterator[Batch]:
@@ -193,11 +201,11 @@ class SceneWork:
         """Make sure that the file is the one that was opened.
 
         Raises:
-            DataError: It has been changed since.
+            Changed: It is not.
         """
         with open_raster(self.info.path) as now:
             if now.info.identity != self.info.identity:
-                raise DataError(
+                raise Changed(
                     f"{self.info.path} was changed while it was read, so that its tiles do not belong together; run "
                     "the command again once it is whole."
                 )
@@ -220,13 +228,20 @@ class SceneWork:
 
 def scene_identity(scene: str, predictor: TilePredictor, settings: SceneSettings) -> dict[str, Any]:
     """Everything that decides what is found in a scene, as plain values."""
-    s = settings
-    deciding = {
+    return {"scene": scene, "model": predictor.identity, "settings": deciding(settings)}
+
+
+def deciding(s: SceneSettings) -> dict[str, Any]:
+    """Settings that decide what is found, as plain values.
+
+    Raises:
+        DataError: The area of interest cannot be read.
+    """
+    return {
         "tile": s.tile, "overlap": s.overlap_px, "scales": list(s.scales), "gsd": s.gsd, "scene_gsd": s.scene_gsd,  # type: ignore[arg-type]
         "stretch": s.stretch, "aoi": None if s.aoi is None else fingerprint({"aoi": _content(s.aoi)}),
         "merging": s.merging, "merging_iou": s.merging_iou,
     }  # fmt: skip
-    return {"scene": scene, "model": predictor.identity, "settings": deciding}
 
 
 def _area(aoi: str, georef: Georef, size_hw: tuple[int, int]) -> Any:

@@ -263,7 +263,6 @@ def test_a_scene_of_unknown_resolution_is_asked_for_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
-        ({"tile": None}, "no tile="),
         ({"tile": 4, "overlap": 0}, "stride"),
         ({"tile": 64, "overlap": 64}, "no smaller than"),
         ({"tile": 64, "overlap": 1.5}, "fraction below 1"),
@@ -336,3 +335,39 @@ def test_cfar_finds_in_tiles_what_it_finds_in_the_whole(tmp_path: Path) -> None:
     assert rows(tiled.found.boxes_xyxy) == rows(whole.found.boxes_xyxy)
     plain = model.predict(scene, verbose=False, project=str(tmp_path / "runs"))[0]
     assert rows(plain.boxes.xyxy.numpy()) == rows(whole.found.boxes_xyxy)
+
+
+def test_tiles_that_hold_as_many_objects_as_may_be_are_told(
+    scene: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def run(pictures: Any) -> Any:
+        return [found.best(4) for found in blobs.find(pictures)]
+
+    result = blobs.run(scene, tmp_path, blobs.predictor(run=run, max_det=4)).results[0]
+    assert result.full > 3
+    assert json.loads((tmp_path / "predict" / "town.json").read_text())["tiles_at_max_det"] == result.full
+    assert blobs.run(scene, tmp_path, blobs.predictor(max_det=300)).results[0].full == 0
+
+
+def test_a_scene_that_fails_at_the_end_keeps_its_tiles(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rsdet.scenes import layers
+
+    def refuse(*args: Any) -> None:
+        raise DataError("the layer cannot be made.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(layers, "write_layers", refuse)
+        with pytest.raises(DataError, match="cannot be made"):
+            blobs.run(scene, tmp_path)
+    seen: list[int] = []
+
+    def count(pictures: Any) -> Any:
+        seen.append(len(pictures))
+        return blobs.find(pictures)
+
+    run = blobs.run(scene, tmp_path, blobs.predictor(run=count))
+    assert run.continued
+    assert not seen  # all tiles were done
+    assert (run.save_dir / "town.gpkg").is_file()

@@ -54,7 +54,7 @@ def open_tiles(model: Any, given: Mapping[str, Any], tile_px: int) -> TilePredic
     ):
         return found
     run = _Run(model, given, tile_px)
-    args = run.predictor.args
+    args, head = run.predictor.args, getattr(model.model, "model", [None])[-1]
     return TilePredictor(
         run,
         run.predictor.reader,
@@ -73,6 +73,7 @@ def open_tiles(model: Any, given: Mapping[str, Any], tile_px: int) -> TilePredic
         model.bands if given.get("bands") is None else given["bands"],
         getattr(model.model, "yaml", {}).get("gsd"),
         _again(model, given),
+        min(args.max_det, getattr(head, "num_queries", args.max_det)),
     )
 
 
