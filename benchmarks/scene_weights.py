@@ -6,6 +6,7 @@ back. Small on purpose: they are there to have something that finds vehicles.
 
     python benchmarks/scene_weights.py --data datasets --arm tiles --hours 1
     python benchmarks/scene_weights.py --data datasets --arm whole --hours 1
+    python benchmarks/scene_weights.py --data datasets --compare      # each on whole pictures and on tiles
 
 ``--data`` holds the folders aerial-cars and hit-uav. A run that was stopped goes on where it was.
 """
@@ -13,6 +14,7 @@ back. Small on purpose: they are there to have something that finds vehicles.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import zlib
 from pathlib import Path
@@ -20,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 from chips import cut, save
-from scene_pictures import pictures
+from scene_pictures import aerial_cars, pictures
 
 CHIP, STEP = 320, 240  # px
 SIDES = {"tiles": CHIP, "whole": 640}
@@ -46,10 +48,40 @@ def prepare(arm: str, args: argparse.Namespace) -> Path:
     return file
 
 
+def compare(args: argparse.Namespace) -> None:
+    """Test both on the frames that were held back, whole in 640 px and in tiles at full resolution (protocol coco)."""
+    from rsdet import RSDet
+    from rsdet.deploy.hardware import describe
+    from rsdet.metrics.detection_areas import ImageDetections, ImageTruth, evaluate
+
+    test = [p for p in aerial_cars(args.data / "aerial-cars") if p.split == "test"]
+    truth = [ImageTruth(p.file.stem, p.read().shape[:2], p.boxes, np.zeros(len(p.boxes))) for p in test]
+    rows: dict[str, dict[str, float]] = {}
+    for arm in SIDES:
+        model = RSDet(args.work / f"train-{arm}" / "weights" / "last.pt")
+        keys = {"conf": 0.01, "save": False, "verbose": False, "device": args.device}
+        whole, tiles = [], []
+        for p in test:
+            (seen,) = model.predict(p.file, imgsz=640, **keys)
+            b = seen.boxes.cpu().numpy()
+            whole.append(ImageDetections(p.file.stem, b.xyxy, b.conf, b.cls))
+            (result,) = model.predict(p.file, tile=640, overlap=128, layers="csv", crops=0, quicklook=False,
+                                      project=str(args.work / "four"), name=arm, exist_ok=True, **keys)  # fmt: skip
+            f = result.found
+            tiles.append(ImageDetections(p.file.stem, f.boxes_xyxy, f.scores, f.classes))
+        of = {way: evaluate(truth, found) for way, found in (("whole", whole), ("tiles", tiles))}
+        rows[arm] = {f"{k} {way}": float(getattr(m, k) or 0) for way, m in of.items() for k in ("ap50", "ap")}
+        print(arm, rows[arm])
+    columns = [f"{k}, tested on {way}" for way in ("whole pictures", "tiles") for k in ("AP50", "AP")]
+    record = {"columns": columns, "rows": rows, "pictures": len(test), "objects": sum(len(p.boxes) for p in test)}
+    (args.work / "four.json").write_text(json.dumps({**record, "hardware": describe(args.device)}, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of aerial-cars and hit-uav")
-    parser.add_argument("--arm", choices=SIDES, required=True)
+    parser.add_argument("--arm", choices=SIDES, default="tiles")
+    parser.add_argument("--compare", action="store_true", help="test what both arms have learnt")
     parser.add_argument("--model", default="yolo11n.yaml", help="YAML, or weights that both arms start from")
     parser.add_argument("--hours", type=float, default=0.9, help="the schedule is fitted into these")
     parser.add_argument("--batch", type=int, default=16)
@@ -57,6 +89,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/scenes"))
     args = parser.parse_args()
     args.work = args.work.absolute()
+    if args.compare:
+        compare(args)
+        return
     data = prepare(args.arm, args)
 
     from rsdet import RSDet
