@@ -6,7 +6,7 @@ the work folder and is not done again where that is there.
 
     python benchmarks/scenes.py oracle --data datasets --work runs/scenes
     python benchmarks/scenes.py run --data datasets --work runs/scenes --model runs/scenes/tiles_openvino_model
-    python benchmarks/scenes.py recall ...; python benchmarks/scenes.py tax ...; python benchmarks/scenes.py table ...
+    python benchmarks/scenes.py recall ...      # and tax, draw, table
 
 ``oracle`` needs no model: in its place stands the truth, cut by the edge of each tile and moved at random, so that what
 is lost is lost by the tiling. ``run`` reads what it wrote back with geopandas and rasterio alone.
@@ -71,6 +71,7 @@ def oracle(name: str, args: argparse.Namespace) -> dict[str, Any]:
     plan = plan_of(file)
     where = places(truth, plan, OVERLAP_PX)
     out: dict[str, Any] = {"objects": len(truth), "tiles": len(plan), "methods": {}}
+    out["pixels"] = int(np.prod(plan.grids[0].size_hw))
     for jitter in (0.02, 0.08):
         handed_in = reported(truth, plan, jitter)
         for method in ("nms", "nmm", "wbf"):
@@ -207,6 +208,37 @@ def recall(name: str, args: argparse.Namespace) -> dict[str, Any]:
     return out
 
 
+def draw(name: str, args: argparse.Namespace) -> None:
+    """A window of a scene with what the GeoPackage says: truth green, found orange, borders of the cores white."""
+    import cv2
+    import rasterio
+    from rasterio.windows import Window
+
+    file, truth = scene(name, args)
+    boxes, _ = read_back(args.work / "runs" / name, file)
+    plan = plan_of(file)
+    across = truth[places(truth, plan, OVERLAP_PX)["across"]]
+    side = np.array([1280, 800])
+    centres = (across[:, :2] + across[:, 2:]) / 2
+    crowded = max(centres[:500], key=lambda c: int((np.abs(centres - c) < side / 2).all(1).sum()))
+    x, y = np.maximum(crowded - side / 2, 0).astype(int).tolist()
+    with rasterio.open(file) as f:
+        picture = np.ascontiguousarray(f.read(window=Window(x, y, *side)).transpose(1, 2, 0)[..., ::-1])
+    columns = len(plan.grids[0].lefts)
+    lines = [
+        (n, i) for i, numbers in ((0, range(1, columns)), (1, range(columns, len(plan), columns))) for n in numbers
+    ]
+    for number, axis in lines:
+        at = round(plan[number].core[axis]) - (x, y)[axis]
+        if 0 <= at < side[axis]:
+            cv2.line(picture, *([(at, 0), (at, 9999)] if axis == 0 else [(0, at), (9999, at)]), (255, 255, 255), 1)
+    for some, colour in ((truth, (0, 200, 0)), (boxes, (0, 140, 255))):
+        for x1, y1, x2, y2 in np.round(some - [x, y, x, y]).astype(int).tolist():
+            if x1 < side[0] and y1 < side[1] and x2 > 0 and y2 > 0:
+                cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 1)
+    cv2.imwrite(str(args.out / "scenes-read-back.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 75])
+
+
 def bare(args: argparse.Namespace) -> None:
     """Child process: the network alone; prints pixels per second, the median of ``--rounds`` calls."""
     from rsdet.runtime.backends import open_network
@@ -247,7 +279,7 @@ def tax(name: str, args: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=("oracle", "run", "recall", "tax", "table", "bare"))
+    parser.add_argument("step", choices=("oracle", "run", "recall", "tax", "draw", "table", "bare"))
     parser.add_argument("--data", type=Path, help="folder of aerial-cars and hit-uav")
     parser.add_argument("--work", type=Path, default=Path("runs/scenes"))
     parser.add_argument("--model", type=Path, help="exported detector")
@@ -260,6 +292,9 @@ def main() -> None:
     args.work = args.work.absolute()
     if args.step == "bare":
         bare(args)
+        return
+    if args.step == "draw":
+        draw(args.scenes[0], args)
         return
     if args.step == "table":
         from scene_table import write_table
