@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import itertools
+import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -42,6 +42,13 @@ class Found:
         "boxes_xyxy": np.float64, "scores": np.float32, "classes": np.int32, "tiles": np.int64, "scales": np.int16,
         "cut": bool, "guest": bool,
     }  # fmt: skip
+
+    _KINDS: ClassVar[dict[str, np.dtype]] = {
+        **{name: np.dtype(kind) for name, kind in _ARRAYS.items()},
+        "corners": np.dtype(np.float64), "rings_of": np.dtype(np.int64), "points_of": np.dtype(np.int64),
+        "points": np.dtype(np.float64),
+    }  # fmt: skip
+    _ROWS: ClassVar[dict[str, tuple[int, ...]]] = {"boxes_xyxy": (4,), "corners": (4, 2), "points": (2,)}
 
     def __post_init__(self) -> None:
         for name, kind in self._ARRAYS.items():
@@ -100,7 +107,7 @@ class Found:
         return [self.cut[some], self.guest[some], *keys]
 
     def to_bytes(self) -> bytes:
-        """The objects as bytes without code."""
+        """The objects as bytes without code: names and lengths of the arrays as a line of JSON, then their numbers."""
         arrays: dict[str, Any] = {name: getattr(self, name) for name in self._ARRAYS}
         if self.corners is not None:
             arrays["corners"] = self.corners
@@ -109,9 +116,9 @@ class Found:
             arrays["rings_of"] = np.array([len(o) for o in self.outlines], np.int64)
             arrays["points_of"] = np.array([len(r) for r in rings], np.int64)
             arrays["points"] = np.concatenate([*rings, np.zeros((0, 2))]).astype(np.float64)
-        out = io.BytesIO()
-        np.savez(out, **arrays)
-        return out.getvalue()
+        sizes = {name: array.size for name, array in arrays.items()}
+        numbers = [a.astype(self._KINDS[name].newbyteorder("<")).tobytes() for name, a in arrays.items()]
+        return json.dumps(sizes).encode() + b"\n" + b"".join(numbers)
 
     @classmethod
     def of_bytes(cls, data: bytes) -> Found:
@@ -120,8 +127,14 @@ class Found:
         Raises:
             ValueError: Something else.
         """
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = dict(file)
+        head, _, numbers = data.partition(b"\n")
+        sizes, arrays, at = json.loads(head), {}, 0
+        for name, size in sizes.items():
+            kind = cls._KINDS[name].newbyteorder("<")
+            values = np.frombuffer(numbers, kind, size, at)
+            arrays[name], at = values.reshape(-1, *cls._ROWS.get(name, ())), at + values.nbytes
+        if at != len(numbers) or len({len(arrays[name]) for name in cls._ARRAYS}) != 1:
+            raise ValueError("arrays that are cut short or of different lengths")
         outlines = None
         if "points" in arrays:
             ends = np.cumsum(arrays.pop("points_of"))
