@@ -15,7 +15,7 @@ from ultralytics.utils import LOGGER
 from rsdet.data.groups import image_key, read_groups
 from rsdet.data.pictures import check_bands
 from rsdet.enhance.loading import load_chain
-from rsdet.errors import DataError
+from rsdet.errors import ConfigError, DataError
 from rsdet.metrics.detection_areas import (
     DetectionMetrics,
     ImageDetections,
@@ -27,6 +27,9 @@ from rsdet.tasks.detect.dataset import check_pictures, check_section, our_datase
 from rsdet.tasks.detect.enhanced import EnhancedValidation
 from rsdet.tasks.detect.outputs import coco_of_split, image_ids, names_below
 from rsdet.tasks.detect.settings import rule_of, save_protocol
+from rsdet.tasks.detect.tiled_val import TiledLook, network_shapes, original_shapes, tiles_of
+
+_FOUND = "found"  # key of what tiles show of one image
 
 
 def ignore_file(image: Path, folder: str) -> Path | None:
@@ -123,6 +126,10 @@ class OurVal(EnhancedValidation):
             it; ``without`` and ``enhance_gain`` are added to the metrics.
         enhance_tile: Side of the tiles that an enhancer gets, 0 for whole pictures.
         enhance_overlap: Pixels that neighbouring tiles share.
+        tile: Side of the tiles of ``predict tile=`` by which each picture is looked at; the labels stay untiled.
+        overlap: What neighbouring tiles share: below 1 a fraction of the tile, from 1 on pixels; 0.2 where None.
+        merging: How objects that two tiles have seen become one: nms, nmm, soft-nms or wbf; nms where None.
+        merging_iou: Overlap of two boxes from which they are the same object; 0.5 where None.
         **kwargs: Those of Ultralytics.
 
     Attributes:
@@ -135,6 +142,8 @@ class OurVal(EnhancedValidation):
         groups: Groups of images that the data YAML wants measured apart: name to the keys of its images.
         truth: Labels of the last run, in original pixels.
         detections: Detections of the last run, in original pixels.
+        tiles: How pictures are cut; None where they are looked at as a whole.
+        look: What looks at the tiles.
     """
 
     shape: ClassVar[str] = "boxes"
@@ -148,12 +157,18 @@ class OurVal(EnhancedValidation):
         enhance: Any = None,
         enhance_tile: int | None = None,
         enhance_overlap: int | None = None,
+        tile: int | None = None,
+        overlap: float | None = None,
+        merging: str | None = None,
+        merging_iou: float | None = None,
         **kwargs: Any,
     ):
         super().__init__(*args, **kwargs)
         self.protocol = rule_of(protocol, ignore_regions, self.shape) if isinstance(protocol, str) else protocol
         self.chain = None if enhance is None else load_chain(enhance, tile=enhance_tile, overlap=enhance_overlap)
         self.bands = check_bands(bands)
+        self.tiles = tiles_of({"tile": tile, "overlap": overlap, "merging": merging, "merging_iou": merging_iou})
+        self.look: TiledLook | None = None
         self.protocol_metrics: DetectionMetrics | None = None
         self.ceiling: float | None = None
         self.channels: int | None = None
@@ -173,6 +188,10 @@ class OurVal(EnhancedValidation):
         task = model.definition
         rule_of(given.get("protocol") or task.protocol, given.get("ignore_regions"), task.shape)
         check_bands(given.get("bands"), model.channels or 3)
+        if tiles_of(given) is not None and not task.tiles:
+            raise ConfigError(
+                f"tile= is for networks of tasks that look at scenes, and {task.name} is none; leave it out."
+            )
 
     def adopt(self, model: Any) -> None:
         """Take over how a model reads files.
@@ -181,6 +200,7 @@ class OurVal(EnhancedValidation):
             model: The :class:`rsdet.RSDet` that is measured.
         """
         self.channels, self.sar, self.own_bands = model.channels, model.sar, model.bands
+        self.look = None if self.tiles is None else TiledLook.of(model, self.tiles, self.args)
 
     def __call__(self, trainer: Any = None, model: Any = None, **kwargs: Any) -> Any:
         """Validate; by itself, write the protocol's numbers into the folder of the run and add them to the metrics."""
@@ -250,9 +270,23 @@ class OurVal(EnhancedValidation):
     def update_metrics(self, preds: list[dict[str, Any]], batch: dict[str, Any]) -> None:
         """Collect what the protocol needs, then let Ultralytics count."""
         if not self.training:
+            if self.look is not None:
+                preds[:] = [self._by_tiles(self._prepare_batch(si, batch)) for si in range(len(preds))]
             for si, pred in enumerate(preds):
                 self._collect(pred, self._prepare_batch(si, batch))
         super().update_metrics(preds, batch)
+
+    def _by_tiles(self, pbatch: dict[str, Any]) -> dict[str, Any]:
+        """What the tiles of a picture show, in the place of what was found in the whole."""
+        found = self.look(self.dataloader.dataset.reader(pbatch["im_file"]))
+        masks = tuple(pbatch["masks"].shape[-2:]) if "masks" in pbatch else None
+        device = pbatch["bboxes"].device
+        return {
+            **network_shapes(found, self.shape, pbatch, masks),
+            "conf": torch.as_tensor(found.scores, device=device),
+            "cls": torch.as_tensor(found.classes, dtype=torch.float32, device=device),
+            _FOUND: found,
+        }
 
     def _collect(self, pred: dict[str, Any], pbatch: dict[str, Any]) -> None:
         image = Path(pbatch["im_file"])
@@ -260,7 +294,7 @@ class OurVal(EnhancedValidation):
         labels = self._labels[pbatch["im_file"]]
         folder = self.data.get("ignore")
         ignore = read_ignore(ignore_file(image, folder), height, width) if folder else np.zeros((0, 4))
-        key = str(len(self.truth))
+        key, found = str(len(self.truth)), pred.pop(_FOUND, None)
         self.truth.append(
             ImageTruth(
                 image_id=key,
@@ -274,7 +308,11 @@ class OurVal(EnhancedValidation):
         self.detections.append(
             ImageDetections(
                 image_id=key,
-                **self.found_shapes(pred, pbatch),
+                **(
+                    self.found_shapes(pred, pbatch)
+                    if found is None
+                    else original_shapes(found, self.shape, (int(height), int(width)))
+                ),
                 scores=pred["conf"].double().cpu().numpy().reshape(-1),
                 classes=pred["cls"].cpu().numpy().astype(int).reshape(-1),
             )
@@ -310,6 +348,8 @@ class OurVal(EnhancedValidation):
         super().print_results()
         if self.training:
             return
+        if self.look is not None:
+            LOGGER.info(f"objects are those of {self.look}; imgsz= has no part in them")
         LOGGER.info("protocol of the table above: ultralytics (its own matching, network-sized boxes, max_det kept)")
         if self.ceiling is not None:
             LOGGER.info(
