@@ -83,9 +83,9 @@ class RestorePredict(PredictFolder, BasePredictor):
         Args:
             model: The :class:`rsdet.RSDet`.
             tile: Side of the tiles that large pictures are cut into, 0 for none; see
-                :func:`rsdet.tasks.restore.running.apply`. What is to be saved of rasters of more than 2^24 pixels, and
-                with ``tile`` of all that lie on Earth, is never held in memory, and the same command goes on where an
-                earlier run was stopped.
+                :func:`rsdet.tasks.restore.running.apply`. Rasters of more than 2^24 pixels that are saved, and with
+                ``tile`` all that lie on Earth, are never held in memory; the same command goes on where a run was
+                stopped.
             overlap: Pixels that neighbouring tiles share.
             bands: Bands of the files to take, counted from 1.
             value_range: File values that are black and white, where the files are not of 8 or 16 bits.
