@@ -53,8 +53,10 @@ def not_written(where: str | Path, e: BaseException) -> WriteError:
             f"nothing could be written to {where}: no space is left ({why}); free some space there, or choose another "
             "folder with project= or out="
         )
+    named = Path(str(getattr(e, "filename", None) or where))
+    named = Path(where) if any(map(_LEFTOVER.fullmatch, named.parts)) else named
     return WriteError(
-        f"{getattr(e, 'filename', None) or where} cannot be read or written ({why}); check its permissions, or choose "
+        f"{named} cannot be read or written ({why}); check its permissions, or choose "
         "another folder with project= or out="
     )
 

@@ -8,16 +8,34 @@ see the same folder. A part is a ledger as any other: a share that was stopped g
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rsdet.errors import ConfigError
 from rsdet.scenes.ledger import SUFFIX, Ledger, Unfinished
 from rsdet.scenes.plan import Spot
 from rsdet.scenes.settings import share
 from rsdet.scenes.work import SceneWork
 
+_BEGIN = b'{"scene": '
 _TILES = 256  # of a line of the plan
+
+
+def check_plan(path: Path) -> None:
+    """Refuse to write a plan over anything but a plan.
+
+    Raises:
+        ConfigError: A folder or another file lies there.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(len(_BEGIN))
+        if head in (b"", _BEGIN):
+            return
+    if os.path.lexists(path):
+        raise ConfigError(f"plan={path} is there and no plan; pass a file that is not, such as plan=jobs.jsonl.")
 
 
 def plan_lines(work: SceneWork) -> Iterator[str]:

@@ -16,7 +16,7 @@ from rsdet.names import printable
 from rsdet.quiet import say
 from rsdet.scenes.folder import finish, scene_folder, shared_folder
 from rsdet.scenes.found import Found
-from rsdet.scenes.jobs import join_parts, part_path, plan_lines, share_of
+from rsdet.scenes.jobs import check_plan, join_parts, part_path, plan_lines, share_of
 from rsdet.scenes.ledger import SUFFIX, Ledger, Unfinished, fingerprint, remove
 from rsdet.scenes.merging import cut_report, merge
 from rsdet.scenes.predictor import TilePredictor
@@ -76,7 +76,8 @@ class SceneRun:
         }
         self.continued = False
         if self._writes_plan:
-            self.save_dir = Path(str(s.plan)).expanduser().absolute().parent
+            check_plan(plan := Path(str(s.plan)).expanduser().absolute())
+            self.save_dir = plan.parent
         elif s.merge is not None:
             self.save_dir = shared_folder(Path(s.merge).expanduser().absolute(), facts)
         else:
@@ -108,7 +109,7 @@ class SceneRun:
                 self.objects += len(result)
                 yield result
         if self._writes_plan:
-            write_text(str(self.settings.plan), "".join(f"{line}\n" for line in self.windows))
+            write_text(Path(str(self.settings.plan)).expanduser(), "".join(f"{line}\n" for line in self.windows))
         elif self.settings.job is None:
             finish(self.save_dir, failed)
         if len(failed) == len(self.files):

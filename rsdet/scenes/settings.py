@@ -67,6 +67,12 @@ class SceneSettings:
             value = getattr(self, key)
             if value is not None and (isinstance(value, str) or not isinstance(value, Sequence)):
                 object.__setattr__(self, key, (value,))
+            if value is not None and not getattr(self, key):
+                raise ConfigError(f"{key}={value} names nothing; leave it out for what is usual.")
+        for key in ("aoi", "plan", "merge"):
+            value = getattr(self, key)
+            if value is not None and not isinstance(value, str):
+                raise ConfigError(f"{key}={value} must be a path.")
         _check_tile(self)
         for key, allowed in (("merging", MERGING), ("engine", ENGINES)):
             _one_of(key, getattr(self, key), allowed)
@@ -100,7 +106,7 @@ def share(job: Any) -> tuple[int, int]:
         ConfigError: No such pair.
     """
     parts = str(job).split("/")
-    if len(parts) != 2 or not all(p.isdigit() for p in parts) or not 1 <= int(parts[0]) <= int(parts[1]):
+    if len(parts) != 2 or not all(p.isdecimal() for p in parts) or not 1 <= int(parts[0]) <= int(parts[1]):
         raise ConfigError(f"job={job} must be one job of all, counted from 1; e.g. job=3/100.")
     return int(parts[0]), int(parts[1])
 
@@ -145,7 +151,5 @@ def take(given: Mapping[str, Any]) -> tuple[SceneSettings, dict[str, Any]]:
     if given.get("tile") is None:
         key = next(k for k in given if k in KEYS and given[k] is not None)
         raise ConfigError(f"{key}= is about scenes, which are cut into tiles, and there is no tile=; e.g. tile=640.")
-    mine = {k: v for k, v in given.items() if k in KEYS}
-    if isinstance(mine.get("aoi"), Path):
-        mine["aoi"] = str(mine["aoi"])
+    mine = {k: str(v) if isinstance(v, Path) else v for k, v in given.items() if k in KEYS and v is not None}
     return SceneSettings(**mine), {k: v for k, v in given.items() if k not in KEYS}

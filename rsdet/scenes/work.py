@@ -26,6 +26,7 @@ from rsdet.scenes.reader import Values, View, open_raster
 from rsdet.scenes.settings import SceneSettings
 
 _SAME = 0.02  # two ground sampling distances that differ by less are one
+_FARTHEST = 256  # and of two that differ by more one is a mistake: millions of tiles of nothing, or one of a pixel
 _EVERY_S = 1.0  # tiles without data are noted so often
 
 
@@ -223,6 +224,11 @@ class SceneWork:
                 "have; pass scene_gsd=, such as scene_gsd=0.3, or gsd=False to read it as it is."
             )
         ratio = float(wanted) / has
+        if not 1 / _FARTHEST <= ratio <= _FARTHEST:
+            raise ConfigError(
+                f"{self.predictor.model} sees {wanted:g} m a pixel and {path} has {has:g} m, more than {_FARTHEST} "
+                "times apart; check gsd= and scene_gsd=, which are in metres."
+            )
         return 1.0 if abs(ratio - 1) < _SAME else ratio
 
 

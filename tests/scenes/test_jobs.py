@@ -160,3 +160,14 @@ def test_the_plan_names_all_tiles_and_where_they_lie(scenes: Path, tmp_path: Pat
         x1, y1, x2, y2 = line["window_px"]
         assert 0 <= x1 < x2 <= SIZE[1]
         assert 0 <= y1 < y2 <= SIZE[0]
+
+
+def test_a_plan_replaces_nothing_but_a_plan(scenes: Path, tmp_path: Path) -> None:
+    town = scenes / "town.tif"
+    before = town.read_bytes()
+    for path in (town, tmp_path):
+        with pytest.raises(ConfigError, match="no plan"):
+            blobs.run(scenes, tmp_path / "runs", plan=str(path))
+    assert town.read_bytes() == before
+    for _ in range(2):
+        blobs.run(scenes, tmp_path / "runs", plan=str(tmp_path / "jobs.jsonl"))

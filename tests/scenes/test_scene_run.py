@@ -272,8 +272,14 @@ def test_a_scene_of_unknown_resolution_is_asked_for_it(tmp_path: Path) -> None:
         ({"scales": [0]}, "scales"),
         ({"aoi": "nowhere.geojson"}, "nowhere.geojson"),
         ({"stretch": [5, 5]}, "stretch"),
+        ({"scales": []}, "names nothing"),
+        ({"layers": []}, "names nothing"),
+        ({"aoi": 5}, "must be a path"),
         ({"job": "4/3"}, "job=3/100"),
+        ({"job": "²/3"}, "job=3/100"),
         ({"gsd": -1}, "metres"),
+        ({"gsd": 1e-9}, "times apart"),
+        ({"plan": "."}, "no plan"),
     ],
 )
 def test_bad_settings_are_one_line_and_write_nothing(
