@@ -46,6 +46,7 @@ class ExportResult:
         metadata: What was written into the artifact.
         accuracy: Outcome of the accuracy gate, with ``data=``.
         layers: Outcome of ``debug="layers"``.
+        stac: The STAC item beside it, with ``stac=True``.
         tensorrt: What versions of TensorRT would not take in an ONNX graph, one line each.
     """
 
@@ -57,6 +58,7 @@ class ExportResult:
     metadata: dict[str, Any]
     accuracy: GateReport | None = None
     layers: LayerReport | None = None
+    stac: Path | None = None
     tensorrt: tuple[str, ...] = ()
 
     def summary(self) -> str:
@@ -112,6 +114,10 @@ def export(model: Any, format: str = "onnx", **keys: Any) -> ExportResult:
             made = job.make(place, names[format].removesuffix(SUFFIXES[format]))
             reports = job.prove(made, target)
             made = put(made, target)
+    if settings.stac:
+        from rsdet.deploy.stac import write_item
+
+        reports["stac"] = write_item(job, made, reports["metadata"])
     result = ExportResult(made, format, size_mb=size_mb(made), seconds=time.perf_counter() - begin, **reports)
     if settings.verbose:
         print(printable(result.summary(), keep="\n"))

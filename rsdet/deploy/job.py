@@ -106,7 +106,7 @@ class Job:
             raise ExportError(f"{e} (the artifact was kept as {rejected})") from e
         return reports
 
-    def _home(self, format: str) -> str:
+    def home(self, format: str) -> str:
         """Where an artifact runs while it is checked."""
         if format == "engine":
             return "cuda:0" if self.device == "cpu" else self.device
@@ -117,7 +117,7 @@ class Job:
         batch = max(s.batch, 2) if s.dynamic == "batch" and format != "engine" else s.batch  # any but the traced one
         device = self.device if format in ("torchscript", "engine") else "cpu"
         reference = TorchRunner(self.task.reference(self.module, s), device, fuse=False)
-        runner = open_runner(made, self._home(format))
+        runner = open_runner(made, self.home(format))
         runs = run_both(self.task, self.meta, reference, runner, self.samples, batch, made.name)
         return self.task.compare(reference, runs, s)
 
@@ -149,7 +149,7 @@ class Job:
 
     def _accuracy(self, made: Path) -> GateReport:
         s = self.settings
-        report = accuracy_gate(self.task, self.model, made, s, self._home(s.format), made.parent / "val")
+        report = accuracy_gate(self.task, self.model, made, s, self.home(s.format), made.parent / "val")
         if not report.ok or (report.vacuous and s.int8):
             raise ExportError(
                 f"{s.format} artifact {report.summary()}; "

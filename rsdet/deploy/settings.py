@@ -15,6 +15,7 @@ import numpy as np
 
 from rsdet.arguments import fit
 from rsdet.errors import ConfigError, MissingDependencyError, install, nearest
+from rsdet.stac import check_stac
 from rsdet.tasks.task import NoOptions, Task
 
 SUFFIXES = {"onnx": ".onnx", "openvino": "_openvino_model", "torchscript": ".torchscript", "engine": ".engine"}
@@ -48,6 +49,7 @@ class ExportSettings:
             or 1 with ``int8``.
         debug: ``"layers"`` compares an ONNX graph with the model row by row, whatever the outcome.
         workspace_mb: Limit for scratch memory while an engine is built, in MB.
+        stac: Write ``<artifact>.stac.json`` beside it: a STAC item with what the model is (MLM extension).
         out: Path of the artifact or folder to put it in; beside the weights (or here for a YAML) when None.
         verbose: Print Ultralytics' log and the one-line summary.
         options: Settings that only the task has, its :attr:`~rsdet.tasks.task.Task.export_options`.
@@ -68,6 +70,7 @@ class ExportSettings:
     max_drop: float | None = None
     debug: str | None = None
     workspace_mb: float = 1024.0
+    stac: bool = False
     out: str | Path | None = None
     verbose: bool = True
     options: Any = field(default_factory=NoOptions)
@@ -171,6 +174,8 @@ class ExportSettings:
         elif self.max_drop is not None:
             raise ConfigError("max_drop= needs data=, a data YAML on which accuracy is measured; add it")
         task.check_export(self)
+        if self.stac:
+            check_stac()
         _check_packages(self.format, self.simplify, self.int8)
 
     def _check_precision(self, task: Task) -> None:

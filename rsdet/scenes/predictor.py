@@ -33,10 +33,11 @@ class TilePredictor:
         batch: Pictures at a time.
         bands: Bands of the files, counted from 1; None for all.
         gsd: Metres a pixel that it was trained with; None where nobody said.
-        max_det: Objects of a picture that it gives at most.
+        family: Its family.
         again: What :func:`opened_again` makes the same one of in another process: ``model`` (its file or name),
             ``settings`` and ``given`` (what it was opened with), ``gpu`` (whether one is of use); None for what is only
             in memory.
+        max_det: Objects of a picture that it gives at most.
     """
 
     run: Callable[[Sequence[np.ndarray]], list[Detections]]
@@ -51,6 +52,7 @@ class TilePredictor:
     batch: int
     bands: Sequence[int] | None = None
     gsd: float | None = None
+    family: str = ""
     again: Mapping[str, Any] | None = None
     max_det: int | None = None
 
@@ -59,6 +61,7 @@ def opened_again(again: Mapping[str, Any], tile_px: int) -> TilePredictor:
     """Open a model as another process did; whether it is the same one, ``identity`` says.
 
     Args:
+        family: Its family.
         again: What that process says of it.
         tile_px: Side of the tiles.
     """

@@ -27,6 +27,7 @@ from rsdet.scenes.result import SceneResult
 from rsdet.scenes.settings import SceneSettings
 from rsdet.scenes.sources import scenes_of
 from rsdet.scenes.work import Changed, SceneWork, deciding
+from rsdet.stac import check_stac
 from rsdet.writing import check_apart, free_name, put, workplace, write_text
 
 
@@ -67,6 +68,8 @@ class SceneRun:
         check_fit(self.predictor, s)
         if s.engine == "ray":
             check_ray(self.predictor)
+        if s.stac:
+            check_stac()
         found = scenes_of(self.source)
         self.files, self.skipped = found.files, found.skipped
         facts = {
@@ -83,11 +86,14 @@ class SceneRun:
         else:
             how = {"exist_ok": self.exist_ok, "shared": s.job is not None}
             self.save_dir, self.continued = scene_folder(self.project, self.name, facts, **how)
-        check_apart(self.save_dir, self.files)
+        if not self._writes_plan:
+            check_apart(self.save_dir, self.files)
+        elif any(Path(str(s.plan)).absolute() == p.absolute() for p in self.files):
+            raise ConfigError(f"plan={s.plan} is a scene and would be written over; e.g. plan=jobs.jsonl.")
 
     def __iter__(self) -> Iterator[SceneResult]:
         """Results, one a scene; a scene that cannot be used does not stop the others."""
-        if self.verbose:
+        if self.verbose and not self._writes_plan:
             say(f"{self.predictor.model}: {self.predictor.backend}; results go to {printable(str(self.save_dir))}")
             if self.continued and self.settings.job is None:
                 say("an unfinished run of the same model, scenes and settings lies there and is continued.")
@@ -239,8 +245,12 @@ def finished(ledger: Ledger, work: SceneWork, folder: Path, stem: str) -> SceneR
             work.info, found, names, work.georef, [folder / p.name for p in made], len(work.plan), looked_at, unread,
             _cut(found, work), ledger.fact("full") or 0, dict(work.spent_s),
         )  # fmt: skip
-        write_text(place / f"{stem}.json", json.dumps(_report(result, work), indent=1) + "\n")
-        for path in (*made, place / f"{stem}.json"):
+        made.append(write_text(place / f"{stem}.json", json.dumps(_report(result, work), indent=1) + "\n"))
+        if s.stac:
+            from rsdet.scenes.stac import write_item
+
+            made.append(write_item(place, folder, stem, made, work, found))
+        for path in made:
             put(path, folder / path.name)
     return result
 

@@ -82,6 +82,7 @@ class Task:
         unchecked: Settings of an export that let any disagreement pass.
         modes: Modes of its own: name to ``"module:function"``, imported on use.
         export_options: Dataclass of the keys of ``export`` that only this task has, with an ``Args:`` for help.
+        stac_task: What it does, in a word of the extension of STAC for machine learning models.
         takes_int8: Whether eight bits are enough for it.
         loss_unit: Unit in which a loss of accuracy is told, and how many of it make one of what :meth:`score` gives.
     """
@@ -97,6 +98,7 @@ class Task:
     unchecked: Mapping[str, float] = {}
     modes: Mapping[str, str] = {}
     export_options: type[NoOptions] = NoOptions
+    stac_task: str = "regression"
     takes_int8: bool = False
     loss_unit: tuple[str, float] = ("points of 100", 100.0)
 

@@ -49,6 +49,7 @@ class Detect(Task):
     end_to_end = "image files to boxes"
     unchecked: ClassVar = {"box_tol_px": float("inf"), "score_tol": float("inf")}
     export_options = DetectExport
+    stac_task = "object-detection"
     takes_int8 = True
 
     def classes(self, family: str) -> dict[str, Any]:

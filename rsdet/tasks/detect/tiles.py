@@ -72,6 +72,7 @@ def open_tiles(model: Any, given: Mapping[str, Any], tile_px: int) -> TilePredic
         args.batch if given.get("batch") else (16 if run.predictor.device.type == "cuda" else 4),
         model.bands if given.get("bands") is None else given["bands"],
         getattr(model.model, "yaml", {}).get("gsd"),
+        model.family,
         _again(model, given),
         min(args.max_det, getattr(head, "num_queries", args.max_det)),
     )

@@ -27,6 +27,7 @@ class Segment(Detect):
     unchecked: ClassVar = {**Detect.unchecked, "mask_iou": 0.0}
     export_options = SegmentExport
     shape = "masks"
+    stac_task = "instance-segmentation"
 
     def classes(self, family: str) -> dict[str, Any]:
         """Model, tuner, trainer, validator and predictor."""

@@ -136,6 +136,11 @@ class Detector:
         return self._batch
 
     @property
+    def family(self) -> str:
+        """Its family."""
+        return self._facts.family
+
+    @property
     def bands(self) -> Sequence[int] | None:
         """Bands of the files, counted from 1; None for all."""
         return getattr(self.reader, "bands", None)
