@@ -615,6 +615,22 @@ def test_nor_do_the_other_tasks(kind, photos, tmp_path):
     assert peak < 300
 
 
+def test_a_scene_needs_no_pytorch_and_no_memory_for_its_size(artifact, tmp_path):
+    """256 million bytes of pixels, of which no more than windows are ever held."""
+    rasterio = pytest.importorskip("rasterio")
+    side, picture = 9248, render_scene(0, (289, 289)).image[..., ::-1].transpose(2, 0, 1)
+    profile = dict(width=side, height=side, count=3, dtype="uint8", tiled=True, blockxsize=512, blockysize=512)
+    with rasterio.open(tmp_path / "town.tif", "w", compress="deflate", nodata=0, sparse_ok=True, **profile) as file:
+        for at in range(0, side - 400, 1850):
+            file.write(picture, window=rasterio.windows.Window(at, at, 289, 289))
+    line = ["predict", f"model={artifact('yolo')}", "source=town.tif", "tile=160", "overlap=0.2", f"conf={CONF}"]
+    heavy, peak = fresh(f"from rsdet.cli import run\nassert run({line!r}) == 0", tmp_path)
+    print(f"rsdet predict: {peak} MB")
+    assert {p.suffix for p in (tmp_path / "runs" / "detect" / "predict").iterdir()} >= {".csv", ".png", ".json"}
+    assert heavy == "['onnx']"
+    assert peak < 600
+
+
 def test_a_stretch_is_read_without_pytorch(tmp_path):
     code = f"from rsdet.data.sar import SarReader\nassert SarReader.of({SAR!r}).stretch.range == (20.0, 90.0)"
     assert fresh(code, tmp_path)[0] == "[]"
