@@ -188,3 +188,13 @@ def test_a_scene_too_large_to_be_a_picture_must_be_cut_and_is_never_read_whole(t
     assert tracemalloc.get_traced_memory()[1] < 100e6  # of 432 MB
     tracemalloc.stop()
     assert report.counts["train"]["boxes"] >= 1
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".shp"])
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"type": "FeatureCollection"}', b"SQLite format 3\0", b"\xff" * 200])
+def test_any_bytes_are_refused_in_one_line(tmp_path, suffix, content):
+    labels = tmp_path / f"labels{suffix}"
+    labels.write_bytes(content)
+    with pytest.raises((DataError, ConfigError)) as e:
+        convert(scene(tmp_path / "s.tif"), "vector", tmp_path / "out", labels=labels, progress=False)
+    assert "\n" not in str(e.value)

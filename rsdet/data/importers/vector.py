@@ -111,6 +111,8 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
         ConfigError: ``labels=`` or the column of classes is missing, or the scene is too large to be one picture.
         DataError: A file cannot be read, or no polygon lies on any scene.
     """
+    if not source.exists():
+        raise DataError(f"source {source} does not exist; expected a scene or a folder of scenes; check the path")
     if options.labels is None:
         raise ConfigError("format=vector needs labels=, a .gpkg, .geojson or .shp of polygons, or a folder of them.")
     labels = Path(options.labels).expanduser()
