@@ -144,7 +144,10 @@ class Blocks:
             level = "" if self.level is None else f" of overview {self.level}"
             with gdal(self.path, f"the window of {width}x{height} px at column {left}, row {top}{level}") as rasterio:
                 window = rasterio.windows.Window(left, top, width, height)
-                planes = f.read(list(bands), window=window)
+                out = None
+                if len(kinds := {f.dtypes[b - 1] for b in bands}) == 1:  # as pictures lie in memory, for what follows
+                    out = np.empty((height, width, len(bands)), sample_type(kinds.pop())).transpose(2, 0, 1)
+                planes = f.read(list(bands), window=window, out=out)
                 return planes, f.read_masks(1, window=window) if self.masked else None
 
     def is_sparse(self, bands: tuple[int, ...], top: int, left: int, height: int, width: int) -> bool:

@@ -221,10 +221,13 @@ class Raster:
     ) -> tuple[np.ndarray, np.ndarray]:
         """A window of pixels of a level, padded where it reaches outside."""
         dtype = sample_type(self.info.dtype)
-        raw, valid = np.zeros((height, width, len(bands)), dtype), np.zeros((height, width), bool)
         first = max(top, 0), max(left, 0)
         past = min(top + height, level.size_hw[0]), min(left + width, level.size_hw[1])
         inner = *first, past[0] - first[0], past[1] - first[1]
+        if inner == (top, left, height, width) and self._unread(level, bands, *inner) is None:
+            raw, valid = self._meant(bands, nodata, *level.read(self._stored(bands), *inner))
+            return raw.astype(dtype, copy=False), valid
+        raw, valid = np.zeros((height, width, len(bands)), dtype), np.zeros((height, width), bool)
         if min(inner[2:]) <= 0:
             return raw, valid
         place = slice(first[0] - top, past[0] - top), slice(first[1] - left, past[1] - left)
@@ -258,8 +261,13 @@ class Raster:
         planes = planes[: len(bands)]
         for values in ([self.info.nodatas[b - 1] for b in bands], [also] * len(bands)):
             if None not in values:
-                same = [p == _sample(v, p.dtype) for p, v in zip(planes, values, strict=True)]
-                valid &= ~np.logical_and.reduce(same)
+                empty = np.ones(planes.shape[1:], bool)
+                for plane, value in zip(planes, values, strict=True):
+                    empty &= plane == _sample(value, plane.dtype)
+                    if not empty.any():  # after the first band, mostly
+                        break
+                else:
+                    valid &= ~empty
         if planes.dtype.kind in "fc":
             valid &= np.isfinite(planes).all(axis=0)
         raw = np.moveaxis(planes, 0, -1)

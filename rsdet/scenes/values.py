@@ -129,11 +129,12 @@ class Values:
             return gray if self.channels == 1 else np.repeat(gray, self.channels, axis=2)
         picture = raw if self.limits is None else self._stretched(raw)
         if picture.shape[2] == 3 or (picture.shape[2] == 4 and not self.asked):
-            picture = picture[..., [2, 1, 0, 3][: picture.shape[2]]]
+            how = cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+            picture = cv2.cvtColor(np.ascontiguousarray(picture), how)
         if picture.shape[2] != self.channels:  # gray for colour or colour for gray
             how = cv2.COLOR_BGR2GRAY if self.channels == 1 else cv2.COLOR_GRAY2BGR
             picture = cv2.cvtColor(np.ascontiguousarray(picture), how).reshape(*valid.shape, self.channels)
-        return np.where(valid[..., None], picture, np.uint8(0))
+        return picture if valid.all() else np.where(valid[..., None], picture, np.uint8(0))
 
     def shown(self, raw: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """The picture of samples for people, (h, w, C) uint8."""
