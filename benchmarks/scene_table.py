@@ -11,6 +11,15 @@ from typing import Any
 PLACES = {"inside": "wholly in one core", "cut": "cut by an edge of a tile", "across": "across a border of two cores",
           "larger": "larger than the overlap"}  # fmt: skip
 
+HEAD = """# Whole scenes
+
+Mosaics of real pictures of vehicles from drones (aerial-cars-dataset and a sample of HIT-UAV, one class, turned and
+mirrored at random; `scene_mosaic.py`), JPEG in a tiled BigTIFF, EPSG:32635, 0.1 m a pixel. `rsdet predict tile=640
+overlap=128 conf=0.25` with a YOLO11n of about an hour's training (`scene_weights.py`) as an OpenVINO file, unless a
+table says otherwise. Most of the pictures in the mosaics are those it has learnt from: they show what tiling costs, not
+how well vehicles are found elsewhere. 2 cores of an AMD EPYC server CPU, no GPU; other work ran on the machine where
+its load is above 2. Written by `scenes.py table`; all numbers are in `scenes.csv`."""
+
 
 def write_table(work: Path, out: Path) -> None:
     """Write ``scenes.md``, ``scenes.csv`` and ``scenes.png`` from the JSON files of a work folder."""
@@ -22,7 +31,7 @@ def write_table(work: Path, out: Path) -> None:
 
     parts = [runs(of("run")), recall(of("run"), of("recall"), of("oracle")), tax(of("tax")), *sahi(of("sahi-time")),
              memory(of("sahi-memory")), four(records.get("four", {}))]  # fmt: skip
-    text = "\n\n".join(p for p in parts if p)
+    text = "\n\n".join(p for p in (HEAD, *parts) if p)
     (out / "scenes.md").write_text(text + "\n")
     with open(out / "scenes.csv", "w", newline="") as f:
         csv.writer(f, lineterminator="\n").writerows([["step", "scene", "quantity", "value"], *flat(records)])
@@ -89,7 +98,8 @@ def recall(run: dict[str, Any], control: dict[str, Any], oracle: dict[str, Any])
     rows = []
     for name, r in oracle.items():
         for method, m in r["methods"].items():
-            rows.append([name, f"truth in place of a network, {method}", *by_place(m["recall"])])
+            if method.startswith("nms"):  # the others are in the CSV
+                rows.append([name, f"truth in place of a network, {method}", *by_place(m["recall"])])
     for name, r in run.items():
         rows.append([name, "detector", *by_place(r["recall"])])
     for name, r in control.items():

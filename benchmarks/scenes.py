@@ -215,9 +215,9 @@ def draw(name: str, args: argparse.Namespace) -> None:
     from rasterio.windows import Window
 
     file, truth = scene(name, args)
-    boxes, _ = read_back(args.work / "runs" / name, file)
+    boxes, scores = read_back(args.work / "runs" / name, file)
     plan = plan_of(file)
-    across = truth[places(truth, plan, OVERLAP_PX)["across"]]
+    across = truth[places(truth, plan, OVERLAP_PX)["across"] & (matches(truth, boxes, scores) >= 0)]
     side = np.array([1280, 800])
     centres = (across[:, :2] + across[:, 2:]) / 2
     crowded = max(centres[:500], key=lambda c: int((np.abs(centres - c) < side / 2).all(1).sum()))
