@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 from rsdet.errors import ConfigError, nearest
 from rsdet.quiet import say
+from rsdet.scenes.settings import KEYS as SCENE_KEYS
 from rsdet.textfiles import read_yaml
 from rsdet.usererrors import user_errors
 
@@ -198,6 +199,7 @@ def check_keys(given: Mapping[str, Any], mode: str, task: Task, cls: Any) -> Non
         if key == "bands" and key not in own:
             raise ConfigError(f"bands= of {mode} stands in the data YAML, as bands: [1, 2, 3].")
         if key not in known:
+            known |= SCENE_KEYS if mode == "predict" and task.tiles else set()
             raise ConfigError(f"unknown argument {key!r} of {mode}.{nearest(key, known)} See `rsdet help {mode}`.")
     stock = {k: v for k, v in given.items() if k not in own}
     with user_errors():

@@ -13,6 +13,7 @@ from rsdet.scenes import settings as scenes
 
 if TYPE_CHECKING:
     from rsdet.scenes.run import SceneRun
+    from rsdet.tasks.task import Task
 
 
 def _run(args: dict[str, Any]) -> None:
@@ -69,6 +70,11 @@ def _fully(args: dict[str, Any]) -> tuple[str, Path, list[str]]:
     return tasks.get(model.task).outcome(images, items), model.predictor.save_dir, model.skipped
 
 
+def _own(task: Task) -> tuple[type, ...]:
+    """Classes whose keys are those of a task, and of scenes where it looks at tiles."""
+    return (*classes_of("predictor")(task), *([scenes.SceneSettings] if task.tiles else []))
+
+
 MODE = Mode(
     "run a model on images, and write what it finds",
     _run,
@@ -80,7 +86,7 @@ MODE = Mode(
         "predict model=hac-moe source=ceres/ scale=4 time_limit=600",
     ),
     needs={**NEEDS, "source": "pass an image, a folder, a glob, a video or a list of them"},
-    functions=lambda: (*functions_of_model(), functions_of_model()[0].predict, scenes.SceneSettings),
-    own=classes_of("predictor"),
+    functions=lambda: (*functions_of_model(), functions_of_model()[0].predict),
+    own=_own,
     stock=True,
 )
