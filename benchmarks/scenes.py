@@ -180,12 +180,12 @@ def recall(name: str, args: argparse.Namespace) -> dict[str, Any]:
     import rasterio
     from rasterio.windows import Window
 
-    from rsdet import RSDet
+    from rsdet.runtime import Detector
 
     file, truth = scene(name, args)
     boxes, scores = read_back(args.work / "runs" / name, file)
     hit, where = matches(truth, boxes, scores) >= 0, places(truth, plan_of(file), OVERLAP_PX)
-    model, rng, out = RSDet(args.model), np.random.default_rng(0), {}
+    model, rng, out = Detector(args.model), np.random.default_rng(0), {}
     with rasterio.open(file) as f:
         for place in ("inside", "across", "cut"):
             some = rng.permutation(np.flatnonzero(where[place]))[:CONTROLS]
@@ -194,11 +194,10 @@ def recall(name: str, args: argparse.Namespace) -> dict[str, Any]:
                 x, y = ((truth[i, :2] + truth[i, 2:]) / 2 - TILE / 2).round().astype(int)
                 x, y = int(np.clip(x, 0, f.width - TILE)), int(np.clip(y, 0, f.height - TILE))
                 picture = np.ascontiguousarray(f.read(window=Window(x, y, TILE, TILE)).transpose(1, 2, 0)[..., ::-1])
-                (seen,) = model.predict(picture, imgsz=TILE, conf=CONF, verbose=False, save=False)
+                seen = model.predict(picture, conf=CONF)
                 inside = (truth[:, 0] < x + TILE) & (truth[:, 2] > x) & (truth[:, 1] < y + TILE) & (truth[:, 3] > y)
                 mine = np.flatnonzero(inside)
-                b = seen.boxes.numpy()
-                control[k] = matches(truth[mine] - [x, y, x, y], b.xyxy, b.conf)[mine == i][0] >= 0
+                control[k] = matches(truth[mine] - [x, y, x, y], seen.boxes_xyxy, seen.scores)[mine == i][0] >= 0
             both = hit[some] & control
             out[place] = {
                 "looked_at": len(some), "found_in_the_middle": int(control.sum()),

@@ -9,7 +9,8 @@ and the file by windows. rsdet also writes its GeoPackage. The overhead is the t
     python benchmarks/scenes_sahi.py memory --scene mosaic-1e8.tif ...     # each in a process of its own
 
 The scene is one of ``scene_mosaic.py``, with its truth beside it. ``--exported`` was made by ``rsdet export``; the
-others use Ultralytics' own export of the same weights, made where it is missing.
+others use Ultralytics' own export of the same weights, made where it is missing. On OpenVINO these calculate in BF16
+where the processor can, which rsdet never does; with ``--fp32`` they do not either.
 """
 
 from __future__ import annotations
@@ -72,6 +73,18 @@ def theirs(backend: str, args: argparse.Namespace) -> str:
 
         YOLO(plain).export(format="openvino", imgsz=TILE, dynamic=True)
     return str(plain if backend == "torch" else folder)
+
+
+def keep_fp32() -> None:
+    """Let OpenVINO calculate in FP32, whoever asks."""
+    import openvino
+
+    plain = openvino.Core.compile_model
+
+    def exact(core: Any, model: Any, device_name: Any = None, config: Any = None) -> Any:
+        return plain(core, model, device_name, {**(config or {}), "INFERENCE_PRECISION_HINT": "f32"})
+
+    openvino.Core.compile_model = exact
 
 
 def rsdet(backend: str, args: argparse.Namespace) -> Callable[[], Objects]:
@@ -214,6 +227,7 @@ def main() -> None:
     parser.add_argument("--exported", type=Path, help="the same, by rsdet export")
     parser.add_argument("--backends", nargs="+", choices=("torch", "openvino"), default=["torch", "openvino"])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--fp32", action="store_true", help="OpenVINO calculates in FP32 for all")
     parser.add_argument("--conf", type=float, default=0.1, help="below 0.1 SAHI changes its merging")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--one", help=argparse.SUPPRESS)  # in a child process
@@ -224,10 +238,13 @@ def main() -> None:
         contenders(args.backends[0], args)[args.one]()()
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
+    if args.fp32:
+        keep_fp32()
     for backend in args.backends if args.step == "time" else ["all"]:
-        file = args.work / f"sahi-{args.step}-{backend}-{args.scene.stem}.json"
+        how = f"{backend}-fp32" if args.fp32 else backend
+        file = args.work / f"sahi-{args.step}-{how}-{args.scene.stem}.json"
         if not file.is_file():
-            done = timed(backend, args) if args.step == "time" else memory(args)
+            done = {**timed(backend, args), "backend": how} if args.step == "time" else memory(args)
             file.write_text(json.dumps(done, indent=1) + "\n")
         print(file)
 
