@@ -227,7 +227,8 @@ def finished(ledger: Ledger, work: SceneWork, folder: Path, stem: str) -> SceneR
         raise DataError(f"{work.info.path} holds no valid pixel; is its nodata value right?")
     if not looked_at and unread:
         raise DataError(f"{work.info.path}: {next(iter(unread.values()))}, nor could any other tile be read.")
-    found = merge(Found.joined(list(ledger.parts())), s.merging, s.merging_iou)
+    parts = list(ledger.parts()) or [work.nothing()]
+    found = merge(Found.joined(parts), s.merging, s.merging_iou) if len(parts[0]) else parts[0]
     names, made = work.predictor.names, []
     with workplace(folder, stem) as place:
         made += write_layers(place, stem, found, names, work.georef, work.info, work.layers)

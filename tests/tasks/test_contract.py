@@ -177,6 +177,10 @@ def test_a_scene_of_one_tile_is_a_picture_with_pytorch_and_without(task, small, 
     assert np.abs(ours - boxes).max() < 0.01
     assert (scene.found.corners is not None) == (plain.shapes.keys() == {"corners"})
     assert (scene.found.outlines is not None) == (plain.shapes.keys() == {"masks"})
+    (none,) = RSDet(weights(task)).predict(source, **{**about, **keys, "conf": 1.0, "name": "none"})
+    with open(none.files[0], newline="") as file:
+        assert list(csv.DictReader(file).fieldnames) == list(light[0])  # the same columns where nothing is found
+    assert len(none) == 0
     assert len(light) == len(expected)
     assert np.allclose(sorted(float(row["score"]) for row in light), np.sort(expected), atol=2e-3)
 
