@@ -291,10 +291,16 @@ def free_name(stem: str, taken: set[str], suffix: str = "") -> str:
         taken: Names with their suffixes that others have; this one is added.
         suffix: Of the file.
     """
-    names = itertools.chain([stem], (f"{stem}-{k}" for k in itertools.count(2)))
-    name = next(name for name in names if name + suffix not in taken)
+    name = next(name for name in free_names(stem) if name + suffix not in taken)
     taken.add(name + suffix)
     return name
+
+
+def free_names(stem: str) -> Iterator[str]:
+    """The name that is wanted, and those that are tried where it is taken."""
+    yield stem
+    for k in itertools.count(2):
+        yield f"{stem}-{k}"
 
 
 def sweep(folder: Path) -> None:

@@ -86,7 +86,7 @@ def write_layers(
     check_layers(layers, georef, info)
     names = {i: printable(str(name)) for i, name in names.items()}
     table = Table(found, names, georef, info)
-    with workplace(folder, stem) as place:
+    with workplace(folder, "layers") as place:
         made = []
         for layer in dict.fromkeys(layers):
             suffix, write = _WRITERS[layer]

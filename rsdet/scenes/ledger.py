@@ -206,6 +206,11 @@ def _not_kept(path: Path, e: sqlite3.DatabaseError) -> WriteError:
         return WriteError(
             f"{path} is in use by another process that does the same run; wait for it, or use another name=."
         )
+    if "unable to open" in str(e):
+        return WriteError(
+            f"{path} cannot be opened ({e}); check the permissions of its folder, and that the whole name has fewer "
+            "than 500 bytes, or choose another project=."
+        )
     why = "no space is left" if "full" in str(e) else str(e)
     return WriteError(
         f"{path} cannot be written ({why}); free some space there and run the same command again: it goes on from the "

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,18 @@ from rsdet.writing import not_written
 
 _NAME = "objects"  # of the table in a GeoPackage
 _TIME = "1970-01-01T00:00:00.000Z"  # of its last change: the same objects give the same bytes on each run
+_NO_PATH = set("!?;")  # what stands behind these in the name of a file or folder is not taken for a part of it
 
 
 def write_gpkg(path: Path, table: Table) -> None:
     """A GeoPackage of one table with a spatial index."""
     pyogrio, shapely = optional("pyogrio"), optional("shapely")
     shapes = _joined([shapely.to_wkb(shapes_map(table.shapes(part), table.georef)) for part in table.parts()])
+    odd = _NO_PATH & set(str(path))
     with _fixed_time(pyogrio):
         try:
             pyogrio.raw.write(
-                path,
+                made := BytesIO() if odd else path,
                 shapes,
                 list(table.columns.values()),
                 list(table.columns),
@@ -39,6 +42,8 @@ def write_gpkg(path: Path, table: Table) -> None:
             )
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError) as e:
             raise not_written(path, e) from e
+    if odd:
+        path.write_bytes(made.getvalue())
     _check_index(path, len(shapes))
 
 

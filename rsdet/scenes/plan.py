@@ -48,12 +48,14 @@ class Spot:
         low, high = np.array(self.core[:2]), np.array(self.core[2:])
         own = ((centres >= low) & (centres < high)).all(1)
         size = np.array([self.tile.width, self.tile.height])
+        if not isinstance(seen, OrientedDetections):  # a tile that was filled up shows more than there is
+            boxes = np.minimum(boxes, np.tile(size, 2))
         cut = ((boxes[:, :2] <= _RIM_PX) & (low > -inf)).any(1) | ((boxes[:, 2:] >= size - _RIM_PX) & (high < inf)).any(
             1
         )
         margin = np.minimum(self.margin_px, np.maximum(2.0, (boxes[:, 2:] - boxes[:, :2]).min(1, initial=inf) / 4))
         near = ((centres >= low - margin[:, None]) & (centres < high + margin[:, None])).all(1)
-        keep = np.flatnonzero(own | (near & ~cut))
+        keep = np.flatnonzero((own | (near & ~cut)) & (centres <= shift + size).all(1))
         n = len(keep)
         return Found(
             (boxes[keep] + np.tile(shift, 2)) * self.ratio,

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
+if TYPE_CHECKING:
     from rsdet.data.pictures import PictureReader
     from rsdet.data.sar.picture import SarReader
     from rsdet.runtime.results import Detections
+
+_GRAY = 114  # what networks see around pictures that do not fill their input
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,32 @@ class TilePredictor:
     again: Mapping[str, Any] | None = None
     max_det: int | None = None
 
+    def look(self, pictures: Sequence[np.ndarray], tile_px: int) -> list[Detections]:
+        """What is found in tiles of one size, and maybe beyond them.
+
+        Those that do not fill the network's input lie on gray: the network would enlarge them, and undo ``scales=`` and
+        ``gsd=``, or stretch them.
+
+        Args:
+            pictures: As ``run`` takes them.
+            tile_px: Side of the tiles of larger scenes.
+        """
+        if not pictures:
+            return []
+        height, width, channels = pictures[0].shape
+        side = max(height, width, min(-(-tile_px // self.stride) * self.stride, *self.input_hw))
+        small = max(height, width) < side or (self.family == "rtdetr" and height != width)
+        if pictures[0].dtype != np.uint8 or not small:  # amplitudes are never resized
+            return self.run(pictures)
+        full = np.full((len(pictures), side, side, channels), _GRAY, np.uint8)
+        full[:, :height, :width] = pictures
+        return self.run(list(full))
+
 
 def opened_again(again: Mapping[str, Any], tile_px: int) -> TilePredictor:
     """Open a model as another process did; whether it is the same one, ``identity`` says.
 
     Args:
-        family: Its family.
         again: What that process says of it.
         tile_px: Side of the tiles.
     """

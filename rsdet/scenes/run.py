@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from rsdet.errors import ConfigError, DataError, RSDetError, WriteError
 from rsdet.names import printable
 from rsdet.quiet import say
-from rsdet.scenes.folder import finish, scene_folder, shared_folder
+from rsdet.scenes.folder import MARK, finish, scene_folder, shared_folder
 from rsdet.scenes.found import Found
 from rsdet.scenes.jobs import check_plan, join_parts, part_path, plan_lines, share_of
 from rsdet.scenes.ledger import SUFFIX, Ledger, Unfinished, fingerprint, remove
@@ -28,7 +29,9 @@ from rsdet.scenes.settings import SceneSettings
 from rsdet.scenes.sources import scenes_of
 from rsdet.scenes.work import Changed, SceneWork, deciding
 from rsdet.stac import check_stac
-from rsdet.writing import check_apart, free_name, put, workplace, write_text
+from rsdet.writing import check_apart, free_names, put, workplace, write_text
+
+_STEM_BYTES = 200  # names of files have 255 at most, and suffixes follow
 
 
 @dataclass
@@ -88,8 +91,6 @@ class SceneRun:
             self.save_dir, self.continued = scene_folder(self.project, self.name, facts, **how)
         if not self._writes_plan:
             check_apart(self.save_dir, self.files)
-        elif any(Path(str(s.plan)).absolute() == p.absolute() for p in self.files):
-            raise ConfigError(f"plan={s.plan} is a scene and would be written over; e.g. plan=jobs.jsonl.")
 
     def __iter__(self) -> Iterator[SceneResult]:
         """Results, one a scene; a scene that cannot be used does not stop the others."""
@@ -97,10 +98,8 @@ class SceneRun:
             say(f"{self.predictor.model}: {self.predictor.backend}; results go to {printable(str(self.save_dir))}")
             if self.continued and self.settings.job is None:
                 say("an unfinished run of the same model, scenes and settings lies there and is continued.")
-        taken: set[str] = set()
         failed: set[str] = set()
-        for number, path in enumerate(self.files, 1):
-            stem = free_name(path.stem, taken)
+        for number, (path, stem) in enumerate(zip(self.files, _stems(self.files), strict=True), 1):
             try:
                 result = self._one(path, stem, f"{number}/{len(self.files)}")
             except (WriteError, Unfinished):
@@ -178,6 +177,16 @@ class SceneRun:
         return result
 
 
+def _stems(files: Sequence[Path]) -> Iterator[str]:
+    """What the results of each scene are called: no two alike, nor a scene like a layer of another or the mark."""
+    taken = {Path(MARK).stem}
+    for path in files:
+        short = os.fsdecode(os.fsencode(path.stem)[:_STEM_BYTES]).encode(errors="ignore").decode()
+        stem = next(s for s in free_names(short) if not {s, f"{s}-coco"} & taken)
+        taken |= {stem, f"{stem}-coco"}
+        yield stem
+
+
 def _state(path: Path) -> str | None:
     """What changes when a scene does; None for one that cannot be opened, which is told when its turn comes."""
     try:
@@ -230,7 +239,7 @@ def finished(ledger: Ledger, work: SceneWork, folder: Path, stem: str) -> SceneR
     parts = list(ledger.parts()) or [work.nothing()]
     found = merge(Found.joined(parts), s.merging, s.merging_iou) if len(parts[0]) else parts[0]
     names, made = work.predictor.names, []
-    with workplace(folder, stem) as place:
+    with workplace(folder, "layers") as place:
         made += write_layers(place, stem, found, names, work.georef, work.info, work.layers)
         if s.quicklook:
             from rsdet.scenes.quicklook import write_quicklook

@@ -90,6 +90,9 @@ class SceneSettings:
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
                 raise ConfigError(f"{key}={value} must be a whole number of {low} or more.")
+        for key in ("quicklook", "stac"):
+            if not isinstance(getattr(self, key), bool):
+                raise ConfigError(f"{key}={getattr(self, key)} must be True or False.")
         if self.job is not None:
             share(self.job)
 
@@ -133,6 +136,9 @@ def _one_of(key: str, value: Any, allowed: Sequence[str]) -> None:
         raise ConfigError(f"{key}={value!r} must be one of {', '.join(allowed)}.{nearest(str(value), allowed)}")
 
 
+OF_PICTURES = (
+    "augment", "embed", "visualize", "show", "save_txt", "save_crop", "save_json", "save_coco", "save_enhanced",
+)  # fmt: skip
 KEYS = frozenset(f.name for f in fields(SceneSettings))
 """All keys about scenes; of these, enhancers and restoration take ``tile`` and ``overlap`` elsewhere, too."""
 
@@ -146,10 +152,12 @@ def take(given: Mapping[str, Any]) -> tuple[SceneSettings, dict[str, Any]]:
     """Split arguments into what is about scenes and the rest.
 
     Raises:
-        ConfigError: A value that makes no sense, or no tile.
+        ConfigError: A value that makes no sense, no tile, or an argument that is about whole pictures.
     """
     if given.get("tile") is None:
         key = next(k for k in given if k in KEYS and given[k] is not None)
         raise ConfigError(f"{key}= is about scenes, which are cut into tiles, and there is no tile=; e.g. tile=640.")
+    if wrong := [k for k in OF_PICTURES if given.get(k)]:
+        raise ConfigError(f"{wrong[0]}= is for whole pictures and tile= cuts scenes; leave one of them out.")
     mine = {k: str(v) if isinstance(v, Path) else v for k, v in given.items() if k in KEYS and v is not None}
     return SceneSettings(**mine), {k: v for k, v in given.items() if k not in KEYS}

@@ -146,7 +146,7 @@ class SceneWork:
                 if batch is None:
                     return
                 began = time.perf_counter()
-                seen = self.predictor.run(batch.pictures) if batch.pictures else []
+                seen = self.predictor.look(batch.pictures, self.settings.tile or 0)
                 self.spent_s["network"] += time.perf_counter() - began
                 for spot, objects in zip(batch.spots, seen, strict=True):
                     part = self._inside(spot.take(objects))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from rsdet.errors import ConfigError, DataError
+from rsdet.runtime.results import Detections
 from rsdet.scenes.folder import MARK
 
 rasterio = pytest.importorskip("rasterio", reason="scenes are read with rasterio (extra geo)")
@@ -275,6 +276,7 @@ def test_a_scene_of_unknown_resolution_is_asked_for_it(tmp_path: Path) -> None:
         ({"scales": []}, "names nothing"),
         ({"layers": []}, "names nothing"),
         ({"aoi": 5}, "must be a path"),
+        ({"quicklook": "abc"}, "True or False"),
         ({"job": "4/3"}, "job=3/100"),
         ({"job": "²/3"}, "job=3/100"),
         ({"gsd": -1}, "metres"),
@@ -377,3 +379,42 @@ def test_a_scene_that_fails_at_the_end_keeps_its_tiles(
     assert run.continued
     assert not seen  # all tiles were done
     assert (run.save_dir / "town.gpkg").is_file()
+
+
+@pytest.mark.parametrize(("family", "size", "scales", "shown"), [
+    ("yolo", (40, 50), [1], (64, 64)), ("yolo", (100, 90), [0.5], (64, 64)), ("yolo", (64, 50), [1], (64, 50)),
+    ("rtdetr", (64, 50), [1], (64, 64)),
+])  # fmt: skip
+def test_a_scene_smaller_than_a_tile_is_not_enlarged(
+    tmp_path: Path, family: str, size: tuple[int, int], scales: list[float], shown: tuple[int, int]
+) -> None:
+    """Networks enlarge what does not fill their input, and may find objects in what it is filled up with."""
+    pictures = []
+
+    def everything(some: Any) -> list[Detections]:
+        pictures.extend(some)
+        boxes = np.array([[5, 6, 64, 64], [60, 60, 64, 64]], np.float32)
+        return [Detections(boxes, np.ones(2), np.zeros(2, int), {0: "a"}, p.shape[:2], p.shape[:2]) for p in some]
+
+    scene = blobs.write_scene(tmp_path / "a.tif", np.full((*size, 3), 9, np.uint8))
+    model = blobs.predictor(run=everything, family=family)
+    result = blobs.run(scene, tmp_path / "runs", model, scales=scales).results[0]
+    assert [p.shape[:2] for p in pictures] == [shown]
+    assert rows(result.found.boxes_xyxy) == [[5 / scales[0], 6 / scales[0], size[1], size[0]]]
+
+
+def test_scenes_of_names_that_others_stumble_over(tmp_path: Path) -> None:
+    """Pyogrio cuts names at some signs; a long one is too long with a suffix; one is that of another's layer."""
+    names = ["semi;colon?!.tif", f"{'ü' * 120}.tif", "a.tif", "a-coco.tif", ".unfinished.tif", "a.ledger.tif"]
+    folder = tmp_path / "what;is!this?"
+    folder.mkdir()
+    for name in names:
+        blobs.write_scene(folder / name, np.full((40, 40, 3), 90, np.uint8))
+    run = blobs.run(folder, folder / "runs", layers=["gpkg", "coco"])
+    assert not run.skipped
+    layers = [Path(f) for result in run.results for f in result.files]
+    assert len(set(layers)) == 3 * len(names)  # with the style
+    assert all(f.is_file() for f in layers)
+    assert [pyogrio.raw.read(f.read_bytes())[3][0].tolist() for f in layers if f.suffix == ".gpkg"] == [["tall"]] * 6
+    assert all(json.loads(f.read_text())["annotations"] for f in layers if f.name.endswith("-coco.json"))
+    assert not (run.save_dir / MARK).exists()

@@ -69,7 +69,8 @@ class TiledLook:
         plan, parts = Plan([picture.shape[:2]], [1.0], self.settings.tile or 0, self.settings.overlap_px), []
         for first in range(0, len(plan), self.predictor.batch):
             spots = [plan[n] for n in range(first, min(first + self.predictor.batch, len(plan)))]
-            seen = self.predictor.run([np.ascontiguousarray(picture[s.tile.slices]) for s in spots])
+            tiles = [np.ascontiguousarray(picture[s.tile.slices]) for s in spots]
+            seen = self.predictor.look(tiles, self.settings.tile or 0)
             parts += [spot.take(objects) for spot, objects in zip(spots, seen, strict=True)]
         return merge(Found.joined(parts), self.settings.merging, self.settings.merging_iou)
 

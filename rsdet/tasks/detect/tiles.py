@@ -14,22 +14,10 @@ from ultralytics.utils.checks import check_imgsz
 
 from rsdet.arguments import split_keys
 from rsdet.calls import class_of
-from rsdet.errors import ConfigError
 from rsdet.runtime import light
 from rsdet.runtime.results import Detections, detections_of
 from rsdet.scenes.predictor import TilePredictor
 
-_OF_PICTURES = (
-    "augment",
-    "embed",
-    "visualize",
-    "show",
-    "save_txt",
-    "save_crop",
-    "save_json",
-    "save_coco",
-    "save_enhanced",
-)
 # What changes what is found; all else only changes how fast, or what is written.
 _DECIDING = ("conf", "iou", "max_det", "classes", "agnostic_nms", "nms", "quantize", "retina_masks", "bands", "enhance")
 
@@ -45,10 +33,8 @@ def open_tiles(model: Any, given: Mapping[str, Any], tile_px: int) -> TilePredic
         tile_px: Side of the tiles, which the network sees at their own resolution unless ``imgsz`` says otherwise.
 
     Raises:
-        ConfigError: An argument that is about pictures, or a size that the network does not take.
+        ConfigError: A size that the network does not take.
     """
-    if wrong := [k for k in _OF_PICTURES if given.get(k)]:
-        raise ConfigError(f"{wrong[0]}= is for whole pictures and tile= cuts scenes; leave one of them out.")
     if isinstance(model.model, (str, Path)) and (
         found := light.tiles({"model": model.model, **_plain(given)}, tile_px)
     ):

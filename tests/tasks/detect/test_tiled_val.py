@@ -114,7 +114,7 @@ def test_values_that_make_no_sense_are_refused(tmp_path, words, says):
 
 
 def test_pictures_smaller_than_a_tile_are_one(tmp_path):
-    look = TiledLook(predictor(), SceneSettings(tile=640, overlap=0.2))
+    look = TiledLook(predictor(input_hw=(32, 32)), SceneSettings(tile=640, overlap=0.2))
     boxes = np.array([[3, 4, 20, 12]])
     found = look(picture_of((50, 60), boxes, np.random.default_rng(0)))
     np.testing.assert_array_equal(found.boxes_xyxy, boxes)
