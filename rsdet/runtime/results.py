@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,6 +42,13 @@ class Detections:
     def best(self, n: int) -> Detections:
         """The n best of them."""
         return replace(self, **{name: getattr(self, name)[:n] for name in self._OF_OBJECTS})
+
+    def where(self, keep: np.ndarray) -> Detections:
+        """Those that (N,) bool says."""
+        chosen = {
+            k: list(compress(v, keep)) if isinstance(v := getattr(self, k), list) else v[keep] for k in self._OF_OBJECTS
+        }
+        return replace(self, **chosen)
 
     @property
     def shapes(self) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Spot:
         )
         margin = np.minimum(self.margin_px, np.maximum(2.0, (boxes[:, 2:] - boxes[:, :2]).min(1, initial=inf) / 4))
         near = ((centres >= low - margin[:, None]) & (centres < high + margin[:, None])).all(1)
-        keep = np.flatnonzero((own | (near & ~cut)) & (centres <= shift + size).all(1))
+        keep = np.flatnonzero(own | (near & ~cut))
         n = len(keep)
         return Found(
             (boxes[keep] + np.tile(shift, 2)) * self.ratio,

@@ -59,10 +59,10 @@ class TilePredictor:
     max_det: int | None = None
 
     def look(self, pictures: Sequence[np.ndarray], tile_px: int) -> list[Detections]:
-        """What is found in tiles of one size, and maybe beyond them.
+        """What is found in tiles of one size.
 
         Those that do not fill the network's input lie on gray: the network would enlarge them, and undo ``scales=`` and
-        ``gsd=``, or stretch them.
+        ``gsd=``, or stretch them. An object whose centre lies on the gray is none; others may reach onto it.
 
         Args:
             pictures: As ``run`` takes them.
@@ -77,7 +77,11 @@ class TilePredictor:
             return self.run(pictures)
         full = np.full((len(pictures), side, side, channels), _GRAY, np.uint8)
         full[:, :height, :width] = pictures
-        return self.run(list(full))
+        ends = 2 * np.array([width, height])
+        return [
+            found.where((found.boxes_xyxy[:, :2] + found.boxes_xyxy[:, 2:] < ends).all(1))
+            for found in self.run(list(full))
+        ]
 
 
 def opened_again(again: Mapping[str, Any], tile_px: int) -> TilePredictor:

@@ -394,7 +394,8 @@ def test_a_scene_smaller_than_a_tile_is_not_enlarged(
     def everything(some: Any) -> list[Detections]:
         pictures.extend(some)
         boxes = np.array([[5, 6, 64, 64], [60, 60, 64, 64]], np.float32)
-        return [Detections(boxes, np.ones(2), np.zeros(2, int), {0: "a"}, p.shape[:2], p.shape[:2]) for p in some]
+        found = [Detections(boxes, np.ones(2), np.zeros(2, int), {0: "a"}, p.shape[:2], p.shape[:2]) for p in some]
+        return [d.best(1) if p.shape[:2] == size else d for d, p in zip(found, some, strict=True)]
 
     scene = blobs.write_scene(tmp_path / "a.tif", np.full((*size, 3), 9, np.uint8))
     model = blobs.predictor(run=everything, family=family)
