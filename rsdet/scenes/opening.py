@@ -31,8 +31,9 @@ _OPTIONS = {
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".nothing-is-fetched",
 }
 _XML_BYTES = 64 << 20
-_POINTERS = ("SourceFilename", "SourceDataset")
-_SAID = ("Metadata", "SRS", "GeoTransform", "Description", "CategoryNames", "UnitType")  # words, not names of files
+_POINTERS = ("sourcefilename", "sourcedataset")
+_SAID = ("metadata", "srs", "geotransform", "description", "categorynames", "unittype")  # words, not names of files
+_FOREIGN = ("dempath", "geoloctransformer", "argument")  # these name files, too
 _DEEPEST = 8
 _GDAL_METADATA = 42112  # tag of a TIFF
 
@@ -181,16 +182,32 @@ def _sources(path: Path, depth: int = 0) -> list[Path]:
 
 
 def _pointers(root: Any, path: Path) -> Iterator[tuple[str, bool]]:
-    """Names of files in a VRT, and whether they are relative to it; all else that looks like one is refused."""
+    """Names of files in a VRT, and whether they are relative to it; all else that looks like one is refused.
+
+    GDAL knows no namespaces and no capitals, and takes an attribute for the element of its name.
+    """
     todo = [root]
     while todo:
         element = todo.pop()
-        if element.tag in _SAID:
+        tag, said = _plain(element.tag), {_plain(k): v for k, v in element.items()}
+        if tag in _SAID:
             continue
-        text = (element.text or "").strip()
-        if element.tag in _POINTERS:
-            relative = element.get("relativeToVRT", element.get("relativetoVRT", "0"))
+        text = element.text or ""
+        relative = said.get("relativetovrt", "0")
+        hidden = {*said} & {*_POINTERS} or (
+            tag in _POINTERS and (len(element) or text != text.strip() or relative not in ("0", "1"))
+        )
+        if tag in _FOREIGN or hidden:
+            raise DataError(f"{path} says {tag} in a way that is not read; make the VRT anew with gdalbuildvrt.")
+        if tag in _POINTERS:
             yield text, relative == "1"
-        elif "/vsi" in text or "://" in text or (element.tag == "PixelFunctionLanguage" and text.lower() == "python"):
-            raise DataError(f"{path} asks for {text[:60]}, which is not done; make the VRT of local files and no code.")
+        for words in (*said.values(), "" if tag in _POINTERS else text):
+            python = tag == "pixelfunctionlanguage" and words.strip().lower() == "python"
+            if "/vsi" in words.lower() or "://" in words or python:
+                shown = words.strip()[:60]
+                raise DataError(f"{path} asks for {shown}, which is not done; make the VRT of local files and no code.")
         todo += list(element)
+
+
+def _plain(name: str) -> str:
+    return name.rpartition("}")[2].lower()

@@ -27,6 +27,7 @@ from rsdet.scenes.reader import open_raster
 from rsdet.scenes.result import SceneResult
 from rsdet.scenes.settings import SceneSettings
 from rsdet.scenes.sources import scenes_of
+from rsdet.scenes.values import nothing_valid
 from rsdet.scenes.work import Changed, SceneWork, deciding
 from rsdet.stac import check_stac
 from rsdet.writing import check_apart, free_names, put, workplace, write_text
@@ -96,6 +97,9 @@ class SceneRun:
         """Results, one a scene; a scene that cannot be used does not stop the others."""
         if self.verbose and not self._writes_plan:
             say(f"{self.predictor.model}: {self.predictor.backend}; results go to {printable(str(self.save_dir))}")
+            tile, (height, width), stride = self.settings.tile or 0, self.predictor.input_hw, self.predictor.stride
+            if max(abs(height - tile), abs(width - tile)) >= stride:
+                say(f"tiles of {tile} px are resized to the {width}x{height} px of the model; use tile={width}.")
             if self.continued and self.settings.job is None:
                 say("an unfinished run of the same model, scenes and settings lies there and is continued.")
         failed: set[str] = set()
@@ -233,7 +237,7 @@ def finished(ledger: Ledger, work: SceneWork, folder: Path, stem: str) -> SceneR
 
     s, unread, looked_at = work.settings, ledger.unread(), ledger.fact("looked_at") or 0
     if not looked_at and s.aoi is None and not unread:
-        raise DataError(f"{work.info.path} holds no valid pixel; is its nodata value right?")
+        raise nothing_valid(work.info)
     if not looked_at and unread:
         raise DataError(f"{work.info.path}: {next(iter(unread.values()))}, nor could any other tile be read.")
     parts = list(ledger.parts()) or [work.nothing()]

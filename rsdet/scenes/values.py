@@ -89,9 +89,9 @@ class Values:
             taken = tuple(range(1, info.count + 1))
         values = cls(reader.channels, raster.bands_of(taken), asked=reader.bands is not None)
         pairs = None if stretch is None else _pairs(stretch, len(values.bands))
+        if (info.dtype == "uint8" or pairs is not None) and not raster.has_data(values.bands):
+            raise nothing_valid(info)
         if info.dtype == "uint8" and pairs is None:
-            if not raster.has_data(values.bands):
-                raise nothing_valid(info)
             return values
         told = "as stretch= says"
         if pairs is None:
@@ -182,6 +182,8 @@ def _of_amplitude(raster: Raster, reader: AmplitudeReader, stretch: Sequence[Any
     if problem := type_problem(info.dtype, reader.stretch):
         raise DataError(f"{info.path} {problem}.")
     values = Values(1, raster.bands_of(None), sar=reader.stretch.to_dict(), amplitude=True)
+    nodata = reader.stretch.nodata
+    to_image(raster.sample(nodata=nodata)[None], info.dtype, [nodata], name=str(info.path))  # refuses bands that differ
     if not raster.has_data(values.bands):
         raise nothing_valid(info)
     return values
@@ -241,9 +243,9 @@ def _of_sar(raster: Raster, reader: SarReader, bands: Any, stretch: Any) -> Valu
     header = SarHeader(info.path, 1, 1, info.bands, info.dtype)
     if problem := header_problem(header, rule.quantity) or type_problem(info.dtype, rule):
         raise DataError(f"{info.path} {problem}.")
+    samples = raster.sample(nodata=rule.nodata)[None]
+    image = to_image(samples, info.dtype, [rule.nodata], name=str(info.path))  # refuses bands that differ
     if rule.per_image:  # of the scene, not of each window
-        samples = raster.sample(nodata=rule.nodata)[None]
-        image = to_image(samples, info.dtype, [rule.nodata], name=str(info.path))
         rule.check_values(image.values, image.valid, str(info.path))
         limits = rule.limits(image.values[image.valid])
         if limits is None:

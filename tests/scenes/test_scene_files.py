@@ -101,6 +101,21 @@ def test_mosaics_of_anything_else(tmp_path: Path, source: str, relative: int) ->
         open_raster(mosaic(tmp_path / "bad.vrt", source, relative))
 
 
+@pytest.mark.parametrize(
+    "form", ["<{}>{}</{}>", "<SourceFilename/><{}>{}</{}>", '<X {}="{}"/>', '<X xmlns="x"><{}>{}</{}></X>']
+)
+@pytest.mark.parametrize("name", ["SourceFilename", "sourcefilename", "SOURCEDATASET"])
+def test_no_spelling_of_a_source_is_missed(tmp_path: Path, form: str, name: str) -> None:
+    """GDAL knows no capitals and no namespaces, and takes attributes for elements."""
+    words = tmp_path / "words.txt"
+    words.write_text("a" * 400)
+    band = f'<VRTRasterBand dataType="Byte" band="1" subClass="VRTRawRasterBand">{form.format(name, words, name)}'
+    vrt = tmp_path / "a.vrt"
+    vrt.write_text(f'<VRTDataset rasterXSize="20" rasterYSize="20">{band}</VRTRasterBand></VRTDataset>')
+    with pytest.raises(DataError, match=r"no scene|not read|no file"):
+        open_raster(vrt)
+
+
 def test_nothing_is_run_or_followed(tmp_path: Path) -> None:
     path = scene(tmp_path / "a.tif", noise())
     code = ' subClass="VRTDerivedRasterBand"><PixelFunctionLanguage>Python</PixelFunctionLanguage'

@@ -14,6 +14,8 @@ import pytest
 from rsdet.errors import ConfigError, DataError
 from rsdet.runtime.results import Detections
 from rsdet.scenes.folder import MARK
+from rsdet.scenes.run import SceneRun
+from rsdet.scenes.settings import SceneSettings
 
 rasterio = pytest.importorskip("rasterio", reason="scenes are read with rasterio (extra geo)")
 pyogrio = pytest.importorskip("pyogrio", reason="layers are written with pyogrio (extra geo)")
@@ -419,3 +421,19 @@ def test_scenes_of_names_that_others_stumble_over(tmp_path: Path) -> None:
     assert [pyogrio.raw.read(f.read_bytes())[3][0].tolist() for f in layers if f.suffix == ".gpkg"] == [["tall"]] * 6
     assert all(json.loads(f.read_text())["annotations"] for f in layers if f.name.endswith("-coco.json"))
     assert not (run.save_dir / MARK).exists()
+
+
+def test_tiles_that_the_model_resizes_are_told(scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr("rsdet.scenes.run.say", lambda text, *_: lines.append(text))
+    for tile, told in ((64, False), (128, True)):
+        run = SceneRun(blobs.predictor(), SceneSettings(tile=tile, crops=0, quicklook=False), scene, tmp_path)
+        assert list(run)
+        assert any("use tile=64" in line for line in lines) == told
+
+
+def test_a_stretched_scene_without_data_leaves_nothing_behind(tmp_path: Path) -> None:
+    scene = blobs.write_scene(tmp_path / "a.tif", np.full((90, 70, 3), np.nan, np.float32))
+    with pytest.raises(DataError, match="no valid pixel"):
+        blobs.run(scene, tmp_path / "runs", stretch=[0, 1])
+    assert not list((tmp_path / "runs").iterdir())
