@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +26,7 @@ def scene_folder(
 
     Args:
         project: Folder of all runs.
-        name: Its name; ``predict`` where None.
+        name: Its name; where None, the newest unfinished run of the same, whatever its name, or else ``predict``.
         facts: What decides the outcome of the run; equal ones are one run.
         exist_ok: Take the folder of this name though a finished run lies in it.
         shared: Many processes begin this run at once.
@@ -34,9 +34,11 @@ def scene_folder(
     Raises:
         ConfigError: The name belongs to an unfinished run with other facts, or many begin a run without a name.
     """
+    if shared and name is None:
+        raise ConfigError("job= does a share of a run, and all its processes must agree on a folder; pass name=.")
     identity = fingerprint(facts)
     wanted = project / (name or "predict")
-    unfinished = {folder: _identity(folder) for folder in _numbered(wanted) if (folder / MARK).is_file()}
+    unfinished = {folder: _identity(folder) for folder in _begun(wanted, named=name is not None)}
     same = [folder for folder, stored in unfinished.items() if stored == identity]
     if same:
         return max(same, key=lambda folder: (folder / MARK).stat().st_mtime_ns), True
@@ -45,8 +47,6 @@ def scene_folder(
             f"{wanted} holds an unfinished run of another model, other scenes or other settings; run that one to its "
             "end, remove the folder, or give this run another name=."
         )
-    if shared and name is None:
-        raise ConfigError("job= does a share of a run, and all its processes must agree on a folder; pass name=.")
     if shared and not exist_ok and wanted.is_dir() and any(not p.name.startswith(".") for p in wanted.iterdir()):
         if (wanted / MARK).is_file():  # another process has begun it just now
             return scene_folder(project, name, facts, shared=True)
@@ -93,12 +93,15 @@ def finish(folder: Path, failed: AbstractSet[str] = frozenset()) -> None:
         folder.rmdir()  # of a run of which nothing came
 
 
-def _numbered(wanted: Path) -> Sequence[Path]:
-    """The folder and those with a number behind its name, that exist."""
+def _begun(wanted: Path, named: bool) -> list[Path]:
+    """Unfinished runs of the name, also with a number behind it; without a name, any of which nobody does shares."""
     if not wanted.parent.is_dir():
         return []
+    folders = [p for p in wanted.parent.iterdir() if (p / MARK).is_file()]
+    if not named:
+        return [p for p in folders if not any(p.glob(f"*{SUFFIX}.*-of-*"))]
     form = re.compile(re.escape(wanted.name) + r"(-\d+)?")
-    return [p for p in wanted.parent.iterdir() if p.is_dir() and form.fullmatch(p.name)]
+    return [p for p in folders if form.fullmatch(p.name)]
 
 
 def _identity(folder: Path) -> str | None:

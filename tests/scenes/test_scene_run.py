@@ -116,6 +116,17 @@ def test_a_stopped_run_goes_on_and_a_finished_one_never(scene: Path, tmp_path: P
     assert again.save_dir.name == "predict-2"
 
 
+def test_without_a_name_the_newest_unfinished_run_of_the_same_goes_on(scene: Path, tmp_path: Path) -> None:
+    for name in ("city", "town"):
+        with pytest.raises(Stopped):
+            blobs.run(scene, tmp_path, stopping(3), name=name)
+    run = blobs.run(scene, tmp_path)
+    assert run.continued
+    assert run.save_dir.name == "town"
+    (tmp_path / "city" / "town.ledger.1-of-2").touch()  # others do shares of this one
+    assert not blobs.run(scene, tmp_path).continued
+
+
 def test_the_unfinished_run_of_another_is_left_alone(scene: Path, tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         blobs.run(scene, tmp_path, stopping(3), name="city")
