@@ -131,6 +131,7 @@ def tax(records: dict[str, Any]) -> str:
             "pixels of the scene (Mpx/s)",
             "tiles / network, median",
             "each turn",
+            "the same in seconds of the cores",
             "scene / network",
         ],
         rows,
@@ -142,12 +143,23 @@ def sahi(records: dict[str, Any]) -> Iterator[str]:
     for r in records.values():
         rows = [
             [n, f"{v['wall_s']:.1f}", f"{v['mpx_s']:.2f}", f"{v['to_rsdet']:.2f}", f"{v['overhead_ms']:.1f}",
+             f"{v['cpu_ms']:.0f}",
              v["objects"], f"{v['ap']:.3f}", f"{v['ap50']:.3f}"]
             for n, v in r["rows"].items()
         ]  # fmt: skip
         yield section(
             f"Side by side: {r['backend']}, {r['scene']}, {r['tiles']} tiles, {r['pixels']:.2e} px",
-            ["who", "s", "Mpx/s", "time / rsdet's", "overhead (ms a tile)", "objects", "AP", "AP50"],
+            [
+                "who",
+                "s",
+                "Mpx/s",
+                "time / rsdet's",
+                "overhead (ms a tile)",
+                "all threads (ms a tile)",
+                "objects",
+                "AP",
+                "AP50",
+            ],
             rows,
         )
 

@@ -239,19 +239,19 @@ def draw(name: str, args: argparse.Namespace) -> None:
 
 
 def bare(args: argparse.Namespace) -> None:
-    """Child process: the network alone; prints pixels per second, the median of ``--rounds`` calls."""
+    """Child process: the network alone; prints pixels per second, median of ``--rounds`` calls, and those of a core."""
     from rsdet.runtime.backends import open_network
 
     network = open_network(args.model)
     batch = network.shape[0] or args.batch
     x = np.random.default_rng(0).random((batch, 3, TILE, TILE), dtype=np.float32)
     network(x)
-    times = []
+    times, cpu = [], time.process_time()
     for _ in range(args.rounds):
         began = time.perf_counter()
         network(x)
         times.append(time.perf_counter() - began)
-    print(batch * TILE**2 / statistics.median(times))
+    print(batch * TILE**2 / statistics.median(times), batch * TILE**2 * args.rounds / (time.process_time() - cpu))
 
 
 def tax(name: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -260,20 +260,24 @@ def tax(name: str, args: argparse.Namespace) -> dict[str, Any]:
     alone = [sys.executable, __file__, "bare", "--model", str(args.model), "--rounds", str(args.rounds),
              "--batch", str(args.batch)]  # fmt: skip
 
-    def rate() -> float:
-        return float(subprocess.run(alone, check=True, capture_output=True, text=True).stdout.split()[-1])
+    def rate() -> np.ndarray:
+        said = subprocess.run(alone, check=True, capture_output=True, text=True).stdout.split()
+        return np.array(said[-2:], float)
 
     rounds, before = [], rate()
     for _ in range(args.turns):
         done = predict(file, f"tax-{name}", args, "quicklook=False", "crops=0")
         after = rate()
-        row = {"network": (before + after) / 2, "tiles": done["tiles_looked_at"] * TILE**2 / done["wall_s"],
-               "scene": done["pixels"] / done["wall_s"]}  # fmt: skip
-        ratios = {"ratio": row["tiles"] / row["network"], "ratio_scene": row["scene"] / row["network"]}
-        rounds.append({**done, **row, **ratios})
+        network, network_cpu = ((before + after) / 2).tolist()
+        in_tiles = done["tiles_looked_at"] * TILE**2
+        row = {"network": network, "tiles": in_tiles / done["wall_s"], "scene": done["pixels"] / done["wall_s"]}
+        rounds.append({
+            **done, **row, "ratio": row["tiles"] / network, "ratio_scene": row["scene"] / network,
+            "ratio_cpu": in_tiles / done["cpu_s"] / network_cpu,
+        })  # fmt: skip
         before = after
-    middle = {k: statistics.median(r[k] for r in rounds) for k in ("network", "tiles", "scene", "ratio", "ratio_scene")}
-    return {**middle, "rounds": rounds}
+    middle = ("network", "tiles", "scene", "ratio", "ratio_scene", "ratio_cpu")
+    return {**{k: statistics.median(r[k] for r in rounds) for k in middle}, "rounds": rounds}
 
 
 def main() -> None:

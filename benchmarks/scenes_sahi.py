@@ -183,15 +183,16 @@ def timed(backend: str, args: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Objects] = {}
     for turn in range(args.turns + 1):
         for name, run in ready.items():
-            clock.seconds, began = 0.0, time.perf_counter()
+            clock.seconds, began, cpu = 0.0, time.perf_counter(), time.process_time()
             found[name] = run()
-            wall = time.perf_counter() - began
+            wall, cpu = time.perf_counter() - began, time.process_time() - cpu
             if turn:
-                samples[name].append({"wall_s": wall, "network_s": clock.seconds})
+                samples[name].append({"wall_s": wall, "network_s": clock.seconds, "cpu_s": cpu})
     rows, ours = {}, samples["rsdet"]
     for name, taken in samples.items():
-        wall, network = (statistics.median(s[k] for s in taken) for k in ("wall_s", "network_s"))
+        wall, network, cpu = (statistics.median(s[k] for s in taken) for k in ("wall_s", "network_s", "cpu_s"))
         rows[name] = {
+            "cpu_ms": 1000 * cpu / tiles,
             "wall_s": wall, "network_s": network, "mpx_s": float(np.prod(size_hw)) / wall / 1e6,
             "overhead_ms": 1000 * statistics.median(s["wall_s"] - s["network_s"] for s in taken) / tiles,
             "to_rsdet": statistics.median(s["wall_s"] / o["wall_s"] for s, o in zip(taken, ours, strict=True)),
