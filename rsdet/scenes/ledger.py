@@ -10,6 +10,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,13 @@ class Ledger:
             # A killed process loses nothing, a power cut the last seconds.
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
+            with closing(sqlite3.connect(":memory:")) as ours:
+                ours.executescript(_SCHEMA)
+                if _tables(ours) != _tables(self._db):  # views and triggers among them
+                    raise ValueError("it holds other tables")
             stored = self.fact("identity")
+            if stored is None and self.count:
+                raise ValueError("it does not say of which run")
         except sqlite3.OperationalError as e:
             raise _not_kept(self.path, e) from e
         except (sqlite3.DatabaseError, ValueError) as e:
@@ -94,7 +101,10 @@ class Ledger:
     def fact(self, name: str) -> Any:
         """A value that was noted; None where it was not."""
         row = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        try:
+            return None if row is None else json.loads(row[0])
+        except ValueError as e:
+            raise _refused(self.path, e) from e
 
     def note(self, **facts: Any) -> None:
         """Keep plain values by name."""
@@ -158,12 +168,12 @@ class Ledger:
         try:
             for (data,) in self._db.execute("SELECT objects FROM found ORDER BY tile"):
                 yield Found.of_bytes(data)
-        except (sqlite3.DatabaseError, ValueError, OSError, KeyError, EOFError) as e:
+        except (sqlite3.DatabaseError, ValueError, TypeError, OSError, KeyError, EOFError) as e:
             raise _refused(self.path, e) from e
 
     def unread(self) -> dict[int, str]:
         """Tiles that could not be read, and why."""
-        return dict(self._db.execute("SELECT tile, why FROM unread ORDER BY tile"))
+        return {tile: str(why) for tile, why in self._db.execute("SELECT tile, why FROM unread ORDER BY tile")}
 
     def take(self, other: Ledger) -> None:
         """Take over all that another ledger of the same run holds."""
@@ -174,6 +184,10 @@ class Ledger:
         for first, last in other._db.execute("SELECT first, last FROM done ORDER BY first"):
             for gap in self.missing(first, last + 1):
                 self.add(gap.start, gap.stop - 1)
+
+
+def _tables(db: sqlite3.Connection) -> set[tuple[str, str, str]]:
+    return set(db.execute("SELECT type, name, sql FROM sqlite_master"))
 
 
 class _Transaction:

@@ -70,6 +70,7 @@ class SceneRun:
     def __post_init__(self) -> None:
         s = self.settings
         check_fit(self.predictor, s)
+        self.name = None if self.name is None else str(self.name)
         if s.engine == "ray":
             check_ray(self.predictor)
         if s.stac:

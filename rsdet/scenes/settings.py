@@ -159,5 +159,10 @@ def take(given: Mapping[str, Any]) -> tuple[SceneSettings, dict[str, Any]]:
         raise ConfigError(f"{key}= is about scenes, which are cut into tiles, and there is no tile=; e.g. tile=640.")
     if wrong := [k for k in OF_PICTURES if given.get(k)]:
         raise ConfigError(f"{wrong[0]}= is for whole pictures and tile= cuts scenes; leave one of them out.")
-    mine = {k: str(v) if isinstance(v, Path) else v for k, v in given.items() if k in KEYS and v is not None}
+    mine = {k: _built_in(v) for k, v in given.items() if k in KEYS and v is not None}
     return SceneSettings(**mine), {k: v for k, v in given.items() if k not in KEYS}
+
+
+def _built_in(value: Any) -> Any:
+    """Paths as text, and what NumPy and PyTorch have as numbers and lists."""
+    return str(value) if isinstance(value, Path) else value.tolist() if hasattr(value, "tolist") else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -18,7 +19,6 @@ from rsdet.scenes.ahead import ahead
 from rsdet.scenes.found import Found
 from rsdet.scenes.georef import Georef
 from rsdet.scenes.layers import check_layers, usual_layers
-from rsdet.scenes.ledger import fingerprint
 from rsdet.scenes.placement import placement_problem
 from rsdet.scenes.plan import Plan, Spot
 from rsdet.scenes.predictor import TilePredictor
@@ -251,7 +251,7 @@ def deciding(s: SceneSettings) -> dict[str, Any]:
     """
     return {
         "tile": s.tile, "overlap": s.overlap_px, "scales": list(s.scales), "gsd": s.gsd, "scene_gsd": s.scene_gsd,  # type: ignore[arg-type]
-        "stretch": s.stretch, "aoi": None if s.aoi is None else fingerprint({"aoi": _content(s.aoi)}),
+        "stretch": s.stretch, "aoi": None if s.aoi is None else _content(s.aoi),
         "merging": s.merging, "merging_iou": s.merging_iou,
     }  # fmt: skip
 
@@ -265,7 +265,7 @@ def _area(aoi: str, georef: Georef, size_hw: tuple[int, int]) -> Any:
 
 def _content(path: str) -> str:
     try:
-        return Path(path).read_bytes().hex()
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as e:
         raise DataError(f"aoi={path} cannot be read ({e.strerror}); pass a GeoJSON or GeoPackage of polygons.") from e
 

@@ -144,3 +144,31 @@ def test_sqlite_is_what_it_is_kept_in(tmp_path: Path) -> None:
     Ledger(tmp_path / "a.ledger", "me").close()
     tables = sqlite3.connect(tmp_path / "a.ledger").execute("SELECT name FROM sqlite_master WHERE type='table'")
     assert {"done", "fact", "found", "unread"} <= {name for (name,) in tables}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "CREATE TRIGGER t AFTER INSERT ON done BEGIN DELETE FROM found; END",
+        "DROP TABLE found; CREATE VIEW found AS SELECT 1 AS tile, x'00' AS objects",
+        "DROP TABLE done; CREATE TABLE done (x)",
+        "DELETE FROM fact",
+        "UPDATE fact SET value = '{'",
+    ],
+)
+def test_a_ledger_of_another_make_is_refused(tmp_path: Path, change: str) -> None:
+    ledger = Ledger(tmp_path / "a.ledger", "me")
+    ledger.add(0, 3, {0: objects(2, 0, np.random.default_rng(0))})
+    ledger.close()
+    with sqlite3.connect(tmp_path / "a.ledger") as db:
+        db.executescript(change)
+    with pytest.raises(DataError, match="no ledger"):
+        Ledger(tmp_path / "a.ledger", "me")
+
+
+def test_objects_of_another_make_are_refused(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "a.ledger", "me")
+    for content in ("'abc'", "x''", "x'504b0304'"):
+        ledger._db.execute(f"INSERT OR REPLACE INTO found VALUES (0, {content})")
+        with pytest.raises(DataError, match="no ledger"):
+            list(ledger.parts())

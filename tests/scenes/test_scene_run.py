@@ -15,7 +15,7 @@ from rsdet.errors import ConfigError, DataError
 from rsdet.runtime.results import Detections
 from rsdet.scenes.folder import MARK
 from rsdet.scenes.run import SceneRun
-from rsdet.scenes.settings import SceneSettings
+from rsdet.scenes.settings import SceneSettings, take
 
 rasterio = pytest.importorskip("rasterio", reason="scenes are read with rasterio (extra geo)")
 pyogrio = pytest.importorskip("pyogrio", reason="layers are written with pyogrio (extra geo)")
@@ -448,3 +448,11 @@ def test_a_stretched_scene_without_data_leaves_nothing_behind(tmp_path: Path) ->
     with pytest.raises(DataError, match="no valid pixel"):
         blobs.run(scene, tmp_path / "runs", stretch=[0, 1])
     assert not list((tmp_path / "runs").iterdir())
+
+
+def test_settings_may_come_from_arrays(tmp_path: Path) -> None:
+    given = {"tile": np.int64(64), "overlap": np.float32(0.25), "stretch": np.array([0, 255]), "scales": None}
+    settings, rest = take({**given, "aoi": tmp_path, "conf": 0.5})
+    assert (settings.tile, settings.overlap_px, settings.stretch, settings.scales) == (64, 16, [0, 255], (1.0,))
+    assert settings.aoi == str(tmp_path)
+    assert rest == {"conf": 0.5}
