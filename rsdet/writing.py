@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # help and errors about words go through here, and need nothi
 
 _IN_THE_WAY = {errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_SAYS_FULL = re.compile("no space left|disk is full|as on a full disk", re.IGNORECASE)
 _LEFTOVER = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-(\d+)\.[^.]+\.part")
 _FOREIGN_S = 7 * 24 * 3600  # nobody here can tell whether a process of another machine lives: its work is left so long
 _swept: set[Path] = set()
@@ -48,7 +49,7 @@ def not_written(where: str | Path, e: BaseException) -> WriteError:
     aside = next((p for p in outside_in if _LEFTOVER.fullmatch(p.name)), None)
     where = where if aside is None else aside.parent  # where a result is made is nobody's business
     why = getattr(e, "strerror", None) or (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
-    if getattr(e, "errno", None) in _FULL or "no space left" in str(e).lower():  # GDAL has no numbers
+    if getattr(e, "errno", None) in _FULL or _SAYS_FULL.search(str(e)):  # GDAL has no numbers
         return WriteError(
             f"nothing could be written to {where}: no space is left ({why}); free some space there, or choose another "
             "folder with project= or out="

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -160,7 +161,7 @@ def test_a_ledger_of_another_make_is_refused(tmp_path: Path, change: str) -> Non
     ledger = Ledger(tmp_path / "a.ledger", "me")
     ledger.add(0, 3, {0: objects(2, 0, np.random.default_rng(0))})
     ledger.close()
-    with sqlite3.connect(tmp_path / "a.ledger") as db:
+    with closing(sqlite3.connect(tmp_path / "a.ledger")) as db:
         db.executescript(change)
     with pytest.raises(DataError, match="no ledger"):
         Ledger(tmp_path / "a.ledger", "me")
