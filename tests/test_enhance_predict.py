@@ -99,6 +99,29 @@ def test_files_of_networks_are_loaded_and_run(detectors, pictures, tmp_path):
     np.testing.assert_allclose(found[0].boxes.data, whole[0].boxes.data, atol=0.05)
 
 
+def test_tiles_of_a_scene_are_enhanced(detectors, tmp_path, caplog):
+    pytest.importorskip("rasterio")
+    scene = noise_picture(tmp_path / "in" / "0.png", (64, 96))
+    model, keys = detectors["yolo"], {**QUIET, "project": tmp_path / "runs", "source": scene}
+    about = {"tile": 96, "overlap": 0, "layers": "csv", "quicklook": False, "crops": 0}
+    wanted = boxes_of(model.predict(enhance=[Invert()], **keys))[0]
+    (found,) = model.predict(enhance=[Invert()], **about, **keys)
+    assert len(found) == len(wanted) > 10
+    np.testing.assert_allclose(np.sort(found.found.scores), np.sort(wanted[:, 4]), atol=1e-4)
+    assert "say enhance_tile=" in caplog.text  # what tile= once was
+    weights = tiny_weights_of(tmp_path)
+    identities = []
+    for seed in (0, 1):  # the same file holds another enhancer
+        lively(enhancer := RSDet(weights), seed).save(weights)
+        assert enhancer.task == "restore"
+        model.predict(enhance=str(weights), name=f"{seed}", **about, **keys)
+        identities.append(json.loads((tmp_path / "runs" / f"{seed}" / "0.json").read_text())["identity"]["model"])
+    assert identities[0] != identities[1]
+    for words, says in (({"overlap": 32}, "say enhance_overlap="), ({"tile": 96, "enhance": [Slow()]}, "for a scene")):
+        with pytest.raises(ConfigError, match=says):
+            model.predict(**{"enhance": [Invert()], **keys, **words})
+
+
 @pytest.fixture
 def video(tmp_path):
     path = tmp_path / "v.avi"

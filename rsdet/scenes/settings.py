@@ -156,7 +156,10 @@ def take(given: Mapping[str, Any]) -> tuple[SceneSettings, dict[str, Any]]:
     """
     if given.get("tile") is None:
         key = next(k for k in given if k in KEYS and given[k] is not None)
-        raise ConfigError(f"{key}= is about scenes, which are cut into tiles, and there is no tile=; e.g. tile=640.")
+        moved = f"; for the enhancer say enhance_{key}=" if key == "overlap" and given.get("enhance") else ""
+        raise ConfigError(
+            f"{key}= is about scenes, which are cut into tiles, and there is no tile=, e.g. tile=640{moved}."
+        )
     if wrong := [k for k in OF_PICTURES if given.get(k)]:
         raise ConfigError(f"{wrong[0]}= is for whole pictures and tile= cuts scenes; leave one of them out.")
     mine = {k: _built_in(v) for k, v in given.items() if k in KEYS and v is not None}

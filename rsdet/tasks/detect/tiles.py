@@ -14,12 +14,13 @@ from ultralytics.utils.checks import check_imgsz
 
 from rsdet.arguments import split_keys
 from rsdet.calls import class_of
+from rsdet.quiet import say
 from rsdet.runtime import light
 from rsdet.runtime.results import Detections, detections_of
 from rsdet.scenes.predictor import TilePredictor
 
 # What changes what is found; all else only changes how fast, or what is written.
-_DECIDING = ("conf", "iou", "max_det", "classes", "agnostic_nms", "nms", "quantize", "retina_masks", "bands", "enhance")
+_DECIDING = ("conf", "iou", "max_det", "classes", "agnostic_nms", "nms", "quantize", "retina_masks", "bands")
 
 _WITHOUT_EFFECT = ("project", "name", "exist_ok", "save", "mode", "verbose", "rect")
 
@@ -40,6 +41,11 @@ def open_tiles(model: Any, given: Mapping[str, Any], tile_px: int) -> TilePredic
     ):
         return found
     run = _Run(model, given, tile_px)
+    chain = run.predictor.chain
+    if chain is not None:
+        chain.check_fast("a scene")
+    if chain is not None and given.get("enhance_tile") is None:
+        say("tile= cuts the scene, and an enhancer gets its tiles; to cut these again for it, say enhance_tile=.")
     args, head = run.predictor.args, getattr(model.model, "model", [None])[-1]
     return TilePredictor(
         run,
@@ -48,6 +54,7 @@ def open_tiles(model: Any, given: Mapping[str, Any], tile_px: int) -> TilePredic
         {
             "weights": _digest(model.model),
             "imgsz": list(run.input_hw),
+            "enhance": None if chain is None else chain.key,
             **{k: str(getattr(args, k, given.get(k))) for k in _DECIDING},
         },
         model.model_name,
@@ -71,7 +78,7 @@ class _Run:
         if stock.get("imgsz") is None:
             settings["imgsz"] = tile_px
         with torch.inference_mode(False):
-            self.predictor = cls(overrides={**settings, "rect": True, "verbose": False})
+            self.predictor = cls(overrides={**settings, "verbose": False})
             self.predictor.setup_model(model=model.model, verbose=False)
             self.predictor.configure(model, **own)
         p = self.predictor
