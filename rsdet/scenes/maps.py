@@ -19,7 +19,7 @@ from rsdet.writing import not_written
 
 _NAME = "objects"  # of the table in a GeoPackage
 _TIME = "1970-01-01T00:00:00.000Z"  # of its last change: the same objects give the same bytes on each run
-_NO_PATH = set("!?;")  # what stands behind these in the name of a file or folder is not taken for a part of it
+_NO_PATH = set("!?;\t\r\n")  # pyogrio takes a name for an address, and these for parts of it
 
 
 def write_gpkg(path: Path, table: Table) -> None:
