@@ -30,6 +30,7 @@ import numpy as np
 from scene_matching import accuracy
 
 TILE, OVERLAP_PX = 640, 128
+OTHERS = ("SAHI", "InferenceSlicer")
 Objects = tuple[np.ndarray, np.ndarray]  # boxes (N, 4) xyxy in pixels of the scene, scores (N,)
 
 
@@ -159,7 +160,7 @@ def contenders(backend: str, args: argparse.Namespace) -> dict[str, Callable[[],
     for batch in args.batches:
         out[f"SAHI, batch {batch}"] = lambda b=batch: sahi(backend, args, b)
         out[f"InferenceSlicer, batch {batch}"] = lambda b=batch: supervision(backend, args, b)
-    return out
+    return {name: make for name, make in out.items() if name.startswith(("rsdet", *args.beside))}
 
 
 def timed(backend: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -213,7 +214,7 @@ def memory(args: argparse.Namespace) -> dict[str, Any]:
         for name in contenders(backend, args):
             command = [sys.executable, __file__, "one", "--scene", str(args.scene), "--weights", str(args.weights),
                        "--exported", str(args.exported), "--backends", backend, "--one", name, "--work", str(args.work),
-                       "--batches", *map(str, args.batches)]  # fmt: skip
+                       "--batches", *map(str, args.batches), "--beside", *args.beside]  # fmt: skip
             said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             out[f"{backend}: {name}"] = float(said.split()[-1])
             print(backend, name, out[f"{backend}: {name}"])
@@ -228,6 +229,7 @@ def main() -> None:
     parser.add_argument("--exported", type=Path, help="the same, by rsdet export")
     parser.add_argument("--backends", nargs="+", choices=("torch", "openvino"), default=["torch", "openvino"])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--beside", nargs="+", choices=OTHERS, default=list(OTHERS))
     parser.add_argument("--fp32", action="store_true", help="OpenVINO calculates in FP32 for all")
     parser.add_argument("--conf", type=float, default=0.1, help="below 0.1 SAHI changes its merging")
     parser.add_argument("--turns", type=int, default=5)
