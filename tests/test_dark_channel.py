@@ -182,3 +182,28 @@ def test_the_model_yaml_builds_it():
     assert model.scale == 1
     x = scene()
     assert np.array_equal(model.enhancer()(x), DarkChannelPrior(omega=0.8)(x))
+
+
+def test_tiles_of_a_picture_have_the_airlight_of_the_whole():
+    """Each tile would find another one, and the seams would show."""
+    from rsdet.enhance.running import enhance
+
+    rng = np.random.default_rng(0)
+    x = (0.2 + 0.5 * rng.random((260, 340, 1)) * np.ones(3) + 0.3 * np.linspace(0, 1, 340)[None, :, None]).clip(0, 1)
+    x = cv2.GaussianBlur(x.astype(np.float32), (0, 0), 2)
+    dcp = DarkChannelPrior(radius_px=8)
+    whole, tiled = dcp(x), enhance(dcp, x, tile=120, overlap=60)
+    apart = np.abs(enhance(each_by_itself(dcp), x, tile=120, overlap=60) - whole).mean()
+    assert np.abs(tiled - whole).mean() < apart / 10
+
+
+def each_by_itself(dcp):
+    """The same without a look at the whole."""
+
+    class Each:
+        name, kind, scale, channels, local, min_px = "each", "dehaze", 1, None, False, 1
+
+        def __call__(self, image):
+            return dcp(image)
+
+    return Each()

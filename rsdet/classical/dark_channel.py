@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from functools import reduce
 from typing import ClassVar
 
@@ -96,8 +97,8 @@ class DarkChannelPrior:
         radius_px: Radius of the guided filter.
         eps: Variance of the guide, in squared units of a picture in [0, 1], from which on edges are kept.
         top: Share of pixels of which the airlight is the mean, above 0.
-        airlight: A, one value per band or one for all, in [0, 1], where it is known; else each picture's own. Give it
-            for scenes that are cut into tiles, which would each find another.
+        airlight: A, one value per band or one for all, in [0, 1], where it is known; else each picture's own. Tiles of
+            one picture have that of the whole (:meth:`for_whole`).
 
     Raises:
         ConfigError: A value out of range.
@@ -166,6 +167,16 @@ class DarkChannelPrior:
         count = max(1, math.floor(dark.size * self.top))
         haziest = np.argpartition(dark, dark.size - count)[dark.size - count :]
         return np.maximum(image.reshape(-1, bands)[haziest].mean(0), _LEAST_AIRLIGHT)
+
+    def for_whole(self, whole: np.ndarray) -> DarkChannelPrior:
+        """The same for tiles of a picture: with the airlight of all of it, of which each tile would find another.
+
+        Args:
+            whole: (H, W, C) float in [0, 1]; of a scene, a smaller version will do.
+        """
+        made = copy(self)
+        made.given = self.airlight(_checked(whole))
+        return made
 
     def transmission(self, image: np.ndarray, airlight: np.ndarray | Sequence[float]) -> np.ndarray:
         """Share of the light that came through, (H, W) float32, at most 1; ``t_min`` is not applied."""

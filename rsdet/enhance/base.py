@@ -22,7 +22,8 @@ class Enhancer(Protocol):
         min_px: Smallest height and width.
 
     An enhancer that needs minutes per picture has ``offline = True`` beside these, and is kept out of loops over
-    frames. One that can change its place of work has a method ``to(device)``.
+    frames. One that can change its place of work has a method ``to(device)``. One that measures something of the whole
+    picture has a method ``for_whole(picture)``, which gives the same with that fixed, for tiles of it.
     """
 
     name: str

@@ -75,6 +75,8 @@ def enhance(
     else:
         whole = min(hw) >= max(height, width)
     with _memory(name, prefix):
+        if not whole and hasattr(enhancer, "for_whole"):
+            enhancer = enhancer.for_whole(x)
         y = enhancer(x) if whole else tiled(enhancer, x, hw, overlap, enhancer.scale, progress=progress)
     y = y[: height * enhancer.scale, : width * enhancer.scale] if down or right else y
     return check_output(y, image, enhancer)

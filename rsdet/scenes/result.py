@@ -14,7 +14,7 @@ from rsdet.scenes.georef import Georef
 from rsdet.scenes.reader import SceneInfo
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SceneResult:
     """Objects of one scene, merged, and the files that hold them.
 
@@ -44,6 +44,11 @@ class SceneResult:
 
     def __len__(self) -> int:
         return len(self.found)
+
+    def __repr__(self) -> str:
+        height, width = self.info.size_hw
+        files = [path.name for path in self.files]
+        return f"SceneResult({self.path!r}, {len(self)} objects, {width}x{height} px, files={files})"
 
     @property
     def path(self) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from rsdet.errors import ConfigError, DataError, RSDetError, WriteError
 from rsdet.names import printable
+from rsdet.progress import duration
 from rsdet.quiet import say
 from rsdet.scenes.folder import MARK, finish, scene_folder, shared_folder
 from rsdet.scenes.found import Found
@@ -109,6 +110,8 @@ class SceneRun:
                 result = self._one(path, stem, f"{number}/{len(self.files)}")
             except (WriteError, Unfinished):
                 raise  # no other scene will fare better
+            except KeyboardInterrupt as e:
+                raise KeyboardInterrupt("the same command goes on from the last finished tile.") from e
             except RSDetError as e:
                 failed.add(stem)
                 self.skipped.append(str(e).rstrip("."))
@@ -133,12 +136,12 @@ class SceneRun:
     @property
     def outcome(self) -> str:
         """What has been done, in one clause."""
-        scenes = f"{len(self.files)} scene{'s' * (len(self.files) != 1)}"
+        scenes = _many(len(self.files), "scene")
         if self._writes_plan:
-            return f"{len(self.windows)} windows of {scenes} in {self.settings.plan}"
+            return f"{_many(len(self.windows), 'window')} of {scenes} in {self.settings.plan}"
         if self.settings.job is not None:
             return f"share {self.settings.job} of {scenes} done"
-        return f"{self.objects} objects in {scenes}"
+        return f"{_many(self.objects, 'object')} in {scenes}"
 
     def _one(self, path: Path, stem: str, which: str) -> SceneResult | None:
         began, s = time.perf_counter(), self.settings
@@ -178,8 +181,12 @@ class SceneRun:
                 f"there; {first}"
             )
         if self.verbose:
-            _tell(result, which)
+            _tell(result, which, work.done)
         return result
+
+
+def _many(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _stems(files: Sequence[Path]) -> Iterator[str]:
@@ -225,6 +232,7 @@ def detect_into(ledger: Ledger, work: SceneWork, share: range, label: str, verbo
             looked_at, full = looked_at + batch.looked_at, full + batch.full
             ledger.add(batch.first, batch.last, batch.found, batch.unread, looked_at=looked_at, full=full)
             tiles = batch.last - batch.first + 1
+            work.done += tiles
             progress.add(tiles, sum(map(len, batch.found.values())), tiles * pixels)
 
 
@@ -287,13 +295,15 @@ def _report(result: SceneResult, work: SceneWork) -> Mapping[str, Any]:
     }
 
 
-def _tell(result: SceneResult, which: str) -> None:
-    height, width = result.info.size_hw
-    rate = height * width / max(result.spent_s["all"], 1e-9) / 1e6
+def _tell(result: SceneResult, which: str, done: int) -> None:
+    (height, width), seconds = result.info.size_hw, max(result.spent_s["all"], 1e-9)
+    rate = height * width * done / result.tiles / seconds / 1e6
     say(
-        f"scene {which} {printable(Path(result.path).name)}: {len(result)} objects, {width}x{height} px in "
-        f"{result.looked_at} of {result.tiles} tiles, {result.spent_s['all']:.0f} s ({rate:.1f} Mpx/s)"
+        f"scene {which} {printable(Path(result.path).name)}: {_many(len(result), 'object')}, {width}x{height} px in "
+        f"{result.looked_at} of {result.tiles} tiles, {duration(seconds)} ({rate:.3g} Mpx/s)"
     )
+    if not len(result):
+        say("nothing was found; lower conf= shows what scored less, and tile= should be the size of the training.")
     many, enough = result.cut
     if many:
         say(f"{many} objects are cut by the edge of a tile; overlap={enough} would hold the largest of them whole.")

@@ -65,7 +65,9 @@ class SceneSettings:
     def __post_init__(self) -> None:
         for key in ("scales", "layers"):
             value = getattr(self, key)
-            if value is not None and (isinstance(value, str) or not isinstance(value, Sequence)):
+            if isinstance(value, str):
+                object.__setattr__(self, key, tuple(filter(None, value.replace(" ", "").split(","))))
+            elif value is not None and not isinstance(value, Sequence):
                 object.__setattr__(self, key, (value,))
             if value is not None and not getattr(self, key):
                 raise ConfigError(f"{key}={value} names nothing; leave it out for what is usual.")

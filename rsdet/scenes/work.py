@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from rsdet._version import __version__
 from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.scenes.ahead import ahead
 from rsdet.scenes.found import Found
@@ -74,6 +75,7 @@ class SceneWork:
         values: How samples become pictures.
         identity: What decides the outcome, as plain values.
         spent_s: Seconds that the network took, and that it waited for tiles.
+        done: Tiles that were done here, those without data among them.
 
     Raises:
         ConfigError: Settings that do not fit the model.
@@ -105,7 +107,7 @@ class SceneWork:
         )
         self.views = [View(self.raster, self.values, ratio) for ratio in self.ratios]
         self.plan = Plan([v.size_hw for v in self.views], self.ratios, s.tile or 0, s.overlap_px)
-        self.spent_s = {"network": 0.0, "waiting": 0.0}
+        self.spent_s, self.done = {"network": 0.0, "waiting": 0.0}, 0
 
     def __enter__(self) -> SceneWork:
         return self
@@ -122,7 +124,9 @@ class SceneWork:
     @property
     def notices(self) -> list[str]:
         """What is worth saying before it begins."""
-        return [text for text in (placement_problem(self.info), self.values.describe()) if text]
+        base = self.ratios[0] * float(self.settings.scales[0])  # type: ignore[index]
+        seen = f"seen at the resolution of the model, {base:.3g} pixels of the scene to one of its" if base != 1 else ""
+        return [text for text in (placement_problem(self.info), seen, self.values.describe()) if text]
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -250,6 +254,7 @@ def deciding(s: SceneSettings) -> dict[str, Any]:
         DataError: The area of interest cannot be read.
     """
     return {
+        "rsdet": __version__,  # another one may find something else
         "tile": s.tile, "overlap": s.overlap_px, "scales": list(s.scales), "gsd": s.gsd, "scene_gsd": s.scene_gsd,  # type: ignore[arg-type]
         "stretch": s.stretch, "aoi": None if s.aoi is None else _content(s.aoi),
         "merging": s.merging, "merging_iou": s.merging_iou,

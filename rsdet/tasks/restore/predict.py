@@ -29,6 +29,7 @@ from rsdet.progress import Line
 from rsdet.quiet import say
 from rsdet.scenes.folder import finish, scene_folder
 from rsdet.scenes.parts import forget
+from rsdet.scenes.settings import SceneSettings
 from rsdet.tasks.restore.results import RestoreResults, SceneResults, suffix_for
 from rsdet.tasks.restore.routes import check_flag, routed_network, write_routes
 from rsdet.tasks.restore.running import apply, digest_of, runner_of
@@ -73,7 +74,7 @@ class RestorePredict(PredictFolder, BasePredictor):
         model: Any,
         *,
         tile: int | None = None,
-        overlap: int | None = None,
+        overlap: float | None = None,
         bands: int | Sequence[int] | None = None,
         value_range: Any = None,
         save_routes: bool = False,
@@ -86,7 +87,8 @@ class RestorePredict(PredictFolder, BasePredictor):
                 :func:`rsdet.tasks.restore.running.apply`. Rasters of more than 2^24 pixels that are saved, and with
                 ``tile`` all that lie on Earth, are never held in memory; the same command goes on where a run was
                 stopped.
-            overlap: Pixels that neighbouring tiles share.
+            overlap: What neighbouring tiles share: below 1 a fraction of the tile, from 1 on pixels; an eighth of the
+                tile, 64 px at most, where None.
             bands: Bands of the files to take, counted from 1.
             value_range: File values that are black and white, where the files are not of 8 or 16 bits.
             save_routes: Write beside each picture which expert took which pixel; for models that have experts.
@@ -94,6 +96,10 @@ class RestorePredict(PredictFolder, BasePredictor):
         Raises:
             ConfigError: A value out of its range, or one that does not apply to this model.
         """
+        if isinstance(overlap, float):
+            if not tile:
+                raise ConfigError(f"overlap={overlap} is a share of a tile, and there is no tile=; e.g. tile=512.")
+            overlap = SceneSettings(tile=tile, overlap=overlap).overlap_px
         check_tiling(tile, overlap, prefix="")
         check_range(value_range)
         if tile and tile < getattr(self.run, "min_px", 1):

@@ -96,6 +96,8 @@ def restore_scene(
     began = time.perf_counter()
     with open_raster(path) as raster:
         scene = _Scene.of(raster, run, bands, value_range)
+        if hasattr(run, "for_whole"):
+            run = run.for_whole(scene.whole())
         tile_hw, shared = tiling(run, raster.info.size_hw, tile, overlap)
         told = {"scene": raster.info.identity, "range": scene.range, "bands": scene.bands, "rsdet": __version__}
         write_dense(
@@ -163,6 +165,11 @@ class _Scene:
     def read(self, window: Tile) -> np.ndarray:
         """(h, w, channels) float32 in [0, 1]."""
         raw, valid = self.samples(window)
+        return to_channels(to_floats(raw, valid, self.range), self.channels)
+
+    def whole(self) -> np.ndarray:
+        """The scene, small, as :meth:`read` gives windows of it."""
+        raw, valid = self.raster.overview(_SCAN_PX, self.bands)
         return to_channels(to_floats(raw, valid, self.range), self.channels)
 
     def encode(self, band: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
