@@ -127,7 +127,9 @@ class ConvertReport:
                 lines.append(f"  {len(group):>7} x {kind}, e.g. {first}")
         lines += self._forms()
         if self.remark:
-            lines.append(f"note: {self.remark} val_fraction=0.2 divides a source that has no splits.")
+            several = len({file for part in self.splits.values() for file in part.files.values()}) > 1
+            more = " val_fraction=0.2 divides a source that has no splits." if several else ""
+            lines.append(f"note: {self.remark}{more}")
         lines.append(f"report: {printable(str(self.out / REPORT_NAME))}")
         if self.data_yaml:
             lines.append(f"data:   {printable(str(self.data_yaml))}")

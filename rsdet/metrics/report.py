@@ -61,6 +61,7 @@ class DetectionMetrics:
             else empty.
         below_curve: ``AP``, ``AP50`` and ``AP75`` as the area below the whole curve, where the protocol averages at 11
             recalls; else empty.
+        look: How pictures were looked at, where not as a whole.
     """
 
     protocol: Protocol
@@ -82,6 +83,7 @@ class DetectionMetrics:
     groups: Mapping[str, DetectionMetrics] = field(default_factory=dict)
     plain_mean: Mapping[str, float | None] = field(default_factory=dict)
     below_curve: Mapping[str, float | None] = field(default_factory=dict)
+    look: str = ""
 
     def to_dict(self) -> dict:
         """Return plain Python data, ready for JSON: numbers unrounded, None where nothing could be measured."""

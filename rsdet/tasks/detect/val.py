@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -340,6 +341,8 @@ class OurVal(EnhancedValidation):
             self.protocol_metrics = evaluate(
                 self.truth, self.detections, protocol=self.protocol, by_group=True, names=self.names
             )
+            if self.look is not None:
+                self.protocol_metrics = replace(self.protocol_metrics, look=str(self.look))
         if self.num_queries:
             self.ceiling = recall_ceiling(self.truth, self.num_queries)
 
