@@ -45,7 +45,7 @@ def _scenes_exported(args: dict[str, Any]) -> SceneRun | None:
     settings, rest = scenes.take(args)
     source = rest.pop("source")
     where = {k: rest.pop(k) for k in ("project", "name", "exist_ok", "verbose", "save") if k in rest}
-    predictor = tiles(rest, settings.tile)
+    predictor = tiles(rest, settings.tile or 0)
     if predictor is None:
         return None
     project = Path(where.get("project") or Path("runs") / predictor.task).expanduser().absolute()

@@ -64,7 +64,7 @@ def tiles(args: Mapping[str, Any], tile_px: int) -> TilePredictor | None:
         The model, or None for what only the full path does.
     """
     light = _module(args)
-    return light.tiles(args, tile_px) if hasattr(light, "tiles") else None
+    return None if light is None or not hasattr(light, "tiles") else light.tiles(args, tile_px)
 
 
 def _module(args: Mapping[str, Any]) -> ModuleType | None:

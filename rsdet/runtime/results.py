@@ -45,7 +45,7 @@ class Detections:
 
     def where(self, keep: np.ndarray) -> Detections:
         """Those that (N,) bool says."""
-        chosen = {
+        chosen: dict[str, Any] = {
             k: list(compress(v, keep)) if isinstance(v := getattr(self, k), list) else v[keep] for k in self._OF_OBJECTS
         }
         return replace(self, **chosen)
