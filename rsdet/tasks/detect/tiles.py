@@ -62,7 +62,7 @@ def open_tiles(model: Any, given: Mapping[str, Any], tile_px: int) -> TilePredic
         f"PyTorch {torch.__version__} on {run.predictor.device}",
         run.input_hw,
         run.stride,
-        args.batch if given.get("batch") else (16 if run.predictor.device.type == "cuda" else 4),
+        args.batch if given.get("batch") else (16 if run.predictor.device.type == "cuda" else 1),
         model.bands if given.get("bands") is None else given["bands"],
         getattr(model.model, "yaml", {}).get("gsd"),
         model.family,

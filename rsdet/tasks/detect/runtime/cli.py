@@ -170,7 +170,7 @@ def tiles_with(
         lambda pictures: detector.detect(pictures, rules, size),
         detector.reader, detector.names, {"files": _digests(Path(args["model"])), **facts}, Path(args["model"]).name,
         detector.task, f"{detector.backend} on the CPU", size, detector.stride,
-        args.get("batch") or detector.fixed_batch or 4, detector.bands, detector.gsd, detector.family, again,
+        args.get("batch") or detector.fixed_batch or 1, detector.bands, detector.gsd, detector.family, again,
         rules.max_det,
     )  # fmt: skip
 
