@@ -65,7 +65,7 @@ def always(stock: bool) -> bool:
 def registered() -> dict[str, type[nn.Module]]:
     """Every layer and network that has been registered, by dotted path; those of plug-ins among them."""
     import rsdet.nn  # noqa: F401  registers ours
-    from rsdet.nn.restoration import NETWORKS
+    from rsdet.nn.networks import NETWORKS
     from rsdet.registry import registered_classes
 
     return {f"{c.__module__}.{c.__qualname__}": c for c in (*registered_classes().values(), *NETWORKS.values())}

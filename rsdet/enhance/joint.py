@@ -17,7 +17,8 @@ from torch import nn
 
 from rsdet.enhance.loading import load_chain
 from rsdet.errors import ConfigError
-from rsdet.nn.restoration import build_network
+from rsdet.nn.networks import build_network
+from rsdet.nn.restoration import RestorationNetwork
 
 WORDS = ("detector", "enhancer")
 
@@ -96,9 +97,8 @@ def build_joint(section: Mapping[str, Any]) -> JointEnhancer:
     """
     if not isinstance(section, Mapping) or not section.get("networks"):
         raise ConfigError(f"enhance: in the model YAML must name networks:, received {section!r}; mend the file.")
-    return JointEnhancer(
-        [build_network(n["network"], n.get("args")) for n in section["networks"]], bool(section.get("frozen"))
-    )
+    networks = [build_network(n["network"], n.get("args"), RestorationNetwork) for n in section["networks"]]
+    return JointEnhancer(networks, bool(section.get("frozen")))
 
 
 class JointEnhancer(nn.Sequential):

@@ -25,7 +25,7 @@ def _datasets() -> list[str]:
 
 def _modules() -> list[str]:
     import rsdet.nn  # noqa: F401  registers every layer
-    from rsdet.nn.restoration import NETWORKS
+    from rsdet.nn.networks import NETWORKS
     from rsdet.registry import list_modules
 
     return [*list_modules(), *(f"{name} (network)" for name in sorted(NETWORKS))]

@@ -1,8 +1,11 @@
 """Layers, one idea per file. Importing this package makes every one of them known by name to the model YAMLs."""
 
 import rsdet.nn.aodnet
+import rsdet.nn.deeplab
 import rsdet.nn.edsr
 import rsdet.nn.mfg_hmoe
+import rsdet.nn.seguformer
+import rsdet.nn.smp
 import rsdet.nn.upsample  # these are networks, known to model YAMLs by @network  # noqa: F401
 from rsdet.nn.attention import CBAM, ECA, SE, CoordAttention, SimAM
 from rsdet.nn.cagfm import CAGFM, ESE

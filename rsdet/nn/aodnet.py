@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rsdet.nn.restoration import RestorationNetwork, network
+from rsdet.nn.networks import network
+from rsdet.nn.restoration import RestorationNetwork
 
 __all__ = ["AODNet"]
 

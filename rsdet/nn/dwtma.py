@@ -19,7 +19,8 @@ from torch import nn
 
 from rsdet.errors import ConfigError
 from rsdet.nn.fourier import FAM
-from rsdet.nn.restoration import RestorationNetwork, network
+from rsdet.nn.networks import network
+from rsdet.nn.restoration import RestorationNetwork
 from rsdet.nn.wavelet import WDM, haar_dwt, haar_idwt
 
 __all__ = ["DWB", "FFEB", "MAB", "SAOD", "DWTMANet", "DilatedResidual", "SKFusion", "StarBlock"]

@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from rsdet.nn.restoration import RestorationNetwork, network
+from rsdet.nn.networks import network
+from rsdet.nn.restoration import RestorationNetwork
 from rsdet.nn.upsample import PixelShuffleUp, bicubic, check_upscale
 
 __all__ = ["EDSR", "ResidualBlock"]

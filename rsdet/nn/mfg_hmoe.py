@@ -26,7 +26,8 @@ from torch import nn
 from rsdet.errors import ConfigError
 from rsdet.nn.hat import RHAG, conv_last_axis, init_linear
 from rsdet.nn.hmoe import DRHMoE
-from rsdet.nn.restoration import RestorationNetwork, network, pad_reflect
+from rsdet.nn.networks import network, pad_reflect
+from rsdet.nn.restoration import RestorationNetwork
 from rsdet.nn.upsample import bicubic, check_upscale
 
 __all__ = ["MFA", "MFGHMoE"]

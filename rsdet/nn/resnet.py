@@ -46,12 +46,13 @@ class BasicBlock(nn.Module):
         c2: Output channels.
         s: Stride, 1 or 2.
         project: Put a 1x1 convolution into the shortcut; always there when shape or stride change.
+        d: Dilation of both convolutions.
     """
 
-    def __init__(self, c1: int, c2: int, s: int = 1, project: bool = False):
+    def __init__(self, c1: int, c2: int, s: int = 1, project: bool = False, d: int = 1):
         super().__init__()
-        self.cv1 = Conv(c1, c2, 3, s, act=nn.ReLU(inplace=True))
-        self.cv2 = Conv(c2, c2, 3, 1, act=False)
+        self.cv1 = Conv(c1, c2, 3, s, d=d, act=nn.ReLU(inplace=True))
+        self.cv2 = Conv(c2, c2, 3, 1, d=d, act=False)
         self.act = nn.ReLU(inplace=True)
         self.shortcut = nn.Identity()
         if project or s != 1 or c1 != c2:

@@ -16,8 +16,9 @@ from torch import nn
 
 from rsdet.errors import ConfigError
 from rsdet.nn.constants import constant
+from rsdet.nn.networks import network
 from rsdet.nn.precision import full_precision
-from rsdet.nn.restoration import RestorationNetwork, network
+from rsdet.nn.restoration import RestorationNetwork
 
 __all__ = ["Bicubic", "PixelShuffleUp", "bicubic", "check_upscale"]
 

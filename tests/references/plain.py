@@ -158,19 +158,22 @@ def twice(x: Array) -> Array:
     return nearest(x, 2 * x.shape[2], 2 * x.shape[3])
 
 
-def bilinear_matrix(old: int, new: int) -> Array:
-    """(new, old): linear interpolation between the centres of cells, constant beyond the outer ones."""
+def bilinear_matrix(old: int, new: int, corners: bool = False) -> Array:
+    """(new, old): linear interpolation between the centres of cells, constant beyond the outer ones.
+
+    With ``corners`` the outer centres of both lie on each other.
+    """
     m = np.zeros((new, old))
     for i in range(new):
-        at = min(max((i + 0.5) * old / new - 0.5, 0), old - 1)
+        at = i * (old - 1) / max(new - 1, 1) if corners else min(max((i + 0.5) * old / new - 0.5, 0), old - 1)
         low = min(int(at), old - 1)
         m[i, low] += 1 - (at - low)
         m[i, min(low + 1, old - 1)] += at - low
     return m
 
 
-def bilinear(x: Array, h: int, w: int) -> Array:
-    return bilinear_matrix(x.shape[-2], h) @ x @ bilinear_matrix(x.shape[-1], w).T
+def bilinear(x: Array, h: int, w: int, corners: bool = False) -> Array:
+    return bilinear_matrix(x.shape[-2], h, corners) @ x @ bilinear_matrix(x.shape[-1], w, corners).T
 
 
 def pixel_shuffle(x: Array, s: int) -> Array:
