@@ -1,6 +1,7 @@
-"""Writes the embedded data sets `data=demo`, `demo-obb` and `demo-seg` to disk in YOLO layout, once.
+"""Writes the embedded data sets `data=demo`, `demo-obb`, `demo-seg` and `demo-sem` to disk in YOLO layout, once.
 
-All have the same pictures; their labels are upright boxes, turned rectangles or polygons of the same objects.
+All have the same pictures; their labels are upright boxes, turned rectangles or polygons of the same objects, or maps
+of what covers the ground.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .rendered import (
     write_data_yaml,
     yolo_lines,
 )
-from .scenes import NAMES, Scene, render_scene
+from .scenes import COVER, NAMES, Scene, render_scene
 
 __all__ = ["MANIFEST", "VERSION", "label_lines", "make_demo"]
 
@@ -47,7 +48,7 @@ def make_demo(
         size: Side of the square images in pixels.
         seed: Number of the data set, 0 or more; different numbers share no scene.
         progress: Show a progress bar while rendering.
-        task: What the labels are for: `detect`, `obb` or `segment`.
+        task: What the labels are for: `detect`, `obb`, `segment` or `semantic`.
 
     Returns:
         Path of the data YAML, to be given as `data=`.
@@ -56,20 +57,25 @@ def make_demo(
         ConfigError: No labels for this task.
         DataError: The folder holds other files, or a number is out of its range.
     """
-    check_drawable("demo", task, ("detect", "obb", "segment"))
+    check_drawable("demo", task, ("detect", "obb", "segment", "semantic"))
     check_counts(n_train, n_val, seed)
-    root = Path(root).expanduser().resolve()
+    root, maps = Path(root).expanduser().resolve(), task == "semantic"
     kind = "demo" if task == "detect" else f"demo-{task}"
     recipe = {"version": VERSION, "n_train": n_train, "n_val": n_val, "size": size, "seed": seed}
     recipe |= {} if task == "detect" else {"kind": kind}
 
-    def draw(scene_seed: int, image: Path) -> str:
+    def draw(scene_seed: int, image: Path) -> str | None:
         scene = render_scene(scene_seed, size)
         write_picture(image, scene.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        return label_lines(scene, task)
+        if not maps:
+            return label_lines(scene, task)
+        write_picture(image.parents[2] / "masks" / image.parent.name / f"{image.stem}.png", scene.cover)
+        return None
 
-    make_rendered(root, recipe, Rendered(kind, ".jpg", draw), progress)
+    beside = (("masks", ".png") if maps else ("labels", ".txt"),)
+    make_rendered(root, recipe, Rendered(kind, ".jpg", draw, beside=beside), progress)
     data = {"task": task, "path": str(root), "train": "images/train", "val": "images/val", "names": NAMES}
+    data |= {"masks_dir": "masks", "names": COVER} if maps else {}
     head = "# Made by rsdet: rendered scenes for showing and testing. No accuracy on real images follows from them.\n"
     return write_data_yaml(root / f"{kind}.yaml", data, head)
 

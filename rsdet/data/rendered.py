@@ -31,16 +31,24 @@ class Rendered:
     Attributes:
         kind: Its name, for messages; manifests of any other name are somebody else's.
         suffix: Ending of its image files.
-        draw: From a scene's seed and the path of an image to be written, to the text of its label file.
+        draw: From a scene's seed and the path of an image to be written, to the text of its label file; None where it
+            has written labels itself.
         extras: Files beside the image folders, which `finish` writes.
         finish: Called with the folder when every scene is drawn.
+        beside: Folders beside `images` and how their files end, one for each image.
     """
 
     kind: str
     suffix: str
-    draw: Callable[[int, Path], str]
+    draw: Callable[[int, Path], str | None]
     extras: tuple[str, ...] = ()
     finish: Callable[[Path], None] | None = None
+    beside: tuple[tuple[str, str], ...] = (("labels", ".txt"),)
+
+    @property
+    def folders(self) -> tuple[tuple[str, str], ...]:
+        """All folders of files that belong to images, and how the files end."""
+        return (("images", self.suffix), *self.beside)
 
 
 def check_counts(n_train: int, n_val: int, seed: int) -> None:
@@ -70,7 +78,7 @@ def make_rendered(root: Path, recipe: Recipe, spec: Rendered, progress: bool) ->
     """
     if _is_complete(root, recipe, spec):
         return
-    if root.is_file() or (root.is_dir() and any(root.iterdir()) and not _is_ours(root, spec.kind)):
+    if root.is_file() or (root.is_dir() and any(root.iterdir()) and not _is_ours(root, spec)):
         raise DataError(f"{root} holds something else; expected an empty or a {spec.kind} folder; give another folder")
     with workplace(root.parent, root.name) as place:  # an interrupted run leaves nothing that looks finished
         _render(place / root.name, recipe, spec, progress)
@@ -122,18 +130,18 @@ def _manifest(root: Path) -> Any:
         return None  # absent or damaged: made anew
 
 
-def _is_ours(root: Path, kind: str) -> bool:
+def _is_ours(root: Path, spec: Rendered) -> bool:
     found = _manifest(root)
-    if found is None:  # a damaged manifest beside the two folders that every such set has
-        return (root / MANIFEST).is_file() and (root / "images").is_dir() and (root / "labels").is_dir()
-    return isinstance(found, dict) and {"version", "n_train"} <= found.keys() and found.get("kind", "demo") == kind
+    if found is None:  # a damaged manifest beside the folders that every such set has
+        return (root / MANIFEST).is_file() and all((root / name).is_dir() for name, _ in spec.folders)
+    return isinstance(found, dict) and {"version", "n_train"} <= found.keys() and found.get("kind", "demo") == spec.kind
 
 
 def _is_complete(root: Path, recipe: Recipe, spec: Rendered) -> bool:
     if _manifest(root) != recipe or not all((root / name).is_file() for name in spec.extras):
         return False
     for split, seeds in _plan(recipe).items():
-        for folder, suffix in (("images", spec.suffix), ("labels", ".txt")):
+        for folder, suffix in spec.folders:
             have = {p.name for p in (root / folder / split).glob(f"*{suffix}")}
             if have != {stem(s) + suffix for s in seeds}:
                 return False
@@ -143,11 +151,12 @@ def _is_complete(root: Path, recipe: Recipe, spec: Rendered) -> bool:
 def _render(folder: Path, recipe: Recipe, spec: Rendered, progress: bool) -> None:
     jobs = [(split, s) for split, seeds in _plan(recipe).items() for s in seeds]
     for split in ("train", "val"):
-        (folder / "images" / split).mkdir(parents=True)
-        (folder / "labels" / split).mkdir(parents=True)
+        for name, _ in spec.folders:
+            (folder / name / split).mkdir(parents=True)
     for split, seed in _track(jobs, spec.kind, progress):
         text = spec.draw(seed, folder / "images" / split / (stem(seed) + spec.suffix))
-        (folder / "labels" / split / f"{stem(seed)}.txt").write_text(text, encoding="utf-8")
+        if text is not None:
+            (folder / "labels" / split / f"{stem(seed)}.txt").write_text(text, encoding="utf-8")
     if spec.finish:
         spec.finish(folder)
     (folder / MANIFEST).write_text(json.dumps(recipe), encoding="utf-8")
@@ -170,7 +179,7 @@ def _install(work: Path, root: Path, recipe: Recipe, spec: Rendered) -> None:
             return
     root.mkdir(exist_ok=True)
     (root / MANIFEST).unlink(missing_ok=True)  # from here on the folder does not count as complete
-    for name in ("images", "labels"):  # the old label caches of the trainer lie in there and must go too
+    for name, _ in spec.folders:  # the old label caches of the trainer lie in there and must go too
         shutil.rmtree(root / name, ignore_errors=True)
         os.replace(work / name, root / name)
     for name in spec.extras:

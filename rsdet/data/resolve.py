@@ -123,7 +123,9 @@ def label_tasks(data: dict[str, Any]) -> tuple[str, ...]:
         return ()
     files = (islice(_label_files(Path(data["path"]), data.get(split)), _LOOKED_AT) for split in ("train", "val"))
     kind = label_kind(chain.from_iterable(files)).kind
-    return {"detect": ("detect",), "obb": ("obb", "segment"), "segment": ("segment", "detect", "obb")}.get(kind, ())
+    return {"detect": ("detect",), "obb": ("obb", "segment"), "segment": ("segment", "detect", "obb", "semantic")}.get(
+        kind, ()
+    )
 
 
 def _label_files(root: Path, entry: Any) -> Iterator[Path]:

@@ -67,7 +67,7 @@ def with_sar_transforms(hyp: Any, stretch: Stretch | None = None, rect: bool = F
 
 
 class QuarterTurn:
-    """Turns a picture, its boxes, and their corners or outlines by 0, 90, 180 or 270 degrees; exact to the pixel.
+    """Turns a picture, its boxes, their corners or outlines, or its map of classes by quarters, exactly.
 
     Args:
         p: Probability that one of the four is drawn.
@@ -89,5 +89,6 @@ class QuarterTurn:
             boxes = np.stack([boxes[:, 1], 1 - boxes[:, 0], boxes[:, 3], boxes[:, 2]], 1)
             outlines = np.stack([outlines[..., 1], 1 - outlines[..., 0]], -1)
         instances.update(boxes, outlines)
-        labels["img"] = np.ascontiguousarray(np.rot90(labels["img"], turns))
+        for raster in {"img", "semantic_mask"} & labels.keys():
+            labels[raster] = np.ascontiguousarray(np.rot90(labels[raster], turns))
         return labels

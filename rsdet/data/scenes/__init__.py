@@ -6,6 +6,6 @@ imagery and are never used as one.
 
 from .layouts import STYLES
 from .objects import NAMES
-from .scene import Scene, render_scene, render_with_ids
+from .scene import COVER, Scene, render_scene, render_with_ids
 
-__all__ = ["NAMES", "STYLES", "Scene", "render_scene", "render_with_ids"]
+__all__ = ["COVER", "NAMES", "STYLES", "Scene", "render_scene", "render_with_ids"]

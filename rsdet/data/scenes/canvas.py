@@ -111,10 +111,10 @@ class Canvas:
         for points in polygons:
             cv2.fillPoly(self.ids, [_fixed(points)], number, cv2.LINE_8, _SHIFT)
 
-    def stamp_disc(self, x: float, y: float, radius: float, number: int = 0) -> None:
-        """Write a number (0 hides what is below) into a circle of the `ids` layer."""
+    def stamp_disc(self, x: float, y: float, radius: float, number: int = 0, layer: np.ndarray | None = None) -> None:
+        """Write a number (0 hides what is below) into a circle of a layer, `ids` where none is given."""
         centre, r = self._circle(x, y, radius)
-        cv2.circle(self.ids, centre, r, number, -1, cv2.LINE_8, _SHIFT)
+        cv2.circle(self.ids if layer is None else layer, centre, r, number, -1, cv2.LINE_8, _SHIFT)
 
     def light_at(self, x: float, y: float) -> int:
         """Light at a point; points outside the image answer 255."""

@@ -10,7 +10,7 @@ from rsdet.data.outlines import outline, rectangle
 from rsdet.errors import ConfigError, nearest
 
 from . import terrain
-from .canvas import SS, Canvas
+from .canvas import SS, TAKEN, Canvas
 from .layouts import STYLES
 from .objects import Body, draw
 from .sensor import develop
@@ -20,6 +20,8 @@ EMPTY_SHARE = 0.08  # of scenes that show no object on purpose
 MIN_VISIBLE = 0.45  # share of a body that must be seen, else the object is not in the scene at all
 MIN_SIDE_PX = 2.5  # shorter side of the smallest box
 MIN_AREA_PX = 8.0  # visible pixels of the smallest object
+COVER = {0: "ground", 1: "road", 2: "paved", 3: "building", 4: "water", 5: "tree", 6: "object"}  # 0 to 4: Canvas.kind
+NO_COVER = 255
 SCALE = (2.0, 4.2)  # final pixels per metre: cars are 8 to 22 px long, trucks and boats up to 45, planes up to 60
 
 
@@ -35,6 +37,7 @@ class Scene:
         corners_xy: `(N, 4, 2)` float64 in pixels, rectangles around them. A whole object, planes too, has its sides
             along its own axis and across; one that the edge of the image cuts has the smallest rectangle around what is
             left. Corners may lie outside the image.
+        cover: `(H, W)` uint8, what is seen at the centre of each pixel, a key of `COVER`; 255 where that is not known.
     """
 
     image: np.ndarray
@@ -42,6 +45,7 @@ class Scene:
     classes: np.ndarray
     outlines_xy: list[np.ndarray]
     corners_xy: np.ndarray
+    cover: np.ndarray
 
 
 def _shape(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -83,6 +87,19 @@ def _visible(world: World) -> tuple[list[Body], np.ndarray, list[np.ndarray]]:
         outlines.append((outline(mask) + np.array((x0, y0))) / SS)
         window[mask] = len(kept)  # never larger than `number`, so no later object is hit
     return kept, np.array(boxes, np.float32).reshape(-1, 4), outlines
+
+
+def _cover(world: World) -> np.ndarray:
+    """What is seen at the centre of each pixel, once `canvas.ids` holds the visible objects."""
+    canvas = world.canvas
+    crowns = np.zeros(canvas.ids.shape, np.uint8)
+    for tree in world.trees:
+        canvas.stamp_disc(tree.x, tree.y, tree.radius, 1, crowns)
+    centres = slice(SS // 2, None, SS)
+    cover = np.where(canvas.kind == TAKEN, np.uint8(NO_COVER), canvas.kind)  # of objects left out, for one
+    cover[crowns[centres, centres] > 0] = 5
+    cover[canvas.ids[centres, centres] > 0] = 6
+    return cover
 
 
 def _turned(body: Body, points: np.ndarray, canvas: Canvas) -> np.ndarray:
@@ -128,7 +145,7 @@ def render_with_ids(
     terrain.draw_trees(world)
     classes = np.array([body.cls for body in kept], np.int64)
     corners = np.array([_turned(b, o, world.canvas) for b, o in zip(kept, outlines, strict=True)]).reshape(-1, 4, 2)
-    return Scene(develop(world), boxes, classes, outlines, corners), world.canvas.ids
+    return Scene(develop(world), boxes, classes, outlines, corners, _cover(world)), world.canvas.ids
 
 
 def render_scene(
