@@ -155,6 +155,14 @@ TABLE = (
         "the builder takes no dataset class", "it takes one", after=WITHIN,
     ),
     Patch(
+        "ultralytics.data.build:SemanticDataset", "rsdet.tasks.semantic.dataset:semantic_datasets",
+        "the builder takes no dataset class", "it takes one", after=WITHIN,
+    ),
+    Patch(
+        "ultralytics.data.build:PolygonSemanticDataset", "rsdet.tasks.semantic.dataset:semantic_datasets",
+        "the builder takes no dataset class", "it takes one", after=WITHIN,
+    ),
+    Patch(
         "ultralytics.models.rtdetr.train:RTDETRDataset", "rsdet.tasks.detect.dataset:our_datasets",
         "the builder takes no dataset class", "it takes one", after=WITHIN,
     ),

@@ -67,3 +67,16 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+class Tiles:
+    """Progress of tiles on a line."""
+
+    def __init__(self, line: Line):
+        self.line, self.began, self.before = line, time.monotonic(), -1
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say how many are done, and how long the rest will take."""
+        self.before = done - 1 if self.before < 0 else self.before
+        left = (time.monotonic() - self.began) / (done - self.before) * (total - done)
+        self.line.now_and_then(lambda: f"{done}/{total} tiles, {duration(left)} left")

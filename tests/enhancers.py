@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import torch
 
-from rsdet.nn.restoration import RestorationNetwork, network
+from rsdet.nn.networks import network
+from rsdet.nn.restoration import RestorationNetwork
 
 
 class Repeat:

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from rsdet import RSDet
-from rsdet.nn.restoration import RestorationNetwork, network
+from rsdet.nn.networks import network
+from rsdet.nn.restoration import RestorationNetwork
 
 TRAIN = dict(epochs=2, patch=16, batch=4, workers=0, plots=False, lr0=5e-3, warmup_epochs=0.0, seed=1)
 

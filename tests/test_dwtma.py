@@ -18,7 +18,7 @@ from rsdet.modelyaml import list_models, load_model_yaml
 from rsdet.nn.aodnet import AODNet
 from rsdet.nn.dwtma import DWB, MAB, SAOD, DilatedResidual, DWTMANet, SKFusion, StarBlock
 from rsdet.nn.fourier import FAM
-from rsdet.nn.restoration import build_network
+from rsdet.nn.networks import build_network
 
 ABLATIONS = [name for name in list_models() if str(name).startswith("dwtma-net-ablate")]
 

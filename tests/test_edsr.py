@@ -11,7 +11,7 @@ import torch
 
 from rsdet.errors import ConfigError
 from rsdet.nn.edsr import EDSR
-from rsdet.nn.restoration import build_network
+from rsdet.nn.networks import build_network
 from rsdet.nn.upsample import Bicubic, PixelShuffleUp, bicubic
 
 

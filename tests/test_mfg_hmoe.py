@@ -15,7 +15,7 @@ import yaml
 from rsdet.deploy.complexity import complexity
 from rsdet.errors import ConfigError
 from rsdet.nn.mfg_hmoe import MFGHMoE
-from rsdet.nn.restoration import build_network
+from rsdet.nn.networks import build_network
 from rsdet.nn.upsample import bicubic
 from rsdet.paths import cfg_dir
 

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 def _run(args: dict[str, Any]) -> None:
     from rsdet.runtime.light import predict as predict_exported
+    from rsdet.runtime.light import takes_tiles
 
-    if scenes.asked(args) and (run := _scenes_exported(args)) is not None:
+    if scenes.asked(args) and takes_tiles(args) and (run := _scenes_exported(args)) is not None:
         for _ in run:
             pass  # each is written when it is done; none is kept
         return _tell(run.outcome, run.save_dir, run.skipped)
     done = predict_exported(args)  # without PyTorch and Ultralytics, where an exported file shall look at images
     said, save_dir, skipped = _fully(args) if done is None else (
-        f"{done.objects} objects in {done.images} images", done.save_dir, done.skipped
+        done.said, done.save_dir, done.skipped
     )  # fmt: skip
     _tell(said, save_dir, skipped)
 

@@ -29,12 +29,14 @@ class Summary(NamedTuple):
         objects: Objects found.
         save_dir: Folder of the run.
         skipped: One line for each file that was left out.
+        said: What was done, in one clause.
     """
 
     images: int
     objects: int
     save_dir: Path
     skipped: list[str]
+    said: str
 
 
 def predict(args: Mapping[str, Any]) -> Summary | None:
@@ -65,6 +67,11 @@ def tiles(args: Mapping[str, Any], tile_px: int) -> TilePredictor | None:
     """
     light = _module(args)
     return None if light is None or not hasattr(light, "tiles") else light.tiles(args, tile_px)
+
+
+def takes_tiles(args: Mapping[str, Any]) -> bool:
+    """Whether ``model=`` names an exported file of a task that looks at the tiles of scenes."""
+    return hasattr(_module(args), "tiles")
 
 
 def _module(args: Mapping[str, Any]) -> ModuleType | None:

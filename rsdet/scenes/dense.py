@@ -26,6 +26,10 @@ Encode = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray | None]]
 are not, (rows, scale * W) bool which are valid."""
 
 
+Join = Callable[[Parts, tuple[int, int], "Form"], None]
+"""Makes files of all parts of a scene of a height and width."""
+
+
 @dataclass(frozen=True)
 class Form:
     """What kind of file is made.
@@ -65,6 +69,7 @@ def write_dense(
     facts: Mapping[str, Any],
     batch: int = 1,
     progress: Progress | None = None,
+    join: Join | None = None,
 ) -> Path:
     """Write what a function makes of a scene.
 
@@ -80,6 +85,7 @@ def write_dense(
         facts: Plain values of all else that decides the outcome, such as the digest of weights and scene.
         batch: Tiles at a time.
         progress: Called with the number of tiles done, those of an earlier run among them, and of all.
+        join: What makes files of all parts, ``out`` last; None makes ``out`` alone.
 
     Returns:
         The path.
@@ -116,7 +122,7 @@ def write_dense(
         except DataError as e:
             kept = f"; {parts.done} of {parts.count} rows of tiles are done and kept" if parts.done else ""
             raise DataError(f"{str(e).rstrip('.')}{kept}.") from e
-        _join(parts, size_hw, form)
+        (join or _join)(parts, size_hw, form)
     parts.close()
     return out
 

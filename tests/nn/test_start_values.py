@@ -38,11 +38,16 @@ from rsdet.nn import (
     WindowAttention,
 )
 from rsdet.nn.aodnet import AODNet
+from rsdet.nn.deeplab import ASPP, DeepLabV3Plus, ImagePooling
+from rsdet.nn.dilated_resnet import Bottleneck, DilatedResNet
 from rsdet.nn.dwtma import DWTMANet
 from rsdet.nn.edsr import EDSR
 from rsdet.nn.hat import CAB, HAB, RHAG
 from rsdet.nn.hmoe import DualRouter
 from rsdet.nn.mfg_hmoe import MFA, MFGHMoE
+from rsdet.nn.reduced_attention import ReducedAttention, TransformerBlock, TransformerStage
+from rsdet.nn.seguformer import HybridSegUFormer, MultiScaleHead, UpBlock
+from rsdet.nn.smp import SMP
 
 SMALL = dict(dim=32, groups=1, depth=1, heads=2, window=8, features=24)
 
@@ -77,6 +82,14 @@ def test_linear_layers_of_hat_start_without_bias():
     assert all((m.bias == 0).all() for m in linear)
 
 
+def test_convolutions_of_the_dilated_resnet_start_by_what_they_put_out():
+    net = DilatedResNet(3, (1, 1, 1, 1), 32)
+    for m in net.modules():
+        if isinstance(m, nn.Conv2d):
+            values, fan_out = m.weight.detach(), m.out_channels * m.kernel_size[0] ** 2
+            assert float(values.std()) == pytest.approx(math.sqrt(2 / fan_out), rel=5 / math.sqrt(2 * values.numel()))
+
+
 @pytest.mark.parametrize(("layer", "bottleneck"), [(SE, 16), (CBAM, 16), (CoordAttention, 8)])
 def test_bottlenecks_follow_a_sixteenth(layer, bottleneck):
     pytest.importorskip("timm")
@@ -107,6 +120,20 @@ DEFAULTS = {  # of the papers, or of the works that they build on
                   experts=(8, 8), k=1, gate="ste", dispatch="auto", mfa=True, trunk_norm=True, drop_path=0.1,
                   bicubic_skip=False, channels=3),
     DRHMoE: dict(kernels=(1, 3), experts=(8, 8), k=1, gate="ste", dispatch="auto"),
+    Bottleneck: dict(s=1, d=1),
+    DilatedResNet: dict(channels=3, depths=(3, 4, 6, 3), width=64, block="bottleneck"),
+    ASPP: dict(c2=256, rates=(6, 12, 18)),
+    DeepLabV3Plus: dict(depths=(3, 4, 6, 3), width=64, block="bottleneck", decoder=256, low=48, rates=(6, 12, 18),
+                        weights=None, channels=3, nc=9),
+    ReducedAttention: dict(sr_ratio=1),
+    TransformerBlock: dict(sr_ratio=1),
+    TransformerStage: dict(sr_ratio=1),
+    UpBlock: dict(double=True),
+    MultiScaleHead: dict(width=64),
+    HybridSegUFormer: dict(widths=(64, 128, 320, 512), depths=(2, 2, 2, 2), head_dim=64, sr_ratio=(1, 1, 1, 1),
+                           decoder_channels=(320, 128, 64, 64), double_conv=True, d1_skip="image", msd=True,
+                           msd_width=64, channels=3, nc=1),
+    SMP: dict(arch="unet", encoder="resnet34", options=None, weights=None, channels=3, nc=1),
 }  # fmt: skip
 
 
@@ -144,6 +171,13 @@ KERNELS = [  # of the convolutions, in the order in which they are made; a writt
     (EDSR(2, 4, 1), [3, 3, 3, 3, 3, 3]),
     (CAB(4), [3, 3, 1, 1]),
     (MFA(4, 4, 1), [3, 3, 3]),
+    (Bottleneck(4, 8), [1, 3, 1, 1]),
+    (ImagePooling(4, 4), [1]),
+    (ASPP(4, 4), [1, 1, 3, 3, 3, 1]),
+    (DilatedResNet(3, (1, 1, 1, 1), 4, "basic"), [3, 3, 3, 3, 3, 1, 3, 3, 1, 3, 3, 1, 3, 3, 1]),
+    (TransformerStage(3, 4, 1, 1, 4), [3, 4]),
+    (UpBlock(4, 4, 4), [3, 3]),
+    (MultiScaleHead((4, 4), 1), [1, 1, 3, 1]),
 ]
 
 

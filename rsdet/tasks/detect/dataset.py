@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,8 +38,8 @@ from rsdet.tasks.detect.labels import check_labels, check_messages
 from rsdet.tasks.resuming import drawing_from
 
 
-class _OurDataset:
-    """What both families share.
+class OurDataset:
+    """What the datasets of all tasks share.
 
     Attributes:
         reader: Reads the pictures.
@@ -166,7 +166,7 @@ class _OurDataset:
         """Ultralytics' augmentations, with what ``speckle`` and ``rot90`` ask for."""
         if not self.augment:
             return super().build_transforms(hyp)
-        drawn = self.use_obb or self.use_segments
+        drawn = self._task != "detect"  # Albumentations would move corners, outlines and masks half a pixel
         hyp = with_sar_transforms(hyp, getattr(self.reader, "stretch", None), rect=self.rect, turn=not drawn)
         transforms = super().build_transforms(hyp)
         if drawn and not self.rect and getattr(hyp, "rot90", 0.0):
@@ -174,32 +174,34 @@ class _OurDataset:
         return transforms
 
 
-class OurYOLODataset(_OurDataset, YOLODataset):
+class OurYOLODataset(OurDataset, YOLODataset):
     """Dataset of the YOLO family."""
 
 
-class OurRTDETRDataset(_OurDataset, RTDETRDataset):
+class OurRTDETRDataset(OurDataset, RTDETRDataset):
     """Dataset of the RT-DETR family."""
 
 
-_DATASETS = (OurYOLODataset, OurRTDETRDataset)
-
-
 @contextmanager
-def our_datasets(chain: EnhanceChain | None = None) -> Iterator[None]:
+def in_place(datasets: Mapping[str, type], chain: EnhanceChain | None = None) -> Iterator[None]:
     """Let Ultralytics' builders make our datasets; the names are process-wide, so one thread builds at a time.
 
     Args:
+        datasets: Place where Ultralytics looks a class up -> ours.
         chain: Enhances the pictures that the datasets hand out.
     """
-    # A class of its own, because the datasets look at their pictures while they are made.
-    yolo, detr = (c if chain is None else type(c.__name__, (c,), {"chain": chain}) for c in _DATASETS)
-    with (
-        swapped("ultralytics.data.build:YOLODataset", yolo),
-        swapped("ultralytics.models.rtdetr.val:RTDETRDataset", detr),
-        swapped("ultralytics.models.rtdetr.train:RTDETRDataset", detr),
-    ):
+    with ExitStack() as stack:
+        for target, cls in datasets.items():
+            # A class of its own, because the datasets look at their pictures while they are made.
+            stack.enter_context(swapped(target, cls if chain is None else type(cls.__name__, (cls,), {"chain": chain})))
         yield
+
+
+def our_datasets(chain: EnhanceChain | None = None) -> AbstractContextManager[None]:
+    """Datasets of objects; see :func:`in_place`."""
+    datasets = {"ultralytics.data.build:YOLODataset": OurYOLODataset}
+    modules = ("ultralytics.models.rtdetr.val", "ultralytics.models.rtdetr.train")
+    return in_place(datasets | {f"{m}:RTDETRDataset": OurRTDETRDataset for m in modules}, chain)
 
 
 def check_pictures(dataset: Any, data: dict[str, Any]) -> None:
@@ -209,7 +211,7 @@ def check_pictures(dataset: Any, data: dict[str, Any]) -> None:
         DataError: At least one cannot be used.
         RSDetError: Data with a ``sar:`` section and a dataset that does not read it.
     """
-    if isinstance(dataset, _OurDataset):
+    if isinstance(dataset, OurDataset):
         dataset.reader.check(dataset.im_files)
         return
     if data.get("sar") is not None or data.get("bands") is not None:

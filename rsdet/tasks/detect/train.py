@@ -7,9 +7,10 @@ have every registration.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from copy import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from ultralytics.cfg import DEFAULT_CFG
@@ -24,7 +25,13 @@ from rsdet.enhance.joint import joint_networks, taken_over
 from rsdet.errors import ConfigError, DataError
 from rsdet.losses.boxes import check_box_loss
 from rsdet.modelyaml import buildable, load_model_yaml
-from rsdet.tasks.detect.dataset import check_pictures, check_section, our_datasets, train_section, val_section
+from rsdet.tasks.detect.dataset import (
+    check_pictures,
+    check_section,
+    our_datasets,
+    train_section,
+    val_section,
+)
 from rsdet.tasks.detect.model import RTDETRModel, YOLOModel, transfer
 from rsdet.tasks.detect.val import RTDETRVal, YOLOVal, check_channels, warn_of_left_out
 from rsdet.tasks.resuming import count_passes
@@ -33,23 +40,21 @@ from rsdet.tasks.training import MAX_BAD_STEPS, SafeTrainer, TrainingFailed, res
 __all__ = ["MAX_BAD_STEPS", "RTDETRTrain", "TrainingFailed", "YOLOTrain", "resume_line"]
 
 
-class OurTrainer(SafeTrainer):
-    """What the trainers of detectors share, whatever the form of their boxes.
+class PictureTrainer(SafeTrainer):
+    """What the trainers share that learn from Ultralytics' datasets of pictures, whatever is labelled in them.
 
     Args:
         cfg: Ultralytics' defaults.
         overrides: Its arguments.
         _callbacks: Its callbacks.
-        iou_loss: Box loss: ciou, diou, giou, iou, nwd, siou, wiou-v1, wiou-v2 or wiou-v3; the model's own where None.
         speckle: Looks of the multiplicative noise put on training images, 0 for none.
         rot90: Probability of a turn by 90, 180 or 270 degrees.
-        enhance: Networks of the task ``restore`` to put before the detector and to train with it
-            (:mod:`rsdet.enhance.joint`); ``freeze`` then also takes ``"detector"`` and ``"enhancer"``.
-        freeze_enhancer: Leave those networks as they are.
+        **own: Arguments of the class that derives from this one.
     """
 
     model_class: type
     validator_class: type
+    datasets: ClassVar[Callable[..., AbstractContextManager[None]]] = staticmethod(our_datasets)
 
     def __init__(
         self,
@@ -57,24 +62,15 @@ class OurTrainer(SafeTrainer):
         overrides: dict[str, Any] | None = None,
         _callbacks: Any = None,
         *,
-        iou_loss: str | None = None,
         speckle: float = 0.0,
         rot90: float = 0.0,
-        enhance: Any = None,
-        freeze_enhancer: bool = False,
+        **own: Any,
     ):
-        super().__init__(
-            cfg, overrides, _callbacks, iou_loss=iou_loss, speckle=speckle, rot90=rot90, enhance=enhance,
-            freeze_enhancer=freeze_enhancer,
-        )  # fmt: skip
+        super().__init__(cfg, overrides, _callbacks, speckle=speckle, rot90=rot90, **own)
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any]) -> None:
         """Check the values of our training arguments; see :meth:`SafeTrainer.check_settings`."""
-        if given.get("iou_loss") is not None:
-            check_box_loss(given["iou_loss"], cls.model_class.box_loss.names)
-        if not isinstance(given.get("freeze_enhancer", False), bool):
-            raise ConfigError(f"freeze_enhancer={given['freeze_enhancer']!r} must be True or False.")
         check_number(
             "speckle", given.get("speckle", 0.0), 0, math.inf, "a number of looks, 0 for no speckle; e.g. speckle=8"
         )
@@ -82,9 +78,6 @@ class OurTrainer(SafeTrainer):
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> torch.nn.Module:
         """Build our model and take over what fits of the weights, with a report of it."""
-        if self.args.iou_loss is not None and not self.resume:
-            cfg = {**(cfg if isinstance(cfg, dict) else load_model_yaml(cfg)), "iou_loss": self.args.iou_loss}
-        cfg, networks = self._with_enhancer(cfg)
         with buildable(self.args.model):  # weights bring a YAML of their own
             model = self.model_class(
                 cfg, nc=self.data["nc"], ch=self.data.get("channels", 3), verbose=verbose and RANK == -1
@@ -97,27 +90,8 @@ class OurTrainer(SafeTrainer):
                 self._say_classes(getattr(weights, "names", None) or {}, self.data["names"])
             if getattr(weights, "names", None) is not None:
                 model.load(weights, verbose=False)  # also maps the rows of the class heads by name
-        if networks:
-            count = taken_over(model, networks)
-            if RANK in {-1, 0}:
-                kept = "stay as they are" if self.args.freeze_enhancer else "learn from the detector's loss"
-                LOGGER.info(f"enhance: {count:,} weights before the detector, which {kept}.")
         self._set_reading(model)
-        if model.iou_mean is not None and not self.resume:
-            model.iou_mean.reset()  # that of another training says nothing about this one
         return model
-
-    def _with_enhancer(self, cfg: Any) -> tuple[Any, list[torch.nn.Module]]:
-        """The YAML with the networks that ``enhance=`` names, and those; an earlier training's are kept."""
-        d = cfg if isinstance(cfg, dict) else load_model_yaml(cfg)
-        asked = getattr(self.args, "enhance", None)  # unknown to the settings of an older run
-        if self.resume or (asked is None and not d.get("enhance")):
-            return cfg, []
-        section, networks = dict(d.get("enhance") or {}), []
-        if asked is not None:
-            channels = self.data.get("channels", 3)
-            section["networks"], networks = joint_networks(asked, channels)
-        return {**d, "enhance": {**section, "frozen": bool(self.args.freeze_enhancer)}}, networks
 
     def _set_reading(self, model: torch.nn.Module) -> None:
         """Store what pictures are in the model: bands, metres a pixel, the stretch of this run or the one resumed."""
@@ -145,7 +119,7 @@ class OurTrainer(SafeTrainer):
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Build the stock dataset, then look at the header of every image once."""
         self.data["sar"] = getattr(unwrap_model(self.model), "yaml", {}).get("sar")
-        with our_datasets():
+        with self.datasets():
             dataset = super().build_dataset(img_path, mode, batch)
         if mode == "train":
             dataset.seed = self.args.seed
@@ -154,12 +128,21 @@ class OurTrainer(SafeTrainer):
         if RANK in {-1, 0}:
             check_pictures(dataset, self.data)
             warn_of_left_out(dataset)
-            if mode == "train" and not any(len(label["cls"]) for label in dataset.labels):
-                raise DataError(
-                    f"no image in {img_path} has a labelled object; check that the labels folder mirrors the images "
-                    "folder (images/train -> labels/train)."
-                )
+            if mode == "train":
+                self.check_labelled(dataset, img_path)
         return dataset
+
+    def check_labelled(self, dataset: Any, img_path: str) -> None:
+        """Refuse training images without anything to learn from.
+
+        Raises:
+            DataError: Nothing is labelled in any of them.
+        """
+        if not any(len(label["cls"]) for label in dataset.labels):
+            raise DataError(
+                f"no image in {img_path} has a labelled object; check that the labels folder mirrors the images "
+                "folder (images/train -> labels/train)."
+            )
 
     def get_dataloader(self, *args: Any, mode: str = "train", **kwargs: Any) -> Any:
         """Ultralytics' loader, with samples that depend on their epoch and not on what was drawn before."""
@@ -172,6 +155,75 @@ class OurTrainer(SafeTrainer):
         for key in own_defaults(type(self)):  # a validator does not know them
             delattr(args, key)
         return self.validator_class(self.test_loader, self.save_dir, args, self.callbacks)
+
+
+class OurTrainer(PictureTrainer):
+    """What the trainers of detectors share, whatever the form of their boxes.
+
+    Args:
+        cfg: Ultralytics' defaults.
+        overrides: Its arguments.
+        _callbacks: Its callbacks.
+        iou_loss: Box loss: ciou, diou, giou, iou, nwd, siou, wiou-v1, wiou-v2 or wiou-v3; the model's own where None.
+        speckle: Looks of the multiplicative noise put on training images, 0 for none.
+        rot90: Probability of a turn by 90, 180 or 270 degrees.
+        enhance: Networks of the task ``restore`` to put before the detector and to train with it
+            (:mod:`rsdet.enhance.joint`); ``freeze`` then also takes ``"detector"`` and ``"enhancer"``.
+        freeze_enhancer: Leave those networks as they are.
+    """
+
+    def __init__(
+        self,
+        cfg: Any = DEFAULT_CFG,
+        overrides: dict[str, Any] | None = None,
+        _callbacks: Any = None,
+        *,
+        iou_loss: str | None = None,
+        speckle: float = 0.0,
+        rot90: float = 0.0,
+        enhance: Any = None,
+        freeze_enhancer: bool = False,
+    ):
+        super().__init__(
+            cfg, overrides, _callbacks, iou_loss=iou_loss, speckle=speckle, rot90=rot90, enhance=enhance,
+            freeze_enhancer=freeze_enhancer,
+        )  # fmt: skip
+
+    @classmethod
+    def check_settings(cls, given: Mapping[str, Any]) -> None:
+        """Check the values of our training arguments; see :meth:`SafeTrainer.check_settings`."""
+        super().check_settings(given)
+        if given.get("iou_loss") is not None:
+            check_box_loss(given["iou_loss"], cls.model_class.box_loss.names)
+        if not isinstance(given.get("freeze_enhancer", False), bool):
+            raise ConfigError(f"freeze_enhancer={given['freeze_enhancer']!r} must be True or False.")
+
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> torch.nn.Module:
+        """Build our model with the networks before it, and take over what fits of the weights."""
+        if self.args.iou_loss is not None and not self.resume:
+            cfg = {**(cfg if isinstance(cfg, dict) else load_model_yaml(cfg)), "iou_loss": self.args.iou_loss}
+        cfg, networks = self._with_enhancer(cfg)
+        model = super().get_model(cfg, weights, verbose)
+        if networks:
+            count = taken_over(model, networks)
+            if RANK in {-1, 0}:
+                kept = "stay as they are" if self.args.freeze_enhancer else "learn from the detector's loss"
+                LOGGER.info(f"enhance: {count:,} weights before the detector, which {kept}.")
+        if model.iou_mean is not None and not self.resume:
+            model.iou_mean.reset()  # that of another training says nothing about this one
+        return model
+
+    def _with_enhancer(self, cfg: Any) -> tuple[Any, list[torch.nn.Module]]:
+        """The YAML with the networks that ``enhance=`` names, and those; an earlier training's are kept."""
+        d = cfg if isinstance(cfg, dict) else load_model_yaml(cfg)
+        asked = getattr(self.args, "enhance", None)  # unknown to the settings of an older run
+        if self.resume or (asked is None and not d.get("enhance")):
+            return cfg, []
+        section, networks = dict(d.get("enhance") or {}), []
+        if asked is not None:
+            channels = self.data.get("channels", 3)
+            section["networks"], networks = joint_networks(asked, channels)
+        return {**d, "enhance": {**section, "frozen": bool(self.args.freeze_enhancer)}}, networks
 
     def _setup_train(self) -> Any:
         result = super()._setup_train()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -112,7 +113,70 @@ def warn_of_left_out(dataset: Any) -> None:
         )
 
 
-class OurVal(EnhancedValidation):
+class PictureVal(EnhancedValidation):
+    """What the validators share that measure on Ultralytics' datasets of pictures, whatever is labelled in them.
+
+    Args:
+        *args: Those of Ultralytics.
+        bands: Bands of the files to take, counted from 1, instead of the data YAML's or the model's.
+        **kwargs: Those of Ultralytics.
+
+    Attributes:
+        channels: Channels that the model takes, where whoever starts the run knows them.
+        sar: How the model's SAR files become pictures, where whoever starts the run knows it.
+        own_bands: Those that the model was trained with, where whoever starts the run knows them; the last resort.
+        groups: Groups of images that the data YAML wants measured apart: name to the keys of its images.
+    """
+
+    datasets: ClassVar[Callable[..., AbstractContextManager[None]]] = staticmethod(our_datasets)
+
+    def __init__(self, *args: Any, bands: int | Sequence[int] | None = None, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.bands = check_bands(bands)
+        self.channels: int | None = None
+        self.sar: dict[str, Any] | None = None
+        self.own_bands: list[int] | None = None
+        self.groups: dict[str, frozenset[str]] = {}
+
+    @classmethod
+    def check_settings(cls, given: Mapping[str, Any], model: Any) -> None:
+        """Check our arguments before data are looked at.
+
+        Raises:
+            ConfigError: A value out of its range.
+        """
+        check_bands(given.get("bands"), model.channels or 3)
+
+    def adopt(self, model: Any) -> None:
+        """Take over how a model reads files.
+
+        Args:
+            model: The :class:`rsdet.RSDet` that is measured.
+        """
+        self.channels, self.sar, self.own_bands = model.channels, model.sar, model.bands
+
+    def build_dataset(self, img_path: str, mode: str = "val", batch: int | None = None) -> Any:
+        """Build the stock dataset of a validation by itself, once its classes and its images are known to fit."""
+        if not self.args.single_cls:
+            check_classes(self.names, self.data["names"])
+        check_channels(self.data, self.channels)
+        given = (self.bands, self.data.get("bands"), self.own_bands)
+        self.data["bands"] = next((bands for bands in given if bands is not None), None)
+        check_section(self.data)
+        self.groups = read_groups(self.data)
+        self.data["sar"] = val_section(self.sar, self.data)
+        if self.chain is not None:
+            self.chain.to(self.device)
+            self.args.workers = 0  # networks run here, on the device, and not in children of this process
+        with self.datasets(self.chain):
+            dataset = super().build_dataset(img_path, mode, batch)
+        self.note_size(dataset)
+        check_pictures(dataset, self.data)
+        warn_of_left_out(dataset)
+        return dataset
+
+
+class OurVal(PictureVal):
     """What the validators of detectors share, whatever the form of their boxes.
 
     Args:
@@ -135,12 +199,8 @@ class OurVal(EnhancedValidation):
 
     Attributes:
         protocol: The protocol; None for Ultralytics' own numbers only.
-        channels: Channels that the model takes, where whoever starts the run knows them.
-        sar: How the model's SAR files become pictures, where whoever starts the run knows it.
-        own_bands: Those that the model was trained with, where whoever starts the run knows them; the last resort.
         protocol_metrics: Result of the last run under the protocol; ``groups`` of it are those of the data YAML.
         shape: What is measured, a key of :data:`rsdet.metrics.detection_areas.SHAPES`.
-        groups: Groups of images that the data YAML wants measured apart: name to the keys of its images.
         truth: Labels of the last run, in original pixels.
         detections: Detections of the last run, in original pixels.
         tiles: How pictures are cut; None where they are looked at as a whole.
@@ -164,19 +224,14 @@ class OurVal(EnhancedValidation):
         merging_iou: float | None = None,
         **kwargs: Any,
     ):
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, bands=bands, **kwargs)
         self.protocol = rule_of(protocol, ignore_regions, self.shape) if isinstance(protocol, str) else protocol
         self.chain = None if enhance is None else load_chain(enhance, tile=enhance_tile, overlap=enhance_overlap)
-        self.bands = check_bands(bands)
         self.tiles = tiles_of({"tile": tile, "overlap": overlap, "merging": merging, "merging_iou": merging_iou})
         self.look: TiledLook | None = None
         self.protocol_metrics: DetectionMetrics | None = None
         self.ceiling: float | None = None
-        self.channels: int | None = None
-        self.sar: dict[str, Any] | None = None
-        self.own_bands: list[int] | None = None
         self.num_queries: int | None = None
-        self.groups: dict[str, frozenset[str]] = {}
         self._images: dict[str, tuple[int | str, str]] = {}  # file -> id and name in predictions.json
 
     @classmethod
@@ -188,19 +243,19 @@ class OurVal(EnhancedValidation):
         """
         task = model.definition
         rule_of(given.get("protocol") or task.protocol, given.get("ignore_regions"), task.shape)
-        check_bands(given.get("bands"), model.channels or 3)
+        super().check_settings(given, model)
         if tiles_of(given) is not None and not task.tiles:
             raise ConfigError(
                 f"tile= is for networks of tasks that look at scenes, and {task.name} is none; leave it out."
             )
 
     def adopt(self, model: Any) -> None:
-        """Take over how a model reads files.
+        """Take over how a model reads files, and looks at tiles where it shall.
 
         Args:
             model: The :class:`rsdet.RSDet` that is measured.
         """
-        self.channels, self.sar, self.own_bands = model.channels, model.sar, model.bands
+        super().adopt(model)
         self.look = None if self.tiles is None else TiledLook.of(model, self.tiles, self.args)
 
     def __call__(self, trainer: Any = None, model: Any = None, **kwargs: Any) -> Any:
@@ -211,26 +266,6 @@ class OurVal(EnhancedValidation):
             self.metrics.group_metrics = dict(getattr(self.protocol_metrics, "groups", {}))
             save_protocol(self.protocol_metrics, Path(self.save_dir))
         return stats
-
-    def build_dataset(self, img_path: str, mode: str = "val", batch: int | None = None) -> Any:
-        """Build the stock dataset of a validation by itself, once its classes and its images are known to fit."""
-        if not self.args.single_cls:
-            check_classes(self.names, self.data["names"])
-        check_channels(self.data, self.channels)
-        given = (self.bands, self.data.get("bands"), self.own_bands)
-        self.data["bands"] = next((bands for bands in given if bands is not None), None)
-        check_section(self.data)
-        self.groups = read_groups(self.data)
-        self.data["sar"] = val_section(self.sar, self.data)
-        if self.chain is not None:
-            self.chain.to(self.device)
-            self.args.workers = 0  # networks run here, on the device, and not in children of this process
-        with our_datasets(self.chain):
-            dataset = super().build_dataset(img_path, mode, batch)
-        self.note_size(dataset)
-        check_pictures(dataset, self.data)
-        warn_of_left_out(dataset)
-        return dataset
 
     def init_metrics(self, model: Any) -> None:
         """Start a new collection."""

@@ -14,7 +14,8 @@ import rsdet.nn  # noqa: F401  makes every network known by name
 from rsdet.errors import ConfigError
 from rsdet.losses.restoration import RestorationLoss
 from rsdet.modelyaml import load_model_yaml
-from rsdet.nn.restoration import RestorationNetwork, build_network
+from rsdet.nn.networks import build_network
+from rsdet.nn.restoration import RestorationNetwork
 from rsdet.tasks.restore.methods import RestoreMethod
 
 
@@ -42,7 +43,7 @@ class RestoreModel(BaseModel):
     def __init__(self, cfg: str | Path | dict[str, Any], ch: int | None = None, verbose: bool = False):
         super().__init__()
         d = cfg if isinstance(cfg, dict) else load_model_yaml(cfg)
-        network = build_network(d["network"], d.get("args"))
+        network = build_network(d["network"], d.get("args"), RestorationNetwork)
         if ch is not None and ch != network.channels:
             raise ConfigError(
                 f"the network takes {network.channels} channels, received {ch}; build it with channels={ch}."

@@ -27,7 +27,7 @@ from rsdet.data.tiling import Tile, tile_grid
 from rsdet.enhance.base import check_output
 from rsdet.enhance.running import tiling
 from rsdet.errors import DataError, RSDetError
-from rsdet.progress import Line, duration
+from rsdet.progress import Line, Tiles
 from rsdet.scenes.dense import Form, write_dense
 from rsdet.scenes.opening import open_dataset
 from rsdet.scenes.reader import Raster, open_raster
@@ -102,7 +102,7 @@ def restore_scene(
         told = {"scene": raster.info.identity, "range": scene.range, "bands": scene.bands, "rsdet": __version__}
         write_dense(
             lambda x: check_output(run(x), x, run), scene.read, scene.encode, raster.info.size_hw, target, scene.form,
-            tile=tile_hw, overlap=shared, facts={**facts, **told}, progress=_Tiles(line),
+            tile=tile_hw, overlap=shared, facts={**facts, **told}, progress=Tiles(line),
         )  # fmt: skip
     ms = {"inference": (time.perf_counter() - began) * 1e3}
     return SceneResults(str(path), target, raster.info.size_hw, run.scale, scene.channels, scene.meta, ms)
@@ -203,16 +203,3 @@ def _scanned(raster: Raster, bands: tuple[int, ...]) -> tuple[float, float]:
         found += extremes(*raster.read(window, bands=bands)) or ()
         found = [min(found), max(found)] if found else found
     return check_unit(raster.info.dtype, (found[0], found[1]) if found else None, raster.info.path)
-
-
-class _Tiles:
-    """Progress of tiles on a line."""
-
-    def __init__(self, line: Line):
-        self.line, self.began, self.before = line, time.monotonic(), -1
-
-    def __call__(self, done: int, total: int) -> None:
-        """Say how many are done, and how long the rest will take."""
-        self.before = done - 1 if self.before < 0 else self.before
-        left = (time.monotonic() - self.began) / (done - self.before) * (total - done)
-        self.line.now_and_then(lambda: f"{done}/{total} tiles, {duration(left)} left")

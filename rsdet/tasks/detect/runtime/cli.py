@@ -28,7 +28,7 @@ from rsdet.tasks.detect.source import usable_source
 from rsdet.writing import check_apart, free_name, new_folder, write_picture
 
 _Read = tuple[int, str, np.ndarray]  # number, path and pixels of a picture
-_Check = Callable[[Any], bool]
+Check = Callable[[Any], bool]
 
 
 def flag(value: Any) -> bool:
@@ -60,11 +60,11 @@ def _source(value: Any) -> bool:
     return _path(value) or (isinstance(value, list) and all(isinstance(s, str) for s in value))
 
 
-def _or_none(check: _Check) -> _Check:
+def _or_none(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
 
-def _some(check: _Check, most: int | None = None) -> _Check:
+def _some(check: Check, most: int | None = None) -> Check:
     def one_or_several(value: Any) -> bool:
         several = value if isinstance(value, list) else [value]
         return 1 <= len(several) <= (most or len(several)) and all(map(check, several))
@@ -73,7 +73,7 @@ def _some(check: _Check, most: int | None = None) -> _Check:
 
 
 # What is understood, and which values. All else, and that is every mistake too, is for the full path and its messages.
-_TAKES: dict[str, _Check] = {
+TAKES: dict[str, Check] = {
     "model": _path,
     "source": _source,
     "task": _or_none(_path),
@@ -105,7 +105,9 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
 
 
 def predict_with(
-    detector_class: type[Detector], args: Mapping[str, Any], own: Mapping[str, _Check] | None = None
+    detector_class: type[Detector],
+    args: Mapping[str, Any],
+    own: Mapping[str, Check] | None = None,
 ) -> Summary | None:
     """Find objects in images with an exported file.
 
@@ -121,8 +123,7 @@ def predict_with(
         RSDetError: Bad input, or no image of the source can be used.
     """
     own = own or {}
-    takes = {**_TAKES, **own}
-    if not {"model", "source"} <= set(args) or not all(k in takes and takes[k](v) for k, v in args.items()):
+    if not understood(args, {**TAKES, **own}):
         return None
     more = {k: args[k] for k in own if k in args}
     detector = detector_class(args["model"], bands=args.get("bands"), **more)
@@ -133,10 +134,10 @@ def predict_with(
             return None  # a video, a stream
         if args.get("verbose", True):
             print(f"Using {detector.backend} on the CPU\n")
-        folder = _run_folder(
+        folder = run_folder(
             args, detector.task, usable.files, args.get("save", True) or outputs.save_json or outputs.save_coco
         )
-        run = _Run(args, detector, size, folder)
+        run = Run(args, detector, size, folder)
         try:
             for path, found in run.over(sorted(usable.files, key=lambda p: str(p.absolute()))):
                 outputs.add_found(path, found)
@@ -144,7 +145,13 @@ def predict_with(
             if outputs.plain:
                 outputs.write(folder)
         usable.check_read(run.read, run.unread)
-    return Summary(len(run.read), run.objects, folder, usable.skipped)
+    said = f"{run.objects} objects in {len(run.read)} images"
+    return Summary(len(run.read), run.objects, folder, usable.skipped, said)
+
+
+def understood(args: Mapping[str, Any], takes: Mapping[str, Check]) -> bool:
+    """Whether all arguments of a prediction are known, with values that they can have."""
+    return {"model", "source"} <= set(args) and all(k in takes and takes[k](v) for k, v in args.items())
 
 
 def tiles(args: Mapping[str, Any], tile_px: int) -> TilePredictor | None:
@@ -153,12 +160,11 @@ def tiles(args: Mapping[str, Any], tile_px: int) -> TilePredictor | None:
 
 
 def tiles_with(
-    detector_class: type[Detector], args: Mapping[str, Any], tile_px: int, own: Mapping[str, _Check] | None = None
+    detector_class: type[Detector], args: Mapping[str, Any], tile_px: int, own: Mapping[str, Check] | None = None
 ) -> TilePredictor | None:
     """An exported model for the tiles of a scene; arguments as for :func:`predict_with`, without a source."""
     own = own or {}
-    takes = {**_TAKES, **own}
-    if not all(k in takes and takes[k](v) for k, v in args.items()):
+    if not understood({"source": "", **args}, {**TAKES, **own}):
         return None
     detector = detector_class(args["model"], bands=args.get("bands"), **{k: args[k] for k in own if k in args})
     size = detector.size(args.get("imgsz") or (tile_px if detector.free_size else None))
@@ -196,8 +202,20 @@ def _rules(detector: Detector, args: Mapping[str, Any]) -> Rules:
     )
 
 
-class _Run:
-    """Reads, detects, tells and draws, batch by batch."""
+class Run:
+    """Reads, detects, tells and draws, batch by batch.
+
+    Args:
+        args: Arguments of the prediction.
+        detector: What looks at the pictures.
+        size: Height and width of its input in pixels.
+        folder: Of the run.
+
+    Attributes:
+        read: Pictures that are done.
+        unread: Pictures that could not be, and why.
+        objects: Number of all that was found.
+    """
 
     def __init__(self, args: Mapping[str, Any], detector: Detector, size: tuple[int, int], folder: Path):
         self.detector, self.size, self.folder = detector, size, folder
@@ -211,6 +229,7 @@ class _Run:
         self._stems: set[str] = set()
 
     def over(self, paths: Sequence[Path]) -> Iterator[tuple[str, Detections]]:
+        """Path of each picture and what was found in it, once it is written."""
         shape = self.size
         for group in self._groups(paths):
             lines = []
@@ -218,11 +237,11 @@ class _Run:
                 try:
                     if self.save:
                         with within_memory(path):
-                            self._draw(path, picture, d)
+                            self.write(path, picture, d)
                 except DataError as e:  # too large to be drawn
                     self.unread[path] = str(e)
                     continue
-                lines.append(printable(f"image {i}/{len(paths)} {path}: {_said(d)}"))
+                lines.append(printable(f"image {i}/{len(paths)} {path}: {self.said(d)}"))
                 self._spent = {k: self._spent.get(k, 0.0) + ms for k, ms in d.speed_ms.items()}
                 self.objects += len(d)
                 self.read.add(path)
@@ -263,7 +282,14 @@ class _Run:
         if group:
             yield group
 
-    def _draw(self, path: str, picture: np.ndarray, d: Detections) -> None:
+    def said(self, d: Any) -> str:
+        """What is told behind the path of a picture, as Ultralytics does."""
+        counts = zip(*np.unique(d.classes, return_counts=True), strict=True)
+        what = "".join(f"{n} {d.names.get(int(c), c)}{'s' if n > 1 else ''}, " for c, n in counts)
+        return f"{d.input_hw[0]}x{d.input_hw[1]} {what or '(no detections), '}{d.speed_ms['inference']:.1f}ms"
+
+    def write(self, path: str, picture: np.ndarray, d: Any) -> None:
+        """Write the picture with what was found in it."""
         shapes, boxes = d.shapes, self.style["show_boxes"] is not False
         if boxes or "masks" in shapes:
             bare = [("", f"{v:.2f}") for v in d.scores] if self.style["show_labels"] is False else None
@@ -275,14 +301,7 @@ class _Run:
         write_picture(self.folder / f"{stem}.jpg", picture)
 
 
-def _said(d: Detections) -> str:
-    """What Ultralytics writes behind the path of an image."""
-    counts = zip(*np.unique(d.classes, return_counts=True), strict=True)
-    what = "".join(f"{n} {d.names.get(int(c), c)}{'s' if n > 1 else ''}, " for c, n in counts) or "(no detections), "
-    return f"{d.input_hw[0]}x{d.input_hw[1]} {what}{d.speed_ms['inference']:.1f}ms"
-
-
-def _run_folder(args: Mapping[str, Any], task: str, sources: Sequence[Path], made: bool) -> Path:
+def run_folder(args: Mapping[str, Any], task: str, sources: Sequence[Path], made: bool) -> Path:
     """Folder of the run, numbered where there is one already, below the folder that the command is run in."""
     project = Path(args.get("project") or Path("runs") / task).expanduser().absolute()
     wanted = project / (args.get("name") or "predict")

@@ -1,0 +1,1 @@
+"""The task ``semantic``: a class for every pixel."""

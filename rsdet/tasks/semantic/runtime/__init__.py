@@ -1,0 +1,1 @@
+"""Maps of classes by exported files, without PyTorch and Ultralytics."""

@@ -1,0 +1,322 @@
+"""Rasters of any size to maps of classes: in tiles of their own resolution, blended, into GeoTIFFs in the same place.
+
+Tiles are run as they are in the file: a pixel of the raster is a pixel of the network's input, unless the graph has a
+size of its own. A run that was stopped goes on; see :mod:`rsdet.scenes.dense`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rsdet._version import __version__
+from rsdet.data.decoding import has_rasterio
+from rsdet.data.geotiff import BLOCK_PX, geo_of, geo_of_dataset, new_tiff
+from rsdet.data.tiling import Tile
+from rsdet.errors import ConfigError, DataError, RSDetError
+from rsdet.metrics.confusion import IGNORE
+from rsdet.names import printable
+from rsdet.progress import Line, Tiles
+from rsdet.quiet import say
+from rsdet.runtime.geometry import Placement, lay, to_input
+from rsdet.scenes.dense import Form, write_dense
+from rsdet.scenes.folder import finish, scene_folder
+from rsdet.scenes.georef import Georef
+from rsdet.scenes.opening import open_dataset
+from rsdet.scenes.parts import Parts, forget
+from rsdet.scenes.reader import SceneInfo, open_raster
+from rsdet.scenes.values import Values
+from rsdet.scenes.view import View
+from rsdet.tasks.semantic.classmap import confidence_of, logits_in_picture, pixels_of, probabilities
+from rsdet.tasks.semantic.outputs import CLASSES, CONFIDENCE, MapOutputs
+from rsdet.tasks.semantic.visual import COLOURS, LONGEST_PX, overlay
+from rsdet.writing import replacing, write_picture
+
+WHOLE_PX = 2**24  # rasters with more pixels are never held in memory
+PERCENT = 100
+OVERLAP = 0.25  # of a tile, where nobody says otherwise
+PROBABILITIES = "probabilities"
+_RASTERS = (".tif", ".tiff", ".jp2")
+
+
+@dataclass(frozen=True)
+class Mapper:
+    """A model as what maps tiles.
+
+    Attributes:
+        run: (B, C, h, w) float32 in [0, 1] to logits (B, K, h, w).
+        reader: Reads files as the model was trained on them.
+        names: Class number to name, those of the map.
+        planes: K, 1 where the one logit is that of class 1.
+        size: Height and width of the network's input in pixels.
+        facts: Plain values that tell this model and its settings from all others.
+    """
+
+    run: Callable[[np.ndarray], np.ndarray]
+    reader: Any
+    names: Mapping[int, str]
+    planes: int
+    size: tuple[int, int]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def probabilities(self, tile: np.ndarray, scale: float) -> np.ndarray:
+        """Probabilities (h, w, K) of a tile (h, w, C) of whole numbers up to 255, ``scale`` input pixels for each."""
+        height, width = tile.shape[:2]
+        laid = (max(1, round(height * scale)), max(1, round(width * scale)))
+        place = Placement((height, width), self.size, laid, (0, 0))
+        logits = self.run(to_input([lay(tile.astype(np.uint8), place)]))[0]
+        return probabilities(logits_in_picture(logits, place)).transpose(1, 2, 0)
+
+
+@dataclass
+class SceneMap:
+    """The map of a raster, in files.
+
+    Attributes:
+        path: Where the raster lies.
+        save_path: GeoTIFF of class numbers.
+        orig_shape: Height and width in pixels.
+        names: Class number to name.
+        pixels: (255,) pixels of each class.
+        area_m2: (255,) their area on the ground in square metres; None where that is not known.
+        speed: Milliseconds of the parts.
+    """
+
+    path: str
+    save_path: Path
+    orig_shape: tuple[int, int]
+    names: Mapping[int, str]
+    pixels: np.ndarray
+    area_m2: np.ndarray | None
+    speed: dict[str, float]
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(self.pixels))
+
+
+def overlap_px(overlap: float | None, tile: int) -> int:
+    """Pixels that neighbouring tiles share, from a part of the tile (below 1) or pixels.
+
+    Raises:
+        ConfigError: Neither, or as much as the tile.
+    """
+    value = OVERLAP if overlap is None else overlap
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+    pixels = round(value * tile) if good and value < 1 else value
+    if not good or pixels != int(pixels) or (pixels >= tile and tile):
+        raise ConfigError(
+            f"overlap={overlap} must be a part of a tile below 1, or pixels below {tile}; e.g. overlap=0.25."
+        )
+    return int(pixels)
+
+
+def are_scenes(files: Iterable[Path], tile: int | None) -> set[Path]:
+    """Files that are mapped in tiles: all with ``tile``, none where it is 0, else large ones and those on Earth."""
+    if tile == 0 or not has_rasterio():
+        return set()
+    return {p for p in files if tile or (p.suffix.lower() in _RASTERS and _is_scene(p))}
+
+
+def _is_scene(path: Path) -> bool:
+    try:
+        with open_raster(path) as raster:
+            height, width = raster.info.size_hw
+            return height * width > WHOLE_PX or raster.info.transform is not None or raster.info.gcps
+    except RSDetError:
+        return False  # whoever reads it whole says what is wrong
+
+
+def map_scenes(
+    mapper: Mapper,
+    files: Sequence[Path],
+    run: Mapping[str, Any],
+    outputs: MapOutputs,
+    skipped: list[str],
+    *,
+    tile: int,
+    overlap: int,
+    stretch: Any = None,
+    with_probabilities: bool = False,
+    verbose: bool = True,
+) -> Iterator[SceneMap]:
+    """Map rasters one after the other, in the folder of an unfinished run of the same, else a new one.
+
+    Args:
+        mapper: The model.
+        files: The rasters.
+        run: ``project``, ``name`` and ``exist_ok``.
+        outputs: Takes the areas.
+        skipped: Takes a line for each raster that was left out.
+        tile: As in :func:`map_scene`, and all that follow but ``verbose``.
+        overlap: See there.
+        stretch: See there.
+        with_probabilities: See there.
+        verbose: Tell.
+
+    Raises:
+        DataError: None of them could be mapped.
+    """
+    settings = {"tile": tile, "overlap": overlap, "stretch": stretch, "with_probabilities": with_probabilities}
+    facts = {**mapper.facts, **settings, "files": [str(p.absolute()) for p in files]}
+    folder, continued = scene_folder(facts=facts, **run)
+    if continued:
+        say(f"an unfinished run of the same model, files and settings lies in {folder} and is continued.")
+    failed: list[str] = []
+    for number, path in enumerate(files, 1):
+        head = f"image {number}/{len(files)} {printable(str(path))}"
+        with Line(head, verbose) as line:
+            try:
+                result = map_scene(mapper, path, folder, outputs.stem(path), line=line, **settings)
+            except DataError as e:
+                failed.append(str(e).rstrip("."))
+                continue
+        outputs.add_areas(path, result.pixels, result.names, result.area_m2)
+        if verbose:
+            (height, width), spent = result.orig_shape, result.speed["inference"] / 1e3
+            say(f"{head}: {width}x{height}, {len(result)} classes, {spent:.1f} s", logging.INFO)
+        yield result
+    outputs.write_areas(folder)
+    if len(failed) == len(files):
+        raise DataError(f"{failed[0]}{f' (and {len(failed) - 1} more)' if failed[1:] else ''}.")
+    for text in failed:
+        say(f"left out: {text}", logging.WARNING)
+    skipped += failed
+    if not failed:
+        finish(folder)
+        forget(folder / CLASSES)
+
+
+def map_scene(
+    mapper: Mapper,
+    path: Path,
+    folder: Path,
+    stem: str,
+    *,
+    tile: int,
+    overlap: int,
+    stretch: Any = None,
+    with_probabilities: bool = False,
+    line: Line,
+) -> SceneMap:
+    """Map a raster into ``classes/<stem>.tif`` and its companions; one that was stopped goes on.
+
+    Args:
+        mapper: The model.
+        path: The raster.
+        folder: Of the run.
+        stem: Name of the results.
+        tile: Side of the tiles in pixels of the raster.
+        overlap: Pixels that neighbours share.
+        stretch: Values that become black and white, where the raster is not of bytes.
+        with_probabilities: Write those of all classes, too.
+        line: What says how far it is.
+
+    Raises:
+        DataError: The raster does not fit the model, or a part of it cannot be read; what is done is kept.
+        WriteError: The disk is full; what is done is kept.
+    """
+    began = time.perf_counter()
+    with open_raster(path) as raster, open_dataset(path) as f:
+        view = View(raster, Values.of(raster, mapper.reader, None, stretch))
+        if said := view.values.describe():
+            line.write(said, end="\n" * line.on_terminal)
+        place = {k: v for k, v in geo_of_dataset(f).items() if k in ("crs", "transform", "gcps")}
+        geo = {**geo_of(IGNORE), **place}
+        out = folder / CLASSES / f"{stem}.tif"
+        files = _SceneFiles(out, mapper, view, geo, with_probabilities)
+        size_hw = raster.info.size_hw
+        side, scale = min(tile, max(size_hw)), min(mapper.size) / tile
+        facts = {**mapper.facts, "scene": raster.info.identity, "values": view.values.to_dict(), "rsdet": __version__}
+        write_dense(
+            lambda x: mapper.probabilities(x, scale), lambda w: view.read(w)[0].astype(np.float32), files.encode,
+            size_hw, out, files.form, tile=side, overlap=min(overlap, side - 1), facts={**facts, "input": mapper.size},
+            progress=Tiles(line), join=files.write,
+        )  # fmt: skip
+        files.draw(folder / f"{stem}.jpg")
+        pixels, area = files.areas(_georef(raster.info))
+    ms = {"inference": (time.perf_counter() - began) * 1e3}
+    return SceneMap(str(path), out, size_hw, mapper.names, pixels, area, ms)
+
+
+def _georef(info: SceneInfo) -> Georef:
+    try:
+        return Georef.of(info)
+    except DataError:  # placed by control points alone, which go into the files; areas are not known then
+        return Georef(None, None, info.size_hw)
+
+
+class _SceneFiles:
+    """The files of a map: how probabilities become samples, and the samples rasters."""
+
+    def __init__(self, out: Path, mapper: Mapper, view: View, geo: dict[str, Any], with_probabilities: bool):
+        self.out, self.mapper, self.view, self.geo = out, mapper, view, geo
+        extra = mapper.planes if with_probabilities else 0
+        self.form = Form(2 + extra, "float32" if extra else "uint8", geo)
+
+    def encode(self, band: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+        """Class, confidence and, where asked for, probabilities of finished rows, and which are valid."""
+        rows, width, count = band.shape
+        out = np.empty((rows, width, self.form.bands), self.form.dtype)
+        out[..., 0] = band[..., 0] > 0.5 if count == 1 else band.argmax(2)
+        confidence = confidence_of(band.transpose(2, 0, 1))
+        out[..., 1] = np.rint(PERCENT * confidence)
+        out[..., 2:] = band[..., : self.form.bands - 2]
+        return out, self.view.read(Tile(top, 0, rows, width))[1]
+
+    def write(self, parts: Parts, size_hw: tuple[int, int], form: Form) -> None:
+        """Copy all parts into the files, block by block, and put them in place; that of the classes last."""
+        floats = {**self.geo, "nodata": float("nan")}
+        names = {CLASSES: (1, "uint8", self.geo), CONFIDENCE: (1, "uint8", self.geo)}
+        if form.bands > 2:
+            names[PROBABILITIES] = (form.bands - 2, "float32", floats)
+        with ExitStack() as stack:
+            made = {}
+            for name, (bands, dtype, geo) in names.items():
+                place = stack.enter_context(replacing(self.file(name)))
+                made[name] = stack.enter_context(new_tiff(place, (*size_hw, bands), dtype, geo))
+            made[CLASSES].write_colormap(1, dict(enumerate(map(tuple, COLOURS))))
+            made[CLASSES].update_tags(**{f"class_{k}": name for k, name in self.mapper.names.items()})
+            made[CONFIDENCE].units = ("percent",)
+            for top, samples, valid in parts.rows(BLOCK_PX):
+                window = (top, top + len(samples)), (0, size_hw[1])
+                for band, name in enumerate((CLASSES, CONFIDENCE)):
+                    made[name].write(samples[..., band].astype(np.uint8), 1, window=window)
+                if form.bands > 2:
+                    probs = np.where(valid[..., None], samples[..., 2:], np.nan).astype(np.float32)
+                    made[PROBABILITIES].write(probs.transpose(2, 0, 1), window=window)
+
+    def file(self, name: str) -> Path:
+        """Where a file lies."""
+        return self.out.parent.parent / name / self.out.name
+
+    def draw(self, path: Path) -> None:
+        """Write the map over the raster, small."""
+        values = self.view.values
+        raw, valid = self.view.raster.overview(LONGEST_PX, values.bands, values.nodata)
+        height, width = valid.shape
+        with open_dataset(self.out) as f:
+            classes = f.read(1, out_shape=(height, width))  # nearest
+        picture = values.shown(raw, valid)
+        write_picture(path, overlay(picture, classes, self.mapper.names), [cv2.IMWRITE_JPEG_QUALITY, 92])
+
+    def areas(self, georef: Georef) -> tuple[np.ndarray, np.ndarray | None]:
+        """Pixels of each class, and their area on the ground in square metres, block of rows by block of rows."""
+        pixels, area = np.zeros(IGNORE, np.int64), np.zeros(IGNORE)
+        height, width = self.view.raster.info.size_hw
+        known = True
+        with open_dataset(self.out) as f:
+            for top in range(0, height, BLOCK_PX):
+                bottom = min(height, top + BLOCK_PX)
+                here = pixels_of(f.read(1, window=((top, bottom), (0, width))))
+                side = georef.gsd_m(np.array([width / 2, (top + bottom) / 2]))
+                known = known and side is not None
+                pixels, area = pixels + here, area + here * (side or 0.0) ** 2
+        return pixels, area if known else None
