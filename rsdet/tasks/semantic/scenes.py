@@ -9,41 +9,35 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from rsdet._version import __version__
 from rsdet.data.decoding import has_rasterio
-from rsdet.data.geotiff import BLOCK_PX, geo_of, geo_of_dataset, new_tiff
-from rsdet.data.tiling import Tile
+from rsdet.data.geotiff import geo_of, geo_of_dataset
 from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.metrics.confusion import IGNORE
 from rsdet.names import printable
 from rsdet.progress import Line, Tiles
 from rsdet.quiet import say
 from rsdet.runtime.geometry import Placement, lay, to_input
-from rsdet.scenes.dense import Form, write_dense
+from rsdet.scenes.dense import write_dense
 from rsdet.scenes.folder import finish, scene_folder
 from rsdet.scenes.georef import Georef
 from rsdet.scenes.opening import open_dataset
-from rsdet.scenes.parts import Parts, forget
+from rsdet.scenes.parts import forget
 from rsdet.scenes.reader import SceneInfo, open_raster
 from rsdet.scenes.values import Values
 from rsdet.scenes.view import View
-from rsdet.tasks.semantic.classmap import confidence_of, logits_in_picture, pixels_of, probabilities
-from rsdet.tasks.semantic.outputs import CLASSES, CONFIDENCE, MapOutputs
-from rsdet.tasks.semantic.visual import COLOURS, LONGEST_PX, overlay
-from rsdet.writing import replacing, write_picture
+from rsdet.tasks.semantic.classmap import logits_in_picture, probabilities
+from rsdet.tasks.semantic.outputs import CLASSES, MapOutputs
+from rsdet.tasks.semantic.rasters import MapRasters
 
 WHOLE_PX = 2**24  # rasters with more pixels are never held in memory
-PERCENT = 100
 OVERLAP = 0.25  # of a tile, where nobody says otherwise
-PROBABILITIES = "probabilities"
 _RASTERS = (".tif", ".tiff", ".jp2")
 
 
@@ -231,7 +225,7 @@ def map_scene(
         place = {k: v for k, v in geo_of_dataset(f).items() if k in ("crs", "transform", "gcps")}
         geo = {**geo_of(IGNORE), **place}
         out = folder / CLASSES / f"{stem}.tif"
-        files = _SceneFiles(out, mapper, view, geo, with_probabilities)
+        files = MapRasters(out, mapper.names, view, geo, mapper.planes if with_probabilities else 0)
         size_hw = raster.info.size_hw
         side, scale = min(tile, max(size_hw)), min(mapper.size) / tile
         facts = {**mapper.facts, "scene": raster.info.identity, "values": view.values.to_dict(), "rsdet": __version__}
@@ -251,72 +245,3 @@ def _georef(info: SceneInfo) -> Georef:
         return Georef.of(info)
     except DataError:  # placed by control points alone, which go into the files; areas are not known then
         return Georef(None, None, info.size_hw)
-
-
-class _SceneFiles:
-    """The files of a map: how probabilities become samples, and the samples rasters."""
-
-    def __init__(self, out: Path, mapper: Mapper, view: View, geo: dict[str, Any], with_probabilities: bool):
-        self.out, self.mapper, self.view, self.geo = out, mapper, view, geo
-        extra = mapper.planes if with_probabilities else 0
-        self.form = Form(2 + extra, "float32" if extra else "uint8", geo)
-
-    def encode(self, band: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
-        """Class, confidence and, where asked for, probabilities of finished rows, and which are valid."""
-        rows, width, count = band.shape
-        out = np.empty((rows, width, self.form.bands), self.form.dtype)
-        out[..., 0] = band[..., 0] > 0.5 if count == 1 else band.argmax(2)
-        confidence = confidence_of(band.transpose(2, 0, 1))
-        out[..., 1] = np.rint(PERCENT * confidence)
-        out[..., 2:] = band[..., : self.form.bands - 2]
-        return out, self.view.read(Tile(top, 0, rows, width))[1]
-
-    def write(self, parts: Parts, size_hw: tuple[int, int], form: Form) -> None:
-        """Copy all parts into the files, block by block, and put them in place; that of the classes last."""
-        floats = {**self.geo, "nodata": float("nan")}
-        names = {CLASSES: (1, "uint8", self.geo), CONFIDENCE: (1, "uint8", self.geo)}
-        if form.bands > 2:
-            names[PROBABILITIES] = (form.bands - 2, "float32", floats)
-        with ExitStack() as stack:
-            made = {}
-            for name, (bands, dtype, geo) in names.items():
-                place = stack.enter_context(replacing(self.file(name)))
-                made[name] = stack.enter_context(new_tiff(place, (*size_hw, bands), dtype, geo))
-            made[CLASSES].write_colormap(1, dict(enumerate(map(tuple, COLOURS))))
-            made[CLASSES].update_tags(**{f"class_{k}": name for k, name in self.mapper.names.items()})
-            made[CONFIDENCE].units = ("percent",)
-            for top, samples, valid in parts.rows(BLOCK_PX):
-                window = (top, top + len(samples)), (0, size_hw[1])
-                for band, name in enumerate((CLASSES, CONFIDENCE)):
-                    made[name].write(samples[..., band].astype(np.uint8), 1, window=window)
-                if form.bands > 2:
-                    probs = np.where(valid[..., None], samples[..., 2:], np.nan).astype(np.float32)
-                    made[PROBABILITIES].write(probs.transpose(2, 0, 1), window=window)
-
-    def file(self, name: str) -> Path:
-        """Where a file lies."""
-        return self.out.parent.parent / name / self.out.name
-
-    def draw(self, path: Path) -> None:
-        """Write the map over the raster, small."""
-        values = self.view.values
-        raw, valid = self.view.raster.overview(LONGEST_PX, values.bands, values.nodata)
-        height, width = valid.shape
-        with open_dataset(self.out) as f:
-            classes = f.read(1, out_shape=(height, width))  # nearest
-        picture = values.shown(raw, valid)
-        write_picture(path, overlay(picture, classes, self.mapper.names), [cv2.IMWRITE_JPEG_QUALITY, 92])
-
-    def areas(self, georef: Georef) -> tuple[np.ndarray, np.ndarray | None]:
-        """Pixels of each class, and their area on the ground in square metres, block of rows by block of rows."""
-        pixels, area = np.zeros(IGNORE, np.int64), np.zeros(IGNORE)
-        height, width = self.view.raster.info.size_hw
-        known = True
-        with open_dataset(self.out) as f:
-            for top in range(0, height, BLOCK_PX):
-                bottom = min(height, top + BLOCK_PX)
-                here = pixels_of(f.read(1, window=((top, bottom), (0, width))))
-                side = georef.gsd_m(np.array([width / 2, (top + bottom) / 2]))
-                known = known and side is not None
-                pixels, area = pixels + here, area + here * (side or 0.0) ** 2
-        return pixels, area if known else None

@@ -1,0 +1,106 @@
+"""The files of the map of a raster: how probabilities become samples, and samples GeoTIFFs and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rsdet.data.geotiff import BLOCK_PX, new_tiff
+from rsdet.data.tiling import Tile
+from rsdet.metrics.confusion import IGNORE
+from rsdet.scenes.dense import Form
+from rsdet.scenes.georef import Georef
+from rsdet.scenes.opening import open_dataset
+from rsdet.scenes.parts import Parts
+from rsdet.scenes.view import View
+from rsdet.tasks.semantic.classmap import confidence_of, pixels_of
+from rsdet.tasks.semantic.outputs import CLASSES, CONFIDENCE
+from rsdet.tasks.semantic.visual import COLOURS, LONGEST_PX, overlay
+from rsdet.writing import replacing, write_picture
+
+PERCENT = 100
+PROBABILITIES = "probabilities"
+
+
+class MapRasters:
+    """The rasters of one map.
+
+    Args:
+        out: That of the class numbers; the others lie in folders beside its own.
+        names: Class number to name.
+        view: The raster that is mapped.
+        geo: Where they lie, see :func:`rsdet.data.geotiff.geo_of`.
+        probabilities: How many of these are written for each pixel.
+
+    Attributes:
+        form: What :func:`rsdet.scenes.dense.write_dense` keeps of each pixel: class, percent, probabilities.
+    """
+
+    def __init__(self, out: Path, names: Mapping[int, str], view: View, geo: dict[str, Any], probabilities: int):
+        self.out, self.names, self.view, self.geo = out, names, view, geo
+        self.form = Form(2 + probabilities, "float32" if probabilities else "uint8", geo)
+
+    def encode(self, band: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+        """Class, confidence and, where asked for, probabilities of finished rows, and which are valid."""
+        rows, width, count = band.shape
+        out = np.empty((rows, width, self.form.bands), self.form.dtype)
+        out[..., 0] = band[..., 0] > 0.5 if count == 1 else band.argmax(2)
+        confidence = confidence_of(band.transpose(2, 0, 1))
+        out[..., 1] = np.rint(PERCENT * confidence)
+        out[..., 2:] = band[..., : self.form.bands - 2]
+        return out, self.view.read(Tile(top, 0, rows, width))[1]
+
+    def write(self, parts: Parts, size_hw: tuple[int, int], form: Form) -> None:
+        """Copy all parts into the files, block by block, and put them in place; that of the classes last."""
+        floats = {**self.geo, "nodata": float("nan")}
+        names = {CLASSES: (1, "uint8", self.geo), CONFIDENCE: (1, "uint8", self.geo)}
+        if form.bands > 2:
+            names[PROBABILITIES] = (form.bands - 2, "float32", floats)
+        with ExitStack() as stack:
+            made = {}
+            for name, (bands, dtype, geo) in names.items():
+                place = stack.enter_context(replacing(self.file(name)))
+                made[name] = stack.enter_context(new_tiff(place, (*size_hw, bands), dtype, geo))
+            made[CLASSES].write_colormap(1, dict(enumerate(map(tuple, COLOURS))))
+            made[CLASSES].update_tags(**{f"class_{k}": name for k, name in self.names.items()})
+            made[CONFIDENCE].units = ("percent",)
+            for top, samples, valid in parts.rows(BLOCK_PX):
+                window = (top, top + len(samples)), (0, size_hw[1])
+                for band, name in enumerate((CLASSES, CONFIDENCE)):
+                    made[name].write(samples[..., band].astype(np.uint8), 1, window=window)
+                if form.bands > 2:
+                    probs = np.where(valid[..., None], samples[..., 2:], np.nan).astype(np.float32)
+                    made[PROBABILITIES].write(probs.transpose(2, 0, 1), window=window)
+
+    def file(self, name: str) -> Path:
+        """Where a file lies."""
+        return self.out.parent.parent / name / self.out.name
+
+    def draw(self, path: Path) -> None:
+        """Write the map over the raster, small."""
+        values = self.view.values
+        raw, valid = self.view.raster.overview(LONGEST_PX, values.bands, values.nodata)
+        height, width = valid.shape
+        with open_dataset(self.out) as f:
+            classes = f.read(1, out_shape=(height, width))  # nearest
+        picture = values.shown(raw, valid)
+        write_picture(path, overlay(picture, classes, self.names), [cv2.IMWRITE_JPEG_QUALITY, 92])
+
+    def areas(self, georef: Georef) -> tuple[np.ndarray, np.ndarray | None]:
+        """Pixels of each class, and their area on the ground in square metres, block of rows by block of rows."""
+        pixels, area = np.zeros(IGNORE, np.int64), np.zeros(IGNORE)
+        height, width = self.view.raster.info.size_hw
+        known = True
+        with open_dataset(self.out) as f:
+            for top in range(0, height, BLOCK_PX):
+                bottom = min(height, top + BLOCK_PX)
+                here = pixels_of(f.read(1, window=((top, bottom), (0, width))))
+                side = georef.gsd_m(np.array([width / 2, (top + bottom) / 2]))
+                known = known and side is not None
+                pixels, area = pixels + here, area + here * (side or 0.0) ** 2
+        return pixels, area if known else None
