@@ -151,7 +151,7 @@ def test_with_pytorch_and_without_the_maps_are_the_same(tmp_path):
         assert cli.run(["predict", *words, "verbose=False"]) == 0
     full, light = (read(tmp_path / name / "classes" / "a.tif") for name in ("full", "light"))
     assert len(np.unique(full)) > 2
-    assert (full != light).mean() < 1e-3
+    assert (full != light).mean() < 1e-2  # of random weights: two classes are nearly equal at many pixels
     with open(tmp_path / "light" / "areas.csv", newline="") as f:
         rows = list(csv.DictReader(f))
     assert sum(int(r["pixels"]) for r in rows) == 150 * 200
