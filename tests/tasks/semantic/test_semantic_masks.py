@@ -51,8 +51,11 @@ def test_values_that_are_no_class_are_counted(data):
 
 def test_label_mapping_says_what_values_mean(data):
     changed(masks(data)[0], put(9, 2))
+    with pytest.raises(DataError, match="9"):
+        train(data)
     data.write_text(data.read_text() + "label_mapping: {9: 255}\n")
-    train(data)
+    train(data)  # the value has a meaning now
+    assert list((data.parent.parent / "runs").rglob("best.pt"))
 
 
 def test_a_mask_of_another_size_than_its_picture_is_refused(data):
