@@ -12,6 +12,8 @@ import errno
 import hashlib
 import io
 import itertools
+import json
+import math
 import os
 import platform
 import re
@@ -202,6 +204,19 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[s
     table.writeheader()
     table.writerows({k: csv_cell(v) for k, v in row.items()} for row in rows)
     return write_text(path, text.getvalue())
+
+
+def json_text(content: Any) -> str:
+    """JSON of plain values; it knows no NaN, so what could not be measured becomes null."""
+    return json.dumps(_without_nan(content), indent=1, allow_nan=False)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def write_if_changed(path: Path, text: str) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from rsdet.blind.progress import EARLY
 from rsdet.data.raster_io import ImageMeta, write_image
+from rsdet.figures import new_figure, png_of
 from rsdet.writing import write_bytes
 
 COLUMNS = ("tile", "outer", "inner", "total", "mse", "history", "alpha", "kernel", "seconds")
@@ -98,7 +99,7 @@ class BlindResult:
         return text.getvalue().encode()
 
     def _curve(self) -> bytes:
-        figure, axes = _figure(6.4, 3.6)
+        figure, axes = new_figure(6.4, 3.6)
         at = {name: i for i, name in enumerate(COLUMNS)}
         for tile in sorted({row[0] for row in self.losses}):
             mse = [row[at["mse"]] for row in self.losses if row[0] == tile]
@@ -110,14 +111,14 @@ class BlindResult:
         axes.grid(alpha=0.3, which="both")
         if self.tiles > 1:
             axes.legend(fontsize=7)
-        return _png(figure)
+        return png_of(figure)
 
 
 def kernel_picture(kernel: np.ndarray, scale: int) -> bytes:
     """PNG of a kernel: its weights as brightness, its centre of mass as a cross, in HR pixels."""
     from rsdet.data.degrade.kernels import centre_of_mass
 
-    figure, axes = _figure(3.6, 3.2)
+    figure, axes = new_figure(3.6, 3.2)
     shown = axes.imshow(kernel, cmap="magma", interpolation="nearest", vmin=0)
     x, y = centre_of_mass(kernel / kernel.sum())
     axes.plot([x], [y], "+", color="white", markersize=10)
@@ -125,23 +126,7 @@ def kernel_picture(kernel: np.ndarray, scale: int) -> bytes:
     axes.set_title(f"centre of mass {x - middle:+.2f}, {y - middle:+.2f} px", fontsize=8)
     axes.set_xlabel("HR pixels", fontsize=8)
     figure.colorbar(shown, ax=axes).ax.tick_params(labelsize=7)
-    return _png(figure)
-
-
-def _figure(width: float, height: float):
-    # The object interface: no global state of pyplot, no window system.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.add_subplot()
-
-
-def _png(figure) -> bytes:
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=110)
-    return data.getvalue()
+    return png_of(figure)
 
 
 def _npy(kernel: np.ndarray) -> bytes:

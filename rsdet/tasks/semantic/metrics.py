@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from ultralytics.utils.metrics import SemanticMetrics as Stock
 from rsdet.metrics.confusion import PixelScores, count_pixels
 from rsdet.names import csv_cell
 from rsdet.tasks.semantic.classmap import class_names
-from rsdet.writing import write_csv, write_if_changed
+from rsdet.writing import json_text, write_csv, write_if_changed
 
 
 class SemanticMetrics(Stock):
@@ -88,15 +87,6 @@ class SemanticMetrics(Stock):
             "confusion": self.scores.matrix.tolist(),
         }
         path = self.save_dir / "metrics.json"
-        write_if_changed(path, json.dumps(_plain(content), indent=1, allow_nan=False))
+        write_if_changed(path, json_text(content))
         write_csv(self.save_dir / "metrics.csv", list(rows[0]), [{**r, "class": csv_cell(r["class"])} for r in rows])
         return path
-
-
-def _plain(value: Any) -> Any:
-    """JSON knows no NaN: what cannot be measured becomes null."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
