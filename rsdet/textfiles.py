@@ -97,7 +97,7 @@ def read_yaml(path: str | Path, error: type[RSDetError] = ConfigError) -> dict[s
     Raises:
         RSDetError: The file cannot be read, is no YAML, is beyond the limits, or holds something else.
     """
-    text = _text(path, error, "a text file in YAML", YAML_BYTES)
+    text = text_of(path, error, "a text file in YAML", YAML_BYTES)
     content = parse_yaml(text, path, error)
     if not isinstance(content, dict):
         raise error(f"{path} must hold a YAML mapping (key: value), received {type(content).__name__}; mend the file.")
@@ -129,7 +129,7 @@ def parse_json(text: str, where: str | Path, error: type[RSDetError] = DataError
 
 def read_json(path: str | Path, error: type[RSDetError] = DataError, wanted: str = "mend the file") -> Any:
     """Plain values of a JSON file; see :func:`parse_json`."""
-    return parse_json(_text(path, error, "a text file in JSON"), path, error, wanted)
+    return parse_json(text_of(path, error, "a text file in JSON"), path, error, wanted)
 
 
 def parse_literal(text: str, where: str | Path, error: type[RSDetError] = DataError) -> Any:
@@ -144,7 +144,18 @@ def parse_literal(text: str, where: str | Path, error: type[RSDetError] = DataEr
         raise error(f"{where} holds no plain value ({_short(e)}); copy or export it again.") from e
 
 
-def _text(path: str | Path, error: type[RSDetError], wanted: str, most: int | None = None) -> str:
+def text_of(path: str | Path, error: type[RSDetError], wanted: str, most: int | None = None) -> str:
+    """Text of a file in UTF-8, with or without a byte-order mark.
+
+    Args:
+        path: The file.
+        error: Family of the error.
+        wanted: What was expected, for the message.
+        most: Bytes that it may have.
+
+    Raises:
+        RSDetError: It cannot be read, is larger, or is no UTF-8.
+    """
     try:
         with open(path, "rb") as f:
             data = f.read() if most is None else f.read(most + 1)
