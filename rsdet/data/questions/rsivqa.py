@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 
-from rsdet.data.questions.rows import Rows
+from rsdet.data.questions.numbers import number_of
+from rsdet.data.questions.rows import Rows, answer_text
 from rsdet.data.questions.words import short
 from rsdet.errors import DataError
 
@@ -22,12 +23,6 @@ _KINDS = {
     "what is the theme": "theme",
     "what is the location": "where",
 }
-_UNITS = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-]  # fmt: skip
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_NUMBERS = {word: i for i, word in enumerate(_UNITS)} | {word: 20 + 10 * i for i, word in enumerate(_TENS)}
 
 
 def read(rows: Rows, text: str) -> None:
@@ -49,16 +44,13 @@ def read(rows: Rows, text: str) -> None:
             rows.drop(f"line {number}", f"the question has lost its object: {short(question)}")
             continue
         kind = next((k for begin, k in _KINDS.items() if question.strip().lower().startswith(begin)), "")
-        rows.add(f"line {number}", image, question, as_digits(answer) if kind == "count" else answer, kind)
+        rows.add(f"line {number}", image, question, _counted(answer) if kind == "count" else answer, kind)
     if wrong:
         more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
         raise DataError(f"{rows.path}: {', '.join(wrong[:_NAMED])}{more}: expected image:question?answer; mend them.")
 
 
-def as_digits(answer: str) -> str:
-    """A number below a hundred in words (``thirty-seven``) as digits; any other text as it is."""
-    tens, _, units = answer.strip().lower().replace(" ", "-").partition("-")
-    if not units:
-        return str(_NUMBERS[tens]) if tens in _NUMBERS else answer
-    whole = tens in _TENS and 0 < _NUMBERS.get(units, 0) < 10
-    return str(_NUMBERS[tens] + _NUMBERS[units]) if whole else answer
+def _counted(answer: str) -> str:
+    """A count in digits, where it is a number in digits or words; ``about eighty`` stays as it is."""
+    number = number_of(answer)
+    return answer if number is None else answer_text(number) or answer
