@@ -1,5 +1,6 @@
 """Layers, one idea per file. Importing this package makes every one of them known by name to the model YAMLs."""
 
+import rsdet.nn.acr
 import rsdet.nn.aodnet
 import rsdet.nn.deeplab
 import rsdet.nn.edsr
