@@ -54,7 +54,8 @@ def read_label_cache(path: Path, key: str, im_files: Sequence[str], classes: flo
             return None
     except Exception:  # missing, cut, damaged, planted: it is a cache, and the labels are there to be read
         return None
-    return {"labels": labels, "results": results, "msgs": msgs, "hash": key, "version": DATASET_CACHE_VERSION}
+    found = {"labels": labels, "results": results, "msgs": msgs, "hash": key, "version": DATASET_CACHE_VERSION}
+    return {**found, "more": facts.get("more")}
 
 
 def _sound(a: dict[str, np.ndarray], images: int, classes: float) -> bool:
@@ -99,14 +100,15 @@ def write_label_cache(path: Path, key: str, im_files: Sequence[str], scan: dict[
         path: The cache; its folder is not made.
         key: Ultralytics' hash of the files and settings that were scanned.
         im_files: Image files of the data set.
-        scan: What Ultralytics' ``cache_labels`` returned.
+        scan: What Ultralytics' ``cache_labels`` returned; ``more`` of it is what a data set of ours found besides.
 
     Raises:
         WriteError: The folder does not exist or cannot be written.
     """
     place, labels = {f: i for i, f in enumerate(im_files)}, scan["labels"]
     outlines = [s for label in labels for s in label["segments"]]
-    facts = {"version": _VERSION, "key": key, "results": scan["results"], "msgs": scan["msgs"]}
+    kept = {"results": scan["results"], "msgs": scan["msgs"], "more": scan.get("more")}
+    facts = {"version": _VERSION, "key": key, **kept}
     arrays = {
         "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8),
         "image": np.array([place[label["im_file"]] for label in labels], np.int64),

@@ -22,7 +22,8 @@ from rsdet.losses.semi import SemiMethod
 from rsdet.losses.semi_settings import METHODS, SemiSettings, method_settings
 from rsdet.modelyaml import load_model_yaml
 from rsdet.tasks.detect.train import PictureTrainer
-from rsdet.tasks.semantic.dataset import check_any_labelled, semantic_datasets
+from rsdet.tasks.semantic.dataset import semantic_datasets
+from rsdet.tasks.semantic.labelled import check_any_labelled
 from rsdet.tasks.semantic.model import MODELS
 from rsdet.tasks.semantic.semi import NAMES, SemiData, SemiDataset
 from rsdet.tasks.semantic.val import SemanticVal
