@@ -16,8 +16,8 @@ import numpy as np
 
 from rsdet.data.questions.numbers import number_of
 from rsdet.data.questions.records import Question
+from rsdet.data.questions.vocabulary import answer_key
 from rsdet.errors import ConfigError, DataError
-from rsdet.metrics.answers import answer_key
 from rsdet.metrics.asked_objects import AskedObjects
 from rsdet.names import printable
 from rsdet.writing import json_text, write_csv, write_if_changed

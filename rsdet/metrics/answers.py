@@ -18,17 +18,11 @@ import numpy as np
 
 from rsdet.data.questions.numbers import number_of
 from rsdet.data.questions.records import Question
+from rsdet.data.questions.vocabulary import answer_key
 from rsdet.errors import DataError
 
 UNTYPED = "(no type)"
 OTHER = "(other)"
-
-
-def answer_key(answer: str | float) -> str:
-    """What makes two answers one: the text without letter case and needless spaces; of a JSON number, its digits."""
-    if isinstance(answer, float) and answer.is_integer():
-        answer = int(answer)
-    return " ".join(str(answer).split()).casefold()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rsdet.data.questions.records import Question
 from rsdet.errors import DataError
 from rsdet.metrics.answer_plots import confusion_picture, coverage_curve, reliability_diagram
 from rsdet.metrics.answer_report import answer_notes, answer_table, write_answer_metrics
-from rsdet.metrics.answers import AnswerScores, answer_key
+from rsdet.metrics.answers import AnswerScores
 from rsdet.metrics.calibration import Calibration
 
 
@@ -109,7 +109,6 @@ def test_letter_case_and_spaces_are_no_mistake_and_other_words_are():
     assert scores.right.tolist() == [True, True, False, False]
     assert scores.other_text == 1
     assert any("true number in other letters" in line for line in answer_notes(scores))
-    assert answer_key(3) == answer_key("3") == answer_key(3.0)  # JSON integers
 
 
 def test_answers_that_were_never_trained_are_wrong_and_told():
