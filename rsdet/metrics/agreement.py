@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.data.questions.numbers import number_of
+from rsdet.data.questions.numbers import range_of
 from rsdet.data.questions.records import Question
 from rsdet.data.questions.vocabulary import answer_key
 from rsdet.errors import ConfigError, DataError
@@ -70,7 +70,7 @@ def compare_answers(
             looked and found none. A picture that is missing was not looked at.
         names: Class number to name, those of the detector.
         synonyms: As :class:`~rsdet.metrics.asked_objects.AskedObjects` takes them.
-        tolerance: Counts that differ by no more agree.
+        tolerance: Counts that differ by no more agree; so does a count within a range, as ``more than 20``.
 
     Raises:
         ConfigError: A tolerance below 0, or a synonym for a class that is not there.
@@ -107,8 +107,8 @@ def compare_answers(
 def _agrees(what: str, answer: str, found: int, tolerance: int) -> bool | None:
     """Whether an answer and a number of boxes say the same; None where the answer says neither."""
     if what == "count":
-        number = number_of(answer)
-        return None if number is None else abs(number - found) <= tolerance
+        counts = range_of(answer)
+        return None if counts is None else counts[0] - tolerance <= found <= counts[1] + tolerance
     return {"yes": found > 0, "no": found == 0}.get(answer_key(answer))
 
 

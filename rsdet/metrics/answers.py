@@ -18,7 +18,8 @@ import numpy as np
 
 from rsdet.data.questions.numbers import number_of
 from rsdet.data.questions.records import Question
-from rsdet.data.questions.vocabulary import answer_key
+from rsdet.data.questions.vocabulary import Vocabulary, answer_key, closed_questions
+from rsdet.data.questions.words import question_key
 from rsdet.errors import DataError
 
 UNTYPED = "(no type)"
@@ -185,6 +186,18 @@ class AnswerScores:
         names = [" ".join(str(spelled[key]).split()) for key in index]
         others = bool(matrix[-1].any() or matrix[:, -1].any())
         return ([*names, OTHER], matrix) if others else (names, matrix[:-1, :-1])
+
+
+def question_types(questions: Sequence[Question], vocabulary: Vocabulary) -> list[bool]:
+    """Whether each question is closed (yes or no): by training, and where it was not asked there, by its own answers.
+
+    Args:
+        questions: Those that are measured.
+        vocabulary: Of the training.
+    """
+    trained = set(vocabulary.asked)
+    new = closed_questions(q for q in questions if question_key(q.text) not in trained)
+    return [question_key(q.text) in vocabulary.closed or question_key(q.text) in new for q in questions]
 
 
 def _part(of: int, some: int) -> float:

@@ -122,6 +122,9 @@ def compared(pairs: list[tuple[str, str]], found: list[int] | None, **settings: 
         ("How many ships?", "2", "differ"),
         ("How many ships?", "about three", "not comparable"),
         ("How many ships?", "", "not comparable"),
+        ("How many ships?", "between 1 and 10", "agree"),  # RSVQA
+        ("How many ships?", "more than 3", "differ"),
+        ("How many ships?", "more than two", "agree"),
         ("How many planes?", "0", "agree"),
         ("How many planes?", "none", "agree"),
         ("Is there a ship?", "Yes", "agree"),
@@ -143,8 +146,8 @@ def test_a_picture_without_boxes_is_not_a_picture_that_nobody_looked_at():
 
 
 def test_tolerance_is_of_counts_alone():
-    pairs = [("How many ships?", "4"), ("How many ships?", "5"), ("Is there a plane?", "yes")]
-    assert compared(pairs, [1, 1, 1], tolerance=1) == ["agree", "differ", "differ"]
+    pairs = [("How many ships?", n) for n in ("4", "5", "more than 3", "more than 4")] + [("Is there a plane?", "yes")]
+    assert compared(pairs, [1, 1, 1], tolerance=1) == ["agree", "differ", "agree", "differ", "differ"]
     with pytest.raises(ConfigError, match="tolerance=-1"):
         compared(pairs, [], tolerance=-1)
     with pytest.raises(DataError, match="0 answers for 1 questions"):

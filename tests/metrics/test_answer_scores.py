@@ -10,12 +10,13 @@ import random
 import numpy as np
 import pytest
 
-from rsdet.data.questions.numbers import number_of
+from rsdet.data.questions.numbers import number_of, range_of
 from rsdet.data.questions.records import Question
+from rsdet.data.questions.vocabulary import Vocabulary
 from rsdet.errors import DataError
 from rsdet.metrics.answer_plots import confusion_picture, coverage_curve, reliability_diagram
 from rsdet.metrics.answer_report import answer_notes, answer_table, write_answer_metrics
-from rsdet.metrics.answers import AnswerScores
+from rsdet.metrics.answers import AnswerScores, question_types
 from rsdet.metrics.calibration import Calibration
 
 
@@ -52,6 +53,27 @@ def drawn(n: int = 300, seed: int = 0) -> AnswerScores:
 )  # fmt: skip
 def test_numbers_as_people_write_them(answer: object, number: float | None):
     assert number_of(answer) == number
+
+
+@pytest.mark.parametrize(
+    ("answer", "low", "high"),
+    [
+        ("3", 3, 3), (3, 3, 3), ("More than 20", 21, math.inf), ("over twenty", 21, math.inf),
+        ("at least 2", 2, math.inf),
+        ("less than 1,000", 0, 999), ("at most 5", 0, 5), ("between 101 and 1000", 101, 1000), ("5 to 10", 5, 10),
+        ("11-100", 11, 100), ("between one and ten", 1, 10),
+    ],
+)  # fmt: skip
+def test_counts_that_an_answer_allows(answer: object, low: float, high: float):
+    assert range_of(answer) == (low, high)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["0%-10%", "more than 20%", "between 10 and 1", "yes", "", None, True, "more than", "-", "to " * 9999, "a to b"],
+)
+def test_what_says_nothing_about_a_count(answer: object):
+    assert range_of(answer) is None
 
 
 def test_all_numbers_below_a_million_can_be_said():
@@ -116,6 +138,13 @@ def test_answers_that_were_never_trained_are_wrong_and_told():
     assert scores.accuracy == 0.5
     assert scores.overall.unseen == 1
     assert answer_notes(scores) == ["1 questions have answers that were never trained; they count as wrong"]
+
+
+def test_types_are_those_of_training_and_of_new_questions_what_their_answers_say():
+    train = [Question("a", "Is there a ship?", "yes"), Question("a", "Is it rural or urban?", "urban")]
+    texts = ["is there a ship", "Is it rural or urban?", "Is there a plane?", "How many planes?", "Is there a car?"]
+    val = [Question("b", text, answer) for text, answer in zip(texts, ["no", "yes", "no", "0", ""], strict=True)]
+    assert question_types(val, Vocabulary.of(train)) == [True, False, True, False, False]
 
 
 def test_withheld_answers_count_nowhere():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 # Thousands are parted by a comma or a space in groups of three; anything else with a comma is no number that we know.
@@ -15,6 +16,11 @@ _TENS = {
     "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
 }  # fmt: skip
 _SCALES = ((" thousand", 1000), (" hundred", 100))
+_BOUNDS = (  # words, and what they add to a least or to a largest count
+    ("more than ", 1, None), ("over ", 1, None), ("at least ", 0, None),
+    ("less than ", None, -1), ("fewer than ", None, -1), ("at most ", None, 0),
+)  # fmt: skip
+_BETWEEN = (re.compile(r"between (.+) and (.+)"), re.compile(r"(.+) to (.+)"), re.compile(r"([\d, ]+)[-–]([\d, ]+)"))
 _LONGEST = 80  # characters of a number in words; longer is prose
 
 
@@ -39,6 +45,33 @@ def number_of(answer: str | float | None) -> float | None:
         return float(re.sub(r"[, ]", "", text))
     found = _in_words(text.casefold().removesuffix("."), _SCALES)
     return None if found is None else float(found)
+
+
+def range_of(answer: str | float | None) -> tuple[float, float] | None:
+    """Least and largest count that an answer allows: of ``"3"``, ``"more than 20"``, ``"between 1 and 10"``.
+
+    Args:
+        answer: Text, or a number as it stands in JSON.
+
+    Returns:
+        The two, allowed themselves; of a number, that number twice. None where the answer says nothing about a count,
+        as ``between 10 and 1`` does.
+    """
+    number = number_of(answer)
+    if number is not None:
+        return number, number
+    text = " ".join(str(answer).split()).casefold()
+    if len(text) > 2 * _LONGEST:
+        return None
+    for begin, low, high in _BOUNDS:
+        bound = number_of(text.removeprefix(begin)) if text.startswith(begin) else None
+        if bound is not None:
+            return (bound + low, math.inf) if high is None else (0.0, bound + high)
+    for pattern in _BETWEEN:
+        if match := pattern.fullmatch(text):
+            low, high = number_of(match[1]), number_of(match[2])
+            return None if low is None or high is None or low > high else (low, high)
+    return None
 
 
 def _in_words(text: str, scales: tuple[tuple[str, int], ...]) -> int | None:
