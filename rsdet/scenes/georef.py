@@ -104,6 +104,30 @@ class Georef:
             out[seen, k] = geod.inv(lon1, lat1, lon2, lat2)[2]
         return -np.sort(-out, axis=1)
 
+    def areas_m2(self, xy_px: np.ndarray) -> np.ndarray:
+        """Area on the ground of a pixel at each of some places; right where a CRS shears, too.
+
+        Args:
+            xy_px: (N, 2) middles of the pixels.
+
+        Returns:
+            (N,) square metres; NaN without a place, or where the CRS shows no ground.
+        """
+        if not self.placed:
+            return np.full(len(xy_px), np.nan)
+        ends = np.array([[-0.5, 0], [0.5, 0], [0, -0.5], [0, 0.5]])
+        own, degrees, geod = globe(self.crs_wkt)
+        lonlat = _moved(self.to_map(np.asarray(xy_px)[:, None] + ends), self.crs_wkt, own) * degrees
+        lonlat, out = lonlat.reshape(-1, 4, 2), np.full(len(xy_px), np.nan)
+        seen = np.isfinite(lonlat).all((1, 2))
+        product, between = 1.0, 0.0
+        for k, sign in ((0, 1), (2, -1)):  # the middle lines of the pixel, and the azimuths where they cross
+            begin, back, length = (np.asarray(v) for v in geod.inv(*lonlat[seen, k].T, *lonlat[seen, k + 1].T))
+            product = product * length
+            between = between + sign * (begin + ((back - begin) % 360 - 180) / 2)
+        out[seen] = product * np.abs(np.sin(np.radians(between)))
+        return out
+
 
 def _affine(transform: tuple[float, ...] | None, xy: np.ndarray) -> np.ndarray:
     a, b, c, d, e, f = transform  # type: ignore[misc]
