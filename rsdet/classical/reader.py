@@ -11,7 +11,7 @@ import numpy as np
 from rsdet.data.sar import SarHeader, SarImage, Stretch, read_sar, read_sar_header, sar_problem
 from rsdet.data.sar.check import type_problem
 from rsdet.data.sar.reader import to_image
-from rsdet.errors import DataError
+from rsdet.errors import ConfigError, DataError
 
 # For people only: each image by itself, in decibels. Detection never sees it.
 _DISPLAY = Stretch(domain="db", method="percentile", low=1.0, high=99.9, per_image=True)
@@ -25,11 +25,22 @@ class AmplitudeReader:
         stretch: What the numbers in the files are (``quantity``, ``units``, ``nodata``); how they would be stretched
             is not used.
         channels, of_values: As in :class:`rsdet.data.pictures.PictureReader`.
+
+    Raises:
+        ConfigError: The numbers in the files are velocities.
     """
 
     stretch: Stretch
     channels: ClassVar[int] = 1
     of_values: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.stretch.signed:
+            raise ConfigError("the data are velocities, and this method measures amplitudes; use a network.")
+
+    def is_blank(self, picture: np.ndarray) -> bool:
+        """Whether an amplitude is zero everywhere."""
+        return not picture.any()
 
     def header_problem(self, header: SarHeader) -> str:
         """Say in a few words why a file cannot be taken; an empty string where it can."""

@@ -21,8 +21,7 @@ EPSG = 32647  # UTM zone 47 north, where the maps are said to lie: eastern Tibet
 CORNER_M = (500_000.0, 3_200_000.0)  # of the first map
 PER_ROW = 8  # maps of a row, of each split
 GAP_PX = 8
-# Velocities in mm/y, of both signs; the same limits for every map, so that zero is the same grey everywhere.
-SAR = {"units": "db", "stretch": {"domain": "db", "method": "range", "low": -100.0, "high": 100.0, "per_image": False}}
+SAR = {"quantity": "velocity", "stretch": {"v_max": 100.0}}
 
 
 def make_demo_insar(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from rsdet.data.decoding import by_opencv, within_memory
 from rsdet.data.images import upright
+from rsdet.data.sar.coherence import Grid, check_coherence, grid_problem
 from rsdet.data.tiling import Tile, tile_grid
 from rsdet.errors import ConfigError, DataError
 from rsdet.scenes.blocks import Blocks, Held, sample_type
@@ -71,6 +73,7 @@ class Raster:
         self.info = scene_info(f, files, turn)
         self._palette, self._spread, self._masked = palette_of(f), spread_of(f), is_masked(f)
         self._whole: tuple[Any, ...] | None = None
+        self._coherence: tuple[Raster, float] | None = None
         self._levels: list[Blocks | Held]
         if turn > 1 and (f.width * f.height > _TURNED_PX or self.info.transform is not None):
             raise DataError(f"{path} is turned by an orientation tag; save it upright.")
@@ -109,6 +112,47 @@ class Raster:
         """Close the file."""
         for level in self._levels:
             level.close()
+        if self._coherence is not None:
+            self._coherence[0].close()
+
+    def limit_to(self, file: Path, least: float) -> str:
+        """From now on, only pixels of some coherence are valid.
+
+        Args:
+            file: Raster of the coherence, on the same grid.
+            least: From 0 to 1.
+
+        Returns:
+            SHA-256 that changes when the file does.
+
+        Raises:
+            DataError: It cannot be read, lies on another grid, or holds no coherence.
+        """
+        if self._coherence is None:
+            coherence, self._whole = open_raster(file), None
+            try:
+                if problem := grid_problem(self._grid(), coherence._grid(), file):
+                    raise DataError(f"{self.info.path} {problem}.")
+                check_coherence(coherence.sample(), file)
+            except BaseException:
+                coherence.close()
+                raise
+            self._coherence = coherence, least
+        return self._coherence[0].info.identity
+
+    def _grid(self) -> Grid:
+        from rasterio.crs import CRS
+
+        info = self.info
+        return Grid(info.size_hw, CRS.from_wkt(info.crs_wkt) if info.crs_wkt else None, info.transform)
+
+    def _believed(self, valid: np.ndarray, read: Callable[[Raster], tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Which valid pixels are coherent, too; ``read`` reads the same window of that raster."""
+        if self._coherence is None:
+            return valid
+        coherence, least = self._coherence
+        values, there = read(coherence)
+        return valid & there & (values[..., 0] >= np.float32(least))
 
     # -- windows --------------------------------------------------------------------------------------------------
 
@@ -138,7 +182,8 @@ class Raster:
         bands = self.bands_of(bands)
         if out_hw is None:
             place = window.top, window.left, window.height, window.width
-            return self._native(self._levels[0], bands, nodata, *place)
+            raw, valid = self._native(self._levels[0], bands, nodata, *place)
+            return raw, self._believed(valid, lambda coherence: coherence.read(window))
         rows, columns = (
             first + np.arange(n + 1) * (length / n)
             for first, length, n in zip((window.top, window.left), (window.height, window.width), out_hw, strict=True)
@@ -194,7 +239,7 @@ class Raster:
             if there.any():
                 x, valid[cell] = resampled(floats(raw), there, r, c)
                 out[cell] = x if dtype.kind == "f" else np.rint(x, out=x)
-        return out, valid
+        return out, self._believed(valid, lambda coherence: coherence.read_grid(rows, columns, damaged=damaged))
 
     def bands_of(self, bands: tuple[int, ...] | None) -> tuple[int, ...]:
         """The bands that are read: those asked for, or all but alpha.

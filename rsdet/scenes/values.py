@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,6 +18,7 @@ import numpy as np
 from rsdet.classical.reader import AmplitudeReader, as_picture
 from rsdet.data.pictures import PictureReader, check_bands
 from rsdet.data.sar.check import type_problem
+from rsdet.data.sar.coherence import coherence_file, say_missing
 from rsdet.data.sar.header import SarHeader
 from rsdet.data.sar.picture import SarReader
 from rsdet.data.sar.reader import header_problem, to_image
@@ -42,6 +44,7 @@ class Values:
         told: How the limits came about, for :meth:`describe`.
         units: The limits as values (sample * scale + offset), for :meth:`describe`.
         amplitude: Whether ``sar`` says what amplitudes are made of instead, for a method that measures them.
+        coherence: Raster of the coherence of velocities, and its identity; None without one.
     """
 
     channels: int
@@ -52,6 +55,7 @@ class Values:
     told: str = ""
     units: tuple[tuple[float, float], ...] = ()
     amplitude: bool = False
+    coherence: tuple[str, str] | None = None
 
     @classmethod
     def of(
@@ -104,6 +108,11 @@ class Values:
     def nodata(self) -> float | None:
         """What means "no data" besides what the file says."""
         return None if self.sar is None else Stretch.from_dict(self.sar).nodata
+
+    def limit(self, raster: Raster) -> None:
+        """Let pixels without enough coherence be not valid, where these values have one."""
+        if self.coherence is not None and self.sar is not None:
+            raster.limit_to(Path(self.coherence[0]), self.sar["coherence_min"])
 
     def picture(self, raw: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """The picture of samples.
@@ -165,13 +174,16 @@ class Values:
 
     def to_dict(self) -> dict[str, Any]:
         """The rule as plain values for JSON; :meth:`of_dict` reads it back."""
-        return asdict(self)
+        said = asdict(self)
+        return said if self.coherence else {k: v for k, v in said.items() if k != "coherence"}
 
     @classmethod
     def of_dict(cls, said: Mapping[str, Any]) -> Values:
         """What :meth:`to_dict` gave, also after JSON."""
         pairs = {k: said[k] and tuple((float(a), float(b)) for a, b in said[k]) for k in ("limits", "units")}
-        return cls(**{**said, **pairs, "bands": tuple(said["bands"]), "units": pairs["units"] or ()})
+        coherence = said.get("coherence") and tuple(said["coherence"])
+        more = {"bands": tuple(said["bands"]), "units": pairs["units"] or (), "coherence": coherence}
+        return cls(**{**said, **pairs, **more})
 
 
 def _of_amplitude(raster: Raster, reader: AmplitudeReader, stretch: Sequence[Any] | None) -> Values:
@@ -243,12 +255,26 @@ def _of_sar(raster: Raster, reader: SarReader, bands: Any, stretch: Any) -> Valu
     header = SarHeader(info.path, 1, 1, info.bands, info.dtype)
     if problem := header_problem(header, rule.quantity) or type_problem(info.dtype, rule):
         raise DataError(f"{info.path} {problem}.")
+    values = Values(reader.channels, raster.bands_of(None), sar=rule.to_dict(), coherence=_coherence_of(raster, rule))
     samples = raster.sample(nodata=rule.nodata)[None]
     image = to_image(samples, info.dtype, [rule.nodata], name=str(info.path))  # refuses bands that differ
+    if rule.signed and not raster.has_data(values.bands):
+        raise nothing_valid(info)
     if rule.per_image:  # of the scene, not of each window
         rule.check_values(image.values, image.valid, str(info.path))
         limits = rule.limits(image.values[image.valid])
         if limits is None:
             raise nothing_valid(info)
-        rule = replace(rule, per_image=False, range=limits)
-    return Values(reader.channels, raster.bands_of(None), sar=rule.to_dict())
+        values = replace(values, sar=replace(rule, per_image=False, range=limits).to_dict())
+    return values
+
+
+def _coherence_of(raster: Raster, rule: Stretch) -> tuple[str, str] | None:
+    """The raster of the coherence of a scene, which limits it from now on, and its identity; None where none is."""
+    if rule.coherence is None or rule.coherence_min is None:
+        return None
+    file = coherence_file(raster.info.path, rule.coherence)
+    if not file.is_file():
+        say_missing(file.parent)
+        return None
+    return str(file.absolute()), raster.limit_to(file, rule.coherence_min)

@@ -26,6 +26,9 @@ class View:
     values: Values
     ratio: float = 1.0
 
+    def __post_init__(self) -> None:
+        self.values.limit(self.raster)
+
     @property
     def size_hw(self) -> tuple[int, int]:
         """Height and width in pixels of the view; the last row and column may reach over the edge of the scene."""

@@ -27,6 +27,8 @@ SAR_TRAINING_DEFAULTS: dict[str, float] = {
     "rot90": 0.5,
     "speckle": 8.0,
 }
+#: The same for velocities, which have no speckle; a flip changes the direction of the look, which nothing else shows.
+VELOCITY_TRAINING_DEFAULTS: dict[str, float] = {**SAR_TRAINING_DEFAULTS, "speckle": 0.0}
 SPECKLE_SPREAD = 4.0  # looks are drawn between L and so many times L
 SPECKLE_P = 0.5  # half of the images stay as they were measured: those of validation do, too
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from rsdet.data.sar.coherence import coherence_problem
 from rsdet.data.sar.header import SarHeader, read_sar_header
 from rsdet.data.sar.reader import header_problem
 from rsdet.data.sar.stretch import Stretch
@@ -35,7 +36,8 @@ def type_problem(dtype: str, stretch: Stretch) -> str:
 
 def sar_problem(header: SarHeader, stretch: Stretch) -> str:
     """Say in a few words why a file cannot be read with a stretch; an empty string where it can."""
-    return header_problem(header, stretch.quantity) or type_problem(header.dtype, stretch)
+    problem = header_problem(header, stretch.quantity) or type_problem(header.dtype, stretch)
+    return problem or (coherence_problem(header, stretch.coherence) if stretch.coherence else "")
 
 
 def read_sar_headers(paths: Iterable[str | Path]) -> list[SarHeader]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rsdet.data.sar.check import one_type, read_sar_headers, sar_problem
-from rsdet.data.sar.reader import read_sar
+from rsdet.data.sar.picture import read_with
 from rsdet.data.sar.stretch import Stretch
 from rsdet.errors import DataError
 
@@ -71,7 +71,7 @@ def measure(
     seeds = rng.integers(2**32, size=len(chosen))
 
     def sample(i: int) -> np.ndarray:
-        image = read_sar(chosen[i].path, stretch.quantity, stretch.nodata)
+        image = read_with(stretch, chosen[i].path)
         stretch.check_values(image.values, image.valid, str(chosen[i].path))
         values = image.values[image.valid]
         if values.size > share:

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from rsdet.data.sar.check import check_sar_images, sar_problem, type_problem
+from rsdet.data.sar.coherence import coherent
 from rsdet.data.sar.header import SarHeader, read_sar_header
 from rsdet.data.sar.reader import MAX_PIXELS, SarImage, read_sar, to_image
 from rsdet.data.sar.stretch import Stretch
 from rsdet.errors import ConfigError, DataError
+
+
+def read_with(stretch: Stretch, path: str | Path) -> SarImage:
+    """Decode a file as a stretch has it: without what it says is no data, or is not coherent.
+
+    Raises:
+        DataError: The file cannot be read, or its coherence does not fit.
+    """
+    image = read_sar(path, stretch.quantity, stretch.nodata)
+    if stretch.coherence is None or stretch.coherence_min is None:
+        return image
+    there = coherent(read_sar_header(path), stretch.coherence, stretch.coherence_min)
+    return image if there is None else replace(image, valid=image.valid & there)
 
 
 @dataclass(frozen=True)
@@ -66,9 +80,18 @@ class SarReader:
         Raises:
             DataError: The file cannot be read, or does not fit the stretch.
         """
+        return self.with_valid(path)[0]
+
+    def with_valid(self, path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+        """Read one file: its picture as :meth:`__call__` gives it, and (H, W) bool: where there are data."""
         if problem := self.header_problem(read_sar_header(path)):
             raise DataError(f"{path} {problem}.")
-        return self._picture(read_sar(path, self.stretch.quantity, self.stretch.nodata), str(path))
+        image = read_with(self.stretch, path)
+        return self._picture(image, str(path)), image.valid
+
+    def is_blank(self, picture: np.ndarray) -> bool:
+        """Whether a picture shows nothing but "no data", or of velocities nothing but rest."""
+        return bool((picture == self.stretch.blank).all())
 
     def array(self, values: np.ndarray, name: str = "the array") -> np.ndarray:
         """Turn the values of a file, held in memory, into its picture.
@@ -83,10 +106,16 @@ class SarReader:
         Raises:
             DataError: The array does not fit the stretch.
         """
+        return self._picture(self._image(values, name), name)
+
+    def valid(self, image: Any) -> np.ndarray:
+        """(H, W) bool, where a file, or an array of its values, holds data."""
+        return self._image(image).valid if isinstance(image, np.ndarray) else read_with(self.stretch, image).valid
+
+    def _image(self, values: np.ndarray, name: str = "the array") -> SarImage:
         if problem := self.array_problem(values):
             raise DataError(f"{name} {problem}.")
-        image = to_image(values, str(values.dtype), [self.stretch.nodata], name=name)
-        return self._picture(image, name)
+        return to_image(values, str(values.dtype), [self.stretch.nodata], name=name)
 
     def array_problem(self, values: np.ndarray) -> str:
         """Say in a few words why an array cannot be taken; an empty string where it can."""

@@ -17,7 +17,7 @@ from rsdet.data.sar.header import SarHeader, read_sar_header
 from rsdet.errors import DataError
 
 MAX_PIXELS = 2**28  # one file at a time is held in memory: 1 GiB as float32
-QUANTITIES = ("amplitude", "intensity", "complex")
+QUANTITIES = ("amplitude", "intensity", "complex", "velocity")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ def read_sar(path: str | Path, quantity: str = "amplitude", nodata: float | None
 
     Args:
         path: The file. Bands that are all equal (gray saved as RGB) count as one.
-        quantity: ``"amplitude"``, ``"intensity"``, or ``"complex"`` for the magnitude of complex samples.
+        quantity: ``"amplitude"``, ``"intensity"``, ``"velocity"``, or ``"complex"`` for the magnitude of complex
+            samples.
         nodata: Value that means "no data", in the units of the file; besides NaN, infinities and the nodata tag.
 
     Raises:
@@ -68,6 +69,11 @@ def header_problem(header: SarHeader, quantity: str) -> str:
         )
     if not header.is_complex and quantity == "complex":
         return f"holds {header.dtype} and no complex data; say quantity: amplitude or intensity"
+    if header.bands > 1 and quantity == "velocity":
+        return (
+            f"has {header.bands} bands and a map of velocities one; save it as a file of its own, or leave the sar: "
+            "section out for coloured pictures of velocities"
+        )
     if header.bands == 2 or (header.bands > 1 and header.is_complex):
         return f"has {header.bands} bands; save the one to look at (such as VV) as a file of its own"
     return ""

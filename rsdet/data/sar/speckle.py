@@ -49,7 +49,13 @@ class Speckle(A.ImageOnlyTransform):
 
     @classmethod
     def for_stretch(cls, stretch: Stretch | None, looks_range: tuple[float, float], p: float = 0.5) -> Speckle:
-        """Return the speckle of pictures made with a stretch; without one gray levels are amplitudes."""
+        """Return the speckle of pictures made with a stretch; without one gray levels are amplitudes.
+
+        Raises:
+            ConfigError: The pictures show velocities, which have no speckle.
+        """
+        if stretch is not None and stretch.signed:
+            raise ConfigError("speckle= is for magnitudes, and the data are velocities; set speckle=0.")
         law = "intensity" if stretch is not None and stretch.quantity == "intensity" else "amplitude"
         if stretch is None or stretch.as_is or stretch.range is None:
             return cls(looks_range, law, p=p)

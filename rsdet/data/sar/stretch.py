@@ -4,6 +4,9 @@ A picture must look the same in training, in validation, in prediction and in ev
 its numbers and its own way through ``sar:`` of a data YAML, ``model.yaml["sar"]`` and the metadata of an artifact.
 Grey levels are found by comparing values with the 255 limits between them, which are computed once in float64: the
 picture does not depend on how a processor rounds logarithms, and brighter values never come out darker.
+
+Velocities (InSAR) have limits of -v and v and the grey levels 1 to 255 in steps of v / 127: zero is 128, and so is
+whatever has no velocity, which a network then takes for ground at rest.
 """
 
 from __future__ import annotations
@@ -16,17 +19,20 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.data.sar.section import INNER, read_section
+from rsdet.data.sar.section import INNER, MM_Y, VELOCITY, read_section
 from rsdet.errors import ConfigError, DataError, nearest
 
 _CHOICES = {
-    "quantity": ("amplitude", "intensity", "complex"),
-    "units": ("linear", "db"),
-    "domain": ("db", "linear"),
+    "quantity": ("amplitude", "intensity", "complex", VELOCITY),
+    "units": ("linear", "db", MM_Y),
+    "domain": ("db", "linear", MM_Y),
     "method": ("percentile", "sigma", "range"),
 }
 _CHUNK = 1 << 22  # pixels compared at once
 _ENOUGH = 1 << 22  # pixels that per_image limits are taken from
+_REST = 128  # grey level of a velocity of zero
+_STEPS = 127  # grey levels from there to v
+_SLOWEST = 0.5  # mm/y; limits below are those of metres or centimetres taken for millimetres
 
 
 @dataclass(frozen=True)
@@ -37,16 +43,19 @@ class Stretch:
     cut to 0..255. Decibels are ``20 log10`` of an amplitude and ``10 log10`` of an intensity.
 
     Attributes:
-        quantity: ``amplitude``, ``intensity``, or ``complex`` (its magnitude, an amplitude, is taken).
-        units: ``linear`` or ``db``: what the numbers in the files are.
+        quantity: ``amplitude``, ``intensity``, ``complex`` (its magnitude, an amplitude, is taken), or ``velocity``
+            along the line of sight.
+        units: ``linear`` or ``db``: what the numbers in the files are; ``mm/y`` of velocities.
         nodata: Value that means "no data", in the units of the files.
-        domain: ``db`` or ``linear``: where ``low``, ``high`` and ``range`` are meant.
+        domain: ``db`` or ``linear``: where ``low``, ``high`` and ``range`` are meant; ``mm/y`` of velocities.
         method: ``percentile``, ``sigma``, ``range``, or ``none`` for 8-bit values that are taken as they are.
         low: Percentile 0..100; standard deviations below the mean; or the value itself.
         high: Percentile 0..100; standard deviations above the mean; or the value itself.
         per_image: Cut each image by its own limits.
         range: Limits in ``domain``, once measured; with ``per_image`` those of the whole set, for augmentation only.
         dtype: Sample type of the files that it was measured on.
+        coherence: Of velocities: folder beside ``images`` with the coherence of each file.
+        coherence_min: Velocities of less coherence are no data.
 
     Raises:
         ConfigError: A value that is not one of these, or limits in the wrong order.
@@ -62,8 +71,11 @@ class Stretch:
     per_image: bool = False
     range: tuple[float, float] | None = None
     dtype: str | None = None
+    coherence: str | None = None
+    coherence_min: float | None = None
 
     def __post_init__(self) -> None:
+        self._check_velocity()
         for key, known in _CHOICES.items():
             value = getattr(self, key)
             if value not in known and not (key == "method" and value == "none"):
@@ -84,6 +96,48 @@ class Stretch:
             raise ConfigError("sar: stretch: method range is the same for every image; leave per_image out.")
         if self.range is not None and not self.range[0] < self.range[1]:
             raise ConfigError(f"sar: stretch: range {list(self.range)} must be [low, high] with low below high.")
+
+    def _check_velocity(self) -> None:
+        """What velocities need, and what nothing else has."""
+        if self.quantity != VELOCITY:
+            if MM_Y in (self.units, self.domain) or self.coherence is not None or self.coherence_min is not None:
+                key = "coherence:" if self.coherence is not None or self.coherence_min is not None else MM_Y
+                raise ConfigError(f"sar: {key} is for quantity: velocity, received {self.quantity}.")
+            return
+        if self.as_is or self.per_image:
+            raise ConfigError(
+                f"sar: a velocity has one scale for all files; leave {'stretch: none' if self.as_is else 'per_image'} "
+                "out, and of coloured pictures of velocities the whole sar: section."
+            )
+        if (self.units, self.domain) != (MM_Y, MM_Y):
+            said = self.units if self.units != MM_Y else self.domain
+            raise ConfigError(
+                f"sar: velocities are read in {MM_Y}, received {said!r}; leave units: and domain: out, and multiply "
+                "files in m/y by 1000, those in cm/y by 10."
+            )
+        if self.method == "range" and self.low != -self.high:
+            raise ConfigError(
+                f"sar: stretch: velocities of {self.low:g} to {self.high:g} {MM_Y} leave zero no grey level; "
+                f"say v_max: {max(abs(self.low), abs(self.high)):g}."
+            )
+        least = self.coherence_min
+        if (self.coherence is None) != (least is None) or (least is not None and not 0 <= least <= 1):
+            raise ConfigError(
+                f"sar: coherence: {self.coherence} and coherence_min: {least} must be a folder and a number from 0 to "
+                "1, both or neither; e.g. coherence: coherence, coherence_min: 0.3."
+            )
+        if self.coherence is not None and (self.coherence.startswith(("/", "\\")) or ".." in self.coherence):
+            raise ConfigError(f"sar: coherence: {self.coherence} must be the name of a folder, such as coherence.")
+
+    @property
+    def signed(self) -> bool:
+        """Values have both signs: velocities."""
+        return self.quantity == VELOCITY
+
+    @property
+    def blank(self) -> int:
+        """Grey level of what is no data."""
+        return _REST if self.signed else 0
 
     @property
     def as_is(self) -> bool:
@@ -118,8 +172,8 @@ class Stretch:
     def to_dict(self) -> dict[str, Any]:
         """Return the section as plain values for YAML, JSON and checkpoints; ``from_dict`` reads it back."""
         out: dict[str, Any] = {"quantity": self.quantity, "units": self.units}
-        if self.nodata is not None:
-            out["nodata"] = self.nodata
+        said = {k: getattr(self, k) for k in ("nodata", "coherence", "coherence_min")}
+        out |= {k: v for k, v in said.items() if v is not None}
         if self.as_is:
             out["stretch"] = "none"
         else:
@@ -131,6 +185,15 @@ class Stretch:
     def describe(self) -> str:
         """Say in one line how a picture is made."""
         what = f"{self.quantity}{' in dB' if self.units == 'db' else ''} ({self.dtype or 'not measured yet'})"
+        if self.signed:
+            if self.range is None:
+                return f"{what}, not measured yet"
+            v = self.range[1]
+            masked = f", coherence below {self.coherence_min:g} is none" if self.coherence else ""
+            return (
+                f"{what}, {-v:.6g} to {v:.6g} {MM_Y} become 1..255 in steps of {v / _STEPS:.2g}, none becomes "
+                f"{_REST} as zero does{masked}"
+            )
         if self.as_is:
             return f"{what}, 8-bit values as they are"
         unit = "dB" if self.domain == "db" else "linear"
@@ -163,6 +226,10 @@ class Stretch:
         x = self.to_domain(values)
         if not x.size:
             return None
+        if self.signed:
+            speed = np.abs(x)
+            v = np.percentile(speed, self.high) if self.method == "percentile" else self.high * np.sqrt((x**2).mean())
+            return (-float(v), float(v)) if v > 0 else None
         if self.method == "percentile":
             lo, hi = np.percentile(x, (self.low, self.high))
         else:
@@ -187,6 +254,11 @@ class Stretch:
                 f"the stretch cannot be measured: the training images hold {'a single' if values.size else 'no'} valid "
                 "value; check nodata: and quantity:, or give the limits with method: range."
             )
+        if self.signed and self.method != "range" and found[1] < _SLOWEST:
+            raise DataError(
+                f"the velocities of the training images reach {found[1]:.2g} and should be in {MM_Y}; multiply those "
+                "in m/y by 1000, or, where they are right, say stretch: {v_max: ...} in the sar: section."
+            )
         return replace(self, range=found, dtype=dtype)
 
     def check_values(self, values: np.ndarray, valid: np.ndarray | bool = True, name: str = "the image") -> None:
@@ -200,7 +272,7 @@ class Stretch:
         Raises:
             DataError: Negative values that are said to be linear.
         """
-        if self.units == "db" or self.as_is:
+        if self.units != "linear" or self.as_is:
             return
         lowest = float(values.min(initial=0.0, where=valid))
         if lowest < 0:
@@ -214,7 +286,7 @@ class Stretch:
 
         Args:
             values: (H, W) values in the units of the files, float32.
-            valid: (H, W) bool; where False the picture is 0.
+            valid: (H, W) bool; where False the picture is :attr:`blank`.
             name: Whose values they are, for messages.
 
         Returns:
@@ -242,14 +314,18 @@ class Stretch:
         else:
             for i in range(0, flat.size, _CHUNK):  # indices take eight bytes a pixel
                 out[i : i + _CHUNK] = np.searchsorted(edges, flat[i : i + _CHUNK], side="right")
-        out[~np.ravel(valid)] = 0
+        out[~np.ravel(valid)] = self.blank
         return out.reshape(values.shape)
 
 
 @lru_cache(maxsize=16)
 def _edges(lo: float, hi: float, domain: str, scale: str, decibels: float) -> np.ndarray:
     """The 255 values of the files at which the grey level rises by one, (255,) float32, ascending."""
-    x = lo + (hi - lo) * (np.arange(255) + 0.5) / 255
+    if scale == MM_Y:
+        x = hi * (np.arange(255) + 0.5 - _REST) / _STEPS
+        x[0] = -np.inf  # no velocity is level 0
+    else:
+        x = lo + (hi - lo) * (np.arange(255) + 0.5) / 255
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if domain == "db" and scale == "linear":
             x = 10 ** (x / decibels)

@@ -8,7 +8,8 @@ from typing import Any
 
 from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
-from rsdet.data.sar.augment import SAR_TRAINING_DEFAULTS
+from rsdet.data.sar.augment import SAR_TRAINING_DEFAULTS, VELOCITY_TRAINING_DEFAULTS
+from rsdet.data.sar.stretch import Stretch
 from rsdet.errors import ConfigError, nearest
 from rsdet.metrics.detection_areas import PROTOCOLS, Protocol, get_protocol, protocols_for
 from rsdet.nn.folded_decoder import use_decoder_layers
@@ -21,9 +22,11 @@ def usual_train(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     usual: dict[str, Any] = {}
     if model.family == "rtdetr":
         usual["deterministic"] = False  # grid_sample has no deterministic backward
-    if not read_yaml(Path(given["data"])).get("sar"):
+    section = read_yaml(Path(given["data"])).get("sar")
+    if not section:
         return usual
-    settings = {k: v for k, v in SAR_TRAINING_DEFAULTS.items() if k not in given}
+    usual_sar = VELOCITY_TRAINING_DEFAULTS if Stretch.from_dict(section).signed else SAR_TRAINING_DEFAULTS
+    settings = {k: v for k, v in usual_sar.items() if k not in given}
     if settings:
         LOGGER.info("SAR data: " + ", ".join(f"{k}={v}" for k, v in settings.items()))
     return {**usual, **settings}

@@ -44,6 +44,10 @@ class ClassMap:
         """The map without classes where ``n`` is 0, as of a picture without data; else as it is."""
         return self if n else replace(self, classes=np.full_like(self.classes, IGNORE))
 
+    def where(self, valid: np.ndarray) -> ClassMap:
+        """The map without classes where (H, W) is False."""
+        return replace(self, classes=np.where(valid, self.classes, np.uint8(IGNORE)))
+
     def only(self, classes: np.ndarray | list[int] | None) -> ClassMap:
         """The map without all classes but these."""
         if classes is None:

@@ -23,6 +23,7 @@ from rsdet.data.masks.reader import MaskReader
 from rsdet.data.masks.values import DamagedMask
 from rsdet.enhance.chain import EnhanceChain
 from rsdet.errors import DataError
+from rsdet.metrics.confusion import IGNORE
 from rsdet.tasks.detect.dataset import OurDataset, in_place
 
 _SECTIONS = ("label_mapping", "palette", "ignore_masks", "masks_dir")
@@ -126,7 +127,18 @@ class MaskedPictures(SemanticDataset):
         return read_classes(self.mask_reader, Path(label["mask_file"]), self._beside(label["im_file"]))
 
 
-class OurSemanticDataset(OurDataset, MaskedPictures):
+class WhereData(OurDataset):
+    """What both kinds of masks have in common: no class where a file of values holds no data."""
+
+    def load_mask(self, index: int, image_shape: tuple[int, int] | None = None) -> np.ndarray:
+        """(H, W) uint8 class numbers."""
+        mask = super().load_mask(index, image_shape)
+        if not self.reader.of_values:
+            return mask
+        return np.where(self.reader.valid(self.labels[index]["im_file"]), mask, np.uint8(IGNORE))
+
+
+class OurSemanticDataset(WhereData, MaskedPictures):
     """Pictures and masks."""
 
     def get_label_files(self) -> list[str]:
@@ -157,7 +169,7 @@ class OurSemanticDataset(OurDataset, MaskedPictures):
         return "semantic"
 
 
-class OurPolygonDataset(OurDataset, PolygonSemanticDataset):
+class OurPolygonDataset(WhereData, PolygonSemanticDataset):
     """Pictures and polygons of which masks are made."""
 
     @property

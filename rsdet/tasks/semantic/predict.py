@@ -94,6 +94,8 @@ class MapPredictor(SemanticSegmentationPredictor):
             if self.args.classes is not None and len(self.model.names) > 1:
                 classes[~np.isin(classes, self.args.classes)] = IGNORE
             path = self.batch[0][i] if isinstance(self.batch[0], list) else self.batch[0]
+            if self.reader.of_values and Path(path).is_file() and str(path) not in self.unread:
+                classes[~self.reader.valid(path)] = IGNORE
             mask = torch.from_numpy(classes)
             results.append(SemanticResults(picture, path, self.model.names, semantic_mask=mask))
             results[-1].confidence = confidence

@@ -19,7 +19,7 @@ from rsdet.data.semi.weak import WeakView
 from rsdet.errors import DataError
 from rsdet.metrics.confusion import IGNORE
 
-NAMES = ("weak", "weak_label", "weak_valid", "object")  # of what a batch holds beside Ultralytics' own
+NAMES = ("weak", "weak_label", "weak_valid", "object", "valid")  # of what a batch holds beside Ultralytics' own
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,14 @@ class SemiDataset(Dataset):
         epoch, i = divmod(index, len(self))
         labelled = self.share.labelled[self._partners(epoch)[i]]
         rng = np.random.default_rng((self.spec.seed, epoch, i))
-        img, mask, _, _ = self._sample(labelled, rng, objects=False)
+        img, mask, valid, _ = self._sample(labelled, rng, objects=False)
         other = self._sample(self.share.unlabelled[i], rng, objects=True)
-        return {"img": img, "semantic_mask": mask, "im_file": str(labelled), **dict(zip(NAMES, other, strict=True))}
+        return {
+            "img": img,
+            "semantic_mask": mask,
+            "im_file": str(labelled),
+            **dict(zip(NAMES, (*other, valid), strict=True)),
+        }
 
     @staticmethod
     def collate_fn(batch: list[dict[str, Any]]) -> dict[str, Any]:
@@ -106,15 +111,16 @@ class SemiDataset(Dataset):
 
     def _sample(self, path: Path, rng: np.random.Generator, objects: bool) -> Sequence[torch.Tensor]:
         """Picture (C, H, W) uint8, labels (H, W), where there are data, and one object."""
-        s, picture = self.spec, self.base.reader(path)
+        s, reader = self.spec, self.base.reader
+        picture, there = reader.with_valid(path) if reader.of_values else (reader(path), None)
         size = picture.shape[:2]
         view = WeakView.draw(size, s.crop, rng, (1 / (1 + s.scale), 1 + s.scale), s.flip, s.rot90)
         mask = self._mask(path) if path in self._known else np.full(size, IGNORE, np.uint8)
-        there = picture.any(2) if self.base.reader.of_values else np.ones(size, bool)
+        there = np.ones(size, bool) if there is None else there
         cut = np.zeros(size, bool)
         if objects and s.objects is not None and (file := s.objects / f"{path.stem}.json").is_file():
             cut = s.choice.draw(file, size, rng)
-        shown = view.apply(picture, smooth=True)
+        shown = view.apply(picture, fill=reader.stretch.blank if reader.of_values else 0, smooth=True)
         shown = np.ascontiguousarray((shown[..., ::-1] if shown.shape[2] == 3 else shown).transpose(2, 0, 1))
         labels = view.apply(mask, fill=IGNORE).astype(np.int64)
         return tuple(torch.from_numpy(x) for x in (shown, labels, view.apply(there), view.apply(cut)))

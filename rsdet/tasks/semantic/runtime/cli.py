@@ -70,6 +70,10 @@ class _MapRun(Run):
         super().__init__(args, segmenter, size, folder)
         self.maps = maps
 
+    def _detected(self, group: list[Any]) -> list[Any]:
+        found, reader = super()._detected(group), self.detector.reader
+        return [(one, d.where(reader.valid(one[1]))) for one, d in found] if reader.of_values else found
+
     def said(self, d: ClassMap) -> str:
         """What is told behind the path of a picture."""
         return f"{d.input_hw[0]}x{d.input_hw[1]} {len(d)} classes, {d.speed_ms['inference']:.1f}ms"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +19,11 @@ class Segmenter(Detector):
 
     task: ClassVar[str] = "semantic"
     families: ClassVar[Sequence[str]] = ("network", "yolo")
+
+    def predict(self, image: Any, *args: Any, **kwargs: Any) -> ClassMap:
+        """Map one picture; of values, what is no data has no class. The arguments are those of :class:`Detector`."""
+        found = super().predict(image, *args, **kwargs)
+        return found.where(self.reader.valid(image)) if self.reader.of_values else found
 
     @property
     def planes(self) -> int:
