@@ -138,6 +138,10 @@ class PictureReader:
             raise DataError(f"{path} cannot be decoded (damaged or cut short); copy it again.")
         return picture
 
+    def is_blank(self, picture: np.ndarray) -> bool:
+        """Whether a picture is known to show nothing, which zeros of ordinary pictures do not say."""
+        return False
+
     def array(self, picture: Any, name: str = "the array") -> np.ndarray:
         """Turn a picture in memory into one that the model takes.
 

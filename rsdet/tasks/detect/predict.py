@@ -371,7 +371,7 @@ class OurPredictor(EnhancedPrediction):
         for r in results:
             r.__class__ = self.results_class  # same data; only the drawing differs
             r.mend()
-            if self.reader.of_values and self.reader.is_blank(r.orig_img):
+            if self.reader.is_blank(r.orig_img):
                 r.clear()  # nothing but nodata: whatever the network says is not about a scene
         return results
 

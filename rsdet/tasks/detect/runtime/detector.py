@@ -185,7 +185,7 @@ class Detector:
         for picture, place, *own in zip(pictures, places, *outs, strict=True):
             # What an enhancer has enlarged lies in the input as the picture itself does: objects are in its pixels.
             found.append(self.decode(own, replace(place, size_hw=picture.shape[:2]), rules))
-            if self.reader.of_values and self.reader.is_blank(picture):  # whatever it says is not of a scene
+            if self.reader.is_blank(picture):  # whatever it says is not of a scene
                 found[-1] = found[-1].best(0)
         spans = {
             "preprocess": prepared - enhanced,
