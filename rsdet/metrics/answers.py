@@ -108,8 +108,9 @@ class AnswerScores:
     @cached_property
     def numbers(self) -> np.ndarray:
         """(N, 2) true and given number; NaN where the answer is none."""
-        pairs = [(number_of(q.answer), number_of(a)) for q, a in zip(self.questions, self.answers, strict=True)]
-        return np.array(pairs, np.float64).reshape(-1, 2)  # None becomes NaN
+        pairs = [(q.answer, a) for q, a in zip(self.questions, self.answers, strict=True)]
+        number = {text: number_of(text) for text in {text for pair in pairs for text in pair}}
+        return np.array([(number[t], number[a]) for t, a in pairs], np.float64).reshape(-1, 2)  # None becomes NaN
 
     @property
     def other_text(self) -> int:
