@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -12,10 +13,30 @@ from rsdet.metrics.answers import AnswerScores
 from rsdet.metrics.calibration import BINS, Calibration
 from rsdet.names import printable
 from rsdet.quiet import plain_labels
+from rsdet.writing import write_bytes
 
 _LIGHT, _ORANGE, _GREY = "#9ecae1", "#d55e00", "#777777"  # apart for colour-blind eyes, too
 _LONGEST = 26  # characters of an answer beside the confusion
 _POINTS = 2000  # of a curve; more are no wider on paper
+
+
+def write_answer_pictures(
+    folder: Path, scores: AnswerScores, calibrations: Mapping[str, Calibration], most: int = 20
+) -> list[Path]:
+    """Write ``confusion.png``, ``coverage.png`` and a reliability diagram for each calibration.
+
+    Args:
+        folder: Of the run.
+        scores: Of the model.
+        calibrations: Name to calibration, as ``{"as trained": ..., "with temperature": ...}``.
+        most: Answers in the confusion.
+
+    Returns:
+        The files.
+    """
+    pictures = {"confusion": confusion_picture(scores, most), "coverage": coverage_curve(calibrations)}
+    pictures |= {f"reliability-{'-'.join(name.split())}": reliability_diagram(c) for name, c in calibrations.items()}
+    return [write_bytes(folder / f"{name}.png", data) for name, data in pictures.items()]
 
 
 def reliability_diagram(calibration: Calibration, bins: int = BINS) -> bytes:

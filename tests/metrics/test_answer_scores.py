@@ -14,7 +14,7 @@ from rsdet.data.questions.numbers import number_of, range_of
 from rsdet.data.questions.records import Question
 from rsdet.data.questions.vocabulary import Vocabulary
 from rsdet.errors import DataError
-from rsdet.metrics.answer_plots import confusion_picture, coverage_curve, reliability_diagram
+from rsdet.metrics.answer_plots import confusion_picture, write_answer_pictures
 from rsdet.metrics.answer_report import answer_notes, answer_table, write_answer_metrics
 from rsdet.metrics.answers import AnswerScores, question_types
 from rsdet.metrics.calibration import Calibration
@@ -166,8 +166,9 @@ def test_nothing_to_compare_with_is_no_number_and_no_crash(questions: list[Quest
     assert content["accuracy"] is None
     assert content["calibration"]["as trained"]["ece"] is None
     assert content["confusion"] == {"answers": [], "matrix": []}
-    for picture in (confusion_picture(scores), coverage_curve({"a": calibration}), reliability_diagram(calibration)):
-        assert picture.startswith(b"\x89PNG")
+    files = write_answer_pictures(tmp_path, scores, {"as trained": calibration})
+    assert [f.name for f in files] == ["confusion.png", "coverage.png", "reliability-as-trained.png"]
+    assert all(f.read_bytes().startswith(b"\x89PNG") for f in files)
 
 
 def test_each_question_needs_one_answer():
