@@ -522,3 +522,41 @@ def test_the_parts_are_the_whole():
     assert torch.equal(logits, said.logits)
     assert torch.equal(types, said.types.softmax(1))
     assert torch.equal(attention, said.attention)
+
+
+# -- learning ----------------------------------------------------------------------------------------------------------
+
+
+def squares(red: int, blue: int, g: torch.Generator) -> torch.Tensor:
+    """(3, 64, 64) noise with squares in some of its 16 fields."""
+    x = 0.3 + 0.1 * torch.rand(3, 64, 64, generator=g)
+    for i, field in enumerate(torch.randperm(16, generator=g)[: red + blue].tolist()):
+        top, left = 16 * (field // 4) + 2, 16 * (field % 4) + 2
+        x[:, top : top + 12, left : left + 12] = torch.tensor([1.0, 0, 0] if i < red else [0, 0, 1.0])[:, None, None]
+    return x
+
+
+def test_it_learns_whether_there_are_squares_and_how_many():
+    g = torch.Generator().manual_seed(0)
+    scenes = [(1, 0), (0, 3)]  # red and blue squares
+    x = torch.stack([squares(*scene, g) for scene in scenes])
+    # "are there red", "are there blue", "how many red", "how many blue"; the answers are no, yes, 0, 1, 2, 3
+    tokens = torch.tensor([[2, 3, 4], [2, 3, 5], [6, 7, 4], [6, 7, 5]] * 2)
+    truth = torch.tensor([n for r, b in scenes for n in (int(r > 0), int(b > 0), 2 + r, 2 + b)])
+    closed = torch.tensor([True, True, False, False] * 2)
+    args = {**SMALL, "dim": 32, "stride": 16, "tokens": 7, "dropout": 0}
+    net = ACR(**args)
+    for m in net.modules():
+        if isinstance(m, nn.BatchNorm2d):
+            m.momentum = 0.5  # the statistics of a few steps
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss, _ = AnswerLoss()(net(x, tokens, 4, closed), truth, closed)
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        said = net.eval()(x, tokens, 4)
+    assert loss < 0.3  # ln 6 + ln 2 = 2.5 of a guess
+    assert said.logits.argmax(1).tolist() == truth.tolist()
+    assert (said.types[:, 0] > said.types[:, 1]).tolist() == closed.tolist()

@@ -133,7 +133,7 @@ class ACR(AnsweringNetwork):
         v = self.project(y.flatten(2).transpose(1, 2))
         if not self.image_positions:
             return v
-        dim = v.shape[2]
+        dim = self.project.out_features
         return v + constant(
             ("cells", rows, columns, dim), lambda: cell_positions(rows, columns, dim), v.dtype, v.device
         )

@@ -125,6 +125,7 @@ class ImageEncoder(nn.Module):
     def __init__(self, network: AnsweringNetwork):
         super().__init__()
         self.network = network
+        self.train(network.training)  # a fresh module trains, and an exporter puts the network back into its mode
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Encode images."""
@@ -141,6 +142,7 @@ class AnswerHead(nn.Module):
     def __init__(self, network: AnsweringNetwork):
         super().__init__()
         self.network = network
+        self.train(network.training)  # a fresh module trains, and an exporter puts the network back into its mode
 
     def forward(self, features: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Logits (Q, answers), probabilities (Q, 2) of closed and open, attention (Q, L, N)."""

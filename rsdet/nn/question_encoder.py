@@ -98,7 +98,7 @@ class QuestionEncoder(nn.Module):
             tokens: (B, L) int64 in [0, ``tokens``], 0 behind the last word.
         """
         pads, vectors = pads_of(tokens), self.embedding(tokens)
-        length, dim = vectors.shape[1:]
+        length, dim = int(tokens.shape[1]), self.embedding.embedding_dim
         table = constant(("words", length, dim), lambda: sinusoids(length, dim), vectors.dtype, vectors.device)
         words = vectors + table
         for layer in self.layers:
