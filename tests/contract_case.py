@@ -23,6 +23,7 @@ class Case:
         size: Side of the input in pixels.
         train: Settings of a training of one epoch.
         own_key: A key of the trainer's own, which a user may misspell.
+        predict: What ``predict`` needs beside its source.
     """
 
     model_yaml: Callable[[Path], Path]
@@ -32,3 +33,4 @@ class Case:
     size: int
     own_key: str
     train: Mapping[str, Any] = field(default_factory=dict)
+    predict: Mapping[str, Any] = field(default_factory=dict)

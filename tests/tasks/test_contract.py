@@ -31,7 +31,8 @@ TOYS = TESTS / "toy_tasks"
 NAMES = (*tasks.names(), "two_dates")
 
 # What does not hold yet: (test, task, or None for every one) -> why.
-KNOWN: dict[tuple[str, str | None], str] = {}
+_TWO_GRAPHS = "two graphs, an encoder and a head, are not exported yet"
+KNOWN: dict[tuple[str, str | None], str] = {("export", "vqa"): _TWO_GRAPHS, ("spoiled export", "vqa"): _TWO_GRAPHS}
 KNOWN_ROOMS: set[str] = set()
 
 
@@ -145,7 +146,8 @@ def test_val_and_score_begin_with_the_same_number(task, small, weights, tmp_path
 def test_predict_writes_files_and_says_what_it_has_done(task, small, weights, tmp_path, capsys):
     s = small(task)
     source = s.case.source(s.data)
-    assert cli.run(["predict", *words(model=weights(task), source=source, project=tmp_path, name="out")]) == 0
+    asked = words(model=weights(task), source=source, project=tmp_path, name="out", **s.case.predict)
+    assert cli.run(["predict", *asked]) == 0
     said = capsys.readouterr().out.strip().splitlines()[-1]
     assert said.endswith(f". Results saved to {tmp_path / 'out'}")
     assert any(tasks.get(task).outcome(n, 0).lstrip("0123456789 ").split()[0] in said for n in (1, 2))

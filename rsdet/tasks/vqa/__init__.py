@@ -1,0 +1,1 @@
+"""Task ``vqa``: questions about pictures, answered from a list of answers."""

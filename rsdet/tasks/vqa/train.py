@@ -1,0 +1,189 @@
+"""Training of networks that answer questions by Ultralytics' trainer; accuracy over all questions chooses the best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from typing import Any, ClassVar
+
+import torch
+from ultralytics.cfg import DEFAULT_CFG
+from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.utils import LOGGER, RANK
+from ultralytics.utils.torch_utils import unwrap_model
+
+from rsdet.arguments import check_number, own_defaults
+from rsdet.errors import ConfigError
+from rsdet.modelyaml import buildable, load_model_yaml
+from rsdet.tasks.training import SafeTrainer
+from rsdet.tasks.vqa.baselines import spread
+from rsdet.tasks.vqa.data import AskedData, read_asked
+from rsdet.tasks.vqa.dataset import AskedPictures, Turns, loader_of, to_device
+from rsdet.tasks.vqa.model import VqaModel
+from rsdet.tasks.vqa.transfer import transfer_words
+from rsdet.tasks.vqa.val import VqaVal
+from rsdet.tasks.vqa.visual import draw_batch
+
+PER_IMAGE = 4
+BLIND = ("image", "question")
+_POSITIONS = ("fliplr", "flipud", "rot90")
+
+
+class VqaTrain(SafeTrainer, BaseTrainer):
+    """Trainer of networks that answer questions; ``batch`` counts questions.
+
+    Args:
+        cfg: Ultralytics' defaults.
+        overrides: Its arguments.
+        _callbacks: Its callbacks.
+        grouped: Ask several questions of each picture, which is read and encoded once for all of them; False draws
+            every question by itself, with its picture.
+        questions_per_image: Questions of a picture in an epoch, 0 for all that there are. An epoch shows each picture
+            once, and what was not asked follows in the next ones.
+        rot90: Probability of a turn by 90, 180 or 270 degrees.
+        poly: Power by which the learning rate falls over the training, ``(1 - t)^poly``; 0 for ``lrf`` and ``cos_lr``.
+        blind: ``image`` or ``question``: hide it from the network, to see how far the other alone leads.
+
+    Attributes:
+        asked: The data set, a :class:`rsdet.tasks.vqa.data.AskedData`.
+    """
+
+    bad_step_remedy: ClassVar[str] = "lower lr0, set amp=False, or look for broken questions"
+
+    def __init__(
+        self,
+        cfg: Any = DEFAULT_CFG,
+        overrides: dict[str, Any] | None = None,
+        _callbacks: Any = None,
+        *,
+        grouped: bool = True,
+        questions_per_image: int = PER_IMAGE,
+        rot90: float = 0.5,
+        poly: float = 0.9,
+        blind: str | None = None,
+    ):
+        super().__init__(
+            cfg, overrides, _callbacks, grouped=grouped, questions_per_image=questions_per_image, rot90=rot90,
+            poly=poly, blind=blind,
+        )  # fmt: skip
+
+    @classmethod
+    def check_settings(cls, given: Mapping[str, Any]) -> None:
+        """Check the values of our training arguments; see :meth:`SafeTrainer.check_settings`."""
+        number = given.get("questions_per_image", PER_IMAGE)
+        if type(number) is not int or number < 0:
+            raise ConfigError(f"questions_per_image={number!r} must be a whole number, 0 for all; e.g. 4.")
+        if given.get("blind") not in (None, *BLIND):
+            raise ConfigError(f"blind={given['blind']!r} must be image or question; leave it out to hide nothing.")
+        check_number("rot90", given.get("rot90", 0.0), 0, 1, "a probability from 0 to 1; e.g. rot90=0.5")
+        check_number("poly", given.get("poly", 0.0), 0, 10, "a power from 0 to 10; e.g. poly=0.9")
+        if not isinstance(given.get("batch", 1), int) or given.get("batch", 1) < 1:
+            raise ConfigError(f"batch={given['batch']!r} must be a whole number of questions, 1 or more; e.g. 16.")
+        if given.get("cache") not in (None, False, True, "ram"):
+            raise ConfigError(f"cache={given['cache']!r} must be ram, or left out; it keeps resized pictures.")
+        check_number("fraction", given.get("fraction", 1.0), 1e-9, 1, "a part of the pictures; e.g. fraction=0.1")
+
+    # -- before it starts -----------------------------------------------------------------------------------------
+
+    def get_dataset(self) -> dict[str, Any]:
+        """Read the questions; what they are about is looked for, all of it, before anything else."""
+        self.asked: AskedData = read_asked(self.args.data, ("train", self.args.split))
+        names = {0: "answer"}
+        return {
+            "train": "train", "val": "val", "test": "test", "names": names, "nc": 1, "channels": 3,
+            "yaml_file": str(self.args.data),
+        }  # fmt: skip
+
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> VqaModel:
+        """Build the network for the words and answers of the training, and take over what the weights know of them."""
+        cfg = cfg if isinstance(cfg, dict) else load_model_yaml(cfg)
+        if not self.resume:
+            cfg = {**cfg, **self.asked.described(), "blind": self._ours("blind")}
+        with buildable(self.args.model):
+            model = VqaModel(cfg, verbose=verbose and RANK == -1)
+            model.init_criterion()  # refuses a wrong loss before anything is done
+        if weights is not None:
+            told = transfer_words(model, weights)
+            if RANK in {-1, 0}:
+                LOGGER.info(told)
+        elif not self.resume and RANK in {-1, 0} and (told := model.load_pretrained()):
+            LOGGER.info(f"pretrained weights: {told}")
+        return model
+
+    def set_model_attributes(self) -> None:
+        """What the checkpoint knows of the training."""
+        self.model.args = self.args
+
+    def _setup_train(self) -> Any:
+        self.args.multi_scale = 0.0
+        result = super()._setup_train()
+        unwrap_model(self.model).loss_share = 1 / max(self.world_size, 1)
+        return result
+
+    def _ours(self, key: str) -> Any:
+        """An argument of ours; its default in a training that began before it was known."""
+        return vars(self.args).get(key, own_defaults(type(self))[key])
+
+    def _setup_scheduler(self) -> None:
+        super()._setup_scheduler()
+        if power := float(self._ours("poly")):
+            self.lf = lambda epoch: max(1 - epoch / self.epochs, 0) ** power
+            self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lr_lambda=self.lf)
+
+    # -- data -----------------------------------------------------------------------------------------------------
+
+    def turns(self) -> Turns | None:
+        """What is done to pictures; nothing where questions or answers are about directions."""
+        wanted = {key: float(vars(self.args)[key]) for key in _POSITIONS}
+        if self.asked.directed and any(wanted.values()):
+            if RANK in {-1, 0}:
+                LOGGER.info(f"{', '.join(_POSITIONS)}: off, for answers are about directions, {self.asked.directed}")
+            return None
+        return Turns(**wanted)
+
+    def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
+        """Pictures with questions to train on; all questions of each picture to validate on."""
+        model, training = unwrap_model(self.model), mode == "train"
+        grouped, per_image = bool(self._ours("grouped")), int(self._ours("questions_per_image"))
+        questions = self.asked.splits["train" if training else self.args.split]
+        if training and self.args.fraction < 1:
+            n = len({q.image for q in questions})
+            questions = spread(questions, max(1, round(n * self.args.fraction)))
+        dataset = AskedPictures(
+            questions, self.asked.files, model.vocabulary,
+            side=self.args.imgsz, length=model.length, reader=self.asked.reader(), seed=self.args.seed,
+            cache=self.args.cache in (True, "ram"), grouped=grouped or not training,
+            per_image=per_image if training else 0, turns=self.turns() if training else None,
+        )  # fmt: skip
+        if not training:
+            return loader_of(dataset, max(1, batch_size // PER_IMAGE), shuffle=False, workers=self.args.workers)
+        pictures = max(1, batch_size // (per_image or dataset.mean_questions())) if grouped else batch_size
+        return loader_of(
+            dataset, pictures, shuffle=True, workers=self.args.workers, rank=rank, world=max(self.world_size, 1),
+            seed=self.args.seed,
+        )  # fmt: skip
+
+    def get_validator(self) -> VqaVal:
+        """Our validator."""
+        args = copy(self.args)
+        for key in own_defaults(type(self)):  # a validator does not know them
+            vars(args).pop(key, None)
+        return VqaVal(self.test_loader, save_dir=self.save_dir, args=args, _callbacks=self.callbacks)
+
+    # -- while it runs --------------------------------------------------------------------------------------------
+
+    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Move a batch to the device."""
+        return to_device(batch, self.device)
+
+    def progress_string(self) -> str:
+        """Head of the columns."""
+        names = ("Epoch", "GPU_mem", *self.loss_names, "Questions", "Size")
+        return ("\n" + "%11s" * len(names)) % names
+
+    def plot_training_samples(self, batch: dict[str, Any], ni: int) -> None:
+        """Draw pictures as the network gets them, with what is asked."""
+        self.on_plot(draw_batch(batch, self.train_loader.dataset.questions, self.save_dir / f"train_batch{ni}.jpg"))
+
+    def plot_training_labels(self) -> None:
+        """Draw nothing: answers are counted in the table of the validation."""
