@@ -1,0 +1,91 @@
+"""The reference optimum: dynamic programming over slots and what is left of the energy, backwards from the last slot.
+
+The one number that later slots depend on is, by ``dynamics: paper``, what the night has used so far, and by ``soc`` the
+charge of the battery; it is divided into bins between which values are interpolated. Loads are replaced by equally
+likely quantiles, energies by their means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rsdet.schedule.orbit import J_PER_KWH
+from rsdet.schedule.policies import Policy
+from rsdet.schedule.rows import Rows
+from rsdet.schedule.settings import Mission
+
+
+class DynamicProgramming(Policy):
+    """Plans the whole orbit ahead.
+
+    Args:
+        mission: What it is made for.
+        rows: The choices.
+        bins: Of the energy.
+        quantiles: Of the load.
+    """
+
+    name: ClassVar[str] = "dp"
+
+    def __init__(self, mission: Mission, rows: Rows, bins: int = 400, quantiles: int = 24):
+        super().__init__(mission, rows)
+        self.quantiles = quantiles
+        orbit = mission.orbit
+        self.soc = mission.dynamics == "soc"
+        top = orbit.battery_max_kwh * J_PER_KWH if self.soc else orbit.reserve_j
+        self.grid = np.linspace(0.0, top, bins)
+        self.worth = np.zeros((orbit.slots + 1, bins))
+        energy = np.array([r.energy_j.mean for r in rows.rows]) * mission.energy_scale
+        self.energy = np.append(energy, 0.0)
+
+    def train(self, seed: int = 0, **settings: Any) -> None:
+        """Fill the table of values."""
+        for slot in reversed(range(self.mission.orbit.slots)):
+            loads = self._loads(slot)
+            for b, state in enumerate(self.grid):
+                self.worth[slot, b] = self._of(slot, state, loads).max(-1).mean()
+
+    def _loads(self, slot: int) -> np.ndarray:
+        load = self.mission.load
+        if not self.mission.is_range:
+            return np.array([load[slot]])
+        return load[0] + (load[1] - load[0]) * (np.arange(self.quantiles) + 0.5) / self.quantiles
+
+    def _of(self, slot: int, state: float, images: Any) -> np.ndarray:
+        """Value of each choice, minus infinity where it is not allowed; (S, rows + 1) for loads of shape S."""
+        sim, orbit, images = self.simulation, self.mission.orbit, np.asarray(images)
+        spent = images[..., None] * self.energy
+        if self.soc:
+            energy_j = sim.available(slot, np.zeros(orbit.slots), state)
+            after = state + sim.collected[slot] - orbit.base_w * orbit.slot_s - spent
+        elif sim.dark[slot]:
+            reserve, stretch = sim.night(slot)
+            energy_j = max(0.0, (reserve - state) / (stretch.stop - slot))
+            after = (state + spent) * (slot + 1 < stretch.stop)
+        else:
+            energy_j = sim.available(slot, np.zeros(orbit.slots), state)
+            after = np.zeros_like(spent)
+        later = np.interp(after.clip(0.0, self.grid[-1]), self.grid, self.worth[slot + 1])
+        return np.where(sim.allowed(energy_j, images), self.rewards + later, -np.inf)
+
+    def values(self, seen: Mapping[str, Any]) -> np.ndarray:
+        """Reward now and value of what is left."""
+        slot, state = seen["slot"], 0.0
+        if self.soc:
+            state = seen["battery_j"]
+        elif self.simulation.dark[slot]:  # what the night has used follows from what this slot may spend
+            reserve, stretch = self.simulation.night(slot)
+            state = reserve - seen["energy_j"] * (stretch.stop - slot)
+        return self._of(slot, state, seen["images"])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The table of values."""
+        return {"worth": self.worth}
+
+    def load(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take over a table."""
+        self.worth = np.array(arrays["worth"], np.float64)
+        self.grid = np.linspace(0.0, self.grid[-1], self.worth.shape[1])

@@ -1,0 +1,77 @@
+"""Files of policies: arrays as safetensors, with mission and rows as JSON in the header. Nothing in them is run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from rsdet._version import __version__
+from rsdet.errors import DataError
+from rsdet.schedule.dqn import DQN
+from rsdet.schedule.dynamic import DynamicProgramming
+from rsdet.schedule.learning import QLearning, Reinforce
+from rsdet.schedule.policies import POLICIES, Fixed, Greedy, Policy, Random
+from rsdet.schedule.rows import Row, Rows, Spread
+from rsdet.schedule.settings import mission_of
+from rsdet.writing import replacing
+
+LEARNED = (DQN, DynamicProgramming, QLearning, Reinforce)
+ALGORITHMS = tuple(p.name for p in (DQN, DynamicProgramming, Greedy, QLearning, Reinforce, Random, Fixed))
+_KEY, _BROKEN = "rsdet.schedule", (KeyError, TypeError, ValueError, IndexError, AttributeError)
+
+
+def save_policy(policy: Policy, path: str | Path) -> Path:
+    """Write a policy."""
+    rows = [{k: vars(v) if isinstance(v, Spread) else v for k, v in vars(r).items()} for r in policy.rows.rows]
+    said = {
+        "policy": policy.name, "version": __version__, "mission": policy.mission.as_dict(), "rows": rows,
+        "digest": policy.rows.digest,
+    }  # fmt: skip
+    path = Path(path).with_suffix(".safetensors")
+    arrays = {"": np.zeros(1)} | {k: np.ascontiguousarray(v) for k, v in policy.arrays().items()}
+    with replacing(path) as new:
+        save_file(arrays, new, {_KEY: json.dumps(said)})
+    return path
+
+
+def load_policy(path: str | Path, rows: Rows | None = None) -> Policy:
+    """Read a policy.
+
+    Args:
+        path: The file.
+        rows: The table that it is going to be used with; its own where None.
+
+    Raises:
+        DataError: The file is none, or was made for other rows or another order of them.
+    """
+    try:
+        with safe_open(path, framework="numpy") as f:
+            said = json.loads((f.metadata() or {})[_KEY])
+            arrays = {k: f.get_tensor(k) for k in f.keys() if k}  # noqa: SIM118 (no mapping)
+        own = Rows(tuple(_row(r) for r in said["rows"]))
+        policy = POLICIES[said["policy"]](mission_of(said["mission"], str(path)), own)
+        policy.load(arrays)
+        policy.values(policy.simulation.observation())  # shapes fit
+    except (OSError, SafetensorError, *_BROKEN) as e:
+        why = f"{type(e).__name__}: {e}"[:120]
+        raise DataError(f"{path} is no policy of `rsdet schedule train` ({why}); train one.") from e
+    if own.digest != said.get("digest"):
+        raise DataError(f"{path} was changed since it was written; train it again.")
+    if rows is not None and rows.digest != own.digest:
+        raise DataError(
+            f"{path} was made for other rows ({', '.join(own.names)[:80]}) than those of the table "
+            f"({', '.join(rows.names)[:80]}), or for other values of them; train it again."
+        )
+    return policy
+
+
+def _row(plain: dict[str, Any]) -> Row:
+    spreads = {
+        k: Spread(**{**plain[k], "values": tuple(plain[k]["values"])}) for k in ("accuracy", "energy_j", "delay_s")
+    }
+    return Row(**{**plain, **spreads})

@@ -1,0 +1,120 @@
+"""Policies that need no training, and what all have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rsdet.schedule.rows import Rows
+from rsdet.schedule.settings import Mission
+from rsdet.schedule.simulation import Simulation
+
+POLICIES: dict[str, type[Policy]] = {}
+
+
+class Policy(ABC):
+    """Chooses a row in every slot.
+
+    Args:
+        mission: What it is made for.
+        rows: The choices.
+
+    Attributes:
+        name: What it is called in files and tables.
+    """
+
+    name: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if cls.name:
+            POLICIES[cls.name] = cls
+
+    def __init__(self, mission: Mission, rows: Rows):
+        self.mission, self.rows = mission, rows
+        self.simulation = Simulation(mission, rows, keep=False)  # knows what is allowed
+        accuracy = np.array([r.accuracy.mean for r in rows.rows])
+        energy = np.array([r.energy_j.mean for r in rows.rows]) * mission.energy_scale
+        rewards = mission.aee_weight * accuracy / energy + mission.accuracy_weight * (accuracy - mission.min_accuracy)
+        self.rewards = np.append(rewards, mission.infeasible_reward)  # expected, of each choice; the last is idle
+
+    def train(self, seed: int = 0, **settings: Any) -> None:  # noqa: B027 (most have nothing to learn)
+        """Learn; nothing here."""
+
+    @abstractmethod
+    def values(self, seen: Mapping[str, Any]) -> np.ndarray:
+        """What each choice is worth, (rows + 1,), from :meth:`Simulation.observation`."""
+
+    def choose(self, seen: Mapping[str, Any]) -> int:
+        """The best of the choices that are allowed; all where nothing is masked and only by trial one learns."""
+        allowed = self.simulation.allowed(seen["energy_j"], seen["images"])
+        return int(np.where(allowed, self.values(seen), -np.inf).argmax())
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What it has learnt, for a file."""
+        return {}
+
+    def load(self, arrays: Mapping[str, np.ndarray]) -> None:  # noqa: B027 (likewise)
+        """Take over what :meth:`arrays` gave."""
+
+
+class Greedy(Policy):
+    """The greatest reward now."""
+
+    name = "greedy"
+
+    def values(self, seen: Mapping[str, Any]) -> np.ndarray:
+        """Expected rewards."""
+        return self.rewards
+
+
+class Random(Policy):
+    """Any of the choices that are allowed, with equal chances."""
+
+    name = "random"
+
+    def __init__(self, mission: Mission, rows: Rows, seed: int = 0):
+        super().__init__(mission, rows)
+        self.rng = np.random.default_rng(seed)
+
+    def values(self, seen: Mapping[str, Any]) -> np.ndarray:
+        """Random numbers; to do nothing is the last resort."""
+        return np.append(self.rng.random(len(self.rows)), -1.0)
+
+
+class Fixed(Policy):
+    """One row always; nothing where it is not allowed.
+
+    Args:
+        mission: What it is made for.
+        rows: The choices.
+        row: Its number.
+    """
+
+    name = "fixed"
+
+    def __init__(self, mission: Mission, rows: Rows, row: int = 0):
+        super().__init__(mission, rows)
+        self.row = row
+
+    def values(self, seen: Mapping[str, Any]) -> np.ndarray:
+        """The row above idling, idling above all others."""
+        values = np.full(len(self.rows) + 1, -1.0)
+        values[[self.row, -1]] = 1.0, 0.0
+        return values
+
+    def choose(self, seen: Mapping[str, Any]) -> int:
+        """The row where it is allowed, else nothing."""
+        allowed = self.simulation.allowed(seen["energy_j"], seen["images"])
+        return self.row if allowed[self.row] else len(self.rows)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The row."""
+        return {"row": np.array([self.row])}
+
+    def load(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take the row."""
+        self.row = int(arrays["row"][0])
