@@ -7,7 +7,7 @@ decided as the published 47.9 M parameters allow: 47,820,499 with the 73 words a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -173,6 +173,10 @@ class ACR(AnsweringNetwork):
         back = torch.cat(numbers).argsort()
         logits, seen = (torch.cat(parts)[back] for parts in zip(*said, strict=True))
         return Answers(logits, types, seen)
+
+    def load_words(self, vectors: Mapping[int, np.ndarray]) -> None:
+        """Start words from vectors of another training, see :func:`rsdet.nn.question_encoder.fitted`."""
+        self.question.load_words(vectors)
 
     def load_pretrained(self) -> str | None:
         """Load ImageNet weights into the image encoder.

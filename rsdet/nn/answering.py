@@ -5,8 +5,10 @@ An image is encoded once, whatever the number of questions; the parts are export
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -92,6 +94,14 @@ class AnsweringNetwork(Network):
         """
         v = self.encode_image(x)
         return self.answer(v if counts is None else expand(v, counts), tokens, route)
+
+    def load_words(self, vectors: Mapping[int, np.ndarray]) -> None:
+        """Start words from vectors of another training, whatever their length.
+
+        Args:
+            vectors: Token to vector, see :func:`rsdet.data.questions.word_vectors.read_word_vectors`.
+        """
+        raise NotImplementedError
 
     def load_pretrained(self) -> str | None:
         """Load the weights that the arguments ask for, from the network if need be; for the start of a training.

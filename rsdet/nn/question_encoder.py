@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -50,6 +51,25 @@ def sinusoids(places: int, dim: int) -> np.ndarray:
     return np.concatenate((np.sin(angle), np.cos(angle)), 1)
 
 
+def fitted(vectors: np.ndarray, dim: int) -> np.ndarray:
+    """Word vectors of any length as such of ``dim`` numbers, as large as an embedding starts with.
+
+    Their principal directions are kept. Where ``dim`` is at least the number of words or of their numbers, which is
+    usual, all products of two vectors stay what they were, up to one factor.
+
+    Args:
+        vectors: (n, any), not all zero.
+        dim: Numbers of the result.
+
+    Returns:
+        (n, dim) float64 with mean square 1.
+    """
+    u, s, _ = np.linalg.svd(np.asarray(vectors, np.float64), full_matrices=False)
+    kept = (u * s)[:, :dim]
+    kept = np.pad(kept, ((0, 0), (0, dim - kept.shape[1])))
+    return kept / max(float(np.sqrt(np.square(kept).mean())), 1e-12)
+
+
 class EncoderLayer(nn.Module):
     """``LN(x + MHSA(x))``, then ``LN(x + FFN(x))``, the FFN four times as wide with GELU.
 
@@ -90,6 +110,16 @@ class QuestionEncoder(nn.Module):
         self.embedding = nn.Embedding(tokens + 1, dim, padding_idx=PAD)
         self.layers = nn.ModuleList(EncoderLayer(dim, heads, dropout) for _ in range(layers))
         self.value, self.gate, self.score = nn.Linear(2 * dim, dim), nn.Linear(2 * dim, dim), nn.Linear(dim, 1)
+
+    def load_words(self, vectors: Mapping[int, np.ndarray]) -> None:
+        """Start words from vectors that are known; all others start as they do without.
+
+        Args:
+            vectors: Token to vector, all of one length.
+        """
+        rows = torch.from_numpy(fitted(np.stack(list(vectors.values())), self.embedding.embedding_dim))
+        with torch.no_grad():
+            self.embedding.weight[list(vectors)] = rows.to(self.embedding.weight)
 
     def forward(self, tokens: torch.Tensor) -> EncodedQuestion:
         """Encode questions.
