@@ -41,7 +41,8 @@ def write_answer_pictures(
 
 def reliability_diagram(calibration: Calibration, bins: int = BINS) -> bytes:
     """PNG of accuracy over confidence in bins of equal width; how many answers a bin holds stands as a grey line."""
-    held = [b for b in calibration.reliability(bins) if b.questions]
+    every = calibration.reliability(bins)
+    held = [b for b in every if b.questions]
     figure, axes = new_figure(4.6, 4.2)
     axes.plot([0, 1], [0, 1], "--", color="black", linewidth=1, label="calibrated")
     axes.bar(
