@@ -4,22 +4,46 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from rsdet.scenes.georef import Georef
 from rsdet.scenes.optional import optional
 from rsdet.scenes.shapes import shapes_lonlat, shapes_map
-from rsdet.scenes.table import Table
 from rsdet.writing import not_written
 
 _NAME = "objects"  # of the table in a GeoPackage
 _TIME = "1970-01-01T00:00:00.000Z"  # of its last change: the same objects give the same bytes on each run
 _NO_PATH = set("!?;\t\r\n")  # pyogrio takes a name for an address, and these for parts of it
+
+
+class Table(Protocol):
+    """N rows of equal columns, each with a shape; :class:`rsdet.scenes.table.Table` is of found objects."""
+
+    georef: Georef
+
+    @property
+    def geometry_type(self) -> str:
+        """``Polygon`` or ``MultiPolygon``."""
+
+    @property
+    def fid(self) -> np.ndarray:
+        """(N,) numbers from 1."""
+
+    @property
+    def columns(self) -> Mapping[str, np.ndarray]:
+        """Name to (N,) values."""
+
+    def parts(self) -> Iterator[slice]:
+        """All rows in parts."""
+
+    def shapes(self, part: slice) -> np.ndarray:
+        """Shapely geometries of a part, in pixels."""
 
 
 def write_gpkg(path: Path, table: Table) -> None:
@@ -36,7 +60,7 @@ def write_gpkg(path: Path, table: Table) -> None:
                 list(table.columns),
                 layer=_NAME,
                 driver="GPKG",
-                geometry_type="Polygon" if table.found.outlines is None else "MultiPolygon",
+                geometry_type=table.geometry_type,
                 crs=table.georef.crs_wkt,
                 layer_options={"FID": "fid"},
             )
@@ -58,7 +82,7 @@ def write_parquet(path: Path, table: Table) -> None:
 def write_geojson(path: Path, table: Table) -> None:
     """GeoJSON as RFC 7946 has it: WGS 84, 7 digits, counterclockwise, cut at the antimeridian.
 
-    GDAL writes the same, and takes three times as long.
+    GDAL writes the same, and takes three times as long. Shapes without a place stay in pixels.
     """
     shapely = optional("shapely")
     cells = {"id": table.fid, **table.columns}
@@ -67,7 +91,10 @@ def write_geojson(path: Path, table: Table) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write('{"type": "FeatureCollection", "features": [')
         for part in table.parts():
-            clockwise = shapely.normalize(shapes_lonlat(table.shapes(part), table.georef))  # outside, says GEOS
+            shapes = table.shapes(part)
+            if table.georef.placed:
+                shapes = shapes_lonlat(shapes, table.georef)
+            clockwise = shapely.normalize(shapes)  # outside, says GEOS
             drawn = [text or "null" for text in shapely.to_geojson(shapely.reverse(clockwise))]
             rows = zip(*(_texts(values[part]) for values in cells.values()), drawn, strict=True)
             file.write(("," if part.start else "") + "\n" + ",\n".join(row % r for r in rows))

@@ -29,6 +29,11 @@ class Table:
     info: SceneInfo
 
     @property
+    def geometry_type(self) -> str:
+        """What a layer of them holds."""
+        return "Polygon" if self.found.outlines is None else "MultiPolygon"
+
+    @property
     def fid(self) -> np.ndarray:
         """(N,) numbers of the objects, from 1."""
         return np.arange(1, len(self.found) + 1)

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from rsdet.scenes.polygons import write_polygons
 from rsdet.tasks.semantic.classmap import ClassMap, pixels_of
+from rsdet.tasks.semantic.polygons import POLYGONS, PolygonSettings, picture_polygons
 from rsdet.tasks.semantic.visual import write_index
 from rsdet.writing import free_name, write_csv, write_picture
 
@@ -19,11 +21,15 @@ COLUMNS = ("file", "class", "name", "pixels", "share", "area_m2")
 class MapOutputs:
     """Writes the maps of a run into its folder: ``classes/``, ``confidence/`` and, at its end, ``areas.csv``.
 
+    Args:
+        polygons: Which polygons are written into ``polygons/``.
+
     Attributes:
         rows: Of the table of areas.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, polygons: PolygonSettings | None = None) -> None:
+        self.polygons = polygons or PolygonSettings()
         self.rows: list[dict[str, Any]] = []
         self._names: set[str] = set()
 
@@ -54,6 +60,8 @@ class MapOutputs:
         if found.confidence is not None:
             grey = np.rint(255 * found.confidence).astype(np.uint8)
             write_picture(folder / CONFIDENCE / f"{stem}.png", grey)
+        if self.polygons.wanted:
+            write_polygons(folder / POLYGONS, stem, picture_polygons(found), found.names)
         self.add_areas(file, pixels_of(found.classes), found.names)
         return path
 

@@ -23,6 +23,7 @@ from rsdet.runtime.geometry import letterboxed
 from rsdet.tasks.detect.predict import DetectResults, OurPredictor
 from rsdet.tasks.semantic.classmap import ClassMap, class_names, to_picture
 from rsdet.tasks.semantic.outputs import MapOutputs
+from rsdet.tasks.semantic.polygons import PolygonSettings
 from rsdet.tasks.semantic.scenes import Mapper, SceneMap, are_scenes, map_scenes, overlap_px
 from rsdet.tasks.semantic.visual import overlay
 from rsdet.writing import write_picture
@@ -116,6 +117,8 @@ class SemanticPredict(OurPredictor, MapPredictor):
         bands: int | Sequence[int] | None = None,
         stretch: Sequence[float] | None = None,
         save_probabilities: bool = False,
+        polygons: bool | None = None,
+        min_area_m2: float = 0.0,
     ) -> None:
         """Set what the next run does beyond what Ultralytics knows.
 
@@ -129,15 +132,19 @@ class SemanticPredict(OurPredictor, MapPredictor):
             bands: Bands of the files to take, counted from 1, in the order of the model's channels.
             stretch: Two values that become black and white, of tiled rasters that are not of bytes.
             save_probabilities: Write the probability of each class, of tiled rasters.
+            polygons: Write the regions of each class as polygons: GeoPackage and GeoJSON, of tiled rasters that lie on
+                a map unless it is False; with True of all others, too, as GeoJSON in pixels.
+            min_area_m2: Leave out polygons of fewer square metres on the ground, where that is known.
 
         Raises:
             ConfigError: A value out of its range.
         """
         check_tiling(tile, None, prefix="")
         overlap_px(overlap, tile or self._side())
+        outlines = PolygonSettings(polygons, min_area_m2)
         super().configure(model, bands=bands)
         self.tile, self.overlap, self.stretch = tile, overlap, stretch
-        self.save_probabilities, self.maps = save_probabilities, MapOutputs()
+        self.save_probabilities, self.maps = save_probabilities, MapOutputs(outlines)
         self._digest = digest.digest(Path(model.model)) if isinstance(model.model, str) else None
         self._digest = self._digest or weights_sha256(model.model)
 

@@ -15,11 +15,14 @@ from rsdet.data.tiling import Tile
 from rsdet.metrics.confusion import IGNORE
 from rsdet.scenes.dense import Form
 from rsdet.scenes.georef import Georef
+from rsdet.scenes.ground import PixelAreas
 from rsdet.scenes.opening import open_dataset
 from rsdet.scenes.parts import Parts
+from rsdet.scenes.polygons import write_polygons
 from rsdet.scenes.view import View
 from rsdet.tasks.semantic.classmap import confidence_of, pixels_of
 from rsdet.tasks.semantic.outputs import CLASSES, CONFIDENCE
+from rsdet.tasks.semantic.polygons import POLYGONS, Measured, PolygonSettings, raster_polygons, told
 from rsdet.tasks.semantic.visual import COLOURS, LONGEST_PX, overlay
 from rsdet.writing import replacing, write_picture
 
@@ -91,16 +94,23 @@ class MapRasters:
         picture = values.shown(raw, valid)
         write_picture(path, overlay(picture, classes, self.names), [cv2.IMWRITE_JPEG_QUALITY, 92])
 
+    def outline(self, georef: Georef, settings: PolygonSettings) -> tuple[list[Path], str]:
+        """Write the regions as polygons; returns the files, and how many polygons these hold."""
+        confidence, measured = self.file(CONFIDENCE), Measured.of(self.view)
+        table, small = raster_polygons(self.out, confidence, self.names, georef, settings, measured)
+        made = write_polygons(self.out.parent.parent / POLYGONS, self.out.stem, table, self.names)
+        return made, told(len(table), small, settings.min_area_m2)
+
     def areas(self, georef: Georef) -> tuple[np.ndarray, np.ndarray | None]:
         """Pixels of each class, and their area on the ground in square metres, block of rows by block of rows."""
-        pixels, area = np.zeros(IGNORE, np.int64), np.zeros(IGNORE)
+        pixels, area, side = np.zeros(IGNORE, np.int64), np.zeros(IGNORE), PixelAreas(georef)
         height, width = self.view.raster.info.size_hw
-        known = True
         with open_dataset(self.out) as f:
             for top in range(0, height, BLOCK_PX):
                 bottom = min(height, top + BLOCK_PX)
-                here = pixels_of(f.read(1, window=((top, bottom), (0, width))))
-                side = georef.gsd_m(np.array([width / 2, (top + bottom) / 2]))
-                known = known and side is not None
-                pixels, area = pixels + here, area + here * (side or 0.0) ** 2
-        return pixels, area if known else None
+                classes = f.read(1, window=((top, bottom), (0, width)))
+                pixels = pixels + pixels_of(classes)
+                if georef.placed:
+                    square = side.rows(top, bottom).ravel()
+                    area = area + np.bincount(classes.ravel(), square, IGNORE + 1)[:IGNORE]
+        return pixels, area if georef.placed and np.isfinite(area).all() else None

@@ -29,11 +29,13 @@ from rsdet.scenes.folder import finish, scene_folder
 from rsdet.scenes.georef import Georef
 from rsdet.scenes.opening import open_dataset
 from rsdet.scenes.parts import forget
+from rsdet.scenes.polygons import check_packages
 from rsdet.scenes.reader import SceneInfo, open_raster
 from rsdet.scenes.values import Values
 from rsdet.scenes.view import View
 from rsdet.tasks.semantic.classmap import logits_in_picture, probabilities
 from rsdet.tasks.semantic.outputs import CLASSES, MapOutputs
+from rsdet.tasks.semantic.polygons import PolygonSettings
 from rsdet.tasks.semantic.rasters import MapRasters
 
 WHOLE_PX = 2**24  # rasters with more pixels are never held in memory
@@ -81,6 +83,8 @@ class SceneMap:
         names: Class number to name.
         pixels: (255,) pixels of each class.
         area_m2: (255,) their area on the ground in square metres; None where that is not known.
+        polygons: Files of polygons; none where they were not wanted.
+        outlined: How many polygons, in a clause.
         speed: Milliseconds of the parts.
     """
 
@@ -90,6 +94,8 @@ class SceneMap:
     names: Mapping[int, str]
     pixels: np.ndarray
     area_m2: np.ndarray | None
+    polygons: Sequence[Path]
+    outlined: str
     speed: dict[str, float]
 
     def __len__(self) -> int:
@@ -168,14 +174,16 @@ def map_scenes(
         head = f"image {number}/{len(files)} {printable(str(path))}"
         with Line(head, verbose) as line:
             try:
-                result = map_scene(mapper, path, folder, outputs.stem(path), line=line, **settings)
+                stem = outputs.stem(path)
+                result = map_scene(mapper, path, folder, stem, line=line, polygons=outputs.polygons, **settings)
             except DataError as e:
                 failed.append(str(e).rstrip("."))
                 continue
         outputs.add_areas(path, result.pixels, result.names, result.area_m2)
         if verbose:
             (height, width), spent = result.orig_shape, result.speed["inference"] / 1e3
-            say(f"{head}: {width}x{height}, {len(result)} classes, {spent:.1f} s", logging.INFO)
+            polygons = f", {result.outlined}" if result.outlined else ""
+            say(f"{head}: {width}x{height}, {len(result)} classes{polygons}, {spent:.1f} s", logging.INFO)
         yield result
     outputs.write_areas(folder)
     if len(failed) == len(files):
@@ -198,6 +206,7 @@ def map_scene(
     overlap: int,
     stretch: Any = None,
     with_probabilities: bool = False,
+    polygons: PolygonSettings | None = None,
     line: Line,
 ) -> SceneMap:
     """Map a raster into ``classes/<stem>.tif`` and its companions; one that was stopped goes on.
@@ -211,6 +220,7 @@ def map_scene(
         overlap: Pixels that neighbours share.
         stretch: Values that become black and white, where the raster is not of bytes.
         with_probabilities: Write those of all classes, too.
+        polygons: Which polygons are written.
         line: What says how far it is.
 
     Raises:
@@ -218,7 +228,11 @@ def map_scene(
         WriteError: The disk is full; what is done is kept.
     """
     began = time.perf_counter()
+    polygons = polygons or PolygonSettings()
     with open_raster(path) as raster, open_dataset(path) as f:
+        georef = _georef(raster.info)
+        if polygons.of(georef):
+            check_packages()
         view = View(raster, Values.of(raster, mapper.reader, None, stretch))
         if said := view.values.describe():
             line.write(said, end="\n" * line.on_terminal)
@@ -235,9 +249,10 @@ def map_scene(
             progress=Tiles(line), join=files.write,
         )  # fmt: skip
         files.draw(folder / f"{stem}.jpg")
-        pixels, area = files.areas(_georef(raster.info))
-    ms = {"inference": (time.perf_counter() - began) * 1e3}
-    return SceneMap(str(path), out, size_hw, mapper.names, pixels, area, ms)
+        ms = {"inference": (time.perf_counter() - began) * 1e3}
+        pixels, area = files.areas(georef)
+        made, outlined = files.outline(georef, polygons) if polygons.of(georef) else ([], "")
+    return SceneMap(str(path), out, size_hw, mapper.names, pixels, area, made, outlined, ms)
 
 
 def _georef(info: SceneInfo) -> Georef:

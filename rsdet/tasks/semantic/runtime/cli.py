@@ -15,6 +15,7 @@ from rsdet.tasks.detect.runtime.cli import TAKES, Run, flag, run_folder, underst
 from rsdet.tasks.detect.source import usable_source
 from rsdet.tasks.semantic.classmap import ClassMap, class_names
 from rsdet.tasks.semantic.outputs import MapOutputs
+from rsdet.tasks.semantic.polygons import PolygonSettings
 from rsdet.tasks.semantic.runtime.segmenter import Segmenter
 from rsdet.tasks.semantic.scenes import Mapper, are_scenes, map_scenes, overlap_px
 from rsdet.tasks.semantic.visual import overlay
@@ -29,6 +30,8 @@ _TAKES = {
     "tile": lambda v: v is None or (type(v) is int and v >= 0),
     "overlap": lambda v: v is None or (isinstance(v, (int, float)) and not isinstance(v, bool) and v >= 0),
     "save_probabilities": flag,
+    "polygons": lambda v: v is None or flag(v),
+    "min_area_m2": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and v >= 0,
 }
 
 
@@ -40,7 +43,8 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
     groups = [files_of(s) for s in several]
     if None in groups:
         return None  # a video, a stream
-    segmenter, maps = Segmenter(args["model"], bands=args.get("bands")), MapOutputs()
+    segmenter = Segmenter(args["model"], bands=args.get("bands"))
+    maps = MapOutputs(PolygonSettings(args.get("polygons"), args.get("min_area_m2", 0.0)))
     files = together(several, groups)
     scenes = are_scenes(files, args.get("tile"))
     if args.get("verbose", True):
