@@ -53,6 +53,9 @@ def enlivened(model: RSDet) -> RSDet:
     """Change weights so that the classes of pixels differ."""
     net = model.model.network
     torch.manual_seed(2)
+    for m in net.modules():
+        if isinstance(m, nn.Conv2d):
+            m.reset_parameters()  # whatever was drawn before
     nn.init.normal_(net.head.weight, std=2.0)
     with torch.no_grad():
         for m in net.modules():

@@ -22,6 +22,7 @@ from rsdet.metrics.confusion import IGNORE
 from rsdet.runtime.geometry import letterboxed
 from rsdet.tasks.detect.predict import DetectResults, OurPredictor
 from rsdet.tasks.semantic.classmap import ClassMap, class_names, to_picture
+from rsdet.tasks.semantic.mapping import mapper_of
 from rsdet.tasks.semantic.outputs import MapOutputs
 from rsdet.tasks.semantic.polygons import PolygonSettings
 from rsdet.tasks.semantic.scenes import Mapper, SceneMap, are_scenes, map_scenes, overlap_px
@@ -202,25 +203,8 @@ class SemanticPredict(OurPredictor, MapPredictor):
 
     def _mapper(self, tile: int) -> Mapper:
         """The network as what maps tiles of a side in pixels."""
-        stride = int(max(np.ravel(self.model.stride)))
-        side = -(-tile // stride) * stride
-        fixed = getattr(self.model, "imgsz", None) if not getattr(self.model, "dynamic", False) else None
-        size = tuple(fixed) if fixed else (side, side)
-        names = self.model.names
         facts = {
             "weights": self._digest, "device": str(self.device), "half": bool(self.model.fp16),
             "reading": str(self.reader),
         }  # fmt: skip
-
-        def run(x: np.ndarray) -> np.ndarray:
-            with torch.inference_mode():
-                given = torch.from_numpy(x).to(self.device)
-                y = self.model(given.half() if self.model.fp16 else given)
-            y = y[0] if isinstance(y, (tuple, list)) else y
-            if y.ndim == 3:
-                raise ConfigError(
-                    "the graph gives classes and no logits, which tiles are blended by; export with rsdet."
-                )
-            return y.float().cpu().numpy()
-
-        return Mapper(run, self.reader, class_names(names), len(names), size, facts)
+        return mapper_of(self.model, self.reader, tile, facts)

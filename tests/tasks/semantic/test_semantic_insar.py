@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
 
 import cv2
@@ -16,6 +18,7 @@ from ultralytics.data.utils import check_det_dataset
 from ultralytics.utils import DEFAULT_CFG
 
 from rsdet import RSDet, cli
+from rsdet.data.decoding import has_rasterio
 from rsdet.data.demo_insar import make_demo_insar
 from rsdet.data.sar import read_sar
 from rsdet.losses.semi import SemiMethod
@@ -163,6 +166,21 @@ def test_val_counts_what_has_a_velocity(weights):
     metrics = model.val(data=data, imgsz=64, plots=False, project=str(weights.parents[2]), name="v")
     files = sorted((data.parent / "images" / "val").iterdir())
     assert metrics.scores.matrix.sum() == sum(there(f).sum() for f in files)
+    told = json.loads((weights.parents[2] / "v" / "metrics.json").read_text())
+    assert told["F1"] == pytest.approx(2 * told["IoU"] / (1 + told["IoU"]), abs=1e-9)
+    assert metrics.curve.counts.sum() == metrics.scores.matrix.sum()
+    assert metrics.curve.counts[1].sum() == metrics.scores.pixels[1]
+    with open(weights.parents[2] / "v" / "curve.csv", newline="") as f:
+        half = {float(r["threshold"]): r for r in csv.DictReader(f)}[0.5]
+    assert float(half["recall"]) == pytest.approx(metrics.scores.recall[1])
+    if has_rasterio():  # pixels of 20 m, said by the files
+        assert told["objects"][1]["below_m2"] == pytest.approx(100 * 20**2, rel=0.01)
+
+
+def test_val_draws_the_confusion_matrix_and_the_curve(weights):
+    model, data = RSDet(weights), weights.parents[2] / "insar" / "other.yaml"
+    model.val(data=data, imgsz=64, plots=True, project=str(weights.parents[2]), name="drawn")
+    assert {"confusion_matrix.png", "pr_curve.png"} <= {p.name for p in (weights.parents[2] / "drawn").iterdir()}
 
 
 def test_maps_of_files_and_of_rasters_say_nothing_there_with_pytorch_and_without(weights):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from semantic_fakes import data_yaml, enlivened, model_yaml
 from ultralytics import YOLO
 
 from rsdet import RSDet, cli
+from rsdet.errors import ConfigError
 from rsdet.metrics.confusion import count_pixels
 from rsdet.runtime.geometry import letterboxed
 from rsdet.tasks.semantic.classmap import ClassMap, classes_of, probabilities, to_picture
@@ -68,6 +72,42 @@ def test_val_counts_in_pixels_of_the_pictures(made):
     assert by_hand.sum() > 0.9 * 2 * 96 * 96
     assert metrics.scores.matrix.tolist() == by_hand.tolist()
     assert {p.name for p in (folder / "val" / "v").iterdir()} >= {"metrics.json", "metrics.csv"}
+
+
+def test_val_tells_objects_by_size(made):
+    folder, data = made
+    metrics = RSDet(folder / "w.pt").val(data=data, imgsz=64, plots=False, project=str(folder / "val"), name="o")
+    told = json.loads((folder / "val" / "o" / "metrics.json").read_text())
+    by_hand = {k: 0 for k in range(7)}
+    for file in (data.parent / "masks" / "val").iterdir():
+        truth = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        for k in by_hand:
+            by_hand[k] += cv2.connectedComponents((truth == k).astype(np.uint8), connectivity=8)[0] - 1
+    whole = [row for row in told["objects"] if row["below_px"] is None and row["from_px"] == 0]
+    assert [row["objects"] for row in whole] == list(by_hand.values())
+    assert "average_precision" not in told  # there are more than two classes
+    with open(folder / "val" / "o" / "objects.csv", newline="") as f:
+        assert len(list(csv.DictReader(f))) == len(told["objects"]) == 7 * 5
+    assert "objects hit" in metrics.table()
+
+
+def test_val_by_tiles_counts_what_predict_by_tiles_maps(made):
+    pytest.importorskip("rasterio")
+    folder, data = made
+    model, given = RSDet(folder / "w.pt"), {"tile": 48, "overlap": 16}
+    metrics = model.val(data=data, imgsz=64, plots=False, project=str(folder / "val"), name="t", **given)
+    by_hand = np.zeros((7, 7), int)
+    for file in sorted((data.parent / "images" / "val").iterdir()):
+        run = {"save": False, "verbose": False, "project": str(folder / "t"), "name": file.stem}
+        (result,) = model.predict(file, **given, **run)
+        found = np.asarray(Image.open(result.save_path))
+        truth = cv2.imread(str(data.parent / "masks" / "val" / f"{file.stem}.png"), cv2.IMREAD_UNCHANGED)
+        by_hand += count_pixels(truth, found, 7)
+    assert metrics.scores.matrix.tolist() == by_hand.tolist()
+    assert json.loads((folder / "val" / "t" / "metrics.json").read_text())["look"] == "tiles of 48 px that share 16"
+    for wrong in ({"tile": -1}, {"overlap": 0.5}, {"tile": 48, "overlap": 48}):
+        with pytest.raises(ConfigError):
+            model.val(data=data, **wrong)
 
 
 def test_pictures_are_mapped_alike_without_pytorch(made):
