@@ -41,6 +41,19 @@ def datasets_root() -> Path:
     return home() / "datasets" if Path(DATASETS_DIR).resolve() == datasets_dir().resolve() else Path(DATASETS_DIR)
 
 
+def root_of(path: Path, content: dict[str, Any]) -> Path:
+    """Folder of a set: as its data YAML says, below the YAML's folder, or below the folder for data sets."""
+    place = Path(str(content.get("path") or ".")).expanduser()
+    if place.is_absolute():
+        return place
+    if not content.get("path"):
+        return path.resolve().parent
+    for base in (Path.cwd(), path.resolve().parent):
+        if (base / place).is_dir():
+            return (base / place).resolve()
+    return datasets_root() / place
+
+
 def resolve_data(data: str | Path, task: str | None = None) -> Path:
     """Path of a data YAML that is ready: rendered, fetched, converted or listed, where it is not yet.
 
@@ -67,6 +80,10 @@ def resolve_data(data: str | Path, task: str | None = None) -> Path:
         from rsdet.data.pairs.shipped import prepare  # the room of pairs stands on this module
 
         return prepare(path, content, datasets_root(), part)
+    if content.get("source_format") == "questions":
+        from rsdet.data.questions import shipped  # the room of questions stands on this module
+
+        return shipped.prepare(path, content, datasets_root())
     if part:
         raise ConfigError(f"data={data}: {path.name} has no parts; give data={name}")
     ready = check_dataset(path, datasets_root(), task=None if not tasks or task == tasks[0] else task)

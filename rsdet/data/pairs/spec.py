@@ -28,7 +28,7 @@ from typing import Any
 from rsdet.data.degrade import Degradation, build_degradation
 from rsdet.data.pairs.check import check_pairs
 from rsdet.data.pairs.matching import Pair, Problems, list_pictures, match
-from rsdet.data.resolve import check_task, datasets_root, tasks_of
+from rsdet.data.resolve import check_task, root_of, tasks_of
 from rsdet.errors import ConfigError, DataError
 from rsdet.textfiles import read_yaml
 
@@ -108,7 +108,7 @@ def read_pair_data(path: str | Path, *, scale: int | None = None, splits: Sequen
     content = read_yaml(path)
     check_task(path, tasks_of(path, content), "restore")
     _check_keys(path, content)
-    root = _root(path, content)
+    root = root_of(path, content)
     wanted = [s for s in SPLITS if content.get(s) and (splits is None or s in splits)]
     if not wanted:
         raise ConfigError(f"{path} has none of {', '.join(splits or SPLITS)}; add train: {{input: ..., target: ...}}")
@@ -143,19 +143,6 @@ def _check_keys(path: Path, content: dict[str, Any]) -> None:
             raise ConfigError(f"{path}: {key} must be a mapping, received {content[key]!r}")
     if content.get("unpaired", "refuse") not in ("refuse", "ignore"):
         raise ConfigError(f"{path}: unpaired must be refuse or ignore, received {content['unpaired']!r}")
-
-
-def _root(path: Path, content: dict[str, Any]) -> Path:
-    """Folder of the set: as it stands, below the YAML's folder, or below the folder for data sets."""
-    place = Path(str(content.get("path") or ".")).expanduser()
-    if place.is_absolute():
-        return place
-    if not content.get("path"):
-        return path.resolve().parent
-    for base in (Path.cwd(), path.resolve().parent):
-        if (base / place).is_dir():
-            return (base / place).resolve()
-    return datasets_root() / place
 
 
 def _degrade(path: Path, content: dict[str, Any], root: Path) -> dict[str, Any] | None:
