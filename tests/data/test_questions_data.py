@@ -279,7 +279,7 @@ def test_maps_become_scenes(tmp_path):
 def test_classes_that_are_called_alike_and_data_without_labels_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"'person' and 'people' are both 'people' in a question; rename one"):
         load_scenes(labelled(tmp_path / "a", {"a": "0 0.5 0.5 0.1 0.1\n"}, names=("person", "people")))
-    with pytest.raises(DataError, match="none of the 2 pictures .*: left out 2 for pictures with labels that cannot"):
+    with pytest.raises(DataError, match=r"none of the 2 pictures .*: left out 2 for pictures with labels that cannot"):
         load_scenes(labelled(tmp_path / "b", {"a": "0 0.5\n"}))
     with pytest.raises(ConfigError, match="names no classes"):
         load_scenes(text(tmp_path / "c.yaml", "task: restore\ntrain: a\nval: a\n"))
