@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rsdet.data.questions.word_forms import SYNONYMS, forms, spoken
+from rsdet.data.questions.words import question_key
 from rsdet.errors import ConfigError, nearest
 
 LONGEST = 200  # characters; the templates' questions are shorter
@@ -99,7 +100,7 @@ class AskedObjects:
         """
         if len(text) > LONGEST:
             return "the question is too long for any template"
-        said = " ".join(re.sub(r"[?!.,;:\"]+", " ", text).split()).casefold()
+        said = question_key(text)
         things = []
         for what, pattern in _COMPILED:
             match = pattern.fullmatch(said)

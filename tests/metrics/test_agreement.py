@@ -60,6 +60,7 @@ def test_class_names_as_one_says_them(name: str, words: str):
         ("count all the persons", "count", (5,), "form"),
         ("can you see at least one plane?", "presence", (0,), "name"),
         ("How many ships?", "count", (1,), "form"),
+        ("  HOW   many “ships”？ ", "count", (1,), "form"),
     ],
 )
 def test_questions_of_the_field(text: str, what: str, classes: tuple[int, ...], by: str):
