@@ -8,8 +8,10 @@ import random
 
 import pytest
 
+from rsdet.data.questions.generator import templates
+from rsdet.data.questions.generator.nouns import plural
 from rsdet.data.questions.records import Question
-from rsdet.data.questions.word_forms import forms, plural, singulars, spoken
+from rsdet.data.questions.word_forms import forms, spoken
 from rsdet.errors import ConfigError, DataError
 from rsdet.metrics.agreement import agreement_rows, agreement_table, compare_answers, write_agreement
 from rsdet.metrics.asked_objects import Asked, AskedObjects
@@ -22,12 +24,11 @@ NAMES = {0: "plane", 1: "ship", 2: "storage-tank", 3: "OtherVehicle", 4: "bus", 
     [
         ("ship", "ships"), ("bus", "buses"), ("box", "boxes"), ("bench", "benches"), ("lorry", "lorries"),
         ("highway", "highways"), ("person", "people"), ("aircraft", "aircraft"), ("storage tank", "storage tanks"),
-        ("wharf", "wharves"), ("bridge", "bridges"), ("overpass", "overpasses"), ("house", "houses"),
+        ("bridge", "bridges"), ("overpass", "overpasses"), ("house", "houses"),
     ],
 )  # fmt: skip
 def test_one_and_several(one: str, many: str):
     assert plural(one) == many
-    assert one in singulars(many)
     assert {one, many} <= forms(one)
     assert {one, many} <= forms(many)
 
@@ -138,6 +139,16 @@ def compared(pairs: list[tuple[str, str]], found: list[int] | None, **settings: 
 )
 def test_three_ships_and_a_bus(text: str, answer: str, verdict: str):
     assert compared([(text, answer)], [1, 4, 1, 1]) == [verdict]
+
+
+@pytest.mark.parametrize("name", ["awning-tricycle", "bus", "people", "OtherVehicle", "ground-track-field", "lorry"])
+def test_questions_that_are_made_of_labels_are_understood(name: str):
+    asked = AskedObjects({0: "car", 1: name})
+    for text in (templates.count(name), templates.presence(name), templates.presence(name, stuff=True)):
+        assert asked.parse(text).classes == (1,)
+    for text in (templates.where(name), templates.area(name), templates.relation(name, "car")):
+        assert isinstance(asked.parse(text), str)
+    assert isinstance(asked.parse(templates.comparison(name, "car")), str)
 
 
 def test_a_picture_without_boxes_is_not_a_picture_that_nobody_looked_at():

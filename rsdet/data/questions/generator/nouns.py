@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-_ALIKE = frozenset({"aircraft", "people", "sheep", "spacecraft", "livestock", "debris"})
-_IRREGULAR = {"person": "people", "man": "men", "woman": "women", "child": "children", "leaf": "leaves"}
+_ALIKE = frozenset({"aircraft", "hovercraft", "watercraft", "people", "sheep", "spacecraft", "livestock", "debris"})
+IRREGULAR = {"person": "people", "man": "men", "woman": "women", "child": "children", "leaf": "leaves"}
 
 
 def noun(name: str) -> str:
@@ -24,10 +24,10 @@ def plural(name: str) -> str:
 
 
 def _plural_of(word: str) -> str:
-    if word in _ALIKE or word in _IRREGULAR.values():
+    if word in _ALIKE or word in IRREGULAR.values():
         return word
-    if word in _IRREGULAR:
-        return _IRREGULAR[word]
+    if word in IRREGULAR:
+        return IRREGULAR[word]
     if re.search(r"(s[su]s?|us|as|is|x|z|ch|sh)$", word):
         return f"{word}es"
     if word.endswith("s"):
