@@ -183,5 +183,6 @@ def loader_of(
     loader = InfiniteDataLoader(
         dataset, batch_size=min(pictures, len(dataset)), sampler=sampler, collate_fn=collate, num_workers=workers,
         worker_init_fn=seed_worker, pin_memory=workers > 0,
+        generator=torch.Generator().manual_seed(seed % 2**32),  # else PyTorch draws from what dropout draws from
     )  # fmt: skip
     return count_passes(loader, seed) if shuffle else loader

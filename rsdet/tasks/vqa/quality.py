@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.metrics.answer_plots import confusion_picture, coverage_curve, reliability_diagram
+from rsdet.metrics.answer_plots import write_answer_pictures
 from rsdet.metrics.answer_report import (
     answer_notes,
     answer_table,
@@ -20,7 +20,6 @@ from rsdet.metrics.answer_report import (
 )
 from rsdet.metrics.answers import AnswerScores
 from rsdet.metrics.calibration import Calibration, fit_temperature, scaled_by_others, softmax
-from rsdet.writing import write_bytes
 
 MODEL = "model"
 
@@ -130,11 +129,5 @@ class VqaMetrics:
         """Write ``metrics.json`` and ``metrics.csv`` into the folder of the run, and pictures with ``plots``."""
         path = write_answer_metrics(self.save_dir, self.data, self.scores, self.calibration, self.temperature)
         if plots:
-            pictures = {
-                "reliability.png": reliability_diagram(self.calibration["as trained"]),
-                "coverage.png": coverage_curve(self.calibration),
-                "confusion.png": confusion_picture(self.scores[MODEL]),
-            }
-            for name, picture in pictures.items():
-                write_bytes(self.save_dir / name, picture)
+            write_answer_pictures(self.save_dir, self.scores[MODEL], self.calibration)
         return path
