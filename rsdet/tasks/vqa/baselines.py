@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,15 +35,19 @@ def encodings(network: VqaModel, loader: Any, device: torch.device) -> Iterator[
         yield from zip(names, cells.float().cpu().numpy(), strict=True)
 
 
-def baseline_answers(train: Questions, questions: Questions, known: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
+def baseline_answers(
+    train: Questions, questions: Questions, seen: Mapping[str, np.ndarray], asked: Mapping[str, np.ndarray]
+) -> dict[str, list[str]]:
     """Answers of all baselines by their names.
 
     Args:
         train: Questions of the training.
         questions: Those that are asked.
-        known: Encodings of the pictures of both, as far as the one without questions is to be fitted on them.
+        seen: Encodings of pictures of the training, on which the baseline without questions is fitted.
+        asked: Encodings of the pictures that questions are asked about; names may be those of other pictures there.
     """
     with torch.inference_mode(False):
         fitted = fit_baselines(train)
-        fitted["image only"] = ImageOnly.fit([q for q in train if q.image in known], known.__getitem__)
+        image_only = ImageOnly.fit([q for q in train if q.image in seen], seen.__getitem__)
+        fitted["image only"] = replace(image_only, encode=asked.__getitem__)
         return {name: baseline.answers(questions) for name, baseline in fitted.items()}

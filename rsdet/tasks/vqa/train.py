@@ -13,11 +13,12 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from rsdet.arguments import check_number, own_defaults
+from rsdet.data.questions.datasets import QuestionData, read_question_data
 from rsdet.errors import ConfigError
 from rsdet.modelyaml import buildable, load_model_yaml
 from rsdet.tasks.training import SafeTrainer
 from rsdet.tasks.vqa.baselines import spread
-from rsdet.tasks.vqa.data import AskedData, read_asked
+from rsdet.tasks.vqa.data import described, directed, reader_for
 from rsdet.tasks.vqa.dataset import AskedPictures, Turns, loader_of, to_device
 from rsdet.tasks.vqa.model import VqaModel
 from rsdet.tasks.vqa.transfer import transfer_words
@@ -45,7 +46,7 @@ class VqaTrain(SafeTrainer, BaseTrainer):
         blind: ``image`` or ``question``: hide it from the network, to see how far the other alone leads.
 
     Attributes:
-        asked: The data set, a :class:`rsdet.tasks.vqa.data.AskedData`.
+        asked: The data set.
     """
 
     bad_step_remedy: ClassVar[str] = "lower lr0, set amp=False, or look for broken questions"
@@ -87,7 +88,9 @@ class VqaTrain(SafeTrainer, BaseTrainer):
 
     def get_dataset(self) -> dict[str, Any]:
         """Read the questions; what they are about is looked for, all of it, before anything else."""
-        self.asked: AskedData = read_asked(self.args.data, ("train", self.args.split))
+        self.asked: QuestionData = read_question_data(self.args.data)
+        for split in ("train", self.args.split):
+            self.asked.split(split)
         names = {0: "answer"}
         return {
             "train": "train", "val": "val", "test": "test", "names": names, "nc": 1, "channels": 3,
@@ -98,7 +101,7 @@ class VqaTrain(SafeTrainer, BaseTrainer):
         """Build the network for the words and answers of the training, and take over what the weights know of them."""
         cfg = cfg if isinstance(cfg, dict) else load_model_yaml(cfg)
         if not self.resume:
-            cfg = {**cfg, **self.asked.described(), "blind": self._ours("blind")}
+            cfg = {**cfg, **described(self.asked), "blind": self._ours("blind")}
         with buildable(self.args.model):
             model = VqaModel(cfg, verbose=verbose and RANK == -1)
             model.init_criterion()  # refuses a wrong loss before anything is done
@@ -135,9 +138,9 @@ class VqaTrain(SafeTrainer, BaseTrainer):
     def turns(self) -> Turns | None:
         """What is done to pictures; nothing where questions or answers are about directions."""
         wanted = {key: float(vars(self.args)[key]) for key in _POSITIONS}
-        if self.asked.directed and any(wanted.values()):
+        if any(wanted.values()) and (why := directed(self.asked)):
             if RANK in {-1, 0}:
-                LOGGER.info(f"{', '.join(_POSITIONS)}: off, for answers are about directions, {self.asked.directed}")
+                LOGGER.info(f"{', '.join(_POSITIONS)}: off, for answers are about directions, {why}")
             return None
         return Turns(**wanted)
 
@@ -145,13 +148,14 @@ class VqaTrain(SafeTrainer, BaseTrainer):
         """Pictures with questions to train on; all questions of each picture to validate on."""
         model, training = unwrap_model(self.model), mode == "train"
         grouped, per_image = bool(self._ours("grouped")), int(self._ours("questions_per_image"))
-        questions = self.asked.splits["train" if training else self.args.split]
+        split = self.asked.split("train" if training else self.args.split)
+        questions = split.questions
         if training and self.args.fraction < 1:
             n = len({q.image for q in questions})
             questions = spread(questions, max(1, round(n * self.args.fraction)))
         dataset = AskedPictures(
-            questions, self.asked.files, model.vocabulary,
-            side=self.args.imgsz, length=model.length, reader=self.asked.reader(), seed=self.args.seed,
+            questions, split.images, model.vocabulary,
+            side=self.args.imgsz, length=model.length, reader=reader_for(self.asked), seed=self.args.seed,
             cache=self.args.cache in (True, "ram"), grouped=grouped or not training,
             per_image=per_image if training else 0, turns=self.turns() if training else None,
         )  # fmt: skip

@@ -16,13 +16,13 @@ from ultralytics.utils import LOGGER, RANK, TQDM
 from ultralytics.utils.torch_utils import select_device, unwrap_model
 
 from rsdet import checkpoint
-from rsdet.data.questions.records import Questions
+from rsdet.data.questions.datasets import QuestionData, Split, read_question_data
 from rsdet.errors import ConfigError, DataError
 from rsdet.metrics.answers import AnswerScores
 from rsdet.nn.answering import Answers
 from rsdet.tasks.runs import ValFolder
 from rsdet.tasks.vqa.baselines import baseline_answers, encodings, spread
-from rsdet.tasks.vqa.data import AskedData, read_asked
+from rsdet.tasks.vqa.data import reader_for
 from rsdet.tasks.vqa.dataset import AskedPictures, loader_of, to_device
 from rsdet.tasks.vqa.model import VqaModel
 from rsdet.tasks.vqa.quality import VqaMetrics
@@ -41,13 +41,13 @@ class VqaVal(ValFolder, BaseValidator):
 
     Attributes:
         metrics: Outcome of the last run, a :class:`~rsdet.tasks.vqa.quality.VqaMetrics`.
-        asked: The data set, a :class:`rsdet.tasks.vqa.data.AskedData`.
+        asked: The data set.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.metrics = VqaMetrics(save_dir=Path(self.save_dir))
-        self.asked: AskedData | None = None
+        self.asked: QuestionData | None = None
 
     def __call__(self, trainer: Any = None, model: Any = None, **kwargs: Any) -> Any:
         """Validate: the EMA weights of a training, or a network or its weights file by itself."""
@@ -81,8 +81,8 @@ class VqaVal(ValFolder, BaseValidator):
                 "the model has no vocabulary, so that it knows neither words nor answers; train it first."
             )
         split = self.args.split
-        self.asked = read_asked(self.args.data, (split,), also=("train",))
-        dataset = self.dataset_of(network, self.asked.splits[split])
+        self.asked = read_question_data(self.args.data)
+        dataset = self.dataset_of(network, self.asked.split(split))
         if not any(q.answer for q in dataset.questions):
             raise DataError(
                 f"{self.asked.name}: the answers of {split} are withheld, so there is nothing to measure by; use "
@@ -104,11 +104,11 @@ class VqaVal(ValFolder, BaseValidator):
         self.run_callbacks("on_val_end")
         return self.metrics.results_dict
 
-    def dataset_of(self, network: VqaModel, questions: Questions) -> AskedPictures:
+    def dataset_of(self, network: VqaModel, split: Split) -> AskedPictures:
         """Questions by their pictures, as they are in the files."""
         return AskedPictures(
-            questions, self.asked.files, network.vocabulary, side=_side(self.args.imgsz),
-            length=network.length, reader=self.asked.reader(),
+            split.questions, split.images, network.vocabulary, side=_side(self.args.imgsz),
+            length=network.length, reader=reader_for(self.asked),
         )  # fmt: skip
 
     def loader(self, dataset: AskedPictures) -> Any:
@@ -121,11 +121,10 @@ class VqaVal(ValFolder, BaseValidator):
         if "train" not in self.asked.splits:
             LOGGER.warning(f"{self.asked.name} names no train:, so that no baseline can stand beside these numbers")
             return {}
-        train = self.asked.splits["train"]
-        shown = self.dataset_of(network, spread(train))
-        loaders = (self.loader(shown), self.loader(dataset))
-        known = dict(pair for loader in loaders for pair in encodings(network, loader, self.device))
-        return baseline_answers(train, dataset.questions, known)
+        train = self.asked.split("train")
+        shown = self.dataset_of(network, Split(spread(train.questions), train.images))
+        seen, asked = (dict(encodings(network, self.loader(d), self.device)) for d in (shown, dataset))
+        return baseline_answers(train.questions, dataset.questions, seen, asked)
 
     # -- in both --------------------------------------------------------------------------------------------------
 

@@ -11,9 +11,9 @@ import torch
 from vqa_fakes import enlivened, model_yaml, vocabulary, write_questions
 
 from rsdet import RSDet
+from rsdet.data.questions.datasets import read_question_data
 from rsdet.data.questions.records import Question
-from rsdet.errors import ConfigError, DataError
-from rsdet.tasks.vqa.data import read_asked
+from rsdet.tasks.vqa.data import directed, reader_for
 from rsdet.tasks.vqa.dataset import AskedPictures, Turns, collate, loader_of, to_device
 
 
@@ -23,9 +23,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(data: Path, **settings: object) -> AskedPictures:
-    asked = read_asked(data, ("train",))
-    given = {"side": 64, "length": 8, "reader": asked.reader(), **settings}
-    return AskedPictures(asked.splits["train"], asked.files, vocabulary(), **given)
+    asked = read_question_data(data)
+    given = {"side": 64, "length": 8, "reader": reader_for(asked), **settings}
+    return AskedPictures(asked.split("train").questions, asked.split("train").images, vocabulary(), **given)
 
 
 def test_every_question_is_asked_once_before_any_is_asked_again(data):
@@ -39,12 +39,12 @@ def test_every_question_is_asked_once_before_any_is_asked_again(data):
 
 
 def test_a_picture_is_read_once_for_all_its_questions(data):
-    asked, read = read_asked(data, ("train",)), []
-    reader = asked.reader()
+    asked, read = read_question_data(data), []
+    reader = reader_for(asked)
     dataset = made(data, reader=lambda path: read.append(path) or reader(path), per_image=2)
     for _ in loader_of(dataset, 3, shuffle=True, workers=0):
         pass
-    assert sorted(read) == sorted(asked.files.values())
+    assert sorted(read) == sorted(asked.split("train").images.values())
 
 
 def test_an_epoch_has_another_order_and_the_same_seed_the_same(data):
@@ -86,40 +86,18 @@ def test_turns_are_those_of_a_square_and_of_the_sample(data):
 
 
 def test_an_answer_that_was_never_trained_has_no_number(data):
-    asked = read_asked(data, ("train",))
+    asked = read_question_data(data)
     rows = [Question("0.png", "How many red squares are there?", "17")]
-    dataset = AskedPictures(rows, asked.files, vocabulary(), side=64, length=8, reader=asked.reader())
+    images = asked.split("train").images
+    dataset = AskedPictures(rows, images, vocabulary(), side=64, length=8, reader=reader_for(asked))
     assert dataset[0]["answer"].tolist() == [-1]
-
-
-def test_pictures_that_are_not_there_are_told_all_at_once(tmp_path):
-    data = write_questions(tmp_path / "d", 3, 1)
-    for name in ("0.png", "1.png"):
-        (tmp_path / "d" / "images" / name).unlink()
-    with pytest.raises(DataError, match=r"2 of 3 images .*0\.png, 1\.png") as e:
-        read_asked(data, ("train",))
-    assert "\n" not in str(e.value)
 
 
 def test_directions_are_found_in_the_words_unless_the_file_says_otherwise(tmp_path):
     data = write_questions(tmp_path / "d", 2, 1)
-    assert not read_asked(data, ("train",)).directed
+    assert not directed(read_question_data(data))
     rows = tmp_path / "d" / "train.jsonl"
     rows.write_text(rows.read_text() + '{"image": "0.png", "question": "What is in the north?", "answer": "nothing"}\n')
-    assert "north" in read_asked(data, ("train",)).directed
+    assert "north" in directed(read_question_data(data))
     data.write_text(data.read_text() + "directions: false\n")
-    assert not read_asked(data, ("train",)).directed
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [("images: [1]", "images: must name"), ("train: 3", "train: must name"), ("format: elephant", "format='elephant'")],
-)
-def test_a_data_yaml_that_says_nonsense_is_refused_in_one_line(tmp_path, line, said):
-    data = write_questions(tmp_path / "d", 2, 1)
-    key = line.partition(":")[0]
-    kept = [text for text in data.read_text().splitlines() if not text.startswith(f"{key}:")]
-    data.write_text("\n".join([*kept, line]))
-    with pytest.raises((ConfigError, DataError), match=said) as e:
-        read_asked(data, ("train",))
-    assert "\n" not in str(e.value)
+    assert not directed(read_question_data(data))
