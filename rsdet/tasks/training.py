@@ -90,8 +90,19 @@ class SafeTrainer(ExactResume):
         self.after_step()
 
     def take_step(self) -> None:
-        """Step as Ultralytics does."""
-        super().optimizer_step()
+        """Step as Ultralytics does, with gradients cut to ``clip_grad`` where a task has that argument."""
+        limit = vars(self.args).get("clip_grad")
+        if limit is None:  # also in a training that began before it was known
+            super().optimizer_step()
+            return
+        self.scaler.unscale_(self.optimizer)
+        if limit:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), float(limit))
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        if self.ema is not None:
+            self.ema.update(self.model)
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         """Go back to the last checkpoint as Ultralytics does, and give up in one line where it gives up."""

@@ -193,17 +193,6 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
             ema.decay = lambda _: float(decay)
         self._ema = ema
 
-    def take_step(self) -> None:
-        """One step with gradients cut to ``clip_grad``."""
-        self.scaler.unscale_(self.optimizer)
-        if limit := float(self._ours("clip_grad")):
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad()
-        if self.ema is not None:
-            self.ema.update(self.model)
-
     # -- data -----------------------------------------------------------------------------------------------------
 
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:

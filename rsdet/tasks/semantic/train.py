@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from ultralytics.models.yolo.semantic import SemanticSegmentationTrainer
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
+from rsdet.arguments import check_number
 from rsdet.data.semi.mask_sources import SOURCES, make_object_masks
 from rsdet.data.semi.object_masks import ObjectChoice
 from rsdet.errors import ConfigError, nearest
@@ -29,7 +31,7 @@ from rsdet.tasks.semantic.semi import NAMES, SemiData, SemiDataset
 from rsdet.tasks.semantic.val import SemanticVal
 
 MASK_SOURCES = (*SOURCES, "file", "components", "rect")
-_OF_METHODS = ("labeled", "unlabeled", "mask_source", "masks", "lambda_u", "t_hard", "t_soft")
+_OF_METHODS = ("labeled", "unlabeled", "mask_source", "masks", "lambda_u", "t_hard", "t_soft", "ema_momentum")
 
 
 class SemanticTrain(PictureTrainer, SemanticSegmentationTrainer):
@@ -54,6 +56,9 @@ class SemanticTrain(PictureTrainer, SemanticSegmentationTrainer):
         lambda_u: Weight of all that is learnt from pseudo-labels; the method's where None.
         t_hard: Confidence from which on a pseudo-label counts as a label; likewise.
         t_soft: Confidence below which its probabilities count; likewise.
+        ema_momentum: Largest share of the old teacher in each step, 0 to 1; likewise.
+        lr_power: The learning rate falls as (1 - epoch / epochs) to this power, instead of by ``lrf`` and ``cos_lr``.
+        clip_grad: Largest norm of the gradients, 0 for any.
     """
 
     validator_class = SemanticVal
@@ -76,17 +81,24 @@ class SemanticTrain(PictureTrainer, SemanticSegmentationTrainer):
         lambda_u: float | None = None,
         t_hard: float | None = None,
         t_soft: float | None = None,
+        ema_momentum: float | None = None,
+        lr_power: float | None = None,
+        clip_grad: float = 10.0,
     ):
         self._rng: tuple[int, Any] = (-1, None)
         super().__init__(
             cfg, overrides, _callbacks, speckle=speckle, rot90=rot90, method=method, labeled=labeled,
             unlabeled=unlabeled, mask_source=mask_source, masks=masks, lambda_u=lambda_u, t_hard=t_hard, t_soft=t_soft,
+            ema_momentum=ema_momentum, lr_power=lr_power, clip_grad=clip_grad,
         )  # fmt: skip
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any]) -> None:
         """Check the values of our training arguments; see :meth:`SafeTrainer.check_settings`."""
         super().check_settings(given)
+        check_number("clip_grad", given.get("clip_grad", 10.0), 0, math.inf, "a norm, 0 for any; e.g. clip_grad=8")
+        if given.get("lr_power") is not None:
+            check_number("lr_power", given["lr_power"], 0, 100, "a number from 0 to 100; e.g. lr_power=0.9")
         own = {key: given[key] for key in _OF_METHODS if given.get(key) not in (None, (), [])}
         if given.get("method") is None:
             if own:
@@ -159,6 +171,13 @@ class SemanticTrain(PictureTrainer, SemanticSegmentationTrainer):
             model.method = self._learn
         return result
 
+    def _setup_scheduler(self) -> None:
+        super()._setup_scheduler()
+        power = vars(self.args).get("lr_power")
+        if power is not None:
+            self.lf = lambda epoch: max(1 - epoch / self.epochs, 0) ** float(power)
+            self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lr_lambda=self.lf)
+
     def _learn(self, model: torch.nn.Module, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Loss of a batch by the method, from the student and the EMA, its teacher."""
         if self._rng[0] != self.epoch:  # a resumed training draws as one that was not stopped
@@ -200,7 +219,8 @@ def settings_of(given: Mapping[str, Any]) -> SemiSettings:
     Raises:
         ConfigError: No such method, or a value out of its range.
     """
-    changes = {key: given[key] for key in ("lambda_u", "t_hard", "t_soft") if given.get(key) is not None}
+    names = {key: key for key in ("lambda_u", "t_hard", "t_soft")} | {"ema_momentum": "momentum"}
+    changes = {names[key]: given[key] for key in names if given.get(key) is not None}
     settings = method_settings(str(given["method"]), **changes)
     source = given.get("mask_source") or ("file" if given.get("masks") else "components")
     kind = source if source in ("components", "rect") else "object"
