@@ -65,14 +65,18 @@ def check_packages() -> None:
         optional(package)
 
 
-def write_polygons(folder: Path, stem: str, table: PolygonTable, names: Mapping[int, str]) -> list[Path]:
+def write_polygons(
+    folder: Path, stem: str, table: PolygonTable, names: Mapping[int, str], column: str = "class", empty: str = ""
+) -> list[Path]:
     """Write polygons; no layer has its name before all are complete.
 
     Args:
         folder: Where they shall lie.
         stem: Their name before the suffix.
-        table: The polygons, with a column ``class``.
-        names: Class number to name, as it stands there.
+        table: The polygons.
+        names: Class number to name, as it stands in the column that they are coloured by.
+        column: That column.
+        empty: What the legend calls those without an entry there.
 
     Returns:
         The GeoPackage, the GeoJSON where they lie on the Earth, and the style that QGIS loads with them; without a
@@ -92,7 +96,8 @@ def write_polygons(folder: Path, stem: str, table: PolygonTable, names: Mapping[
             made.append(place / f"{stem}{suffix}")
             write(made[-1], table)
         if table.georef.placed:
-            made.append(write_text(place / f"{stem}.qml", qml({k: printable(name) for k, name in names.items()})))
+            shown = {k: printable(name) for k, name in names.items()}
+            made.append(write_text(place / f"{stem}.qml", qml(shown, column, empty)))
         return [put(path, folder / path.name) for path in made]
 
 

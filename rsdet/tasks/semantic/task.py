@@ -39,7 +39,10 @@ class Semantic(Task):
     families = ("network", "yolo")
     imgsz = 512
     light = "rsdet.tasks.semantic.runtime.cli"
-    modes: ClassVar = {"masks": "rsdet.tasks.semantic.masks:masks"}
+    modes: ClassVar = {
+        "masks": "rsdet.tasks.semantic.masks:masks",
+        "postprocess": "rsdet.tasks.semantic.postprocess:postprocess",
+    }
     end_to_end = "image files to maps of classes"
     unchecked: ClassVar = {"min_agreement": 0.0, "logit_tol": float("inf")}
     export_options = SemanticExport
