@@ -50,9 +50,9 @@ def test_a_data_yaml_says_where_questions_and_pictures_are(tmp_path):
     data = read_question_data(resolve_data(path, "vqa"))
     assert (data.splits, data.directions, data.format, data.name) == (("train", "val"), False, None, "d")
     train = data.split("train")
-    assert [q.image for q in train.questions] == ["a.png", "sub/b.png"]
-    assert train.images == {"a.png": tmp_path / "images" / "a.png", "sub/b.png": tmp_path / "images" / "sub" / "b.png"}
-    assert data.split("val").images == {"c.png": tmp_path / "other" / "c.png"}
+    assert [q.image for q in train.questions] == ["images/a.png", "images/sub/b.png"]
+    assert train.images == {f"images/{n}": tmp_path / "images" / n for n in ("a.png", "sub/b.png")}
+    assert data.split("val").images == {"other/c.png": tmp_path / "other" / "c.png"}
     assert data.split("val") is data.split("val")
     with pytest.raises(DataError, match=r"has no test:, it has train, val; add it"):
         data.split("test")
@@ -99,12 +99,12 @@ def test_other_numbers_than_the_owner_states_are_told(tmp_path, caplog):
     ("change", "said"),
     [
         ({"task": "detect"}, "is for task=detect, the model for task=vqa"),
-        ({"format": "jsn"}, "format must be one of jsonl, csv"),
-        ({"images": None}, "images must name the folder of the pictures of train"),
-        ({"images": {"val": "images"}}, "images must name the folder of the pictures of train"),
+        ({"format": "jsn"}, "format='jsn' is unknown; expected one of jsonl, csv"),
+        ({"images": None}, "images: must name the folder of the pictures of train"),
+        ({"images": {"val": "images"}}, "images: must name the folder of the pictures of train"),
         ({"train": None}, "has none of train, val, test"),
-        ({"train": 3}, "train must name files of questions, received 3"),
-        ({"train": {"questions": "a", "image": "b"}}, "train must name files of questions"),
+        ({"train": 3}, "train: must name files of questions, received 3"),
+        ({"train": {"questions": "a", "image": "b"}}, "train: must name files of questions"),
         ({"directions": "yes"}, "directions must be true or false"),
         ({"split": {"val": 2}}, "split must be such as {val: 0.1, seed: 0}"),
         ({"split": {"val": 0.1}, "val": "q.jsonl"}, "leave one of them out"),
@@ -149,7 +149,7 @@ def fake_originals(root: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "answer", "images"),
     [
-        ("earthvqa", "1", {"1.png"}),
+        ("earthvqa", "1", {f"{s}/images_png/1.png" for s in ("Train", "Val", "Test")}),
         ("rsvqa-lr", "between 10 and 100", {"0.tif"}),
         ("rsvqa-hr", "12", {"0.tif"}),
         ("rsivqa", "sea", {"DOTA/images/P1", "Sydney/images/1.tif", "Sydney/images/2.tif"}),

@@ -12,7 +12,7 @@
     directions: true               # questions name left, right, north: pictures are not mirrored or turned in training
     split: {val: 0.1, seed: 0}     # in the place of val: a part of the pictures of train, by the hash of their names
 
-Where entries have folders of their own, pictures are called by those as well (``UCM/images/1.tif``): numbers repeat.
+Where there are several folders, pictures are called by those as well (``UCM/images/1.tif``), for numbers repeat.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from rsdet.data.groups import image_key
-from rsdet.data.questions.reading import FORMATS, read_questions, resolve_images
+from rsdet.data.questions.reading import check_format, read_questions, resolve_images
 from rsdet.data.questions.records import Questions
 from rsdet.data.resolve import check_task, root_of, tasks_of
 from rsdet.data.splitting import seeded_split
-from rsdet.errors import ConfigError, DataError, nearest
+from rsdet.errors import ConfigError, DataError
 from rsdet.textfiles import read_yaml
 
 SPLITS = ("train", "val", "test")
@@ -151,10 +151,7 @@ def read_question_data(path: str | Path) -> QuestionData:
     content = read_yaml(path)
     check_task(path, tasks_of(path, content), "vqa")
     format = content.get("format")
-    if format is not None and format not in FORMATS:
-        raise ConfigError(
-            f"{path}: format must be one of {', '.join(FORMATS)}, received {format!r}.{nearest(str(format), FORMATS)}"
-        )
+    check_format(format, f"{path}: ")
     if not isinstance(content.get("directions", False), bool):
         raise ConfigError(f"{path}: directions must be true or false, received {content['directions']!r}.")
     root = root_of(path, content)
@@ -176,10 +173,10 @@ def _entries(path: Path, content: dict[str, Any], root: Path, split: str) -> lis
         one = item if isinstance(item, dict) else {"questions": item}
         images = one.get("images", shared)
         if not isinstance(one.get("questions"), str) or not set(one) <= {"questions", "images"}:
-            raise ConfigError(f"{path}: {split} must name files of questions, received {item!r}; {_EXAMPLE}.")
+            raise ConfigError(f"{path}: {split}: must name files of questions, received {item!r}; {_EXAMPLE}.")
         if not isinstance(images, str):
-            raise ConfigError(f"{path}: images must name the folder of the pictures of {split}; {_EXAMPLE}.")
-        prefix = "" if "images" not in one else f"{Path(images).as_posix()}/"
+            raise ConfigError(f"{path}: images: must name the folder of the pictures of {split}; {_EXAMPLE}.")
+        prefix = "" if images == content.get("images") else f"{Path(images).as_posix()}/"
         found.append(Entry(root / Path(one["questions"]).expanduser(), root / Path(images).expanduser(), prefix))
     return found
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rsdet.data.annotations import Dropped
 from rsdet.data.images import SUFFIXES
@@ -46,14 +47,24 @@ def read_questions(path: str | Path, format: str | None = None) -> Questions:
 def read_with_drops(path: str | Path, format: str | None = None) -> tuple[Questions, list[Dropped]]:
     """As :func:`read_questions`, with the rows that were left out by a rule of the format."""
     path = Path(path)
-    if format is not None and format not in FORMATS:
-        raise ConfigError(
-            f"format={format!r} is unknown; expected one of {', '.join(FORMATS)}.{nearest(str(format), FORMATS)}"
-        )
+    check_format(format)
     text = text_of(path, DataError, "a file of questions").replace("\r\n", "\n")
     rows = Rows(path)
     FORMATS[format or format_of(path, text)](rows, text)
     return rows.finish(), rows.dropped
+
+
+def check_format(format: Any, where: str = "") -> None:
+    """Refuse the name of a format that there is none of; None is taken.
+
+    Raises:
+        ConfigError: There is none; ``where`` begins the message.
+    """
+    if format is not None and format not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise ConfigError(
+            f"{where}format={format!r} is unknown; expected one of {known}.{nearest(str(format), FORMATS)}"
+        )
 
 
 def format_of(path: Path, text: str) -> str:
