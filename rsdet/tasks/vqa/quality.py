@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rsdet.metrics.answer_margins import margin_notes
 from rsdet.metrics.answer_plots import write_answer_pictures
 from rsdet.metrics.answer_report import (
     answer_notes,
@@ -118,11 +119,7 @@ class VqaMetrics:
                 f"temperature={self.temperature:.3f} suits these questions; by those of the other half of the pictures "
                 f"the calibration error is {100 * ece:.2f} %"
             )
-        told += [
-            f"not better than {name}, which reaches {100 * s.accuracy:.2f} % with less to go by"
-            for name, s in self.scores.items()
-            if name != MODEL and s.accuracy >= self.accuracy
-        ]
+        told += margin_notes(self.scores)
         return [*told, f"{self.scores[MODEL].overall.questions} questions about {self.images} pictures of {self.data}"]
 
     def write(self, plots: bool) -> Path:
