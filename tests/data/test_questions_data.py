@@ -17,6 +17,7 @@ from rsdet.data import resolve as module
 from rsdet.data.questions.datasets import read_question_data
 from rsdet.data.questions.demo import as_scene, make_demo_vqa
 from rsdet.data.questions.generator.loading import load_scenes
+from rsdet.data.questions.generator.making import make_questions
 from rsdet.data.questions.generator.objects import object_questions
 from rsdet.data.questions.jsonl import write_questions
 from rsdet.data.questions.reading import read_questions
@@ -285,6 +286,34 @@ def test_classes_that_are_called_alike_and_data_without_labels_are_refused(tmp_p
         load_scenes(text(tmp_path / "c.yaml", "task: restore\ntrain: a\nval: a\n"))
 
 
+def test_folders_of_classes_become_questions_about_themes(tmp_path):
+    for name, n in (("aGrass", 5), ("bRiverLake", 10), (".git", 3), ("empty", 0)):
+        (tmp_path / name).mkdir()
+        for i in range(n):
+            picture(tmp_path / name / f"{name}-{i}.jpg")
+    (tmp_path / "empty").rmdir()
+    loaded = load_scenes(tmp_path)
+    assert {s: len(some) for s, some in loaded.scenes.items()} == {"train": 12, "val": 3}  # a fifth of each class
+    assert not {s.image for s in loaded.scenes["train"]} & {s.image for s in loaded.scenes["val"]}
+    made = make_questions(loaded.scenes)
+    by_text: dict[str, dict[str, str]] = {}
+    for q in made["train"]:
+        assert by_text.setdefault(q.text, {}).setdefault(q.image.partition("/")[0], q.answer) == q.answer
+    assert by_text == {
+        "What is the theme of the picture?": {"aGrass": "grass", "bRiverLake": "river lake"},
+        "Is this a picture of grass?": {"aGrass": "yes", "bRiverLake": "no"},
+        "Is this a picture of river lake?": {"aGrass": "no", "bRiverLake": "yes"},
+    }
+    for split in ("train", "val"):
+        for name in ("one", "two"):
+            picture(tmp_path / "split" / split / name / "a.jpg")
+    assert {s: [x.image for x in some] for s, some in load_scenes(tmp_path / "split").scenes.items()} == {
+        s: [f"{s}/one/a.jpg", f"{s}/two/a.jpg"] for s in ("train", "val")
+    }
+    with pytest.raises(DataError, match="has 1 folders with pictures, expected one for each of two classes"):
+        load_scenes(picture(tmp_path / "only" / "one" / "a.jpg").parents[1])
+
+
 def test_the_mode_writes_a_set_that_can_be_read(tmp_path, capsys):
     rows = {
         f"{i}": "".join(f"{k % 2} {0.1 + 0.2 * k} {0.2 + 0.2 * (i // 5)} 0.1 0.1\n" for k in range(i % 5))
@@ -367,3 +396,14 @@ def test_real_sets_give_questions(shared_data, tmp_path):
     assert not loaded.left_out
     counts = Counter(i.name for s in scenes for i in s.items)
     assert counts == {"car": 822, "bus": 57, "minibus": 46, "truck": 3}
+    themes = load_scenes(shared_data / "rsscn7").scenes
+    assert {s: len(some) for s, some in themes.items()} == {"train": 49, "val": 14}
+    assert {s.theme for s in themes["val"]} == {
+        "Grass",
+        "Field",
+        "Industry",
+        "RiverLake",
+        "Forest",
+        "Resident",
+        "Parking",
+    }

@@ -28,11 +28,12 @@ def questions(
     Pictures with ignored regions, and classes of which a picture shows a difficult object, are not asked about.
 
     Args:
-        data: Data YAML, or the name of a shipped data set, of boxes, oriented boxes, polygons or maps of classes.
+        data: Data YAML, or the name of a shipped data set, of boxes, oriented boxes, polygons or maps of classes; or a
+            folder with a folder of pictures for each class.
         out: Folder for the questions of each split, ``distribution.csv`` and ``data.yaml``, to be given as ``data=``.
         labels: Form of the labels, where the set has several: ``detect``, ``obb``, ``segment`` or ``semantic``.
         kinds: Types of questions: ``presence``, ``count``, ``comparison``, ``area`` (not of upright boxes),
-            ``relation`` (next to) and ``where``; all where it is left out.
+            ``relation`` (next to), ``where`` and ``theme`` (of folders of classes); all where it is left out.
         next_to: Two objects are next to each other where their edges are less apart than so many times the mean of
             their sizes (sides of squares of their areas).
         seed: Another number chooses other questions.
@@ -49,7 +50,7 @@ def questions(
     folder = Path(out).expanduser().absolute()
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ConfigError(f"out={out} holds files; choose another folder, or remove it.")
-    loaded = load_scenes(data, labels)
+    loaded = load_scenes(data, labels, seed)
     made = make_questions(loaded.scenes, seed, KINDS if named is None else named, next_to)
     for reason, n in loaded.left_out.most_common():
         say(f"{n} left out: {reason}")

@@ -8,28 +8,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from rsdet.data.annotations import ImageRecord, ImportLog, kind_of
 from rsdet.data.importers._images import BadImageError, calm_pillow, probe
-from rsdet.data.importers._labels import ClassTable, Collector
-from rsdet.data.importers._yolo_rows import YoloRows
-from rsdet.data.importers.yolo import read_ignored, read_labels
-from rsdet.data.label_kind import label_kind
-from rsdet.data.questions.generator.nouns import noun, plural
-from rsdet.data.questions.generator.scene import UNKNOWN, Item, Scene
+from rsdet.data.questions.generator.label_files import BoxReader, MapReader, UncertainError, check_called_apart
+from rsdet.data.questions.generator.scene import Scene
+from rsdet.data.questions.generator.themes import is_folder_of_classes, load_folders
 from rsdet.data.resolve import resolve_data, split_files, tasks_of
 from rsdet.errors import ConfigError, DataError
-from rsdet.names import class_names
 from rsdet.textfiles import read_yaml
 
 SPLITS = ("train", "val", "test")
-_HARMLESS = ("duplicate annotation", "class left out")
 
 
 @dataclass
@@ -49,19 +39,23 @@ class Loaded:
     licence: str = ""
 
 
-def load_scenes(data: str | Path, labels: str | None = None, track: Callable[[Iterable], Iterable] = iter) -> Loaded:
+def load_scenes(data: str | Path, labels: str | None = None, seed: int = 0) -> Loaded:
     """Read all labels of a data set.
 
     Args:
-        data: Data YAML or the name of a shipped data set.
+        data: Data YAML, the name of a shipped data set, or a folder of classes (:mod:`~.themes`).
         labels: Their form, where the set has several: ``detect``, ``obb``, ``segment`` or ``semantic``. None takes the
             usual one.
-        track: Wraps the loop over the pictures to show progress.
+        seed: Divides a folder of classes.
 
     Raises:
         ConfigError: Data of another kind, or classes that are called alike.
         DataError: No picture can be used.
     """
+    if is_folder_of_classes(data):
+        found = load_folders(Path(data), seed)
+        check_called_apart(next(iter(found.values()))[0].themes)
+        return Loaded(Path(data).absolute(), found)
     path = resolve_data(data, labels)
     content = read_yaml(path)
     tasks = tasks_of(path, content)
@@ -75,8 +69,8 @@ def load_scenes(data: str | Path, labels: str | None = None, track: Callable[[It
     folder = Path(os.path.commonpath([f.absolute().parent for f in images]))
     loaded = Loaded(folder, licence=str(content.get("licence") or ""))
     for split, (some, spec) in files.items():
-        reader = _MapReader(spec) if of_maps else _BoxReader(spec, some)
-        found = [_scene(reader, f, folder, loaded.left_out) for f in track(some)]
+        reader = MapReader(spec) if of_maps else BoxReader(spec, some)
+        found = [_scene(reader, f, folder, loaded.left_out) for f in some]
         if scenes := [s for s in found if s is not None]:
             loaded.scenes[split] = scenes
     if not loaded.scenes:
@@ -85,135 +79,13 @@ def load_scenes(data: str | Path, labels: str | None = None, track: Callable[[It
     return loaded
 
 
-def check_called_apart(names: Iterable[str]) -> None:
-    """Refuse classes that a question cannot tell apart.
-
-    Raises:
-        ConfigError: Two have the same name, or plural, in words.
-    """
-    taken: dict[str, str] = {}
-    for name in names:
-        for word in {noun(name), plural(name)}:
-            if word in taken:
-                raise ConfigError(f"names: {taken[word]!r} and {name!r} are both {word!r} in a question; rename one.")
-        taken |= {noun(name): name, plural(name): name}
-
-
-class _Uncertain(Exception):
-    """A picture whose labels do not say for certain what is there; the message says why."""
-
-
-def _scene(reader: _BoxReader | _MapReader, file: Path, folder: Path, left_out: Counter[str]) -> Scene | None:
+def _scene(reader: BoxReader | MapReader, file: Path, folder: Path, left_out: Counter[str]) -> Scene | None:
     try:
         with calm_pillow():
             info = probe(file)
         return reader.read(file, file.absolute().relative_to(folder).as_posix(), info.width, info.height)
     except BadImageError:
         left_out["pictures that cannot be read"] += 1
-    except _Uncertain as e:
+    except UncertainError as e:
         left_out[str(e)] += 1
     return None
-
-
-class _Uncut(Collector):
-    """Keeps objects as their labels have them, also where they are cut at the edge of the picture."""
-
-    def __init__(self, *args: Any):
-        super().__init__(*args)
-        self.rings: list[np.ndarray] = []
-
-    def add(self, where: object, cls: int | None, box: Any, polygons: Any = (), *more: Any, **named: Any) -> None:
-        """Take one object; its first polygon, or the corners of its box."""
-        before = len(self.record.objects)
-        super().add(where, cls, box, polygons, *more, **named)
-        if len(self.record.objects) > before:
-            x1, y1, x2, y2 = box
-            corners = polygons[0] if polygons else (x1, y1, x2, y1, x2, y2, x1, y2)
-            self.rings.append(np.array(corners, np.float64).reshape(-1, 2))
-
-
-class _BoxReader:
-    """Reads label files of boxes, oriented boxes or polygons.
-
-    Args:
-        spec: Content of the data YAML, as Ultralytics checks it.
-        files: Pictures of the split, whose labels are looked at before any is read.
-    """
-
-    def __init__(self, spec: Mapping[str, Any], files: Iterable[Path]):
-        self.spec = spec
-        self.source_names = list(class_names(spec["names"]).values())
-        regions = ClassTable(None)
-        self.classes = ClassTable([n for n in self.source_names if not regions.ignores(n)])
-        check_called_apart(self.classes.names)
-        self.rows = YoloRows(dict(spec))
-        labels = [p for f in files if (p := self._beside(f, "labels")).is_file()]
-        self.rows.scan((p, p.name) for p in labels)
-        self.outlined = label_kind(labels).kind in ("obb", "segment")
-
-    def read(self, file: Path, image: str, width: int, height: int) -> Scene:
-        """The scene of a picture; one without a label file has no objects.
-
-        Raises:
-            _Uncertain: Its labels do not say for certain what is there.
-        """
-        log = ImportLog()
-        into = _Uncut(ImageRecord(file.name, width, height, file), log, "", file.name)
-        labels, hard = self._beside(file, "labels"), self._beside(file, self.spec.get("difficult"))
-        if labels.is_file():
-            hard = hard if hard.is_file() and hard != labels else None
-            read_labels(labels, into, self.source_names, self.classes, self.rows, hard)
-        region = self._beside(file, self.spec.get("ignore"))
-        if region.is_file() and region != labels:
-            read_ignored(region, into)
-        if into.record.ignored_xyxy_px:
-            raise _Uncertain("pictures with ignored regions")
-        if any(kind_of(d.reason) not in _HARMLESS for d in log[""].dropped):
-            raise _Uncertain("pictures with labels that cannot be read")
-        names, objects = self.classes.names, into.record.objects
-        items = tuple(Item(names[o.cls], ring) for o, ring in zip(objects, into.rings, strict=True))
-        unsure = frozenset(names[o.cls] for o in objects if o.difficult)
-        return Scene(image, width, height, tuple(names), items, unsure, self.outlined)
-
-    @staticmethod
-    def _beside(image: Path, folder: Any) -> Path:
-        from ultralytics.data.utils import img2label_paths  # brings PyTorch
-
-        return Path(img2label_paths([str(image)], **({"label_dir": str(folder)} if folder else {}))[0])
-
-
-class _MapReader:
-    """Reads masks of class numbers, as Ultralytics' data sets of maps do.
-
-    Args:
-        spec: Content of the data YAML, as Ultralytics checks it.
-    """
-
-    def __init__(self, spec: Mapping[str, Any]):
-        self.folder = str(spec.get("masks_dir") or "masks")
-        self.names = tuple(class_names(spec["names"]).values())
-        check_called_apart(self.names)
-        self.lut = np.arange(256, dtype=np.uint8)
-        for value, cls in (spec.get("label_mapping") or {}).items():
-            self.lut[int(value) & 255] = int(cls) & 255 if isinstance(cls, int) else UNKNOWN
-
-    def read(self, file: Path, image: str, width: int, height: int) -> Scene:
-        """The scene of a picture.
-
-        Raises:
-            _Uncertain: It has no mask, or one of another size or with values that are no classes.
-        """
-        from PIL import Image
-        from ultralytics.data.utils import img2label_paths, read_mask
-
-        mask = Path(img2label_paths([str(file)], label_dir=self.folder, suffix=".png")[0])
-        if not mask.is_file():
-            raise _Uncertain("pictures without a mask")
-        with Image.open(mask) as header:
-            values = read_mask(str(mask), header.mode)
-        if values.shape != (height, width) or values.max(initial=0) > UNKNOWN:
-            raise _Uncertain("masks of another size than their picture, or with values that are no classes")
-        cover = self.lut[values]
-        if not np.isin(cover, [*range(len(self.names)), UNKNOWN]).all():
-            raise _Uncertain("masks of another size than their picture, or with values that are no classes")
-        return Scene(image, width, height, cover=cover, stuff=self.names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from rsdet.data.questions.generator.ground import ground_questions
 from rsdet.data.questions.generator.objects import NEXT_TO, object_questions
 from rsdet.data.questions.generator.scene import Scene
 from rsdet.data.questions.generator.templates import DIRECTED, KINDS
+from rsdet.data.questions.generator.themes import theme_questions
 from rsdet.data.questions.jsonl import write_questions
-from rsdet.data.questions.records import Questions
+from rsdet.data.questions.records import Question, Questions
 from rsdet.errors import ConfigError, DataError, nearest
 from rsdet.writing import write_csv, write_text
 
@@ -46,8 +47,8 @@ def make_questions(
         raise ConfigError(f"kinds: {unknown[0]!r} is none of {', '.join(KINDS)}.{nearest(unknown[0], KINDS)}")
     found: dict[str, Questions] = {}
     for split, some in scenes.items():
-        asked = (q for s in some for q in (*object_questions(s, next_to), *ground_questions(s)) if q.kind in kinds)
-        found[split] = balanced(asked, seed)
+        asked = (q for s in some for q in questions_about(s, next_to))
+        found[split] = balanced((q for q in asked if q.kind in kinds), seed)
     first = "train" if "train" in found else next(iter(found))
     if not found[first]:
         raise DataError(
@@ -55,6 +56,13 @@ def make_questions(
             "of pictures that differ, are needed."
         )
     return {split: some if split == first else only_asked(some, found[first]) for split, some in found.items()}
+
+
+def questions_about(scene: Scene, next_to: float = NEXT_TO) -> Iterator[Question]:
+    """All questions about a picture that its labels answer for certain, before any are chosen."""
+    yield from object_questions(scene, next_to)
+    yield from ground_questions(scene)
+    yield from theme_questions(scene)
 
 
 def write_set(

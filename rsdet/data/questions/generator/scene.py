@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class Scene:
         outlined: Rings fit their objects (outlines, oriented boxes), so that areas can be told.
         cover: (H, W) uint8, what covers the ground at each pixel, by its place in :attr:`stuff`; 255 is unknown.
         stuff: Classes of the ground.
+        theme: Class of the picture as a whole; empty where it has none.
+        themes: Classes that it might have had.
     """
 
     image: str
@@ -46,4 +48,6 @@ class Scene:
     unsure: frozenset[str] = frozenset()
     outlined: bool = False
     cover: np.ndarray | None = None
-    stuff: tuple[str, ...] = field(default=())
+    stuff: tuple[str, ...] = ()
+    theme: str = ""
+    themes: tuple[str, ...] = ()

@@ -6,11 +6,12 @@ from itertools import pairwise
 
 from rsdet.data.questions.generator.nouns import noun, plural
 
-KINDS = ("presence", "count", "comparison", "area", "relation", "where")
+KINDS = ("presence", "count", "comparison", "area", "relation", "where", "theme")
 MOST_COUNT = 20  # more are "more than 20"
 # Shares of the picture in percent: an answer for each pair, the upper end belongs to it, the lower does not.
 SHARES = (0, 1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 YES, NO = "yes", "no"
+THEME = "What is the theme of the picture?"
 DIRECTED = frozenset({"where"})  # kinds whose answers change when a picture is mirrored or turned
 
 
@@ -45,6 +46,11 @@ def relation(name: str, other: str) -> str:
 def where(name: str, largest: bool = False) -> str:
     """In which part of the picture the only, or the largest, object of a class is."""
     return f"Where is the {'largest ' * largest}{noun(name)} in the picture?"
+
+
+def of_theme(name: str) -> str:
+    """Whether a class is the theme of the picture."""
+    return f"Is this a picture of {noun(name)}?"
 
 
 def judged(true: bool) -> str:
