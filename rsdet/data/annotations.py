@@ -7,9 +7,12 @@ Pixels are continuous: the left edge of an image is 0.0, its right edge is its w
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from rsdet.data.tiling import Tile
 from rsdet.names import printable
@@ -18,6 +21,7 @@ Box = tuple[float, float, float, float]
 
 # A label written with ten decimals is exact to a few millionths of a pixel; anything thinner than this is no object.
 MIN_SIDE_PX = 1e-3
+NOTHING, UNKNOWN = -1, -2  # of a map of classes: no object covers the pixel; nobody knows what it is
 
 
 @dataclass(slots=True)
@@ -34,6 +38,9 @@ class Annotation:
         difficult: The source marks the object as hard (DOTA, Pascal VOC). Kept as an object.
         corners_px: Corners of the oriented box, where the source has one beside another polygon (SSDD).
         origin: Label file, and line or id in it, as reports name them.
+        holes_px: Rings of holes in the polygons, where the source has some and masks are asked for.
+        runs: The object as COCO's run lengths in pixels of the picture, where the source has it so; see
+            :mod:`rsdet.data.importers._outlines`.
     """
 
     cls: int
@@ -42,6 +49,8 @@ class Annotation:
     difficult: bool = False
     corners_px: tuple[float, ...] | None = None
     origin: tuple[str, object] = ("", "")
+    holes_px: tuple[tuple[float, ...], ...] = ()
+    runs: dict | None = None
 
 
 @dataclass(slots=True)
@@ -59,6 +68,9 @@ class ImageRecord:
         groups: Groups that the image is measured in, besides the whole (inshore, offshore).
         orientation: EXIF orientation, 1 to 8, that decoders apply to the stored pixels; 1 where they apply none.
         window: What of the file the image is; None for all of it.
+        ignored: The same regions with their outlines; of no class.
+        class_map: Reads the class of every pixel, (H, W) int16: index into the names, :data:`NOTHING` or
+            :data:`UNKNOWN`; where the source has maps in the place of objects.
     """
 
     name: str
@@ -71,6 +83,8 @@ class ImageRecord:
     groups: tuple[str, ...] = ()
     orientation: int = 1
     window: Tile | None = None
+    ignored: list[Annotation] = field(default_factory=list)
+    class_map: Callable[[], np.ndarray] | None = None
 
     @property
     def stem(self) -> str:
@@ -86,11 +100,13 @@ class Dataset:
         names: Class names; the index is the class.
         splits: Split name (``train``, ``val``, ``test``, …) to its images, sorted by name.
         gsd: Metres a pixel that the source states for all images.
+        covered: Maps say the class of every pixel, so that nothing is left for a background.
     """
 
     names: list[str]
     splits: dict[str, list[ImageRecord]] = field(default_factory=dict)
     gsd: float | None = None
+    covered: bool = False
 
 
 class Dropped(NamedTuple):

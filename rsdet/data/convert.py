@@ -20,6 +20,7 @@ from rsdet.data.annotations import Dataset, ImageRecord, ImportLog
 from rsdet.data.difficult import FOLDER
 from rsdet.data.exporters.coco import write_coco
 from rsdet.data.exporters.dota import check_words, dota_labels
+from rsdet.data.exporters.semantic import MASKS, MaskWriter
 from rsdet.data.exporters.yolo import ignore_labels, yolo_labels
 from rsdet.data.files import place_image
 from rsdet.data.forms import TASKS, give_form
@@ -29,6 +30,7 @@ from rsdet.data.importers import IMPORTERS, ImportOptions, read_dataset
 from rsdet.data.importers._labels import read_lines
 from rsdet.data.importers._layout import Source
 from rsdet.data.lost import check_losses
+from rsdet.data.masks.maps import ClassMaps, cut_maps, keep_outlined
 from rsdet.data.report import REPORT_NAME, ConvertReport, SplitReport
 from rsdet.data.splitting import Splitter
 from rsdet.data.tile_files import write_tiles
@@ -40,12 +42,13 @@ from rsdet.writing import alone, write_if_changed
 __all__ = ["ConvertReport", "convert", "write_coco"]
 
 T = TypeVar("T")
-_LABELS = ("labels", "labelTxt", "ignore", FOLDER)  # folders with one text file per picture
+_LABELS = {"labels": ".txt", "labelTxt": ".txt", "ignore": ".txt", FOLDER: ".txt", MASKS: ".png"}  # a file a picture
 _FOLDERS = ("images", *_LABELS, "annotations")
+_SEMANTIC = "semantic"
 _CHOICES = {
     "format": tuple(IMPORTERS),
     "to": ("yolo", "coco", "dota"),
-    "task": TASKS,
+    "task": (*TASKS, _SEMANTIC),
     "link": ("copy", "symlink", "hardlink"),
     "difficult": ("object", "ignore"),
     "others": ("ignore", "drop"),
@@ -80,6 +83,7 @@ def convert(
     keep: float = 0.4,
     empty: float = 0.1,
     tile_format: str = "png",
+    background: str = "background",
     extra: dict | None = None,
     allow_empty: bool = False,
 ) -> ConvertReport:
@@ -88,7 +92,8 @@ def convert(
     Writes ``out/images/<split>/``, ``out/labels/<split>/*.txt``, ``out/<folder name>.yaml`` and
     ``out/convert-report.json``; beside them, where there is something to write, ``out/ignore/<split>/*.txt`` (ignored
     regions, one ``xc yc w h`` a line, never among the labels), ``out/difficult/<split>/*.txt`` (the rows of objects
-    marked difficult once more) and ``out/groups/*.txt`` (images that are measured apart: inshore, offshore).
+    marked difficult once more) and ``out/groups/*.txt`` (images that are measured apart: inshore, offshore). For
+    ``task="semantic"``, ``out/masks/<split>/*.png`` stands in the place of labels: class numbers, 255 for no class.
 
     In place of labels and YAML, ``to="coco"`` writes ``out/annotations/<split>.json`` and ``to="dota"``
     ``out/labelTxt/<split>/*.txt``. So ``rsdet convert source=my-yolo format=yolo out=my-coco to=coco`` makes COCO JSON
@@ -98,14 +103,17 @@ def convert(
 
     Args:
         source: Dataset folder as its owner lays it out, one of its splits, or a single label file.
-        format: ``coco``, ``dota``, ``fair1m``, ``hazydet``, ``hit-uav``, ``hrsc2016``, ``hrsid``, ``masks``,
+        format: ``ai4mars``, ``bijie-landslide``, ``coco``, ``coco-panoptic``, ``dota``, ``fair1m``, ``hazydet``,
+            ``hit-uav``, ``hrsc2016``, ``hrsid``, ``masks``,
             ``sar-ship-dataset``, ``ssdd``, ``vector`` (rasters and polygons of a GIS, see ``labels``), ``visdrone``,
             ``voc`` (roLabelImg as well) or ``yolo``.
         out: Folder to write; not inside ``source``.
         split: The only split to read, where the source has several; else the name to file everything under.
         names: Class names in the wanted order, others are dropped: a list, ``"car,truck"`` or a file with one name a
             line (or a YAML with ``names:``). None takes the classes of the source. Masks need one name, or a colour for
-            each: ``ship=#00ff00,land=#0000ff``.
+            each: ``ship=#00ff00,land=#0000ff``. For ``task="semantic"`` they may also have names in the order of their
+            numbers, or a data YAML that says by ``label_mapping`` and ``palette`` what they hold
+            (:mod:`rsdet.data.masks`).
         to: ``yolo``, ``coco`` or ``dota``.
         link: ``copy`` the images, or ``symlink`` or ``hardlink`` them. Training through :class:`~rsdet.model.RSDet`
             writes into no picture; a plain ``YOLO`` may write damaged JPEG files anew, and then only copies keep the
@@ -113,7 +121,9 @@ def convert(
         progress: Show progress bars.
         task: The form of the labels: ``detect`` writes upright boxes (COCO JSON keeps the polygons of the source
             beside them), ``obb`` the four corners of oriented boxes, ``segment`` polygons; see :mod:`rsdet.data.forms`
-            for what becomes of a label of another form. None is ``detect``, and ``obb`` for ``to="dota"``.
+            for what becomes of a label of another form. ``semantic`` writes masks: a pixel is of the object that its
+            centre is in, of two classes the smaller object's, of none in a region to ignore and where a raster has no
+            data. None is ``detect``, and ``obb`` for ``to="dota"``.
         obb: The former name of ``task="obb"``; gone with the next release.
         difficult: ``object`` keeps objects marked difficult (DOTA, VOC) and the mark, ``ignore`` makes them ignored
             regions.
@@ -141,6 +151,8 @@ def convert(
         keep: Share of an object's area that a tile must show; a tile that shows less has an ignored region there.
         empty: Tiles without object for each with some; drawn by ``split_seed``.
         tile_format: Of tiles of 8-bit pictures that are no TIFF: ``png``, or ``jpg`` (quality 95).
+        background: Of ``task="semantic"``: the class of what no object covers, one more or one of the source;
+            ``ignore`` gives it none (255). Beside a single class it is 0 and has no name.
         extra: More keys for the data YAML, such as ``{"protocol": "visdrone"}``.
         allow_empty: Go on where the source, a split or a class keeps less than a tenth of its boxes, or where there is
             no label at all: pictures of background, or what is left of damaged labels.
@@ -173,23 +185,33 @@ def convert(
     splitter = Splitter.of(out, val_fraction, split_seed, val_prefixes)
     if splitter and split is not None:
         raise ConfigError("split= names one split for all images, val_fraction= and val_prefixes= make two; give one")
+    maps = task == _SEMANTIC
     options = ImportOptions(
-        split, class_names(names), task, difficult, others, min_area_px, angle_unit, splitter, labels, class_column,
-        cutting is not None, _tracker(progress),
+        split, class_names(names), "segment" if maps else task, difficult, others, min_area_px, angle_unit, splitter,
+        labels, class_column, cutting is not None, maps, _meaning(names) if maps else None, _tracker(progress),
     )  # fmt: skip
     dataset, log = read_dataset(source, format, options)
     _leave_out_missing(dataset, log, to)
     _check_angles(log, source)
-    give_form(dataset, log, task, one_ring=to == "yolo")
+    if maps:
+        keep_outlined(dataset, log)
+    else:
+        give_form(dataset, log, task, one_ring=to == "yolo")
     if to == "dota":
         check_words(dataset.names)
         _leave_out_regions(dataset, log)
     if not allow_empty:
-        check_losses(dataset, log, source, format, split)
+        check_losses(dataset, log, source, format, split, "outlines or masks" if maps else "boxes")
     _check_not_empty(dataset, log, source, format)
+    drawing = ClassMaps.of(dataset, background) if maps else None
     if cutting is not None:
-        cut_dataset(dataset, log, cutting, task, regions=to != "dota")
+        if drawing is not None:
+            cut_maps(dataset, log, cutting, drawing)
+        else:
+            cut_dataset(dataset, log, cutting, task, regions=to != "dota")
         _check_not_empty(dataset, log, source, format)
+    if drawing is not None:
+        dataset.names = list(drawing.names)
     kept: dict[str, SplitReport] = {}
     if before is None:
         _check_free(out)
@@ -208,7 +230,10 @@ def convert(
             raise DataError(f"another conversion has written to {out} meanwhile; run this one again")
         _marked(before or report, report).save()
         _remove_stale(before, report)
-        _write(dataset, report, to, link, task, options)
+        if drawing is not None:
+            _write_maps(dataset, report, link, drawing, options)
+        else:
+            _write(dataset, report, to, link, task, options)
         if splitter:
             splitter.save()
         groups = write_groups(report, before)
@@ -236,6 +261,8 @@ def _task(task: str | None, obb: bool | None, to: str) -> str:
             "obb= is now task=obb (or segment, detect); obb= goes with the next release."
         )
         task = "obb" if obb else None
+    if task == _SEMANTIC and to != "yolo":
+        raise ConfigError(f"task=semantic: masks are no labels of to={to}; leave to= out")
     if to == "dota" and task == "segment":
         raise ConfigError(
             "task=segment: DOTA's labels have four corners and hold no polygons; give task=obb or to=coco"
@@ -268,6 +295,13 @@ def class_names(names: Sequence[str] | str | None) -> list[str] | None:
     if twice:
         raise ConfigError(f"names holds {', '.join(twice)} more than once; give every class one name")
     return result
+
+
+def _meaning(names: Sequence[str] | str | None) -> dict | None:
+    """A data YAML given as ``names=`` that says what masks hold."""
+    path = Path(names).expanduser() if isinstance(names, str) and "," not in names else Path()
+    content = read_yaml(path) if path.suffix.lower() in {".yaml", ".yml"} else {}
+    return content if {"label_mapping", "palette"} & content.keys() else None
 
 
 def _yaml_names(path: Path) -> list[str]:
@@ -416,8 +450,8 @@ def _remove_stale(before: ConvertReport | None, after: ConvertReport) -> None:
             if name not in new.files:
                 (after.out / "images" / split / name).unlink(missing_ok=True)
             if Path(name).stem not in kept_stems:
-                for folder in _LABELS:
-                    (after.out / folder / split / f"{Path(name).stem}.txt").unlink(missing_ok=True)
+                for folder, suffix in _LABELS.items():
+                    (after.out / folder / split / f"{Path(name).stem}{suffix}").unlink(missing_ok=True)
         if split not in after.splits:
             for folder in ("images", *_LABELS):
                 place = after.out / folder / split
@@ -451,6 +485,21 @@ def _write(dataset: Dataset, report: ConvertReport, to: str, link: str, task: st
         write_coco(dataset, out / "annotations", task=task)
 
 
+def _write_maps(dataset: Dataset, report: ConvertReport, link: str, maps: ClassMaps, options: ImportOptions) -> None:
+    for split, records in dataset.splits.items():
+        writer, images = MaskWriter(maps), report.out / "images" / split
+        for path, of_one in itertools.groupby(options.track(records, f"writing {split}"), lambda r: r.path):
+            same = list(of_one)
+            if path is not None:
+                _write_images(path, [(r, images / r.name) for r in same], link)
+            for record in same:
+                writer.write(record, report.out / MASKS / split)
+        part = report.splits[split]
+        part.pixels = maps.shown(writer.counts)
+        for (how, name), n in sorted(writer.how.items()):
+            part.forms.setdefault(how, {})[name] = n
+
+
 def _write_images(path: Path, targets: Sequence[tuple[ImageRecord, Path]], link: str) -> None:
     """Bring a picture, or its tiles, to where they belong."""
     for record, target in targets:
@@ -482,12 +531,18 @@ def data_yaml_text(report: ConvertReport, how: str, task: str, extra: dict | Non
         keys["test"] = "images/test"
     keys |= {f"{s}": f"images/{s}" for s in have if s not in ("train", "val", "test")}
     keys["names"] = dict(enumerate(report.names))
+    if task == _SEMANTIC:
+        return "\n".join(lines) + "\n" + _dumped({**keys, "masks_dir": MASKS, "task": task, **(extra or {})})
     keys["ignore"] = "ignore"
     if any((report.out / FOLDER).rglob("*.txt")):
         keys["difficult"] = FOLDER
     keys["task"] = task
     keys |= extra or {}
-    return "\n".join(lines) + "\n" + yaml.safe_dump(keys, sort_keys=False, allow_unicode=True)
+    return "\n".join(lines) + "\n" + _dumped(keys)
+
+
+def _dumped(keys: dict[str, object]) -> str:
+    return yaml.safe_dump(keys, sort_keys=False, allow_unicode=True)
 
 
 def _folder_name(out: Path) -> str:

@@ -24,7 +24,9 @@ _NO_IMAGE = {("label without image", ""), ("listed image not found", "line")}  #
 _REMEDY = "mend the labels or check format= and the folder; allow_empty=True converts what is left"
 
 
-def check_losses(dataset: Dataset, log: ImportLog, source: object, format: str, asked: str | None = None) -> None:
+def check_losses(
+    dataset: Dataset, log: ImportLog, source: object, format: str, asked: str | None = None, what: str = "boxes"
+) -> None:
     """Refuse a source of which too little is left.
 
     Args:
@@ -33,6 +35,7 @@ def check_losses(dataset: Dataset, log: ImportLog, source: object, format: str, 
         source: For the message.
         format: For the message.
         asked: The only split that was to be read; what is missing of others is no loss.
+        what: What its labels are, for the message.
 
     Raises:
         DataError: Too little is left of the source, of a split or of a class, with the reasons, the commonest first.
@@ -42,6 +45,7 @@ def check_losses(dataset: Dataset, log: ImportLog, source: object, format: str, 
     kept: Counter[tuple[str, str]] = Counter()  # of (split, class)
     for split, record in records:
         kept.update((split, dataset.names[item.cls]) for item in record.objects)
+        kept[split, ""] += record.class_map is not None
     lost = [(s, name, kind, n) for s, part in parts.items() for (name, kind), n in part.lost.items()]
     splits = sorted({*dataset.splits, *parts} - {""})
     here = f"{source} read as format={format}"
@@ -52,7 +56,7 @@ def check_losses(dataset: Dataset, log: ImportLog, source: object, format: str, 
         for s, c, kind, n in lost:
             if split in (None, s) and name in (None, c) and (kind != _CHOSEN or (name is None and not have)):
                 gone[kind] += n
-        _refuse_if_few(have, gone, parts, split, f"{scope}: {{}} of {{}} boxes can be used")
+        _refuse_if_few(have, gone, parts, split, f"{scope}: {{}} of {{}} {what} can be used")
     for scope, split, _ in scopes:
         have = sum(record.has_label_file for s, record in records if split in (None, s))
         gone = Counter(
@@ -66,7 +70,7 @@ def check_losses(dataset: Dataset, log: ImportLog, source: object, format: str, 
     if edges and all(far <= 1.01 < width / 2 for far, width in edges):
         what = "fractions of the picture? multiply x by its width, y by its height"
         raise DataError(f"{here}: all {len(edges)} boxes lie within one pixel of the corner; {what}, or {_REMEDY}")
-    if records and not kept and not any(record.ignored_xyxy_px for _, record in records):
+    if records and not kept.total() and not any(record.ignored_xyxy_px for _, record in records):
         labels = sum(record.has_label_file for _, record in records)
         raise DataError(f"{here}: no box for any of {len(records)} images, {labels} label files; {_REMEDY}")
 

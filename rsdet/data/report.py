@@ -27,7 +27,7 @@ class SplitReport:
         source: What it was read from.
         format: Format it was read as.
         to: Format it was written in.
-        task: Form of the labels: ``detect``, ``obb`` or ``segment``.
+        task: Form of the labels: ``detect``, ``obb``, ``segment`` or ``semantic``.
         counts: ``images``, ``boxes``, ``ignored`` (regions), ``background`` (images without object), ``unlabelled``
             (background for want of a label file), ``clipped`` and ``difficult`` (boxes), ``dropped`` (things); of data
             that are cut, ``pictures`` (which tiles were made of) and ``left out`` (tiles without object).
@@ -36,7 +36,9 @@ class SplitReport:
         notes: Remarks about what was kept.
         files: Name of each written image to the file it came from, relative to the source.
         groups: Group of images that is measured apart to the names of its images.
-        forms: How labels got the form of the task, where they did not have it, to class name to number of labels.
+        forms: How labels got the form of the task, where they did not have it, to class name to number of labels; of
+            masks, what became of pixels and objects.
+        pixels: Of masks: class name, and ``255`` for none, to number of pixels.
     """
 
     source: str = ""
@@ -50,6 +52,7 @@ class SplitReport:
     files: dict[str, str] = field(default_factory=dict)
     groups: dict[str, list[str]] = field(default_factory=dict)
     forms: dict[str, dict[str, int]] = field(default_factory=dict)
+    pixels: dict[str, int] = field(default_factory=dict)
 
     def count(self, records: list[ImageRecord], log: SplitLog, names: list[str]) -> None:
         """Fill in the numbers."""
@@ -72,6 +75,8 @@ class SplitReport:
             "difficult": log.counts["difficult"],
             "dropped": len(self.dropped),
         } | {key: log.counts[key] for key in CUT if key in log.counts}
+        if self.task == "semantic":  # maps have no boxes, and every pixel has a class
+            self.counts = {k: v for k, v in self.counts.items() if k not in ("background", "clipped", "difficult")}
 
 
 @dataclass
@@ -111,7 +116,8 @@ class ConvertReport:
 
     def summary(self) -> str:
         """A page of text: a table of counts, the kinds of things dropped, where to look further."""
-        shown = [c for c in COUNTS if c in ("images", "boxes") or any(r.get(c) for r in self.counts.values())]
+        always = ("images", "boxes") if any(part.task != "semantic" for part in self.splits.values()) else ("images",)
+        shown = [c for c in COUNTS if c in always or any(r.get(c) for r in self.counts.values())]
         width = max([5, *map(len, self.counts)])
         lines = ["  ".join([f"{'split':<{width}}", *(f"{c:>10}" for c in shown)])]
         for split, row in sorted(self.counts.items()):
@@ -126,6 +132,7 @@ class ConvertReport:
                 first = ":".join(part for part in (group[0].file, group[0].where) if part)
                 lines.append(f"  {len(group):>7} x {kind}, e.g. {first}")
         lines += self._forms()
+        lines += self._pixels()
         if self.remark:
             several = len({file for part in self.splits.values() for file in part.files.values()}) > 1
             more = " val_fraction=0.2 divides a source that has no splits." if several else ""
@@ -147,6 +154,15 @@ class ConvertReport:
             most = ", ".join(f"{printable(name)} {n}" for name, n in by_class.most_common(4))
             lines.append(f"  {by_class.total():>7} x {how} ({most}{', ...' if len(by_class) > 4 else ''})")
             before = task
+        return lines
+
+    def _pixels(self) -> list[str]:
+        """The share of each class in the masks, a line a split."""
+        lines = []
+        for split, part in sorted(self.splits.items()):
+            total = sum(part.pixels.values())
+            shares = (f"{printable(name)} {100 * n / total:.3g} %" for name, n in part.pixels.items() if n)
+            lines += [f"pixels of {split}: {', '.join(shares)}"] if total else []
         return lines
 
     def save(self, path: str | Path | None = None) -> Path:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from rsdet.data.annotations import Dataset, ImportLog
 from rsdet.data.importers import (
+    ai4mars,
+    bijie,
     coco,
+    coco_panoptic,
     dota,
     fair1m,
     hazydet,
@@ -31,7 +34,10 @@ from rsdet.errors import ConfigError, nearest
 Importer = Callable[[Path, ImportOptions, ImportLog], Dataset]
 
 IMPORTERS: dict[str, Importer] = {
+    "ai4mars": ai4mars.read,
+    "bijie-landslide": bijie.read,
     "coco": coco.read,
+    "coco-panoptic": coco_panoptic.read,
     "dota": dota.read,
     "fair1m": fair1m.read,
     "hazydet": hazydet.read,

@@ -62,15 +62,20 @@ def move(record: ImageRecord, old: Size, new: Size, orientation: int = 1) -> Non
     def ring(corners: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(v for x, y in zip(corners[0::2], corners[1::2], strict=True) for v in point(x, y))
 
-    record.objects = [
-        replace(
-            item,
-            xyxy_px=box(item.xyxy_px),
-            polygons_px=tuple(map(ring, item.polygons_px)),
-            corners_px=ring(item.corners_px) if item.corners_px else None,
-        )
-        for item in record.objects
-    ]
+    record.objects, record.ignored = (
+        [
+            replace(
+                item,
+                xyxy_px=box(item.xyxy_px),
+                polygons_px=tuple(map(ring, item.polygons_px)),
+                corners_px=ring(item.corners_px) if item.corners_px else None,
+                holes_px=tuple(map(ring, item.holes_px)),
+                runs=None,  # they are of the old frame, and the polygons stand for them
+            )
+            for item in items
+        ]
+        for items in (record.objects, record.ignored)
+    )
     record.ignored_xyxy_px = [box(edges) for edges in record.ignored_xyxy_px]
 
 

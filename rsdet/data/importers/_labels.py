@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -49,6 +49,8 @@ class ImportOptions:
         labels: File or folder of polygons beside rasters.
         class_column: Its column that holds the class; None finds it.
         tiled: Pictures will be cut, and may be of any size.
+        maps: Masks of classes are asked for; ``task`` is then ``segment``.
+        meaning: Of these: a data YAML with ``label_mapping`` or ``palette``, which say what masks of the source hold.
         track: Wraps the loop over the images to show progress.
     """
 
@@ -63,6 +65,8 @@ class ImportOptions:
     labels: str | Path | None = None
     class_column: str | None = None
     tiled: bool = False
+    maps: bool = False
+    meaning: Mapping[str, object] | None = None
     track: Callable[[Iterable[T], str], Iterable[T]] = _untracked
 
 
@@ -299,12 +303,14 @@ class Collector:
         polygons: Sequence[Sequence[float]] = (),
         corners: Sequence[float] | None = None,
         difficult: bool = False,
+        holes: Sequence[Sequence[float]] = (),
+        runs: dict | None = None,
     ) -> None:
         """Take one object by the name of its class: it may be an ignored region, or of a class not asked for."""
         if classes.ignores(name):
-            self.add(where, None, box)
+            self.add(where, None, box, polygons, holes=holes, runs=runs)
         elif (cls := classes.find(name)) is not None:
-            self.add(where, cls, box, polygons, corners, difficult, name=classes.names[cls])
+            self.add(where, cls, box, polygons, corners, difficult, name=classes.names[cls], holes=holes, runs=runs)
         elif classes.learns or not name:
             self.drop(where, f"unknown class: {shown(name)}")
         else:
@@ -320,6 +326,8 @@ class Collector:
         difficult: bool = False,
         merge: bool = False,
         name: str = "",
+        holes: Sequence[Sequence[float]] = (),
+        runs: dict | None = None,
     ) -> None:
         """Take one box.
 
@@ -332,6 +340,8 @@ class Collector:
             difficult: The source marks the object as difficult.
             merge: Say nothing when the same thing was there before (COCO repeats a region for every class).
             name: Name of the class, to count what is lost of it.
+            holes: Rings of holes in the polygons.
+            runs: The object as COCO's run lengths, of the size of the image.
         """
         box = tuple(map(float, box))
         if problem := self._problem(box):
@@ -346,8 +356,8 @@ class Collector:
             self.log[self.split].counts["difficult"] += 1
             if self._ignore_difficult:
                 cls = None
-        rings = tuple(tuple(map(float, ring)) for ring in polygons) if cls is not None else ()
-        key = (cls, clipped, rings)
+        rings = tuple(tuple(map(float, ring)) for ring in polygons)
+        key = (cls, clipped, rings if cls is not None else ())
         if key in self._seen:
             if not merge:
                 reason = f"duplicate annotation: the same as {self._seen[key]}"
@@ -356,11 +366,15 @@ class Collector:
         self._seen[key] = where
         if max(abs(a - b) for a, b in zip(box, clipped, strict=True)) > _ROUNDING_PX:
             self.log[self.split].counts["clipped"] += 1
+        turned = tuple(map(float, corners)) if corners is not None else None
+        inner = tuple(tuple(map(float, ring)) for ring in holes)
+        origin, index = (self.file, where), -1 if cls is None else cls
+        item = Annotation(index, clipped, rings, difficult, turned, origin, inner, runs)
         if cls is None:
             self.record.ignored_xyxy_px.append(clipped)
+            self.record.ignored.append(item)
         else:
-            turned = tuple(map(float, corners)) if corners is not None else None
-            self.record.objects.append(Annotation(cls, clipped, rings, difficult, turned, (self.file, where)))
+            self.record.objects.append(item)
 
     def _problem(self, box: Box) -> str:
         """Why a box cannot be used; an empty string where it can."""

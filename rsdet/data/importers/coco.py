@@ -54,7 +54,7 @@ class Dialect:
 
 
 @dataclass
-class _Document:
+class Document:
     """One JSON file, taken apart but not yet believed."""
 
     path: Path
@@ -67,7 +67,7 @@ class _Document:
     classes: dict[object, str] = field(default_factory=dict)  # category id to name
 
 
-def _open_document(path: Path, dialect: Dialect, wanted: bool) -> _Document | str:
+def _open_document(path: Path, dialect: Dialect, wanted: bool) -> Document | str:
     """The parts of a JSON file; the reason as text when it is no set of boxes.
 
     Raises:
@@ -90,13 +90,13 @@ def _open_document(path: Path, dialect: Dialect, wanted: bool) -> _Document | st
             if parts[1] and not any(isinstance(a, dict) and ("bbox" in a or "segmentation" in a) for a in parts[1]):
                 problem = "has annotations without bbox and segmentation (captions?)"
     if problem is None:
-        return _Document(path, *parts, dialect)
+        return Document(path, *parts, dialect)
     if wanted:
         raise DataError(f"{path} {problem}; expected COCO JSON with images, annotations and categories")
     return problem
 
 
-def _documents(files: Source, candidates: Sequence[Path], dialect: Dialect, log: ImportLog) -> Iterator[_Document]:
+def _documents(files: Source, candidates: Sequence[Path], dialect: Dialect, log: ImportLog) -> Iterator[Document]:
     """The JSON files that hold boxes; the others are named in the report."""
     instances = [p for p in candidates if p.name.startswith("instances_")]
     for path in candidates:
@@ -111,7 +111,7 @@ def _documents(files: Source, candidates: Sequence[Path], dialect: Dialect, log:
         yield document
 
 
-class _Finder:
+class Finder:
     """Finds image files by the names a JSON file gives them."""
 
     def __init__(self, files: Source):
@@ -121,7 +121,7 @@ class _Finder:
         for image in files.images:
             self._by_name[folded(image.name)].append(image)
 
-    def find(self, name: str, document: _Document) -> Path | str:
+    def find(self, name: str, document: Document) -> Path | str:
         """The file, or the reason why there is none."""
         clean = PurePosixPath(name.replace("\\", "/"))
         if not clean.name:
@@ -144,7 +144,7 @@ class _Finder:
         return f"{len(found)} files have the name" if found else "no such file"
 
 
-def _read_categories(document: _Document, names: list[str], classes: ClassTable) -> list[str]:
+def read_categories(document: Document, names: list[str], classes: ClassTable) -> list[str]:
     """Learn the names of a document's category ids, and collect the classes in the order of their ids.
 
     Returns:
@@ -161,7 +161,7 @@ def _read_categories(document: _Document, names: list[str], classes: ClassTable)
     return sorted({name for name in new if sum(name == other for _, other in listed) > 1})
 
 
-def _in_fractions(document: _Document) -> bool:
+def _in_fractions(document: Document) -> bool:
     """Whether all boxes lie within one pixel of the corner: they are fractions of the picture, as Azure writes them."""
     found = False
     for item in document.annotations if not document.dialect.turned else ():
@@ -172,8 +172,10 @@ def _in_fractions(document: _Document) -> bool:
     return found
 
 
-def _read_annotation(item: dict, where: object, document: _Document, into: Collector, classes: ClassTable) -> None:
-    """Put one annotation into its image."""
+def _read_annotation(
+    item: dict, where: object, document: Document, into: Collector, classes: ClassTable, maps: bool
+) -> None:
+    """Put one annotation into its image; for ``maps``, with the pixels that a mask covers."""
     name = document.classes.get(identity(item.get("category_id")), "")
     rings: list[Sequence[float]] = []
     if document.dialect.turned:
@@ -192,19 +194,30 @@ def _read_annotation(item: dict, where: object, document: _Document, into: Colle
         w, h = into.record.width, into.record.height
         box = (box[0] * w, box[1] * h, box[2] * w, box[3] * h)
         rings = [[v * (h if i % 2 else w) for i, v in enumerate(ring)] for ring in rings]
-    if any(flag(item.get(key)) for key in ("iscrowd", "ignore", "uncertain")):
-        into.add(where, None, box, merge=True)
-        return
     place = item.get("segmentation")
+    doubtful = ("ignore", "uncertain") if maps else ("iscrowd", "ignore", "uncertain")  # a crowd has a class, no boxes
+    if any(flag(item.get(key)) for key in doubtful):
+        runs = place if maps and isinstance(place, dict) and _fits(place, into) else None
+        into.add(where, None, box, rings, merge=True, runs=runs)
+        return
+    runs = None
     if isinstance(place, dict):
         rings = _mask_outlines(place, where, name, into)
+        runs = place if maps and rings else None
+        if maps and flag(item.get("iscrowd")) and rings:
+            into.log[into.split].forms["crowd taken for its class", name] += 1
     elif not rings and isinstance(place, list) and any(place):
         reason = f"polygon not used: expected lists of 3 or more corners x, y, received {shown(place)}; its box is kept"
         into.log.note(into.split, into.file, where, reason)
     if not name:
         into.drop(where, f"unknown class: category_id {shown(item.get('category_id'))} is not in categories")
     else:
-        into.take(where, name, classes, box, rings, difficult=flag(item.get("difficult")))
+        into.take(where, name, classes, box, rings, difficult=flag(item.get("difficult")), runs=runs)
+
+
+def _fits(mask: dict, into: Collector) -> bool:
+    """Whether a mask in run lengths is one of the picture."""
+    return mask.get("size") == [into.record.height, into.record.width] and decoded_runs(mask) is not None
 
 
 def _mask_outlines(mask: dict, where: object, name: str, into: Collector) -> list[tuple[float, ...]]:
@@ -221,7 +234,7 @@ def _mask_outlines(mask: dict, where: object, name: str, into: Collector) -> lis
     return rings
 
 
-def _record(item: dict, document: _Document, finder: _Finder, split: str, log: ImportLog) -> ImageRecord | str:
+def record_of(item: dict, document: Document, finder: Finder, split: str, log: ImportLog) -> ImageRecord | str:
     """One entry of ``images``; where it cannot be used, the kind of the reason, which is in the log."""
     files = finder.files
     name = next((item[key] for key in document.dialect.file_name if isinstance(item.get(key), str)), None)
@@ -275,11 +288,11 @@ def read_documents(
     names: list[str] = []
     closed = ClassTable(options.names)
     for document in documents:
-        for name in _read_categories(document, names, closed):
+        for name in read_categories(document, names, closed):
             log.note("", files.rel(document.path), "", f"categories of one name are one class: {name}")
     classes = ClassTable(options.names or names)
     goes_to = file_under((d.split for d in documents), options)
-    finder = _Finder(files)
+    finder = Finder(files)
     dataset, frames = Dataset([]), Frames()
     seen: set[tuple[str, Path | str]] = set()
     with calm_pillow():
@@ -293,9 +306,9 @@ def read_documents(
 
 
 def _read_document(
-    document: _Document,
+    document: Document,
     split: str,
-    finder: _Finder,
+    finder: Finder,
     classes: ClassTable,
     options: ImportOptions,
     log: ImportLog,
@@ -315,7 +328,7 @@ def _read_document(
         if image_id in by_image:
             log.drop(split, file, f"image {image_id!r}", "duplicate image id: the first one counts")
             continue
-        record = by_image[image_id] = _record(item, document, finder, split, log)
+        record = by_image[image_id] = record_of(item, document, finder, split, log)
         if isinstance(record, str):
             continue
         key = (split, record.path or record.name)
@@ -341,7 +354,7 @@ def _read_document(
         where = f"annotation {item['id']}" if "id" in item else f"annotation number {index}"
         into = by_image.get(identity(item.get("image_id")), "unknown image")
         if isinstance(into, Collector):
-            _read_annotation(item, where, document, into, classes)
+            _read_annotation(item, where, document, into, classes, options.maps)
             continue
         name = document.classes.get(identity(item.get("category_id")), "")
         log[split].lost[name, into] += 1

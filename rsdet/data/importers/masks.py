@@ -6,7 +6,8 @@ in it are filled and counted. Objects of a class that touch are one region, and 
 apart.
 
 Which colour is which class is said by ``names``: one name stands for every colour (``names=ship``), several say theirs,
-``names=ship=#00ff00,land=#0000ff``; in one-channel masks a number from 1 to 255, ``names=ship=1,land=2``.
+``names=ship=#00ff00,land=#0000ff``; in one-channel masks a number from 1 to 255, ``names=ship=1,land=2``. For
+``task=semantic`` see :mod:`rsdet.data.importers.class_masks`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rsdet.data.importers._labels import ClassTable, Collector, ImportOptions, b
 from rsdet.data.importers._layout import Source, walk
 from rsdet.data.importers._outlines import outlines
 from rsdet.data.importers._text import read_pairs
+from rsdet.data.importers.class_masks import FOLDERS, MaskSource, read_maps
 from rsdet.errors import ConfigError, DataError
 
 _MASKS = re.compile(r"masks?", re.IGNORECASE)
@@ -147,6 +149,8 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     if not source.is_dir():
         what = "is a file" if source.exists() else "does not exist"
         raise DataError(f"source {source} {what}; expected a folder that holds the folders images and masks")
+    if options.maps:
+        return _read_maps(source, options, log)
     names, table = colours(options.names)
     if options.min_area_px < 1:
         raise ConfigError(f"min_area_px={options.min_area_px} must be 1 or more")
@@ -166,3 +170,14 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
             log.note(split, "masks", "", "touching objects of a class are one box: a mask does not tell them apart")
     classes.settle(dataset)
     return dataset
+
+
+def _read_maps(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
+    root = Path(os.path.abspath(source))
+    pictures = [p for p in walk(root) if p.suffix.lower() in (*IMAGE_SUFFIXES, ".gif")]
+    masks = [p for p in pictures if any(FOLDERS.fullmatch(part) for part in p.relative_to(root).parts[:-1])]
+    if not masks:
+        raise DataError(
+            f"no folder masks or labels with pictures below {source}; expected the folders images and masks"
+        )
+    return read_maps(MaskSource(root, sorted(set(pictures) - set(masks))), masks, options, log)

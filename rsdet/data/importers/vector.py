@@ -5,7 +5,7 @@ each scene's name. The class stands in a column: ``class_column=``, else one cal
 text; with one name in ``names=``, all polygons may be of that class.
 
 A polygon is its outer ring in pixels, which becomes a box, an oriented box or an outline as ``task=`` asks; holes are
-filled and counted. Polygons beside all scenes are counted, and are no loss.
+filled and counted, and stay holes in masks (``task=semantic``). Polygons beside all scenes are counted, and no loss.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class _Features:
         classes = _classes(file, columns, len(shapes), options)
         return cls(file, shapes, crs.to_wkt(), classes, numbers)
 
-    def in_pixels(self, georef: Georef) -> Iterator[tuple[int, list[np.ndarray], int]]:
-        """Place in the file, outer rings in pixels and holes of each polygon that meets the scene."""
+    def in_pixels(self, georef: Georef) -> Iterator[tuple[int, list[np.ndarray], list[np.ndarray]]]:
+        """Place in the file, outer rings and holes in pixels of each polygon that meets the scene."""
         shapely = optional("shapely")
         to_scene = transformer(self.wkt, georef.crs_wkt)  # type: ignore[arg-type]
         height, width = georef.size_hw
@@ -78,7 +78,8 @@ class _Features:
             every = np.concatenate(rings)
             if not np.isfinite(every).all() or (every.max(0) <= 0).any() or (every.min(0) >= [width, height]).any():
                 continue
-            yield i, rings, int(shapely.get_num_interior_rings(parts).sum())
+            inner = [r for p in parts for r in shapely.get_rings(p)[1:]]
+            yield i, rings, [pixels(shapely.get_coordinates(r))[:-1] for r in inner]
 
 
 def _classes(file: Path, columns: dict[str, np.ndarray], count: int, options: ImportOptions) -> list[str]:
@@ -173,10 +174,11 @@ def _place(
         if not name:
             into.drop(where, "no class: its column is empty there")
             continue
-        polygons = [ring.ravel().tolist() for ring in rings]
-        into.take(where, name, classes, (*every.min(0), *every.max(0)), polygons)
-        if holes and classes.find(name) is not None:
-            log[split].forms["holes of a polygon filled", name] += holes
+        polygons, inner = ([ring.ravel().tolist() for ring in some] for some in (rings, holes))
+        box = (*every.min(0), *every.max(0))
+        into.take(where, name, classes, box, polygons, holes=inner if options.maps else ())
+        if holes and not options.maps and classes.find(name) is not None:
+            log[split].forms["holes of a polygon filled", name] += len(holes)
     into.close()
     return found
 

@@ -59,9 +59,19 @@ def look_at(reader: MaskReader, picture: Path, size_hw: tuple[int, int], mask: P
     return Look(np.bincount(found.ravel(), minlength=256), same_place(picture, mask))
 
 
-def read_classes(reader: MaskReader, mask: Path, beside: Sequence[Path] = ()) -> np.ndarray:
-    """Classes of a mask, (H, W) uint8, 255 wherever a mask beside it of the same size is not 0."""
-    found = reader(mask)
+def read_classes(reader: MaskReader, mask: Path, beside: Sequence[Path] = (), strict: bool = True) -> np.ndarray:
+    """Classes of a mask, (H, W) uint8, 255 wherever a mask beside it of the same size is not 0.
+
+    Args:
+        reader: Of the data set.
+        mask: The mask.
+        beside: Masks of what is to be left out.
+        strict: Refuse values without a meaning; they have no class otherwise.
+
+    Raises:
+        DataError: See :class:`MaskReader`.
+    """
+    found = reader(mask) if strict else reader.read(mask)[0]
     for file in beside:
         values, _, _ = read_values(file)
         if values.shape == found.shape:

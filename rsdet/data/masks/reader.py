@@ -61,7 +61,17 @@ class MaskReader:
         Raises:
             DataError: It is none, or has values without a meaning; the message says which, where and how many.
         """
-        path = Path(path)
+        found, wrong = self.read(Path(path))
+        if wrong:
+            raise DataError(f"{path} {wrong}")
+        return found
+
+    def read(self, path: Path) -> tuple[np.ndarray, str]:
+        """The same, with what is wrong with its values; they are of no class then.
+
+        Raises:
+            DataError: It is no mask.
+        """
         values, coloured, nodata = read_values(path, expand=self.colours is not None)
         if coloured and self.colours is None and not (coloured := bool((values % GREY).any())):
             values = values % 256  # grey, saved as colours
@@ -76,9 +86,9 @@ class MaskReader:
         if nodata is not None and not known.all():
             empty = ~known & (np.isnan(values) if nodata != nodata else values == nodata)
             found, known = np.where(empty, np.uint8(IGNORE), found), known | empty
-        if not known.all():
-            raise DataError(f"{path} {self._unknown(values, known, coloured)}")
-        return found
+        if known.all():
+            return found, ""
+        return np.where(known, found, np.uint8(IGNORE)), self._unknown(values, known, coloured)
 
     def _unknown(self, values: np.ndarray, known: np.ndarray, coloured: bool) -> str:
         strange, counts = np.unique(values[~known], return_counts=True)
