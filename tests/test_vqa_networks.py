@@ -134,6 +134,15 @@ def test_gates_differ_and_the_hard_one_keeps_the_sum():
     assert torch.allclose(sum(hard.chunk(2, 1)), sum(x.chunk(2, 1)), atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_gate_is_the_same_in_half_precision(dtype):
+    x = torch.randn(2, 512, 4, 4).to(dtype)
+    want, got = SRU(512)(x.float()), SRU(512).to(dtype)(x).float()
+    assert ((got - want).abs() > 0.02 * x.float().abs() + 0.02).float().mean() < 0.01  # those nearest to the threshold
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert ((SRU(512)(x).float() - want).abs() > 0.1).float().mean() < 0.01
+
+
 @pytest.mark.parametrize("weights", [[1.0] * 16, [1.0, -1.0] * 8, [-1.0] * 16, [0.0] * 16])
 def test_constant_maps_and_weights_of_any_sign_stay_finite(weights):
     unit = SCConv(16)

@@ -48,8 +48,11 @@ class SRU(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, C, H, W) to the same."""
         weight = self.norm.weight / (self.norm.weight.sum() + EPS)
-        score = (weight[:, None, None] * self.norm(x)).sigmoid()
-        informative = score > 0.5
+        weighted = weight[:, None, None] * self.norm(x)
+        score = weighted.sigmoid()
+        # sigmoid > 0.5, but not as it is rounded: weights start at 1 / C, and with 512 channels half precision takes a
+        # fifth of all scores down to 0.5, bfloat16 half of them.
+        informative = weighted > 0
         ones, zeros = torch.ones_like(score), torch.zeros_like(score)
         more = torch.where(informative, ones, score if self.gate == "soft" else zeros)
         less = torch.where(informative, zeros, score if self.gate == "soft" else ones)
