@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
+from rsdet.data.gsd import gsd_of
 from rsdet.data.pictures import PictureReader
 from rsdet.data.questions.datasets import QuestionData
 from rsdet.data.questions.vocabulary import Vocabulary
 from rsdet.data.questions.words import tokens_of
+from rsdet.data.sar.header import read_sar_header
 
 DIRECTIONS = frozenset({
     "north", "south", "east", "west", "northern", "southern", "eastern", "western", "northeast", "northwest",
     "southeast", "southwest", "left", "right", "upper", "lower", "top", "bottom", "above", "below",
 })  # fmt: skip
+
+_LOOKED_AT = 200  # pictures whose sizes are looked at
 
 
 def reader_for(data: QuestionData) -> PictureReader:
@@ -21,10 +26,17 @@ def reader_for(data: QuestionData) -> PictureReader:
 
 
 def described(data: QuestionData) -> dict[str, Any]:
-    """What a model YAML says of a training with these data: their vocabulary, and bands where they were chosen."""
-    bands = data.content.get("bands")
-    known = {"vocabulary": Vocabulary.of(data.split("train").questions).as_dict()}
-    return known | ({} if bands is None else {"bands": list(reader_for(data).bands or ())})
+    """What a model YAML says of a training with these data.
+
+    That is their vocabulary; ``picture_px``, the median of the longer sides of their pictures, which is the size of the
+    tiles of large rasters later on; ``bands`` and ``gsd`` (metres a pixel), where the data YAML says them.
+    """
+    train, bands, gsd = data.split("train"), data.content.get("bands"), gsd_of(data.content)
+    headers = (read_sar_header(path) for path in list(train.images.values())[:_LOOKED_AT])
+    sides = [max(h.width, h.height) for h in headers]
+    facts = {"bands": None if bands is None else list(reader_for(data).bands or ()), "gsd": gsd}
+    known = {"vocabulary": Vocabulary.of(train.questions).as_dict(), "picture_px": int(median(sides))}
+    return known | {key: value for key, value in facts.items() if value is not None}
 
 
 def directed(data: QuestionData) -> str:

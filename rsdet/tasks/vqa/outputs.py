@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rsdet.names import csv_cell, printable
-from rsdet.tasks.vqa.results import VqaResults
+from rsdet.tasks.vqa.results import Answer, TileAnswers, VqaResults
 from rsdet.writing import free_name, json_text, write_csv, write_text
 
-ANSWERS, DETAILS, TABLE, FOOTPRINTS, ATTENTION = (
-    "answers.json", "details.json", "answers.csv", "answers.geojson", "attention",
-)  # fmt: skip
+ANSWERS, DETAILS, TABLE, FOOTPRINTS = "answers.json", "details.json", "answers.csv", "answers.geojson"
+TILES, TILE_FOOTPRINTS, ATTENTION = "tiles.csv", "tiles.geojson", "attention"
 
 
 class AnswerFiles:
@@ -21,7 +21,8 @@ class AnswerFiles:
     ``answers.json`` has the shape in which the benchmark of EarthVQA takes answers, ``{picture: [{"Type", "Question",
     "Answer"}]}``; ``answers.csv`` has a row for each picture and a column for each question, with an empty cell where
     the network abstains; ``details.json`` has probabilities, types and notes; ``answers.geojson`` the footprints of the
-    pictures that have a place on Earth, with their answers.
+    pictures that have a place on Earth, with their answers. Of rasters that were looked at in tiles, ``tiles.csv`` and
+    ``tiles.geojson`` have the answers about each.
     """
 
     def __init__(self) -> None:
@@ -47,7 +48,7 @@ class AnswerFiles:
             name: {
                 "path": r.path,
                 "size": list(r.orig_shape),
-                "tiles": r.tiles,
+                "tiles": max(1, len(r.tiles)),
                 "answers": [a.as_dict() for a in r.answers],
             }
             for name, r in self.pictures.items()
@@ -57,26 +58,48 @@ class AnswerFiles:
             write_text(folder / DETAILS, json_text(details)),
             self._table(folder / TABLE),
         ]
-        placed = [_feature(name, r) for name, r in self.pictures.items() if r.footprint is not None]
-        if placed:
-            content = {"type": "FeatureCollection", "features": placed}
-            made.append(write_text(folder / FOOTPRINTS, json.dumps(content, ensure_ascii=False)))
-        return made
+        if pieces := [(name, t) for name, r in self.pictures.items() for t in r.tiles]:
+            made += self._tiles(folder, pieces)
+        placed = [_feature({"image": name}, r) for name, r in self.pictures.items() if r.footprint is not None]
+        return [*made, *_collection(folder / FOOTPRINTS, placed)]
 
     def write_attention(self, folder: Path, name: str, result: VqaResults) -> None:
         """Write, for each question, the picture with where the network looked."""
         for i in range(len(result)):
             result.save(folder / ATTENTION / f"{Path(name).stem}_{i + 1}.png", i)
 
+    def _tiles(self, folder: Path, pieces: Sequence[tuple[str, TileAnswers]]) -> list[Path]:
+        """Write a row, and a feature where it has a place, for each tile of the rasters that were parted."""
+        columns = _columns(a for _, piece in pieces for a in piece.answers)
+        rows, features = [], []
+        for name, piece in pieces:
+            about = {"image": name, "top": piece.tile.top, "left": piece.tile.left}
+            size = {"height": piece.tile.height, "width": piece.tile.width}
+            rows.append({**about, **size, **{columns[a.question]: a.given for a in piece.answers}})
+            if piece.footprint is not None:
+                features.append(_feature(about, piece))
+        head = ["image", "top", "left", "height", "width", *dict.fromkeys(columns.values())]
+        return [write_csv(folder / TILES, head, rows), *_collection(folder / TILE_FOOTPRINTS, features)]
+
     def _table(self, path: Path) -> Path:
-        asked = dict.fromkeys(a.question for r in self.pictures.values() for a in r.answers)
-        columns = {q: csv_cell(printable(q)) for q in asked}
+        columns = _columns(a for r in self.pictures.values() for a in r.answers)
         rows = [
             {"image": name, **{columns[a.question]: a.given for a in r.answers}} for name, r in self.pictures.items()
         ]
         return write_csv(path, ["image", *dict.fromkeys(columns.values())], rows)
 
 
-def _feature(name: str, result: VqaResults) -> dict[str, Any]:
-    about: dict[str, Any] = {"image": name, **{a.question: a.given for a in result.answers}}
-    return {"type": "Feature", "properties": about, "geometry": result.footprint}
+def _columns(answers: Iterable[Answer]) -> dict[str, str]:
+    """Question to the head of its column."""
+    return {q: csv_cell(printable(q)) for q in dict.fromkeys(a.question for a in answers)}
+
+
+def _feature(about: Mapping[str, Any], result: VqaResults | TileAnswers) -> dict[str, Any]:
+    properties = {**about, **{a.question: a.given for a in result.answers}}
+    return {"type": "Feature", "properties": properties, "geometry": result.footprint}
+
+
+def _collection(path: Path, features: Sequence[dict[str, Any]]) -> list[Path]:
+    """GeoJSON of features; nothing of none."""
+    content = {"type": "FeatureCollection", "features": features}
+    return [write_text(path, json.dumps(content, ensure_ascii=False))] if features else []

@@ -19,13 +19,15 @@ from rsdet.data.images import SUFFIXES
 from rsdet.data.pictures import reader_of
 from rsdet.data.questions.records import Question
 from rsdet.data.sources import files_of, first_of, name_problem, together
+from rsdet.enhance.running import check_tiling
 from rsdet.errors import ConfigError, DataError
 from rsdet.names import printable
+from rsdet.progress import Line
 from rsdet.tasks.runs import PredictFolder
 from rsdet.tasks.vqa.asking import Asked, typed
 from rsdet.tasks.vqa.outputs import AnswerFiles
 from rsdet.tasks.vqa.results import VqaResults
-from rsdet.tasks.vqa.scenes import footprint
+from rsdet.tasks.vqa.scenes import Looking, ask_scene, footprint, is_scene
 from rsdet.tasks.vqa.torch_answering import answering_of
 
 _NAMED = 5  # pictures that a message names
@@ -60,6 +62,8 @@ class VqaPredict(PredictFolder, BasePredictor):
         min_confidence: float = 0.0,
         temperature: float = 1.0,
         save_attention: bool = False,
+        tile: int | None = None,
+        stretch: Sequence[float] | None = None,
         bands: int | Sequence[int] | None = None,
     ) -> None:
         """Set what the next run does beyond what Ultralytics knows.
@@ -73,6 +77,10 @@ class VqaPredict(PredictFolder, BasePredictor):
             min_confidence: Probability below which no answer is given.
             temperature: That logits are divided by, as ``val`` fits it, so that probabilities are what they say.
             save_attention: Write for each answer where the network looked, as PNG.
+            tile: Side of the tiles in which files are looked at in their own resolution, 0 for none: the answers of the
+                tiles are merged (yes and no by OR, counts by their sum, shares by their mean), and told for each tile.
+                Without it, rasters of more than 2^24 pixels are, in tiles of the side of the training pictures.
+            stretch: Two values that become black and white, of rasters in tiles that are not of bytes.
             bands: Bands of the files to take, counted from 1, in the order red, green, blue.
 
         Raises:
@@ -82,10 +90,16 @@ class VqaPredict(PredictFolder, BasePredictor):
         check_number("temperature", temperature, 0.01, 100, "a number from 0.01 to 100; e.g. temperature=1.5")
         if not isinstance(top, int) or top < 1:
             raise ConfigError(f"top={top!r} must be a whole number of 1 or more; e.g. top=3.")
+        check_tiling(tile, None, prefix="")
         self.asked = Asked.of(question, questions)
+        if self.asked is None and tile:
+            raise ConfigError("tile= needs question= or questions=; at the terminal, pictures are looked at whole.")
         self.top, self.min_confidence, self.save_attention = top, min_confidence, save_attention
         self.reader = reader_of(None, 3, bands if bands is not None else model.bands)
         self.answering = answering_of(self.model, _side(self.args.imgsz), self.device, temperature)
+        side = tile or self.model.yaml.get("picture_px") or _side(self.args.imgsz)
+        self.tile = tile
+        self.look = Looking(self.answering, self.reader, side, top, min_confidence, stretch)
         self.skipped, self.files, self._noted = [], AnswerFiles(), set()
 
     def __call__(self, source: Any = None, model: Any = None, stream: bool = False, **kwargs: Any) -> Any:
@@ -126,15 +140,14 @@ class VqaPredict(PredictFolder, BasePredictor):
             if not asked:
                 continue  # a file of questions may be about a part of a folder
             began = time.perf_counter()
-            read = self._read(name, picture)
-            if read is None:
+            head = f"image {number}/{len(pictures)} {printable(name)}"
+            result = self._one(name, picture, asked, head)
+            if result is None:
                 continue
-            result = self._result(name, read, self.answering.encoded(read), asked)
             self._note(result)
             result.speed["inference"] = (time.perf_counter() - began) * 1e3
             if self.args.verbose:
-                head = f"image {number}/{len(pictures)} {printable(name)}: "
-                LOGGER.info(f"{head}{printable(result.summary())}, {result.speed['inference']:.0f} ms")
+                LOGGER.info(f"{head}: {printable(result.summary())}, {result.speed['inference']:.0f} ms")
             yield result
 
     def _typed(self, pictures: Sequence[tuple[str, Any]]) -> Iterator[VqaResults]:
@@ -152,6 +165,18 @@ class VqaPredict(PredictFolder, BasePredictor):
         if asked:
             yield from (self._result(name, read, c, asked) for (name, read), c in zip(known, encoded, strict=True))
 
+    def _one(self, name: str, picture: Any, asked: Sequence[Question], head: str) -> VqaResults | None:
+        """Answers about a picture, in tiles where it is to be parted; None where it was left out."""
+        if picture is None and is_scene(Path(name), self.tile):
+            try:
+                with Line(head, self.args.verbose) as line:
+                    return ask_scene(self.look, Path(name), asked, line)
+            except DataError as e:
+                self.skipped.append(str(e).rstrip("."))
+                return None
+        read = self._read(name, picture)
+        return None if read is None else self._result(name, read, self.answering.encoded(read), asked)
+
     def _note(self, result: VqaResults) -> None:
         """Say once of each question what makes its answers worth less."""
         for answer in result.answers:
@@ -165,7 +190,7 @@ class VqaPredict(PredictFolder, BasePredictor):
 
     def _keep(self, result: VqaResults) -> None:
         name = self.files.add(result)
-        if self.args.save and self.save_attention:
+        if self.args.save and self.save_attention and not result.tiles:
             self.files.write_attention(self.make_folder(), name, result)
 
     def _read(self, name: str, picture: Any) -> np.ndarray | None:

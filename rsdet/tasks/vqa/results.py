@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rsdet.data.tiling import Tile
 from rsdet.tasks.vqa.visual import captioned, look
 from rsdet.writing import write_picture
 
@@ -27,6 +28,7 @@ class Answer:
         far: It is like none of them.
         kind: Type of the question, where its file says it.
         attention: (N,) where the network looked, as weights of a square grid of visual tokens; None for many tiles.
+        merged: How it came about from those of the tiles, see :mod:`rsdet.tasks.vqa.merging`; empty without tiles.
     """
 
     question: str
@@ -39,6 +41,7 @@ class Answer:
     far: bool = False
     kind: str = ""
     attention: np.ndarray | None = field(default=None, repr=False, compare=False)
+    merged: str = ""
 
     @property
     def best(self) -> str:
@@ -69,7 +72,23 @@ class Answer:
             "top": [{"answer": a, "probability": round(p, 6)} for a, p in self.top],
             "closed": self.closed, "closed_probability": round(self.closed_probability, 6),
             "unknown_words": list(self.unknown), "far": self.far, "nearest": self.nearest,
+            **({"merged": self.merged} if self.merged else {}),
         }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TileAnswers:
+    """Answers about one tile of a raster.
+
+    Attributes:
+        tile: In pixels of the raster.
+        answers: One for each question.
+        footprint: Where it lies, a geometry of GeoJSON; None where that is not known.
+    """
+
+    tile: Tile
+    answers: list[Answer]
+    footprint: dict[str, Any] | None = None
 
 
 @dataclass
@@ -83,7 +102,7 @@ class VqaResults:
         answers: One for each question.
         footprint: Where it lies, a geometry of GeoJSON; None where that is not known.
         speed: Milliseconds of the parts.
-        tiles: Pieces that it was looked at in.
+        tiles: Answers about the tiles that it was looked at in; empty where it was looked at as a whole.
     """
 
     path: str
@@ -92,7 +111,7 @@ class VqaResults:
     answers: list[Answer]
     footprint: dict[str, Any] | None = None
     speed: dict[str, float] = field(default_factory=dict)
-    tiles: int = 1
+    tiles: list[TileAnswers] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.answers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +15,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from rsdet.arguments import check_number, own_defaults
 from rsdet.data.questions.datasets import QuestionData, read_question_data
+from rsdet.data.questions.word_vectors import read_word_vectors
 from rsdet.errors import ConfigError
 from rsdet.modelyaml import buildable, load_model_yaml
 from rsdet.tasks.training import SafeTrainer
@@ -21,7 +23,7 @@ from rsdet.tasks.vqa.baselines import spread
 from rsdet.tasks.vqa.data import described, directed, reader_for
 from rsdet.tasks.vqa.dataset import AskedPictures, Turns, loader_of, to_device
 from rsdet.tasks.vqa.model import VqaModel
-from rsdet.tasks.vqa.transfer import transfer_words
+from rsdet.tasks.vqa.transfer import FIRST_WORD, transfer_words
 from rsdet.tasks.vqa.val import VqaVal
 from rsdet.tasks.vqa.visual import draw_batch
 
@@ -43,6 +45,8 @@ class VqaTrain(SafeTrainer, BaseTrainer):
             once, and what was not asked follows in the next ones.
         rot90: Probability of a turn by 90, 180 or 270 degrees.
         poly: Power by which the learning rate falls over the training, ``(1 - t)^poly``; 0 for ``lrf`` and ``cos_lr``.
+        word_vectors: File of vectors that words start from (GloVe's text, fastText's ``.vec``), where the network does
+            not bring words of its own; they are learnt further.
         blind: ``image`` or ``question``: hide it from the network, to see how far the other alone leads.
 
     Attributes:
@@ -61,11 +65,12 @@ class VqaTrain(SafeTrainer, BaseTrainer):
         questions_per_image: int = PER_IMAGE,
         rot90: float = 0.5,
         poly: float = 0.9,
+        word_vectors: str | None = None,
         blind: str | None = None,
     ):
         super().__init__(
             cfg, overrides, _callbacks, grouped=grouped, questions_per_image=questions_per_image, rot90=rot90,
-            poly=poly, blind=blind,
+            poly=poly, word_vectors=word_vectors, blind=blind,
         )  # fmt: skip
 
     @classmethod
@@ -74,6 +79,10 @@ class VqaTrain(SafeTrainer, BaseTrainer):
         number = given.get("questions_per_image", PER_IMAGE)
         if type(number) is not int or number < 0:
             raise ConfigError(f"questions_per_image={number!r} must be a whole number, 0 for all; e.g. 4.")
+        if given.get("word_vectors") is not None and not Path(str(given["word_vectors"])).is_file():
+            raise ConfigError(
+                f"word_vectors={given['word_vectors']!r} is no file; pass GloVe's .txt or fastText's .vec."
+            )
         if given.get("blind") not in (None, *BLIND):
             raise ConfigError(f"blind={given['blind']!r} must be image or question; leave it out to hide nothing.")
         check_number("rot90", given.get("rot90", 0.0), 0, 1, "a probability from 0 to 1; e.g. rot90=0.5")
@@ -105,13 +114,20 @@ class VqaTrain(SafeTrainer, BaseTrainer):
         with buildable(self.args.model):
             model = VqaModel(cfg, verbose=verbose and RANK == -1)
             model.init_criterion()  # refuses a wrong loss before anything is done
-        if weights is not None:
-            told = transfer_words(model, weights)
-            if RANK in {-1, 0}:
-                LOGGER.info(told)
-        elif not self.resume and RANK in {-1, 0} and (told := model.load_pretrained()):
-            LOGGER.info(f"pretrained weights: {told}")
+        told = [transfer_words(model, weights)] if weights is not None else self._start(model)
+        for line in told if RANK in {-1, 0} else ():
+            LOGGER.info(line)
         return model
+
+    def _start(self, model: VqaModel) -> list[str]:
+        """Load what a fresh network starts from; says what it was."""
+        told = [f"pretrained weights: {what}" for what in [model.load_pretrained()] if what]
+        if (file := self._ours("word_vectors")) is not None:
+            words = model.vocabulary.words
+            vectors = read_word_vectors(file, words)
+            model.network.load_words({words.index(word) + FIRST_WORD: v for word, v in vectors.items()})
+            told.append(f"word vectors: {len(vectors)} of {len(words)} words are in {file}")
+        return told
 
     def set_model_attributes(self) -> None:
         """What the checkpoint knows of the training."""

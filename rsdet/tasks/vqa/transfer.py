@@ -10,6 +10,8 @@ from rsdet.data.questions.vocabulary import answer_key
 from rsdet.tasks.training import transfer, transfer_line
 from rsdet.tasks.vqa.model import VqaModel
 
+FIRST_WORD = 2  # its token; 0 is the pad, 1 the unknown word
+
 
 def transfer_words(model: VqaModel, source: torch.nn.Module) -> str:
     """Copy every weight that fits; vectors of words and rows of answers go to those of the same name.
@@ -32,7 +34,9 @@ def transfer_words(model: VqaModel, source: torch.nn.Module) -> str:
         answers = _pairs([answer_key(a) for a in old.answers], [answer_key(a) for a in new.answers])
         mine = model.state_dict()
         for name in model.word_tensors():
-            state[name] = _moved(mine[name], state.get(name), [(0, 0), (1, 1), *((a + 2, b + 2) for a, b in words)])
+            state[name] = _moved(
+                mine[name], state.get(name), [(0, 0), (1, 1), *((a + FIRST_WORD, b + FIRST_WORD) for a, b in words)]
+            )
         for name in model.answer_tensors():
             state[name] = _moved(mine[name], state.get(name), answers)
         told = (

@@ -145,6 +145,23 @@ def test_a_resumed_training_ends_as_one_that_was_not_stopped(tmp_path):
     np.testing.assert_allclose(rows[1], rows[0], rtol=1e-3, atol=1e-5)
 
 
+def test_words_start_from_the_users_vectors(tmp_path):
+    data, seen = write_questions(tmp_path / "d", 4, 2), {}
+    width = 32
+    lines = [
+        f"{word} {' '.join(str(float(i)) for _ in range(width))}" for i, word in enumerate(("red", "blue", "sea"), 1)
+    ]
+    (tmp_path / "vectors.txt").write_text("\n".join(lines) + "\n")
+    model = RSDet(model_yaml(tmp_path))
+    model.add_callback("on_train_start", lambda trainer: seen.update(trainer.model.state_dict()))
+    settings = {**TRAIN, "epochs": 1, "project": str(tmp_path), "verbose": False}
+    model.train(data=data, word_vectors=str(tmp_path / "vectors.txt"), warmup_epochs=0.0, **settings)
+    vectors, words = seen["model.0.question.embedding.weight"], model.model.vocabulary.words
+    rows = {word: vectors[words.index(word) + 2].numpy() for word in ("red", "blue", "many")}
+    assert np.ptp(rows["red"]) < np.ptp(rows["many"])  # all its numbers are alike in the file
+    assert np.abs(rows["blue"]).mean() > np.abs(rows["red"]).mean()
+
+
 def test_collate_keeps_the_order_of_questions():
     samples = [
         {
