@@ -94,6 +94,19 @@ def test_cost_of_the_image_encoder(dre, macs):
     assert cost.gflops_true / 2 == pytest.approx(macs, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "image", "question"),
+    [("acr-r50.yaml", 512, 23.57, 1.487), ("acr-r18.yaml", 256, 2.620, 0.1412), ("acr-n.yaml", 192, 0.1735, 0.0627)],
+)
+def test_cost_of_an_image_and_of_a_question_about_it(name, size, image, question):
+    with torch.device("meta"):
+        net = from_yaml(name)
+        cells = torch.zeros(1, (size // net.stride) ** 2, net.project.out_features)
+        asked = (cells, torch.zeros(1, net.length, dtype=torch.long))
+        costs = complexity(ImageEncoder(net), imgsz=size), complexity(AnswerHead(net), inputs=asked)
+    assert [c.gflops_true / 2 for c in costs] == pytest.approx([image, question], rel=2e-3)
+
+
 # -- dual reconstruction -----------------------------------------------------------------------------------------------
 
 
