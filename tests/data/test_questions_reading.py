@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 
 import pytest
 from fakes import picture, text
@@ -276,6 +277,55 @@ def test_lists_of_questions_to_ask(tmp_path):
     ):
         with pytest.raises(DataError, match=said):
             asked_questions(text(tmp_path / "q.txt", content))
+
+
+def test_damaged_files_end_in_one_line_or_are_read(tmp_path):
+    whole = [
+        "\n".join(map(json.dumps, ROWS)), "image,question,answer\na.png,\"How many?\",3\n", json.dumps(EARTH),
+        json.dumps({"questions": [{"id": 0, "img_id": 0, "question": "Is it?", "answers_ids": [0], "active": True}]}),
+        json.dumps({"answers": [{"id": 0, "question_id": 0, "answer": "3", "active": True}]}),
+        "1.tif:How many cars?two\nP1: is it?yes\n",
+    ]  # fmt: skip
+    pieces = [
+        '"',
+        ",",
+        "\n",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        "?",
+        "\0",
+        "\u2028",
+        "\x1b[31m",
+        "9" * 400,
+        ";",
+        "\t",
+        "null",
+        "{}",
+    ]
+    rng, read, said = random.Random(0), 0, []
+    for _ in range(300):
+        content = rng.choice(whole)
+        for _ in range(rng.randint(1, 3)):
+            i = rng.randrange(len(content) + 1)
+            j = min(i + rng.randrange(8), len(content))
+            value = rng.choice(["0", '"a.png"', "true", "[0]", '"3"'])
+            content = rng.choice([
+                content[:i] + content[j:], content[:i] + rng.choice(pieces) + content[i:], content[:i],
+                content.replace(value, rng.choice(["null", "{}", "[[]]", "1e999", "-1"]), 1),
+                content[:i] + rng.choice(whole) + content[i:],
+            ])  # fmt: skip
+        for name in ("q_answers.json", "q_images.json"):
+            text(tmp_path / name, rng.choice([content, whole[4], '{"images": [{"id": 0, "active": true}]}']))
+        path = text(tmp_path / f"q_questions.{rng.choice(['json', 'jsonl', 'csv', 'txt'])}", content)
+        try:
+            read += len(read_questions(path, rng.choice([None, *FORMATS]))) > 0
+        except DataError as e:
+            said.append(str(e))
+    assert not any("\n" in line for line in said)
+    assert read > 10
 
 
 def test_real_files_of_rsivqa(shared_data):

@@ -49,7 +49,7 @@ def read(rows: Rows, text: str, counts: str = "auto") -> None:
     ranges = counts == "ranges" or (counts == "auto" and any(q.get("type") == "rural_urban" for q in texts.values()))
     for i, q in texts.items():
         where, image = f"question {i}", q.get("img_id")
-        if images is not None and not images.get(image, {}).get("active"):
+        if images is not None and not (_is_id(image) and images.get(image, {}).get("active")):
             rows.drop(where, f"its picture is not active in this split: {image}")
         elif (answer := _answer_of(q, i, answers)) is None:
             rows.drop(where, "it has no active answer: in the file of answers")
@@ -79,9 +79,13 @@ def in_ranges(answer: str, counts: bool) -> str:
 
 def _entries(content: Any, key: str, path: Path) -> dict[Any, dict[str, Any]]:
     items = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(items, list) or not all(isinstance(item, dict) and "id" in item for item in items):
+    if not isinstance(items, list) or not all(isinstance(item, dict) and _is_id(item.get("id")) for item in items):
         raise DataError(f'{path} must hold {{"{key}": [{{"id": 0, …}}, …]}} as RSVQA has it; check format=.')
     return {item["id"]: item for item in items}
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | str)
 
 
 def _beside(path: Path, kind: str) -> Path:
@@ -108,7 +112,7 @@ def _answers(path: Path) -> dict[Any, Any]:
         raise DataError(f"{path}: its answers are not beside it, expected {file.name}; put the file there.")
     active = {i: a for i, a in _entries(read_json(file), "answers", file).items() if a.get("active")}
     found = _complete(active, "answers", "answer", file)
-    return found | {("question", a["question_id"]): a for a in found.values() if "question_id" in a}
+    return found | {("question", a["question_id"]): a for a in found.values() if _is_id(a.get("question_id"))}
 
 
 def _images(path: Path) -> dict[Any, dict] | None:
@@ -117,7 +121,8 @@ def _images(path: Path) -> dict[Any, dict] | None:
 
 
 def _answer_of(question: Mapping[str, Any], number: Any, answers: Mapping[Any, Any]) -> Any:
-    for i in question.get("answers_ids") or ():
-        if i in answers:
+    ids = question.get("answers_ids")
+    for i in ids if isinstance(ids, list) else ():
+        if _is_id(i) and i in answers:
             return answers[i].get("answer")
     return answers.get(("question", number), {}).get("answer")
