@@ -74,7 +74,7 @@ def check_dataset(
     if not done or not report.data_yaml or not report.data_yaml.is_file():
         original = home / f"{name}-original"
         _bring(content, path, original, progress)
-        report = _convert_sources(content, original, ready, progress, task)
+        report = _convert_sources(content, path, original, ready, progress, task)
         _warn_of_gaps(content, report)
     facts = {k: content[k] for k in (*_KEPT, "citation") if k in content}
     return _plain(report.data_yaml, {**load_yaml(report.data_yaml), **facts})
@@ -204,7 +204,9 @@ def _fetch_item(item: dict, path: Path, original: Path, progress: bool) -> None:
         archive.unlink()  # its files are verified and in place; twice the space would be for nothing
 
 
-def _convert_sources(content: dict, original: Path, ready: Path, progress: bool, task: str | None) -> ConvertReport:
+def _convert_sources(
+    content: dict, path: Path, original: Path, ready: Path, progress: bool, task: str | None
+) -> ConvertReport:
     """Convert the owner's files: the whole folder, or what ``sources`` names for each split.
 
     Raises:
@@ -218,6 +220,8 @@ def _convert_sources(content: dict, original: Path, ready: Path, progress: bool,
         raise ConfigError(f"{content.get('name')}: sources must map splits to files, options may hold {known}")
     names = content.get("names")
     names = [names[key] for key in sorted(names)] if isinstance(names, dict) else names
+    if {"label_mapping", "palette"} & content.keys():
+        names = str(path)  # which says what its masks hold
     extra = {key: content[key] for key in _KEPT if key in content}
     if task:
         options = {**options, "task": task}

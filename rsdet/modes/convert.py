@@ -35,6 +35,8 @@ MODE = Mode(
         "convert source=DOTA/ format=dota out=dota-yolo task=obb",
         "convert source=pictures/ format=yolo out=my-yolo val_fraction=0.2",
         "convert source=scene.tif labels=objects.gpkg out=tiles tile=640 overlap=0.2 keep=0.4",
+        "convert source=scene.tif labels=landslides.gpkg task=semantic out=maps tile=512 empty=1",
+        "convert source=pictures/ format=masks task=semantic names=water=#0000ff,road=#ff0000 out=maps",
     ),
     functions=_functions,
 )
