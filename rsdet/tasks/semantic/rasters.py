@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from rsdet.data.geotiff import BLOCK_PX, new_tiff
+from rsdet.data.sar.stretch import Stretch
 from rsdet.data.tiling import Tile
 from rsdet.metrics.confusion import IGNORE
 from rsdet.scenes.dense import Form
@@ -22,8 +23,8 @@ from rsdet.scenes.polygons import write_polygons
 from rsdet.scenes.view import View
 from rsdet.tasks.semantic.classmap import confidence_of, pixels_of
 from rsdet.tasks.semantic.outputs import CLASSES, CONFIDENCE
-from rsdet.tasks.semantic.polygons import POLYGONS, Measured, PolygonSettings, raster_polygons, told
-from rsdet.tasks.semantic.visual import COLOURS, LONGEST_PX, overlay
+from rsdet.tasks.semantic.polygons import POLYGONS, Measured, PolygonSettings, drawn_classes, raster_polygons, told
+from rsdet.tasks.semantic.visual import COLOURS, LONGEST_PX, overlay, velocity_overlay
 from rsdet.writing import replacing, write_picture
 
 PERCENT = 100
@@ -91,8 +92,13 @@ class MapRasters:
         height, width = valid.shape
         with open_dataset(self.out) as f:
             classes = f.read(1, out_shape=(height, width))  # nearest
-        picture = values.shown(raw, valid)
-        write_picture(path, overlay(picture, classes, self.names), [cv2.IMWRITE_JPEG_QUALITY, 92])
+        rule = None if values.sar is None else Stretch.from_dict(values.sar)
+        if rule is not None and rule.signed:
+            names = {k: self.names[k] for k in drawn_classes(self.names)}
+            picture = velocity_overlay(raw[..., 0], valid, classes, names, rule.range[1], rule.units)
+        else:
+            picture = overlay(values.shown(raw, valid), classes, self.names)
+        write_picture(path, picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
 
     def outline(self, georef: Georef, settings: PolygonSettings) -> tuple[list[Path], str]:
         """Write the regions as polygons; returns the files, and how many polygons these hold."""

@@ -18,6 +18,12 @@ from rsdet.writing import write_bytes
 TINT = 0.5  # part of the colour in a pixel
 LONGEST_PX = 2048  # pictures of maps larger than this are shrunk to it
 
+DIVERGING = ((178, 24, 43), (239, 138, 98), (253, 219, 199), (247, 247, 247), (209, 229, 240), (103, 169, 207),
+             (33, 102, 172))  # fmt: skip
+"""RGB of the least velocity, of evenly spaced ones, and of the largest."""
+NO_VELOCITY, INK = (128, 128, 128), (0, 0, 0)
+SMALLEST_PX, OUTLINE_PART = 480, 700  # smaller pictures are enlarged; pixels of a picture for one of its outlines
+
 COLOURS = np.array([class_colour(k) for k in range(IGNORE)] + [(0, 0, 0)], np.uint8)
 """(256, 3) RGB of each class number; black where there is none."""
 
@@ -44,6 +50,43 @@ def overlay(picture: np.ndarray, classes: np.ndarray, names: Mapping[int, str], 
     entries = [(class_colour(k), text, "") for k, text in said.items()]
     strip = legend_strip(shown.shape[1], np.zeros(0, int), {}, text_height(max(shown.shape[:2])), entries)
     return np.concatenate([shown, strip[..., ::-1]])
+
+
+def velocity_overlay(
+    velocity: np.ndarray, valid: np.ndarray, classes: np.ndarray, names: Mapping[int, str], limit: float, unit: str
+) -> np.ndarray:
+    """Show velocities by a diverging colour map, white at rest, with the regions of a map outlined, and a legend.
+
+    Colours are ColorBrewer's RdBu: those who confuse red and green tell its ends apart.
+
+    Args:
+        velocity: (H, W) values.
+        valid: (H, W) bool: where there are some.
+        classes: (H, W) uint8; those that are named are outlined.
+        names: Class number to name.
+        limit: Velocities from here on have the colours of the ends.
+        unit: Of velocities and limit.
+
+    Returns:
+        (H', W', 3) uint8 BGR; a small picture is enlarged by a whole factor.
+    """
+    steps = np.linspace(-limit, limit, len(DIVERGING))
+    at = np.where(valid, velocity, 0)
+    shown = np.stack([np.interp(at, steps, channel) for channel in np.transpose(DIVERGING)], -1)
+    shown = np.where(valid[..., None], np.rint(shown), NO_VELOCITY).astype(np.uint8)
+    factor = max(1, -(-SMALLEST_PX // max(classes.shape)))
+    shown, classes = (x.repeat(factor, 0).repeat(factor, 1) for x in (shown, classes))
+    width = max(1, round(max(classes.shape) / OUTLINE_PART))
+    inks = {k: INK if len(names) == 1 else class_colour(k) for k in names}
+    shares = np.bincount(classes.ravel(), minlength=IGNORE + 1) * 100 / classes.size
+    entries = [(tuple(DIVERGING[i]), f"{steps[i]:g} {unit}", "") for i in (0, len(steps) // 2, -1)]
+    entries += [] if valid.all() else [(NO_VELOCITY, "no velocity", "")]
+    for k, ink in inks.items():
+        inside = (classes == k).astype(np.uint8)
+        shown[(cv2.dilate(inside, np.ones((3, 3), np.uint8), iterations=width) > 0) & (inside == 0)] = ink
+        entries.append((ink, f"around {names[k]} {shares[k]:.1f} %", ""))
+    strip = legend_strip(shown.shape[1], np.zeros(0, int), {}, text_height(max(shown.shape[:2])), entries)
+    return np.ascontiguousarray(np.concatenate([shown, strip])[..., ::-1])
 
 
 def write_index(path: Path, classes: np.ndarray) -> Path:

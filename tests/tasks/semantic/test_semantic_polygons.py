@@ -12,10 +12,12 @@ from semantic_fakes import enlivened, model_yaml
 
 from rsdet import RSDet, cli
 from rsdet.data.pictures import PictureReader
-from rsdet.errors import ConfigError
+from rsdet.data.sar.picture import SarReader
+from rsdet.data.sar.stretch import Stretch
 from rsdet.progress import Line
 from rsdet.tasks.semantic.polygons import PolygonSettings, drawn_classes
 from rsdet.tasks.semantic.scenes import Mapper, map_scene
+from rsdet.tasks.semantic.visual import velocity_overlay
 
 rasterio = pytest.importorskip("rasterio")
 shapely = pytest.importorskip("shapely")
@@ -84,19 +86,31 @@ def test_polygons_lie_where_the_motion_does_and_say_how_fast_it_is(tmp_path):
 
 
 def test_velocities_are_called_so_where_the_model_knows_them(tmp_path):
-    stretch = pytest.importorskip("rsdet.data.sar.stretch")
-    try:
-        rule = stretch.Stretch.from_dict({"quantity": "velocity", "stretch": {"v_max": 50}})
-    except ConfigError:
-        pytest.skip("velocities are not read yet")
-    from rsdet.data.sar.picture import SarReader
-
-    reader = SarReader(1, rule.measured(np.array([-50.0, 50]), "float32"))
+    rule = Stretch.from_dict({"quantity": "velocity", "stretch": {"v_max": 50}})
+    reader = SarReader(rule.measured(np.array([-50.0, 50]), "float32"), 1)
     mapper = Mapper(moving, reader, {0: "background", 1: "slide"}, 1, (64, 64))
     with Line("x", verbose=False) as line:
         map_scene(mapper, write(tmp_path / "v.tif", motion()), tmp_path, "x", tile=64, overlap=16, line=line)
     columns = read(tmp_path / "polygons" / "x.gpkg")[2]
+    assert columns["velocity_mean_mm_y"][0] == pytest.approx(-45, abs=0.5)
     assert columns["velocity_max_mm_y"][0] == pytest.approx(-43, abs=0.2)
+
+
+def test_velocities_are_shown_from_red_over_white_to_blue_with_outlines():
+    velocity = np.zeros((50, 60), np.float32)
+    velocity[:, :20], velocity[:, 40:] = -200, 100
+    valid = np.ones((50, 60), bool)
+    valid[:5] = False
+    velocity[:5] = np.nan
+    classes = np.where(velocity < -50, 1, 0).astype(np.uint8)
+    picture = velocity_overlay(velocity, valid, classes, {1: "slide"}, 100, "mm/y")
+    factor = picture.shape[1] // 60
+    assert picture.shape[1] == 60 * factor >= 480
+    middle = {x: picture[30 * factor, round((x + 0.5) * factor)][::-1].tolist() for x in (10, 30, 50)}
+    assert middle == {10: [178, 24, 43], 30: [247, 247, 247], 50: [33, 102, 172]}
+    assert (picture[2 * factor, 30 * factor] == 128).all()
+    assert (picture[30 * factor, 20 * factor] == 0).all()  # the outline, beside the region and not on it
+    assert (picture[30 * factor, 20 * factor - 1] == picture[30 * factor, 10 * factor]).all()
 
 
 @pytest.mark.parametrize(("crs", "place"), [
