@@ -21,10 +21,12 @@ from rsdet.data.questions.records import Question
 from rsdet.data.sources import files_of, first_of, name_problem, together
 from rsdet.enhance.running import check_tiling
 from rsdet.errors import ConfigError, DataError
+from rsdet.metrics.agreement import Comparison
 from rsdet.names import printable
 from rsdet.progress import Line
 from rsdet.tasks.runs import PredictFolder
 from rsdet.tasks.vqa.asking import Asked, typed
+from rsdet.tasks.vqa.checking import BoxCheck, tell_and_write
 from rsdet.tasks.vqa.outputs import AnswerFiles
 from rsdet.tasks.vqa.results import VqaResults
 from rsdet.tasks.vqa.scenes import Looking, ask_scene, footprint, is_scene
@@ -62,6 +64,9 @@ class VqaPredict(PredictFolder, BasePredictor):
         min_confidence: float = 0.0,
         temperature: float = 1.0,
         save_attention: bool = False,
+        check: str | Path | None = None,
+        check_conf: float = 0.25,
+        check_tolerance: int = 0,
         tile: int | None = None,
         stretch: Sequence[float] | None = None,
         bands: int | Sequence[int] | None = None,
@@ -77,6 +82,10 @@ class VqaPredict(PredictFolder, BasePredictor):
             min_confidence: Probability below which no answer is given.
             temperature: That logits are divided by, as ``val`` fits it, so that probabilities are what they say.
             save_attention: Write for each answer where the network looked, as PNG.
+            check: Detector that looks at the same pictures: answers about counts and presence of its classes are
+                compared with its boxes, which are drawn where both differ; not in tiles.
+            check_conf: Confidence from which its boxes count.
+            check_tolerance: Counts that differ by no more agree.
             tile: Side of the tiles in which files are looked at in their own resolution, 0 for none: the answers of the
                 tiles are merged (yes and no by OR, counts by their sum, shares by their mean), and told for each tile.
                 Without it, rasters of more than 2^24 pixels are, in tiles of the side of the training pictures.
@@ -97,6 +106,12 @@ class VqaPredict(PredictFolder, BasePredictor):
         self.top, self.min_confidence, self.save_attention = top, min_confidence, save_attention
         self.reader = reader_of(None, 3, bands if bands is not None else model.bands)
         self.answering = answering_of(self.model, _side(self.args.imgsz), self.device, temperature)
+        check_number("check_conf", check_conf, 0, 1, "a confidence from 0 to 1; e.g. check_conf=0.25")
+        check_number("check_tolerance", check_tolerance, 0, 1e9, "a number of objects; e.g. check_tolerance=1")
+        if check is not None and tile:
+            raise ConfigError("check= compares whole pictures; leave tile= out, or check=.")
+        self.check = None if check is None else BoxCheck(check, check_conf, check_tolerance)
+        self.compared: list[Comparison] = []
         side = tile or self.model.yaml.get("picture_px") or _side(self.args.imgsz)
         self.tile = tile
         self.look = Looking(self.answering, self.reader, side, top, min_confidence, stretch)
@@ -123,6 +138,8 @@ class VqaPredict(PredictFolder, BasePredictor):
         finally:  # what was answered before an interruption is kept
             if self.args.save and self.files.pictures:
                 self.files.write(self.make_folder())
+            if self.compared:
+                LOGGER.info(tell_and_write(self.compared, self.make_folder() if self.args.save else None))
         self.run_callbacks("on_predict_end")
         if not done:
             raise DataError(first_of(self.skipped or ["the file of questions asks nothing of these pictures"]))
@@ -192,6 +209,11 @@ class VqaPredict(PredictFolder, BasePredictor):
         name = self.files.add(result)
         if self.args.save and self.save_attention and not result.tiles:
             self.files.write_attention(self.make_folder(), name, result)
+        if self.check is not None and not result.tiles:
+            self.check.look(name, result.path if Path(result.path).is_file() else result.orig_img)
+            rows = self.check.compare({name: result})
+            self.check.draw(name, rows, self.make_folder() if self.args.save else None)
+            self.compared += rows
 
     def _read(self, name: str, picture: Any) -> np.ndarray | None:
         """A picture (H, W, 3) uint8 in BGR; None where it was left out."""
