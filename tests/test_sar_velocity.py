@@ -10,6 +10,7 @@ import pytest
 from rsdet.data.geotiff import geo_of, write_tiff
 from rsdet.data.sar import SarReader, Stretch, check_sar_images, measure, read_sar_header, sar_problem
 from rsdet.data.sar.coherence import coherence_file
+from rsdet.data.sar.picture import velocity_colours
 from rsdet.data.sar.speckle import Speckle
 from rsdet.data.tiling import Tile
 from rsdet.errors import ConfigError, DataError
@@ -179,6 +180,30 @@ def test_files_that_are_no_velocities_in_mm_a_year_are_refused(tmp_path):
     colours = written(tmp_path / "c.png", np.zeros((20, 20, 3), np.uint8))
     with pytest.raises(DataError, match="has 3 bands and a map of velocities one"):
         measure([colours], Stretch.from_dict(VELOCITY))
+
+
+def test_velocities_stored_with_a_scale_are_refused(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    from rsdet.scenes.reader import open_raster
+    from rsdet.scenes.values import Values
+
+    file = placed(tmp_path / "a.tif", velocities())
+    assert not read_sar_header(file).scaled
+    with rasterio.open(file, "r+") as f:
+        f.scales = (0.1,)
+    said = "samples times a scale"
+    with pytest.raises(DataError, match=said):
+        measure([file], Stretch.from_dict(VELOCITY))
+    with open_raster(file) as raster, pytest.raises(DataError, match=said):
+        Values.of(raster, reader())
+
+
+def test_people_see_both_directions():
+    values = np.array([[-100, 0, 100, np.nan]], np.float32)
+    seen = velocity_colours(reader().array(values)).astype(int)  # BGR
+    assert seen[0, 0, 2] > seen[0, 0, 0] + 100  # away from the radar: red
+    assert seen[0, 2, 0] > seen[0, 2, 2] + 100  # towards it: blue
+    assert seen[0, 1].min() > 240
 
 
 def test_velocities_have_no_speckle():

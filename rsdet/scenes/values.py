@@ -17,11 +17,11 @@ import numpy as np
 
 from rsdet.classical.reader import AmplitudeReader, as_picture
 from rsdet.data.pictures import PictureReader, check_bands
-from rsdet.data.sar.check import type_problem
+from rsdet.data.sar.check import sar_problem, type_problem
 from rsdet.data.sar.coherence import coherence_file, say_missing
 from rsdet.data.sar.header import SarHeader
-from rsdet.data.sar.picture import SarReader
-from rsdet.data.sar.reader import header_problem, to_image
+from rsdet.data.sar.picture import NO_VELOCITY, SarReader, velocity_colours
+from rsdet.data.sar.reader import to_image
 from rsdet.data.sar.stretch import Stretch
 from rsdet.errors import ConfigError, DataError
 from rsdet.scenes.info import SceneInfo
@@ -148,6 +148,8 @@ class Values:
     def shown(self, raw: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """The picture of samples for people, (h, w, C) uint8."""
         picture = self.picture(raw, valid)
+        if self.sar is not None and Stretch.from_dict(self.sar).signed:
+            return np.where(valid[..., None], velocity_colours(picture), np.uint8(NO_VELOCITY))
         return as_picture(picture) if self.amplitude else picture
 
     def _stretched(self, raw: np.ndarray) -> np.ndarray:
@@ -252,8 +254,9 @@ def _of_sar(raster: Raster, reader: SarReader, bands: Any, stretch: Any) -> Valu
         key = "bands" if bands is not None else "stretch"
         raise ConfigError(f"{key}= is for pictures, and the model knows its SAR values (sar: section); leave it out.")
     rule = reader.stretch
-    header = SarHeader(info.path, 1, 1, info.bands, info.dtype)
-    if problem := header_problem(header, rule.quantity) or type_problem(info.dtype, rule):
+    scaled = any(s != 1 for s in info.scales) or any(o != 0 for o in info.offsets)
+    header = SarHeader(info.path, 1, 1, info.bands, info.dtype, scaled=scaled)
+    if problem := sar_problem(header, replace(rule, coherence=None, coherence_min=None)):
         raise DataError(f"{info.path} {problem}.")
     values = Values(reader.channels, raster.bands_of(None), sar=rule.to_dict(), coherence=_coherence_of(raster, rule))
     samples = raster.sample(nodata=rule.nodata)[None]

@@ -12,6 +12,8 @@ from rsdet.data.sar.reader import header_problem
 from rsdet.data.sar.stretch import Stretch
 from rsdet.errors import DataError
 
+SCALED = "stores velocities as samples times a scale or with an offset; save it in mm/y (gdal_translate -unscale)"
+
 
 def same_type(a: str | None, b: str | None) -> bool:
     """Whether values of both sample types mean the same: equal, or floating point of any width."""
@@ -37,6 +39,8 @@ def type_problem(dtype: str, stretch: Stretch) -> str:
 def sar_problem(header: SarHeader, stretch: Stretch) -> str:
     """Say in a few words why a file cannot be read with a stretch; an empty string where it can."""
     problem = header_problem(header, stretch.quantity) or type_problem(header.dtype, stretch)
+    if stretch.signed and header.scaled and not problem:
+        return SCALED
     return problem or (coherence_problem(header, stretch.coherence) if stretch.coherence else "")
 
 

@@ -6,6 +6,7 @@ of a TIFF are read by themselves.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,7 @@ _CODECS = {  # tag 259: Compression, as far as OpenCV does not know it
     34925: "LZMA", 50000: "ZSTD", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
 _COLOURS = {0: "L", 1: "L", 5: "CMYK", 8: "LAB", 9: "LAB", 10: "LAB"}  # tag 262: PhotometricInterpretation
+_SCALE = re.compile(r'role="(scale|offset)"[^>]*>([^<]*)<')
 _MOST_PAGES = 64
 _DAMAGED = (
     OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError, MemoryError,
@@ -49,6 +51,7 @@ class SarHeader:
         codec: Compression of a TIFF that OpenCV does not know, such as ``ZSTD``.
         tiff: The file is a TIFF, whatever its name.
         pages: Pictures in a TIFF; overviews and masks are none.
+        scaled: The file says that values are samples times a scale, or with an offset.
         stack: The pages are gray and of one size and type, which some writers use for bands.
         problem: Why the values cannot be taken as they stand, or an empty string.
         damage: That part of ``problem`` for which nobody can read the file, not even as a picture.
@@ -67,6 +70,7 @@ class SarHeader:
     codec: str = ""
     tiff: bool = False
     pages: int = 1
+    scaled: bool = False
     stack: bool = False
     problem: str = ""
     damage: str = ""
@@ -137,6 +141,8 @@ def _read_tiff(path: Path) -> SarHeader:
     found = dict(path=path, width=width, height=height, bands=bands, masked=masked, planar=planar, tiff=True)
     found["alpha"] = bands > 1 and as_tuple(tags.get(338, 0))[-1] in (1, 2)  # ExtraSamples: premultiplied or not
     found |= {"codec": _CODECS.get(int(tags.get(259, 1)), ""), "mode": _COLOURS.get(tags.get(262), "")}
+    said = _SCALE.findall(str(tags.get(42112, "")))  # GDAL_METADATA
+    found["scaled"] = any(_number_of(value) != (what == "scale") for what, value in said)
     if width < 1 or height < 1:
         return _damaged(f"has no pixels ({width}x{height}); copy it again", **found)
     if len({*bits}) > 1 or len({*kinds}) > 1 or kinds[0] not in _KINDS:
@@ -160,6 +166,13 @@ def _read_tiff(path: Path) -> SarHeader:
     except ValueError:
         return SarHeader(**found, problem=f"has a nodata tag that is no number ({nodata!r}); mend it with gdal_edit")
     return SarHeader(**found, nodata=nodata)
+
+
+def _number_of(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def directories(path: Path) -> list[Any]:

@@ -11,6 +11,8 @@ import numpy as np
 from rsdet.metrics.confusion import IGNORE
 from rsdet.runtime.geometry import Placement
 
+BACKGROUND = "background"
+
 
 @dataclass(frozen=True)
 class ClassMap:
@@ -57,7 +59,7 @@ class ClassMap:
 
 def class_names(names: Mapping[int, str]) -> dict[int, str]:
     """Names of the numbers in a map: of a network with one class, that class is 1 and all else is 0."""
-    return {0: "background", 1: next(iter(names.values()))} if len(names) == 1 else dict(names)
+    return {0: BACKGROUND, 1: next(iter(names.values()))} if len(names) == 1 else dict(names)
 
 
 def classes_of(logits: np.ndarray) -> np.ndarray:

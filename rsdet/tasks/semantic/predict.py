@@ -14,6 +14,8 @@ from ultralytics.models.yolo.semantic import SemanticSegmentationPredictor
 from ultralytics.utils.ops import convert_torch2numpy_batch
 
 from rsdet import digest
+from rsdet.data.pictures import PictureReader
+from rsdet.data.sar.picture import SarReader
 from rsdet.data.sources import files_of, together
 from rsdet.deploy.artifact import weights_sha256
 from rsdet.enhance.running import check_tiling
@@ -35,9 +37,11 @@ class SemanticResults(DetectResults):
 
     Attributes:
         confidence: (H, W) float32, the probability of that class; None where the graph gives classes alone.
+        reader: What read the picture, and knows how people see it.
     """
 
     confidence: np.ndarray | None = None
+    reader: PictureReader | SarReader | None = None
 
     @property
     def map(self) -> ClassMap:
@@ -75,7 +79,9 @@ class SemanticResults(DetectResults):
             (H, W, 3) uint8 BGR, with ``pil`` a Pillow image, RGB.
         """
         found = self.map
-        picture = overlay(self.orig_img if img is None else img, found.classes, found.names, self.legend)
+        if img is None:
+            img = self.orig_img if self.reader is None else self.reader.shown(self.orig_img)
+        picture = overlay(img, found.classes, found.names, self.legend)
         if save:
             write_picture(filename or f"results_{Path(self.path).name}", picture)
         return Image.fromarray(picture[..., ::-1]) if pil else picture
@@ -100,7 +106,7 @@ class MapPredictor(SemanticSegmentationPredictor):
                 classes[~self.reader.valid(path)] = IGNORE
             mask = torch.from_numpy(classes)
             results.append(SemanticResults(picture, path, self.model.names, semantic_mask=mask))
-            results[-1].confidence = confidence
+            results[-1].confidence, results[-1].reader = confidence, self.reader
         return results
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from rsdet.metrics.confusion import IGNORE
 from rsdet.tasks.detect.lettering import text_height
 from rsdet.tasks.detect.visual import class_colour, legend_strip, to_display
+from rsdet.tasks.semantic.classmap import BACKGROUND
 from rsdet.writing import write_bytes
 
 TINT = 0.5  # part of the colour in a pixel
@@ -33,7 +34,7 @@ def overlay(picture: np.ndarray, classes: np.ndarray, names: Mapping[int, str], 
 
     Args:
         picture: (H, W, C) uint8, BGR where it has three channels.
-        classes: (H, W) uint8, 255 where the picture is to be seen alone.
+        classes: (H, W) uint8, 255 where the picture is to be seen alone, as it is where all else is background.
         names: Class number to name.
         legend: Add the strip with the classes.
 
@@ -42,7 +43,8 @@ def overlay(picture: np.ndarray, classes: np.ndarray, names: Mapping[int, str], 
     """
     shown = to_display(picture)
     tinted = cv2.addWeighted(shown, 1 - TINT, COLOURS[classes][..., ::-1], TINT, 0)
-    shown = np.where((classes == IGNORE)[..., None], shown, tinted)
+    plain = [IGNORE, *(k for k, name in names.items() if name == BACKGROUND)]
+    shown = np.where(np.isin(classes, plain)[..., None], shown, tinted)
     if not legend:
         return shown
     shares = np.bincount(classes.ravel(), minlength=IGNORE + 1)[:IGNORE] * 100 / classes.size

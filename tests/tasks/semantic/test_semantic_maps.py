@@ -47,6 +47,13 @@ def test_numbers_survive_the_file_and_have_the_colours_of_the_overlay(tmp_path):
     assert (shown[0, 1] != 80).any()
 
 
+def test_background_leaves_its_picture_as_it_is():
+    classes, picture = np.array([[0, 1]], np.uint8), np.full((1, 2, 3), 80, np.uint8)
+    shown = overlay(picture, classes, {0: "background", 1: "slide"}, legend=False)
+    assert (shown[0, 0] == 80).all()
+    assert (shown[0, 1] != 80).any()
+
+
 def test_only_some_classes():
     found = ClassMap(np.array([[0, 1, 2]], np.uint8), None, {}, (8, 8)).only([2])
     assert found.classes.tolist() == [[255, 255, 2]]

@@ -85,7 +85,7 @@ class _MapRun(Run):
     def write(self, path: str, picture: np.ndarray, d: ClassMap) -> None:
         """Write the map, and the picture below it."""
         stem = self.maps.write_map(self.folder, path, d).stem
-        write_picture(self.folder / f"{stem}.jpg", overlay(picture, d.classes, d.names))
+        write_picture(self.folder / f"{stem}.jpg", overlay(self.detector.reader.shown(picture), d.classes, d.names))
 
 
 def _map_scenes(args: Mapping[str, Any], segmenter: Segmenter, maps: MapOutputs, files: list[Path]) -> Summary:
