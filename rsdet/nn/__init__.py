@@ -4,9 +4,13 @@ import rsdet.nn.acr
 import rsdet.nn.aodnet
 import rsdet.nn.deeplab
 import rsdet.nn.edsr
+import rsdet.nn.fc_siam
 import rsdet.nn.mfg_hmoe
 import rsdet.nn.seguformer
+import rsdet.nn.siamese_smp
 import rsdet.nn.smp
+import rsdet.nn.ssanet
+import rsdet.nn.tinycd
 import rsdet.nn.upsample  # these are networks, known to model YAMLs by @network  # noqa: F401
 from rsdet.nn.attention import CBAM, ECA, SE, CoordAttention, SimAM
 from rsdet.nn.cagfm import CAGFM, ESE

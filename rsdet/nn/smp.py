@@ -62,6 +62,11 @@ class SMP(SegmentationNetwork):
         """Height and width that the layers get are multiples of this, the stride of the encoder."""
         return int(self.net.encoder.output_stride)
 
+    @property
+    def in_channels(self) -> int:
+        """Channels that the encoder takes."""
+        return self.channels
+
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Maps of the encoder."""
         return tuple(self.net.encoder(x)[1:])  # the first is the image
@@ -107,7 +112,7 @@ class SMP(SegmentationNetwork):
             if key not in allowed:
                 raise ConfigError(f"options of {self.arch} are {sorted(allowed)}, received {key!r}.")
         try:
-            return smp.create_model(self.arch, self.encoder, weights, self.channels, self.nc, **self.options)
+            return smp.create_model(self.arch, self.encoder, weights, self.in_channels, self.nc, **self.options)
         except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
             raise ConfigError(
                 f"arch={self.arch} encoder={self.encoder} cannot be built with options={self.options} "
@@ -123,7 +128,7 @@ class SMP(SegmentationNetwork):
             )
         try:
             with torch.no_grad():
-                self.eval().encode(torch.zeros(1, self.channels, 2 * self.multiple, 3 * self.multiple))
+                self.eval().net.encoder(torch.zeros(1, self.in_channels, 2 * self.multiple, 3 * self.multiple))
         except (AssertionError, RuntimeError, ValueError) as e:
             raise ConfigError(
                 f"encoder={self.encoder} does not take images of any size ({_first_line(e)}); choose another."
