@@ -331,7 +331,7 @@ def test_the_mode_writes_a_set_that_can_be_read(tmp_path, capsys):
         "val.jsonl",
     ]
     data = read_question_data(resolve_data(made, "vqa"))
-    assert (data.directions, data.content["licence"]) == (True, "CC BY 4.0")
+    assert (data.directions, data.name, data.content["licence"]) == (True, "q", "CC BY 4.0")
     train = data.split("train")
     assert train.images["4.png"] == tmp_path / "set" / "images" / "train" / "4.png"
     for q in train.questions:

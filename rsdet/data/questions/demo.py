@@ -62,7 +62,7 @@ def make_demo_vqa(
         drawn[split].append(as_scene(scene, f"{split}/{image.name}"))
 
     def finish(folder: Path) -> None:
-        write_set(folder, make_questions(drawn, seed), "images")
+        write_set(folder, make_questions(drawn, seed), "images", {"name": "demo-vqa"})
 
     files = ("train.jsonl", "val.jsonl", TABLE, "data.yaml")
     make_rendered(root, recipe, Rendered("demo-vqa", ".jpg", draw, files, finish, beside=()), progress)

@@ -56,7 +56,7 @@ def questions(
         say(f"{n} left out: {reason}")
     for line in summary(made):
         say(line)
-    facts = {"licence": loaded.licence} if loaded.licence else {}
+    facts = {"name": folder.name} | ({"licence": loaded.licence} if loaded.licence else {})
     with workplace(folder.parent, folder.name) as place:
         (place / folder.name).mkdir()
         write_set(place / folder.name, made, str(loaded.folder), facts)
