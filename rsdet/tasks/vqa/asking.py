@@ -28,6 +28,12 @@ class Asked:
     of_all: tuple[Question, ...] = ()
     of_one: dict[str, tuple[Question, ...]] | None = None
 
+    @property
+    def texts(self) -> list[str]:
+        """Every question, once."""
+        groups = (self.of_all, *(self.of_one or {}).values())
+        return list(dict.fromkeys(q.text for group in groups for q in group))
+
     def missing(self, paths: Iterable[Path]) -> list[str]:
         """Pictures that are asked about and are not among these."""
         here = {name for p in paths for name in (p.name, p.stem)}

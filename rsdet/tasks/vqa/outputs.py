@@ -22,19 +22,22 @@ class AnswerFiles:
     "Answer"}]}``; ``answers.csv`` has a row for each picture and a column for each question, with an empty cell where
     the network abstains; ``details.json`` has probabilities, types and notes; ``answers.geojson`` the footprints of the
     pictures that have a place on Earth, with their answers. Of rasters that were looked at in tiles, ``tiles.csv`` and
-    ``tiles.geojson`` have the answers about each.
+    ``tiles.geojson`` have the answers about each. Where a detector looked, too, tables and features have ``differs``,
+    the number of answers that its boxes contradict, and ``details.json`` says which.
     """
 
     def __init__(self) -> None:
         self.names: set[str] = set()
         self.pictures: dict[str, VqaResults] = {}
 
-    def add(self, result: VqaResults) -> str:
-        """Take the answers about a picture; returns the name that it has in the files."""
+    def name(self, result: VqaResults) -> str:
+        """The name that a picture is to have in the files, another one each time."""
         file = Path(result.path)
-        name = free_name(file.stem, self.names, file.suffix) + file.suffix
+        return free_name(file.stem, self.names, file.suffix) + file.suffix
+
+    def add(self, name: str, result: VqaResults) -> None:
+        """Take the answers about a picture."""
         self.pictures[name] = result.without_pictures()
-        return name
 
     def write(self, folder: Path) -> list[Path]:
         """Write all files; those that there is nothing for are left out."""
@@ -75,18 +78,20 @@ class AnswerFiles:
         for name, piece in pieces:
             about = {"image": name, "top": piece.tile.top, "left": piece.tile.left}
             size = {"height": piece.tile.height, "width": piece.tile.width}
-            rows.append({**about, **size, **{columns[a.question]: a.given for a in piece.answers}})
+            answers = {columns[a.question]: a.given for a in piece.answers}
+            rows.append({**about, **size, **_differing(piece), **answers})
             if piece.footprint is not None:
                 features.append(_feature(about, piece))
-        head = ["image", "top", "left", "height", "width", *dict.fromkeys(columns.values())]
+        head = list(dict.fromkeys(key for row in rows for key in row))
         return [write_csv(folder / TILES, head, rows), *_collection(folder / TILE_FOOTPRINTS, features)]
 
     def _table(self, path: Path) -> Path:
         columns = _columns(a for r in self.pictures.values() for a in r.answers)
         rows = [
-            {"image": name, **{columns[a.question]: a.given for a in r.answers}} for name, r in self.pictures.items()
+            {"image": name, **_differing(r), **{columns[a.question]: a.given for a in r.answers}}
+            for name, r in self.pictures.items()
         ]
-        return write_csv(path, ["image", *dict.fromkeys(columns.values())], rows)
+        return write_csv(path, list(dict.fromkeys(key for row in rows for key in row)), rows)
 
 
 def _columns(answers: Iterable[Answer]) -> dict[str, str]:
@@ -94,8 +99,15 @@ def _columns(answers: Iterable[Answer]) -> dict[str, str]:
     return {q: csv_cell(printable(q)) for q in dict.fromkeys(a.question for a in answers)}
 
 
+def _differing(result: VqaResults | TileAnswers) -> dict[str, int]:
+    """How many answers, of all tiles where there are some, a detector's boxes contradict; nothing where none looked."""
+    tiles = result.tiles if isinstance(result, VqaResults) else []
+    answers = [a for tile in tiles for a in tile.answers] or result.answers
+    return {"differs": sum(a.differs for a in answers)} if any(a.check for a in answers) else {}
+
+
 def _feature(about: Mapping[str, Any], result: VqaResults | TileAnswers) -> dict[str, Any]:
-    properties = {**about, **{a.question: a.given for a in result.answers}}
+    properties = {**about, **_differing(result), **{a.question: a.given for a in result.answers}}
     return {"type": "Feature", "properties": properties, "geometry": result.footprint}
 
 

@@ -21,14 +21,13 @@ from rsdet.data.questions.records import Question
 from rsdet.data.sources import files_of, first_of, name_problem, together
 from rsdet.enhance.running import check_tiling
 from rsdet.errors import ConfigError, DataError
-from rsdet.metrics.agreement import Comparison
 from rsdet.names import printable
 from rsdet.progress import Line
 from rsdet.tasks.runs import PredictFolder
 from rsdet.tasks.vqa.asking import Asked, typed
-from rsdet.tasks.vqa.checking import BoxCheck, tell_and_write
+from rsdet.tasks.vqa.checking import BoxCheck, Synonyms
 from rsdet.tasks.vqa.outputs import AnswerFiles
-from rsdet.tasks.vqa.results import VqaResults
+from rsdet.tasks.vqa.results import Answer, VqaResults
 from rsdet.tasks.vqa.scenes import Looking, ask_scene, footprint, is_scene
 from rsdet.tasks.vqa.torch_answering import answering_of
 
@@ -67,6 +66,7 @@ class VqaPredict(PredictFolder, BasePredictor):
         check: str | Path | None = None,
         check_conf: float = 0.25,
         check_tolerance: int = 0,
+        synonyms: Synonyms | None = None,
         tile: int | None = None,
         stretch: Sequence[float] | None = None,
         bands: int | Sequence[int] | None = None,
@@ -82,10 +82,12 @@ class VqaPredict(PredictFolder, BasePredictor):
             min_confidence: Probability below which no answer is given.
             temperature: That logits are divided by, as ``val`` fits it, so that probabilities are what they say.
             save_attention: Write for each answer where the network looked, as PNG.
-            check: Detector that looks at the same pictures: answers about counts and presence of its classes are
-                compared with its boxes, which are drawn where both differ; not in tiles.
+            check: Detector (weights or exported file) that looks at the same pictures, or the same tiles: answers about
+                counts and presence of its classes are compared with its boxes, which are drawn where both differ.
             check_conf: Confidence from which its boxes count.
             check_tolerance: Counts that differ by no more agree.
+            synonyms: What questions call classes of the detector: ``{"vehicle": ["car", "truck"]}``, or
+                ``vehicle=car+truck``.
             tile: Side of the tiles in which files are looked at in their own resolution, 0 for none: the answers of the
                 tiles are merged (yes and no by OR, counts by their sum, shares by their mean), and told for each tile.
                 Without it, rasters of more than 2^24 pixels are, in tiles of the side of the training pictures.
@@ -108,13 +110,15 @@ class VqaPredict(PredictFolder, BasePredictor):
         self.answering = answering_of(self.model, _side(self.args.imgsz), self.device, temperature)
         check_number("check_conf", check_conf, 0, 1, "a confidence from 0 to 1; e.g. check_conf=0.25")
         check_number("check_tolerance", check_tolerance, 0, 1e9, "a number of objects; e.g. check_tolerance=1")
-        if check is not None and tile:
-            raise ConfigError("check= compares whole pictures; leave tile= out, or check=.")
-        self.check = None if check is None else BoxCheck(check, check_conf, check_tolerance)
-        self.compared: list[Comparison] = []
+        if synonyms is not None and check is None:
+            raise ConfigError("synonyms= says what questions call classes of a detector; add check=, or leave it out.")
+        of_detector = (check_conf, check_tolerance, synonyms, self.args.device)
+        self.check = None if check is None else BoxCheck(check, *of_detector)
+        if self.check and self.asked and (told := self.check.in_vain(self.asked.texts)):
+            LOGGER.warning(told)
         side = tile or self.model.yaml.get("picture_px") or _side(self.args.imgsz)
         self.tile = tile
-        self.look = Looking(self.answering, self.reader, side, top, min_confidence, stretch)
+        self.look = Looking(self.answering, self.reader, side, top, min_confidence, stretch, self._checked)
         self.skipped, self.files, self._noted = [], AnswerFiles(), set()
 
     def __call__(self, source: Any = None, model: Any = None, stream: bool = False, **kwargs: Any) -> Any:
@@ -138,8 +142,8 @@ class VqaPredict(PredictFolder, BasePredictor):
         finally:  # what was answered before an interruption is kept
             if self.args.save and self.files.pictures:
                 self.files.write(self.make_folder())
-            if self.compared:
-                LOGGER.info(tell_and_write(self.compared, self.make_folder() if self.args.save else None))
+            if self.check is not None and self.check.rows:
+                LOGGER.info(self.check.told(self._folder()))
         self.run_callbacks("on_predict_end")
         if not done:
             raise DataError(first_of(self.skipped or ["the file of questions asks nothing of these pictures"]))
@@ -206,14 +210,21 @@ class VqaPredict(PredictFolder, BasePredictor):
         return VqaResults(name, picture, picture.shape[:2], answers, footprint(name))
 
     def _keep(self, result: VqaResults) -> None:
-        name = self.files.add(result)
+        name = self.files.name(result)
+        if not result.tiles:
+            source = result.path if Path(result.path).is_file() else result.orig_img
+            result.answers = self._checked(name, source, result.answers)
+        self.files.add(name, result)
         if self.args.save and self.save_attention and not result.tiles:
             self.files.write_attention(self.make_folder(), name, result)
-        if self.check is not None and not result.tiles:
-            self.check.look(name, result.path if Path(result.path).is_file() else result.orig_img)
-            rows = self.check.compare({name: result})
-            self.check.draw(name, rows, self.make_folder() if self.args.save else None)
-            self.compared += rows
+
+    def _checked(self, name: str, source: Any, answers: list[Answer]) -> list[Answer]:
+        """Answers with what a detector says to them, where there is one."""
+        return answers if self.check is None else self.check(name, source, answers, self._folder())
+
+    def _folder(self) -> Path | None:
+        """Folder of the run, where there is something to be written."""
+        return self.make_folder() if self.args.save else None
 
     def _read(self, name: str, picture: Any) -> np.ndarray | None:
         """A picture (H, W, 3) uint8 in BGR; None where it was left out."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rsdet.data.tiling import Tile
+from rsdet.metrics.agreement import DIFFER, Comparison
 from rsdet.tasks.vqa.visual import captioned, look
 from rsdet.writing import write_picture
 
@@ -29,6 +30,7 @@ class Answer:
         kind: Type of the question, where its file says it.
         attention: (N,) where the network looked, as weights of a square grid of visual tokens; None for many tiles.
         merged: How it came about from those of the tiles, see :mod:`rsdet.tasks.vqa.merging`; empty without tiles.
+        check: What the boxes of a detector say to it; None where none looked.
     """
 
     question: str
@@ -42,6 +44,7 @@ class Answer:
     kind: str = ""
     attention: np.ndarray | None = field(default=None, repr=False, compare=False)
     merged: str = ""
+    check: Comparison | None = None
 
     @property
     def best(self) -> str:
@@ -59,6 +62,11 @@ class Answer:
         return "" if self.abstains else self.best
 
     @property
+    def differs(self) -> bool:
+        """Whether a detector's boxes say something else."""
+        return self.check is not None and self.check.verdict == DIFFER
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know before believing it."""
         unknown = (f"unknown words: {', '.join(self.unknown)}",) if self.unknown else ()
@@ -67,12 +75,16 @@ class Answer:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
+        c = self.check
+        checked = (
+            {} if c is None else {"verdict": c.verdict, "boxes": c.boxes, "classes": list(c.classes), "why": c.why}
+        )
         return {
             "question": self.question, "type": self.kind, "answer": self.given, "abstains": self.abstains,
             "top": [{"answer": a, "probability": round(p, 6)} for a, p in self.top],
             "closed": self.closed, "closed_probability": round(self.closed_probability, 6),
             "unknown_words": list(self.unknown), "far": self.far, "nearest": self.nearest,
-            **({"merged": self.merged} if self.merged else {}),
+            **({"merged": self.merged} if self.merged else {}), **({"check": checked} if checked else {}),
         }  # fmt: skip
 
 
@@ -144,6 +156,9 @@ class VqaResults:
         for a in chosen:
             others = ", ".join(f"{t} {100 * p:.0f} %" for t, p in a.top)
             lines += [a.question, f"  {others}{' (not given)' if a.abstains else ''}", *(f"  {n}" for n in a.notes)]
+            lines += (
+                [f"  differs: {a.check.boxes} boxes of {', '.join(a.check.classes)}"] if a.check and a.differs else []
+            )
         return captioned(np.ascontiguousarray(picture[..., ::-1]), lines)[..., ::-1].copy()
 
     def save(self, filename: str | Path, number: int | None = None) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ class Looking:
         top: Answers that are told to each question.
         min_confidence: Probability below which none is given.
         stretch: Values that become black and white, where the raster is not of bytes.
+        check: Name of a tile, its picture and the answers about it to answers that were compared with something else.
     """
 
     answering: Answering
@@ -50,6 +51,7 @@ class Looking:
     top: int = 3
     min_confidence: float = 0.0
     stretch: Any = None
+    check: Callable[[str, np.ndarray, list[Answer]], list[Answer]] | None = None
 
 
 def is_scene(path: Path, tile: int | None) -> bool:
@@ -96,6 +98,8 @@ def ask_scene(look: Looking, path: Path, asked: Sequence[Question], line: Line) 
             whole[: tile.height, : tile.width] = picture
             told = look.answering.said(look.answering.encoded(whole), [q.text for q in asked])
             answers = look.answering.told(told, asked, look.top, look.min_confidence)
+            if look.check is not None:
+                answers = look.check(f"{path.stem}__x{tile.left}_y{tile.top}{path.suffix}", picture, answers)
             said.append(told)
             ground.append(float(valid.sum()))
             tiles.append(TileAnswers(tile, [replace(a, attention=None) for a in answers], _place(tile, georef)))
@@ -118,7 +122,7 @@ def _merged(look: Looking, said: Sequence[Said], ground: np.ndarray, i: int, til
     first = tiles[0].answers[i]  # its type and its notes are those of the question, whatever the tile
     each = np.stack([s.probabilities[i] for s in said])
     top, how = merged(each, first.closed, look.answering.vocabulary.answers, ground, look.top)
-    return replace(first, top=top, abstains=top[0][1] < look.min_confidence, merged=how)
+    return replace(first, check=None, top=top, abstains=top[0][1] < look.min_confidence, merged=how)
 
 
 def georef_of(raster: Any) -> Georef:

@@ -58,14 +58,14 @@ def test_arrays_are_checked_too_and_nothing_is_written_without_being_asked(model
     monkeypatch.chdir(tmp_path)
     picture = np.ascontiguousarray(render_scene(5, 320).image[..., ::-1])
     model.predict(picture, question="How many cars are there?", check=str(DETECTOR), imgsz=64)
-    assert [row.image for row in model.predictor.compared] == ["array0.png"]
+    assert [row.image for row in model.predictor.check.rows] == ["array0.png"]
     assert not list(tmp_path.iterdir())
 
 
 def test_what_finds_no_objects_cannot_check(model, tmp_path):
     model.save(str(tmp_path / "w.pt"))
     picture = np.zeros((64, 64, 3), np.uint8)
-    for given in ({"check": str(tmp_path / "w.pt")}, {"check": str(DETECTOR), "tile": 64}):
+    for given in ({"check": str(tmp_path / "w.pt")}, {"check": "no-such-file.pt"}, {"check": "yolo26n.yaml"}):
         with pytest.raises(ConfigError, match="check") as e:
             model.predict(picture, question="How many cars?", **given)
         assert "\n" not in str(e.value)
