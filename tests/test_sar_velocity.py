@@ -10,7 +10,7 @@ import pytest
 from rsdet.data.geotiff import geo_of, write_tiff
 from rsdet.data.sar import SarReader, Stretch, check_sar_images, measure, read_sar_header, sar_problem
 from rsdet.data.sar.coherence import coherence_file
-from rsdet.data.sar.picture import velocity_colours
+from rsdet.data.sar.colours import velocity_colours
 from rsdet.data.sar.speckle import Speckle
 from rsdet.data.tiling import Tile
 from rsdet.errors import ConfigError, DataError
@@ -200,9 +200,13 @@ def test_velocities_stored_with_a_scale_are_refused(tmp_path):
 
 def test_people_see_both_directions():
     values = np.array([[-100, 0, 100, np.nan]], np.float32)
-    seen = velocity_colours(reader().array(values)).astype(int)  # BGR
-    assert seen[0, 0, 2] > seen[0, 0, 0] + 100  # away from the radar: red
-    assert seen[0, 2, 0] > seen[0, 2, 2] + 100  # towards it: blue
+    rule = reader().stretch
+    back = rule.velocities(reader().array(values)[..., 0])
+    assert np.abs(back - np.nan_to_num(values)).max() < 0.5
+    seen = velocity_colours(back, np.isfinite(values), rule.range[1]).astype(int)  # RGB
+    assert seen[0, 0, 0] > seen[0, 0, 2] + 100  # away from the radar: red
+    assert seen[0, 2, 2] > seen[0, 2, 0] + 100  # towards it: blue
+    assert len(set(seen[0, 3])) == 1
     assert seen[0, 1].min() > 240
 
 

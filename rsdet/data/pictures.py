@@ -142,10 +142,6 @@ class PictureReader:
         """Whether a picture is known to show nothing, which zeros of ordinary pictures do not say."""
         return False
 
-    def shown(self, picture: np.ndarray) -> np.ndarray:
-        """A picture of this reader for people: itself."""
-        return picture
-
     def array(self, picture: Any, name: str = "the array") -> np.ndarray:
         """Turn a picture in memory into one that the model takes.
 

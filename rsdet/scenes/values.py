@@ -19,8 +19,9 @@ from rsdet.classical.reader import AmplitudeReader, as_picture
 from rsdet.data.pictures import PictureReader, check_bands
 from rsdet.data.sar.check import sar_problem, type_problem
 from rsdet.data.sar.coherence import coherence_file, say_missing
+from rsdet.data.sar.colours import velocity_colours
 from rsdet.data.sar.header import SarHeader
-from rsdet.data.sar.picture import NO_VELOCITY, SarReader, velocity_colours
+from rsdet.data.sar.picture import SarReader
 from rsdet.data.sar.reader import to_image
 from rsdet.data.sar.stretch import Stretch
 from rsdet.errors import ConfigError, DataError
@@ -149,7 +150,7 @@ class Values:
         """The picture of samples for people, (h, w, C) uint8."""
         picture = self.picture(raw, valid)
         if self.sar is not None and Stretch.from_dict(self.sar).signed:
-            return np.where(valid[..., None], velocity_colours(picture), np.uint8(NO_VELOCITY))
+            return velocity_colours(raw[..., 0], valid, self.sar["stretch"]["range"][1])[..., ::-1]
         return as_picture(picture) if self.amplitude else picture
 
     def _stretched(self, raw: np.ndarray) -> np.ndarray:

@@ -16,29 +16,6 @@ from rsdet.data.sar.reader import MAX_PIXELS, SarImage, read_sar, to_image
 from rsdet.data.sar.stretch import Stretch
 from rsdet.errors import ConfigError, DataError
 
-NO_VELOCITY = 150  # grey where there is none
-
-
-def velocity_colours(picture: np.ndarray) -> np.ndarray:
-    """Velocities for people: away from the radar red, towards it blue, white at rest.
-
-    Args:
-        picture: (H, W) or (H, W, C) grey levels of a :class:`Stretch` of velocities.
-
-    Returns:
-        (H, W, 3) uint8 BGR.
-    """
-    grey = picture if picture.ndim == 2 else picture[..., 0]
-    return _DIVERGING[grey]
-
-
-def _diverging() -> np.ndarray:
-    ends = {0: (43, 24, 178), 64: (130, 165, 244), 128: (247, 247, 247), 192: (222, 197, 146), 255: (172, 102, 33)}
-    return np.stack([np.interp(range(256), list(ends), band) for band in zip(*ends.values(), strict=True)], 1)
-
-
-_DIVERGING = np.rint(_diverging()).astype(np.uint8)  # BGR
-
 
 def read_with(stretch: Stretch, path: str | Path) -> SarImage:
     """Decode a file as a stretch has it: without what it says is no data, or is not coherent.
@@ -115,10 +92,6 @@ class SarReader:
     def is_blank(self, picture: np.ndarray) -> bool:
         """Whether a picture shows nothing but "no data", or of velocities nothing but rest."""
         return bool((picture == self.stretch.blank).all())
-
-    def shown(self, picture: np.ndarray) -> np.ndarray:
-        """A picture of this reader for people, (H, W, C) uint8: velocities in colours, all else as it is."""
-        return velocity_colours(picture) if self.stretch.signed else picture
 
     def array(self, values: np.ndarray, name: str = "the array") -> np.ndarray:
         """Turn the values of a file, held in memory, into its picture.

@@ -281,6 +281,10 @@ class Stretch:
                 f"(for CFAR units=db) if it is in dB, or nodata: {lowest:g} if that means no data."
             )
 
+    def velocities(self, grey: np.ndarray) -> np.ndarray:
+        """Velocities in mm/y that grey levels stand for, to half a step; what is no data is 0."""
+        return (grey.astype(np.float32) - _REST) * np.float32((self.range or (0.0, 0.0))[1] / _STEPS)
+
     def apply(self, values: np.ndarray, valid: np.ndarray, name: str = "the image") -> np.ndarray:
         """Turn values into grey levels.
 

@@ -22,10 +22,9 @@ from rsdet.scenes.optional import optional
 from rsdet.scenes.polygons import PolygonTable
 from rsdet.scenes.regions import Read, Regions, connected_regions
 from rsdet.scenes.view import View
-from rsdet.tasks.semantic.classmap import ClassMap
+from rsdet.tasks.semantic.classmap import BACKGROUND, ClassMap
 
 POLYGONS = "polygons"
-BACKGROUND = "background"
 PERCENT = 100
 
 

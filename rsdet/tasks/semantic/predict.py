@@ -28,7 +28,7 @@ from rsdet.tasks.semantic.mapping import mapper_of
 from rsdet.tasks.semantic.outputs import MapOutputs
 from rsdet.tasks.semantic.polygons import PolygonSettings
 from rsdet.tasks.semantic.scenes import Mapper, SceneMap, are_scenes, map_scenes, overlap_px
-from rsdet.tasks.semantic.visual import overlay
+from rsdet.tasks.semantic.visual import overlay, overlay_of
 from rsdet.writing import write_picture
 
 
@@ -79,9 +79,10 @@ class SemanticResults(DetectResults):
             (H, W, 3) uint8 BGR, with ``pil`` a Pillow image, RGB.
         """
         found = self.map
-        if img is None:
-            img = self.orig_img if self.reader is None else self.reader.shown(self.orig_img)
-        picture = overlay(img, found.classes, found.names, self.legend)
+        if img is None and self.legend and self.reader is not None:
+            picture = overlay_of(self.orig_img, self.reader, found.classes, found.names)
+        else:
+            picture = overlay(self.orig_img if img is None else img, found.classes, found.names, self.legend)
         if save:
             write_picture(filename or f"results_{Path(self.path).name}", picture)
         return Image.fromarray(picture[..., ::-1]) if pil else picture

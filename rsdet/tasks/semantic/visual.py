@@ -10,19 +10,20 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from rsdet.data.pictures import PictureReader
+from rsdet.data.sar.colours import DIVERGING, NO_VELOCITY, velocity_colours
+from rsdet.data.sar.picture import SarReader
 from rsdet.metrics.confusion import IGNORE
 from rsdet.tasks.detect.lettering import text_height
 from rsdet.tasks.detect.visual import class_colour, legend_strip, to_display
 from rsdet.tasks.semantic.classmap import BACKGROUND
+from rsdet.tasks.semantic.polygons import drawn_classes
 from rsdet.writing import write_bytes
 
 TINT = 0.5  # part of the colour in a pixel
 LONGEST_PX = 2048  # pictures of maps larger than this are shrunk to it
 
-DIVERGING = ((178, 24, 43), (239, 138, 98), (253, 219, 199), (247, 247, 247), (209, 229, 240), (103, 169, 207),
-             (33, 102, 172))  # fmt: skip
-"""RGB of the least velocity, of evenly spaced ones, and of the largest."""
-NO_VELOCITY, INK = (128, 128, 128), (0, 0, 0)
+INK = (0, 0, 0)
 SMALLEST_PX, OUTLINE_PART = 480, 700  # smaller pictures are enlarged; pixels of a picture for one of its outlines
 
 COLOURS = np.array([class_colour(k) for k in range(IGNORE)] + [(0, 0, 0)], np.uint8)
@@ -54,12 +55,30 @@ def overlay(picture: np.ndarray, classes: np.ndarray, names: Mapping[int, str], 
     return np.concatenate([shown, strip[..., ::-1]])
 
 
+def overlay_of(
+    picture: np.ndarray, reader: PictureReader | SarReader, classes: np.ndarray, names: Mapping[int, str]
+) -> np.ndarray:
+    """Lay a map over its picture as :func:`overlay` does, or of velocities as :func:`velocity_overlay` does.
+
+    Args:
+        picture: What the reader has made of a file.
+        reader: The reader.
+        classes: (H, W) uint8, 255 where there is none.
+        names: Class number to name.
+    """
+    rule = reader.stretch if isinstance(reader, SarReader) else None
+    if rule is None or not rule.signed or rule.range is None:
+        return overlay(picture, classes, names)
+    drawn = {k: names[k] for k in drawn_classes(names)}
+    return velocity_overlay(
+        rule.velocities(picture[..., 0]), classes != IGNORE, classes, drawn, rule.range[1], rule.units
+    )
+
+
 def velocity_overlay(
     velocity: np.ndarray, valid: np.ndarray, classes: np.ndarray, names: Mapping[int, str], limit: float, unit: str
 ) -> np.ndarray:
     """Show velocities by a diverging colour map, white at rest, with the regions of a map outlined, and a legend.
-
-    Colours are ColorBrewer's RdBu: those who confuse red and green tell its ends apart.
 
     Args:
         velocity: (H, W) values.
@@ -73,9 +92,7 @@ def velocity_overlay(
         (H', W', 3) uint8 BGR; a small picture is enlarged by a whole factor.
     """
     steps = np.linspace(-limit, limit, len(DIVERGING))
-    at = np.where(valid, velocity, 0)
-    shown = np.stack([np.interp(at, steps, channel) for channel in np.transpose(DIVERGING)], -1)
-    shown = np.where(valid[..., None], np.rint(shown), NO_VELOCITY).astype(np.uint8)
+    shown = velocity_colours(velocity, valid, limit)
     factor = max(1, -(-SMALLEST_PX // max(classes.shape)))
     shown, classes = (x.repeat(factor, 0).repeat(factor, 1) for x in (shown, classes))
     width = max(1, round(max(classes.shape) / OUTLINE_PART))

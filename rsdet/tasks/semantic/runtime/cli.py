@@ -18,7 +18,7 @@ from rsdet.tasks.semantic.outputs import MapOutputs
 from rsdet.tasks.semantic.polygons import PolygonSettings
 from rsdet.tasks.semantic.runtime.segmenter import Segmenter
 from rsdet.tasks.semantic.scenes import Mapper, are_scenes, map_scenes, overlap_px
-from rsdet.tasks.semantic.visual import overlay
+from rsdet.tasks.semantic.visual import overlay_of
 from rsdet.writing import write_picture
 
 _STOCK = (
@@ -85,7 +85,7 @@ class _MapRun(Run):
     def write(self, path: str, picture: np.ndarray, d: ClassMap) -> None:
         """Write the map, and the picture below it."""
         stem = self.maps.write_map(self.folder, path, d).stem
-        write_picture(self.folder / f"{stem}.jpg", overlay(self.detector.reader.shown(picture), d.classes, d.names))
+        write_picture(self.folder / f"{stem}.jpg", overlay_of(picture, self.detector.reader, d.classes, d.names))
 
 
 def _map_scenes(args: Mapping[str, Any], segmenter: Segmenter, maps: MapOutputs, files: list[Path]) -> Summary:
