@@ -263,18 +263,23 @@ def test_areas_are_asked_where_labels_fit_the_objects(tmp_path, rows, outlined):
 
 def test_maps_become_scenes(tmp_path):
     path = labelled(
-        tmp_path, {n: None for n in ("a", "b", "c", "d")}, names=("road", "water"), masks_dir="masks", task="semantic"
+        tmp_path,
+        {n: None for n in ("a", "b", "c", "d", "e")},
+        names=("road", "water"),
+        masks_dir="masks",
+        task="semantic",
     )
     mask = np.zeros((H, W), np.uint8)
     mask[:, 32:], mask[0, 0] = 1, 255
     for name, values in (("a", mask), ("b", mask[1:]), ("c", mask + 3)):
         (tmp_path / "masks" / "train").mkdir(parents=True, exist_ok=True)
         Image.fromarray(values).save(tmp_path / "masks" / "train" / f"{name}.png")
+    text(tmp_path / "masks" / "train" / "e.png", "no picture")
     loaded = load_scenes(path)
     (only,) = loaded.scenes["train"]
     assert (only.image, only.stuff, only.names) == ("a.png", ("road", "water"), ())
     assert (only.cover == mask).all()
-    assert sorted(loaded.left_out.values()) == [2, 4]  # no mask; size and values
+    assert sorted(loaded.left_out.values()) == [2, 2, 4]  # no mask; none that can be read; size and values
 
 
 def test_classes_that_are_called_alike_and_data_without_labels_are_refused(tmp_path):

@@ -133,8 +133,11 @@ class MapReader:
         mask = Path(img2label_paths([str(file)], label_dir=self.folder, suffix=".png")[0])
         if not mask.is_file():
             raise UncertainError("pictures without a mask")
-        with Image.open(mask) as header:
-            values = read_mask(str(mask), header.mode)
+        try:
+            with Image.open(mask) as header:
+                values = read_mask(str(mask), header.mode)
+        except (OSError, SyntaxError, ValueError) as e:  # what Pillow says of damaged files
+            raise UncertainError("masks that cannot be read") from e
         if values.shape != (height, width) or values.max(initial=0) > UNKNOWN:
             raise UncertainError("masks of another size than their picture, or with values that are no classes")
         cover = self.lut[values]
