@@ -111,7 +111,10 @@ class BoxCheck:
         self.rows += rows
         differing = [row for row in rows if row.verdict == DIFFER]
         if folder is not None and differing:
-            lines = [f"{r.question} {r.answer}; boxes of {', '.join(r.classes)}: {r.boxes}" for r in differing]
+            pairs = [
+                (r.question, f"  answer {r.answer}, boxes of {', '.join(r.classes)}: {r.boxes}") for r in differing
+            ]
+            lines = [line for pair in pairs for line in pair]
             picture = captioned(np.ascontiguousarray(shown.plot()[..., ::-1]), lines)
             write_picture(folder / FOLDER / f"{Path(name).stem}.png", picture[..., ::-1])
         return [replace(a, check=row) for a, row in zip(answers, rows, strict=True)]
