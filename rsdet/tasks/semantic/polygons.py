@@ -183,7 +183,7 @@ def _table(
     if measured is not None:
         known = found.counts[:, -1] > 0
         for what, values in (("mean", means), ("min", found.lowest), ("max", found.highest)):
-            columns[measured.column(what)] = np.where(known, values[:, -1], np.nan)
+            columns[measured.column(what)] = np.where(known, np.round(values[:, -1], 4), np.nan)
     return PolygonTable(found.shapes, columns, georef), small
 
 

@@ -141,6 +141,17 @@ def test_rasters_of_another_crs_and_resolution_are_brought_onto_the_map(tmp_path
         assert dropped(tmp_path / name) == [name, "", "", "", name, ""]
 
 
+def test_maps_that_are_turned_are_judged_where_they_lie(tmp_path):
+    turned = PLACE * PLACE.rotation(30) * PLACE.scale(1, -1)
+    to_utm, size = PLACE, (150, 150)
+    shifted = to_utm * PLACE.translation(-50, -80)
+    y, x = np.indices(size) + 0.5
+    columns, rows = ~turned * (shifted * (x, y))
+    inside = (columns >= 25) & (columns < 35) & (rows >= 5) & (rows < 15)
+    slope = write(tmp_path / "s.tif", np.where(inside, 2, 40).astype(np.float32), place=shifted)
+    assert judged(tmp_path, source=toy(tmp_path, place=turned), slope=slope) == ["", "slope", "", "", "", ""]
+
+
 def test_where_a_raster_has_no_data_it_says_nothing(tmp_path, caplog):
     slope = over(2, [0, 1, 2, 3, 4, 5], 2)
     slope[:20] = -9999

@@ -140,6 +140,16 @@ def test_geojson_is_in_longitude_and_latitude_counterclockwise(tmp_path):
         assert {tuple(p) for p in expected.tolist()} == {tuple(p) for p in ring}
 
 
+def test_on_another_body_there_is_no_geojson_and_areas_are_on_its_ground(tmp_path):
+    mars = pyproj.CRS("ESRI:104905").to_wkt()
+    place = rasterio.transform.from_origin(10, 1, 0.001, 0.001)
+    result = mapped(tmp_path, write(tmp_path / "v.tif", motion(), mars, place))
+    assert sorted(p.suffix for p in result.polygons) == [".gpkg", ".qml"]
+    columns = read(tmp_path / "polygons" / "x.gpkg")[2]
+    square = (np.radians(0.001) * 3_396_190 * (1 - 1 / 169.8944)) ** 2  # at the equator
+    assert columns["area_m2"] / columns["area_px"] == pytest.approx(square, rel=2e-3)
+
+
 def test_small_polygons_are_left_out_and_counted(tmp_path):
     result = mapped(tmp_path, write(tmp_path / "v.tif", motion()), polygons=PolygonSettings(None, 300_000))
     assert len(read(tmp_path / "polygons" / "x.gpkg")[1]) == 1

@@ -69,6 +69,19 @@ def test_tiles_leave_no_seam_and_the_map_lies_where_the_raster_does(tmp_path):
     assert result.pixels.sum() == 150 * 200
 
 
+@pytest.mark.parametrize("overlap", [0, 16, 40])
+def test_equal_logits_everywhere_give_one_probability_everywhere(tmp_path, overlap):
+    scene(tmp_path / "a.tif")
+    logits = np.array([0.3, 1.1, -2], np.float32)[None, :, None, None]
+    flat = Mapper(lambda x: np.broadcast_to(logits, (len(x), 3, *x.shape[2:])), PictureReader(3), NAMES, 3, (64, 64))
+    with Line("x", verbose=False) as line:
+        map_scene(flat, tmp_path / "a.tif", tmp_path, "x", tile=64, overlap=overlap, with_probabilities=True, line=line)
+    probs = read(tmp_path / "probabilities" / "x.tif")
+    expected = np.exp(logits[0]) / np.exp(logits).sum()
+    np.testing.assert_allclose(probs, np.broadcast_to(expected, probs.shape), atol=1e-6)
+    assert (read(tmp_path / "classes" / "x.tif") == 1).all()
+
+
 def test_nothing_is_said_where_there_are_no_data(tmp_path):
     scene(tmp_path / "a.tif", nodata=0)
     result = mapped(tmp_path, tmp_path / "a.tif", with_probabilities=True)
