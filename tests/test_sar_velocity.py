@@ -182,6 +182,14 @@ def test_files_that_are_no_velocities_in_mm_a_year_are_refused(tmp_path):
         measure([colours], Stretch.from_dict(VELOCITY))
 
 
+def test_learning_from_a_coherence_that_is_nowhere_is_refused(tmp_path):
+    file = written(tmp_path / "images" / "train" / "a.tif", velocities())
+    with pytest.raises(DataError, match=r"none of the 1 training images has a coherence, such as .*coherence/train/a"):
+        measure([file], Stretch.from_dict(COHERENT))
+    written(tmp_path / "coherence" / "train" / "a.tif", np.full((40, 50), 0.9, np.float32))
+    assert measure([file], Stretch.from_dict(COHERENT)).stretch.coherence_min == 0.4
+
+
 def test_velocities_stored_with_a_scale_are_refused(tmp_path):
     rasterio = pytest.importorskip("rasterio")
     from rsdet.scenes.reader import open_raster

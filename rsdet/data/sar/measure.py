@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rsdet.data.sar.check import one_type, read_sar_headers, sar_problem
+from rsdet.data.sar.coherence import coherence_file
 from rsdet.data.sar.picture import read_with
 from rsdet.data.sar.stretch import Stretch
 from rsdet.errors import DataError
@@ -61,6 +62,12 @@ def measure(
         raise DataError(f"none of the {len(paths)} training images can be read; check the files and the data YAML.")
     if bad := next(((h, p) for h in headers if (p := sar_problem(h, stretch))), None):
         raise DataError(f"{bad[0].path} {bad[1]}.")
+    if stretch.coherence and not any(coherence_file(h.path, stretch.coherence).is_file() for h in headers):
+        raise DataError(
+            f"none of the {len(headers)} training images has a coherence, such as "
+            f"{coherence_file(headers[0].path, stretch.coherence)}; put it there, or leave coherence: and "
+            "coherence_min: out of the sar: section."
+        )
     if stretch.as_is or stretch.method == "range":
         return Measured(stretch.measured(np.zeros(0), dtype), 0, 0)
     rng = np.random.default_rng(seed)

@@ -112,6 +112,12 @@ def test_val_by_tiles_counts_what_predict_by_tiles_maps(made):
         by_hand += count_pixels(truth, found, 7)
     assert metrics.scores.matrix.tolist() == by_hand.tolist()
     assert json.loads((folder / "val" / "t" / "metrics.json").read_text())["look"] == "tiles of 48 px that share 16"
+    pytest.importorskip("onnxruntime")
+    exported = RSDet(model.export(format="onnx", imgsz=64, out=folder / "tiled", verbose=False).path)
+    run = {"data": data, "plots": False, "tile": 64, "overlap": 16, "project": str(folder / "val")}
+    ours, theirs = (m.val(**run, name=n).scores.matrix for m, n in ((model, "a"), (exported, "b")))
+    assert ours.sum() == theirs.sum()
+    assert np.abs(ours - theirs).sum() <= 2e-3 * ours.sum()
     for wrong in ({"tile": -1}, {"overlap": 0.5}, {"tile": 48, "overlap": 48}):
         with pytest.raises(ConfigError):
             model.val(data=data, **wrong)

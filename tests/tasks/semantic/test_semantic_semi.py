@@ -93,7 +93,7 @@ def test_ultralytics_own_network_takes_part(data, tmp_path):
 
 
 def test_a_stopped_training_goes_on_as_one_that_was_not(data, tmp_path):
-    given = {**TRAIN, "epochs": 3, "method": "s5mars", "data": data, "project": str(tmp_path)}
+    given = {**TRAIN, "epochs": 3, "method": "s5mars", "data": data, "project": str(tmp_path), "lr_power": 0.9}
 
     def stop(trainer):
         if trainer.epoch == 1:
