@@ -7,6 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from rsdet.data.masks.reader import MaskReader
@@ -172,3 +174,16 @@ def test_grey_levels_in_a_grey_palette_are_values(tmp_path, classes):
     cv2.imwrite(str(tmp_path / "l.png"), classes)
     reader = MaskReader.of({"names": NAMES, "label_mapping": {3: 255}})
     assert np.array_equal(reader(saved(tmp_path / "p.png", picture)), reader(tmp_path / "l.png"))
+
+
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x04\x00\x00\x00\x04\x08\x00\x00\x00\x00"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from([b"", PNG, b"II*\x00\x08\x00\x00\x00", b"GIF89a", b"BM"]), st.binary(max_size=80))
+def test_any_bytes_are_refused_in_a_line(tmp_path_factory, head, tail):
+    file = tmp_path_factory.getbasetemp() / "fuzz.png"
+    file.write_bytes(head + tail)
+    with pytest.raises(DataError) as e:
+        MaskReader.of({"names": {0: "a"}})(file)
+    assert "\n" not in str(e.value)

@@ -67,7 +67,8 @@ def mapping_of(given: Any, highest: int) -> tuple[dict[int, int], int | None]:
         goal = IGNORE if target in (None, "ignore", "ignore_label") else _whole(target)
         if goal is None or not (0 <= goal < highest or goal == IGNORE):
             raise ConfigError(
-                f"label_mapping: {value}: {target!r} is no class; there are 0 to {highest - 1}, and {IGNORE} for none."
+                f"label_mapping: {value}: {target!r} is no class; there are 0 to {highest - 1}, and {IGNORE} for none; "
+                "mend the data YAML."
             )
         if value == OTHERS:
             others = goal

@@ -108,5 +108,5 @@ class MaskReader:
         return (
             f"holds values that are no class: {where}; the data have {len(self.names)} classes (0 to "
             f"{max(len(self.names), 2) - 1}) and {IGNORE} for none; mend names: of the data YAML, or say there with "
-            "label_mapping: what each value means."
+            "label_mapping: or palette: what each value means."
         )

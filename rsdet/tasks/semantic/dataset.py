@@ -22,7 +22,7 @@ from rsdet.data.masks.look import Look, look_at, mask_of, read_classes
 from rsdet.data.masks.reader import MaskReader
 from rsdet.data.masks.values import DamagedMask
 from rsdet.enhance.chain import EnhanceChain
-from rsdet.errors import DataError
+from rsdet.errors import ConfigError, DataError
 from rsdet.metrics.confusion import IGNORE
 from rsdet.tasks.detect.dataset import OurDataset, in_place
 
@@ -171,6 +171,14 @@ class OurSemanticDataset(WhereData, MaskedPictures):
 
 class OurPolygonDataset(WhereData, PolygonSemanticDataset):
     """Pictures and polygons of which masks are made."""
+
+    def __init__(self, *args: Any, data: dict[str, Any], **kwargs: Any):
+        if said := [key for key in _SECTIONS if data.get(key)]:
+            raise ConfigError(
+                f"{said[0]}: of the data YAML is about masks, and without masks_dir: there are none; add the folder, "
+                "in the place of 'images', as in masks_dir: masks."
+            )
+        super().__init__(*args, data=data, **kwargs)
 
     @property
     def _task(self) -> str:

@@ -132,6 +132,13 @@ def test_a_picture_is_not_its_own_mask(tmp_path):
         trained(data)
 
 
+def test_what_masks_hold_needs_masks(tmp_path):
+    data = make(tmp_path, {"truth": halves(0, 1)}, palette={"a": "#000000"})
+    data.write_text(data.read_text().replace("masks_dir: masks\n", ""))
+    with pytest.raises(RSDetError, match=r"palette: .* masks_dir: masks"):
+        trained(data)
+
+
 def test_a_list_of_names_that_are_not_there_is_refused(tmp_path):
     data = make(tmp_path, {"masks": halves(0, 1)})
     (tmp_path / "few.txt").write_text("0.png\nnine.png\n")
