@@ -162,6 +162,8 @@ def write(rows: Sequence[dict[str, Any]], work: Path, out: Path) -> Path:
         "three sets. Tested are the last weights; nothing was chosen on the test. Accuracy in percent, mean ± standard "
         "deviation over seeds. `python benchmarks/questions.py --pictures folder` makes it.", "",
         *table(runs), "",
+        "Image only is a linear classifier of the network's cells, whatever is asked: the theme is one question "
+        "among all others to it. Per question is the most frequent answer of training to the same text.", "",
         "## Who wins", "",
         "Differences of accuracy on all questions, with the interval that holds them with 95 % (bootstrap over "
         "pictures).", "",
