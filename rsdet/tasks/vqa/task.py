@@ -63,6 +63,19 @@ class Vqa(Task):
             raise ConfigError(f"{name}: network: must be a name, received {d.get('network')!r}; mend the file.")
         return d
 
+    def check_model(self, module: Any, family: str, name: str) -> None:
+        """Refuse a network whose vocabulary is another one's.
+
+        Raises:
+            ConfigError: It has other numbers of words or answers than the network, or is none.
+        """
+        known, network = module.vocabulary, module.network
+        if known is not None and (known.size - 1, len(known.answers)) != (network.tokens, network.answers):
+            raise ConfigError(
+                f"{name}: its vocabulary has {len(known.words)} words and {len(known.answers)} answers, its network "
+                f"{network.tokens - 1} and {network.answers}; the vocabulary is of other weights, so take those."
+            )
+
     def build(self, d: dict[str, Any], verbose: bool = False) -> Any:
         """Build the network of a resolved model YAML."""
         return self.classes(self.families[0])["model"](d, verbose=verbose)

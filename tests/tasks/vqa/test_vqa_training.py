@@ -13,7 +13,7 @@ from vqa_fakes import TRAIN, enlivened, model_yaml, vocabulary, write_questions
 from rsdet import RSDet
 from rsdet.data.questions.records import Question
 from rsdet.data.questions.vocabulary import Vocabulary
-from rsdet.errors import ConfigError
+from rsdet.errors import ConfigError, RSDetError
 from rsdet.tasks.vqa.dataset import collate
 from rsdet.tasks.vqa.model import VqaModel
 from rsdet.tasks.vqa.transfer import transfer_words
@@ -98,6 +98,17 @@ def test_a_copy_and_weights_of_every_form_keep_the_vocabulary(tmp_path):
     for file in (tmp_path / "w.pt", model.save_plain(tmp_path / "w.safetensors")):
         again = RSDet(file).model
         assert again.vocabulary == model.model.vocabulary == vocabulary()
+
+
+@pytest.mark.parametrize("spoiled", ["other", "none"])
+def test_the_vocabulary_of_other_weights_is_refused_in_one_line(tmp_path, spoiled):
+    model = enlivened(RSDet(model_yaml(tmp_path)))
+    few = {"words": ["a"], "answers": ["b"], "closed": [], "asked": []}
+    model.model.yaml["vocabulary"] = few if spoiled == "other" else {"words": 3}
+    model.save(str(tmp_path / "w.pt"))
+    with pytest.raises(RSDetError, match="vocabulary") as e:
+        RSDet(tmp_path / "w.pt")
+    assert "\n" not in str(e.value)
 
 
 def test_a_loss_without_a_true_answer_is_finite_and_learns_the_type_alone(tmp_path):
