@@ -20,7 +20,7 @@ from rsdet.loadedmodel import opened
 from rsdet.metrics.agreement import (
     AGREE,
     DIFFER,
-    VERDICTS,
+    NOT_COMPARABLE,
     Comparison,
     agreement_table,
     compare_answers,
@@ -35,6 +35,7 @@ from rsdet.writing import write_picture
 
 FINDERS = ("detect", "obb", "segment")
 FOLDER = "check"
+_NAMED = 8  # classes that a message names
 Synonyms = Mapping[str, str | Sequence[str]] | str | Sequence[str]
 
 
@@ -82,10 +83,11 @@ class BoxCheck:
         """Why boxes answer none of these questions; empty where they answer one."""
         if not texts or any(not isinstance(self.asked.parse(text), str) for text in texts):
             return ""
+        names = list(self.detector.names.values())
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         return printable(
             f"check={self.name}: no question asks how many there are, or whether there are any, of "
-            f"{', '.join(self.detector.names.values())}, so that nothing is compared; synonyms= says what else they "
-            "are called."
+            f"{', '.join(names[:_NAMED])}{more}, so that nothing is compared; synonyms= says what else they are called."
         )
 
     def __call__(self, name: str, source: Any, answers: Sequence[Answer], folder: Path | None = None) -> list[Answer]:
@@ -126,9 +128,11 @@ class BoxCheck:
         n = Counter(row.verdict for row in self.rows)
         pictures = len({row.image for row in self.rows if row.verdict == DIFFER})
         where = f", about {pictures} picture{'s' * (pictures != 1)}" if pictures else ""
-        compared = n[AGREE] + n[DIFFER]
+        compared, not_compared = n[AGREE] + n[DIFFER], n[NOT_COMPARABLE]
         line = f"check={self.name}: {n[DIFFER]} of {compared} answers differ from the boxes{where}"
-        rest = f"; {n[VERDICTS[2]]} could not be compared" if n[VERDICTS[2]] else ""
+        rest = f"; {not_compared} could not be compared" if not_compared else ""
+        if not compared:
+            line, rest = f"check={self.name}: none of {not_compared} answers could be compared with boxes", ""
         return f"{printable(line)}{rest}\n{agreement_table(self.rows)}"
 
 

@@ -142,6 +142,7 @@ def test_synonyms_join_words_of_questions_to_classes(model, finder, monkeypatch)
     says(monkeypatch, model, {asked: "1"})
     (result,) = model.predict(ships((5, 5)), question=asked, check="ships.pt")
     assert result.answers[0].check.verdict == "not comparable"
+    assert model.predictor.check.told().startswith("check=ships.pt: none of 1 answers could be compared")
     for synonyms in ("thing=ship+plane", {"thing": ["ship"]}, {"thing": "ship"}, ["thing=ship"]):
         (result,) = model.predict(ships((5, 5)), question=asked, check="ships.pt", synonyms=synonyms)
         assert result.answers[0].check.verdict == "agree"
@@ -153,6 +154,8 @@ def test_questions_that_no_class_answers_are_told_before_anything_is_answered(fi
     told = check.in_vain([OTHER, "How many cars are there?"])
     assert "plane, ship" in told
     assert "\n" not in told
+    finder.names = {i: f"class {i}" for i in range(80)}
+    assert "class 7 and 72 more" in checking.BoxCheck("ships.pt").in_vain([COUNT])
 
 
 @pytest.mark.parametrize(
