@@ -128,6 +128,7 @@ def mapped_in(source: Path) -> list[Mapped]:
     Raises:
         DataError: It is none of these.
     """
+    source = source.absolute()  # what lies beside it is found by its parents
     if source.is_dir():
         files = sorted(p for p in (source / CLASSES).glob("*") if p.suffix.lower() in _RASTERS)
         if not files:

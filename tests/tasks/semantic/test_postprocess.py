@@ -96,6 +96,16 @@ def test_slope_alone_whose_edges_are_interpolated(tmp_path):
     assert dropped(tmp_path / "less") == [""] * 6
 
 
+def test_names_of_files_may_be_relative(tmp_path, monkeypatch):
+    toy(tmp_path)
+    layer(tmp_path / "shapes.gpkg", [square(5, 5, 10)])
+    monkeypatch.chdir(tmp_path)
+    postprocess("map.tif", "out", min_area_m2=1)
+    postprocess("shapes.gpkg", "shapes", min_area_m2=1)
+    assert dropped(tmp_path / "out") == [""] * 6
+    assert (tmp_path / "shapes" / "shapes.gpkg").is_file()
+
+
 def test_area_alone(tmp_path):
     assert judged(tmp_path, min_area_m2=39_000) == [""] * 6
     postprocess(toy(tmp_path), tmp_path / "large", min_area_m2=41_000)
