@@ -14,6 +14,7 @@ from scratch for the same number of steps; what is measured is the last teacher,
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import random
 import re
@@ -133,6 +134,13 @@ def train(method: str, share: float, seed: int, data: Path, objects: Path, args:
     }  # fmt: skip
 
 
+def last_loss(run: Path) -> float:
+    """Mean loss of the labelled pictures in the last epoch."""
+    with open(run / "results.csv") as f:
+        *_, last = csv.DictReader(f)
+    return float(last["train/supervised_loss"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, required=True, help="folder with images/ and masks/")
@@ -155,7 +163,7 @@ def main() -> None:
     args.work = args.work.absolute()
     if args.gather:
         exports = args.work / "exports.json"
-        rows = [r for r in rows_in(args.work / "rows") if r["method"] in (*COMPARED, *ABLATED)]
+        rows = [r | {"labelled_loss": last_loss(args.work / "runs" / r["run"])} for r in rows_in(args.work / "rows")]
         write(rows, json.loads(exports.read_text()) if exports.is_file() else [], args.out, COMPARED, ABLATED)
         return
     data, objects = prepare(args)
