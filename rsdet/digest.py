@@ -16,6 +16,7 @@ from typing import Any
 from rsdet.errors import CheckpointError
 
 KEY = "sha256"
+PARTS = "parts.json"  # of a network of several graphs, in their folder; see rsdet.runtime.parts
 BLANK = "0" * 64
 _LOCATION = re.compile(rb"\n\x08location\x12([\x01-\x7f])", re.DOTALL)  # an entry of ONNX, up to the length of the name
 _MOST_DENSE = 100  # times that an archive may grow when it is read; weights hardly shrink, code by ten
@@ -64,7 +65,8 @@ def check(path: str | Path, meta: Mapping[str, Any]) -> None:
         CheckpointError: It was changed.
     """
     entry = meta.get(KEY)
-    if entry is None:
+    several = (Path(path) / PARTS).is_file()
+    if entry is None and not several:
         return
     try:
         same = isinstance(entry, str) and len(entry) == len(BLANK) and digest(path, entry) == entry
@@ -74,10 +76,29 @@ def check(path: str | Path, meta: Mapping[str, Any]) -> None:
         raise CheckpointError(
             f"{Path(path).name} was changed since it was exported (its SHA-256 differs); copy or export it again."
         )
+    if several:
+        _check_files(Path(path), meta.get("files"))
+
+
+def _check_files(folder: Path, files: Any) -> None:
+    """Make sure that the graphs in a folder are those that its JSON was written with."""
+    if not isinstance(files, Mapping) or not files or any(Path(name).name != name for name in files):
+        raise CheckpointError(f"{folder.name}: {PARTS} names no files; export it again.")
+    for name, known in files.items():
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{folder.name} has no {name}, which {PARTS} names; copy the whole folder.")
+        if digest(folder / name) != known:
+            raise CheckpointError(
+                f"{name} is not the file that {folder.name}/{PARTS} was written with: it was changed, or is of another "
+                "export; copy the whole folder, or export it again."
+            )
 
 
 def _parts(path: Path, sidecar: Path | None) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of all that belongs to an artifact."""
+    """Names and contents of all that belongs to an artifact; of several graphs, the JSON has the digests itself."""
+    if path.is_dir() and (path / PARTS).is_file():
+        yield PARTS, (sidecar or path / PARTS).read_bytes()
+        return
     if path.is_dir():
         path = next(iter(sorted(path.glob("*.xml"))), path / "model.xml")
     if path.suffix == ".xml":

@@ -13,7 +13,7 @@ from ultralytics.nn.tasks import BaseModel, load_checkpoint
 from ultralytics.utils import DEFAULT_CFG_DICT
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
-from rsdet import checkpoint, tasks
+from rsdet import checkpoint, digest, tasks
 from rsdet.errors import ConfigError, nearest
 from rsdet.modelyaml import (
     YAML_SUFFIXES,
@@ -246,7 +246,7 @@ def _is_artifact(name: str) -> bool:
     from ultralytics.engine.exporter import export_formats  # takes a second, and few names come here
 
     known = tuple(s for s in export_formats()["Suffix"] if s)
-    return Path(name).name.endswith((*known, ".xml"))
+    return Path(name).name.endswith((*known, ".xml")) or (Path(name) / digest.PARTS).is_file()
 
 
 def _suggest(name: str) -> str:

@@ -1,8 +1,9 @@
 """What rsdet writes into an exported file, and reads back: one JSON under the key ``rsdet``.
 
 ONNX: an entry of ``metadata_props``. OpenVINO: an entry of ``metadata.yaml`` beside the model. TorchScript: an extra
-file ``rsdet.json`` in the archive. What Ultralytics' loaders read of its own metadata stays, so that they keep working.
-Every file holds its own digest (:mod:`rsdet.digest`), which is checked whenever it is loaded.
+file ``rsdet.json`` in the archive. Several graphs: ``parts.json`` in their folder. What Ultralytics' loaders read of
+its own metadata stays, so that they keep working. Every file holds its own digest (:mod:`rsdet.digest`), which is
+checked whenever it is loaded.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rsdet import digest as digests
 from rsdet._version import __version__
 from rsdet.deploy.hardware import git_commit, version
 from rsdet.errors import CheckpointError, ConfigError
-from rsdet.runtime.metadata import merged, unreadable
+from rsdet.runtime.metadata import merged, stored_metadata, unreadable
 from rsdet.tasks.task import Task
 from rsdet.textfiles import read_yaml
 from rsdet.writing import replacing
@@ -83,10 +84,15 @@ def write_metadata(path: Path, format: str, meta: dict[str, Any]) -> None:
         ExportError: It could not be written; the file is as it was.
     """
     path = Path(path)
+    several = path / digests.PARTS
     # The whole of the file stands before its digest can; first, so that text that is cut short still holds it.
     meta = {digests.KEY: digests.BLANK, **{k: v for k, v in meta.items() if k != digests.KEY}}
     text = json.dumps(meta, sort_keys=True)
-    if format == "onnx":
+    if several.is_file():
+        with replacing(several) as new:
+            new.write_text(json.dumps(meta, indent=1, ensure_ascii=False), encoding="utf-8")
+            digests.seal(new, path)
+    elif format == "onnx":
         import onnx
 
         graph = onnx.load(str(path))
@@ -172,6 +178,8 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
 def _stored(path: Path) -> dict[str, Any]:
     """Entries as they stand in the file, or beside it."""
+    if (path / digests.PARTS).is_file():
+        return stored_metadata(path)
     from ultralytics.nn.backends.base import BaseBackend
 
     sidecar = (path if path.is_dir() else path.parent) / "metadata.yaml"

@@ -21,6 +21,7 @@ from rsdet.deploy.exporter import quiet
 from rsdet.deploy.gate import GateReport
 from rsdet.deploy.hardware import torch_device
 from rsdet.deploy.job import Job
+from rsdet.deploy.parts import folder_name, leave_commands
 from rsdet.deploy.settings import FORMATS, MIN_OPSET, SUFFIXES, ExportSettings
 from rsdet.names import printable
 from rsdet.tasks.task import Report
@@ -38,7 +39,7 @@ class ExportResult:
     """What :func:`export` made.
 
     Attributes:
-        path: The artifact: a file, or a folder for OpenVINO.
+        path: The artifact: a file, or a folder for OpenVINO and for a network of several graphs.
         format: Its kind.
         parity: Comparison with the PyTorch model; None for INT8, which is judged by its accuracy.
         size_mb: Size on disk in MB (10^6 bytes).
@@ -102,9 +103,13 @@ def export(model: Any, format: str = "onnx", **keys: Any) -> ExportResult:
     own = _own_file(model, module)
     folder, exact = _target(own, settings.out)
     names = {f: settings.name(own.stem, task.input_size(model, None), f) for f in {settings.graph, format}}
+    if job.parts:
+        names = {f: folder_name(names[f].removesuffix(SUFFIXES[f]), task.name, f) for f in names}
     target = exact or folder / names[format]
     weights_mb = sum(p.numel() for p in module.parameters()) * 4 / 1e6
     with workplace(folder, own.stem, need_mb=_COPIES * weights_mb) as place, quiet(settings.verbose):
+        if format == "engine" and job.parts:
+            raise leave_commands(job, place, folder / names["onnx"])
         if format == "engine":
             from rsdet.deploy.engine import export_engine
 

@@ -27,10 +27,10 @@ from rsdet.quiet import hushed, silent_about
 from rsdet.writing import not_written
 
 _SUFFIX = ".rsdet-export"  # stands for .pt; Ultralytics replaces it wherever it occurs in the path, so it is unique
-_one_at_a_time = threading.RLock()  # tracing changes state of PyTorch's that all threads share
+one_at_a_time = threading.RLock()  # tracing changes state of PyTorch's that all threads share
 _LEAST_MB = 0.1001  # what Ultralytics takes for a file; a network such as AOD-Net has no more
 _APART = 16  # pictures between boxes of two classes; a power of two rounds nothing, predict has 7680 px, 12 of 640
-_FAILURES = (RuntimeError, ValueError, AssertionError, TypeError, KeyError, NotImplementedError)
+FAILURES = (RuntimeError, ValueError, AssertionError, TypeError, KeyError, NotImplementedError)
 
 
 def run_exporter(
@@ -84,7 +84,7 @@ def run_exporter(
     base = {k: v for k, v in model.overrides.items() if k not in ("data", "device", "batch", "imgsz", "verbose")}
     arguments = {"verbose": False, "data": None, **base, **settings, "mode": "export"}
     try:
-        with _one_at_a_time, no_reports_home(), silent_about(place), of_any_size(), classes_apart():
+        with one_at_a_time, no_reports_home(), silent_about(place), of_any_size(), classes_apart():
             if calibration is not None:
                 import nncf  # of OpenVINO, the only format that is calibrated here
 
@@ -92,7 +92,7 @@ def run_exporter(
             return Path(Ours(overrides=arguments, _callbacks=model.callbacks)(model=copy))
     except OSError as e:
         raise not_written(place.parent, e) from e
-    except _FAILURES as e:
+    except FAILURES as e:
         raise ExportError(
             f"{settings['format']} export of {stem} failed ({first_line(e)}); expected a graph that the format can "
             "hold; try another opset, dynamic=False or half=False"

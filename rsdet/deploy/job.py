@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from rsdet.deploy.calibration import Calibration, calibration_of
 from rsdet.deploy.exporter import run_exporter
 from rsdet.deploy.freesize import fix_size
 from rsdet.deploy.gate import GateReport, accuracy_gate
+from rsdet.deploy.parts import Part, make_parts
 from rsdet.deploy.runners import TorchRunner, open_runner
 from rsdet.deploy.settings import ExportSettings
 from rsdet.deploy.verify import run_both
@@ -43,6 +44,11 @@ class Job:
     device: str
     meta: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """Graphs that the network becomes, where it is more than one."""
+        return self.task.parts(self.module, self.settings)
+
     def make(self, place: Path, stem: str) -> Path:
         """Make the artifact, with our metadata; for an engine, the graph that it is built from.
 
@@ -57,6 +63,10 @@ class Job:
             imgsz=list(s.size), batch=s.batch, dynamic=s.dynamic, half=s.half and s.format != "engine", int8=s.int8,
             opset=s.opset if s.graph == "onnx" else None, **self.task.describe(self.module, s),
         )  # fmt: skip
+        if parts := self.parts:
+            made = make_parts(parts, place / stem, s, self.meta)
+            artifacts.write_metadata(made, s.graph, self.meta)
+            return made
         pictures = self.calibration() if s.int8 and s.format != "engine" else None
         made = run_exporter(self.model, self.module, said, place, stem, calibration=pictures)
         if s.dynamic == "batch":
@@ -124,7 +134,8 @@ class Job:
     def _tensorrt(self, made: Path) -> tuple[str, ...]:
         from rsdet.deploy.trt.check import check_graph
 
-        found = tuple(str(p) for p in check_graph(made))
+        graphs = sorted(made.glob("*.onnx")) if made.is_dir() else [made]
+        found = tuple(str(p) for graph in graphs for p in check_graph(graph))
         if found and self.settings.verbose:
             print(f"TensorRT would not take this graph ({len(found)} places; nothing to do with other backends):")
             print("\n".join(f"  {p}" for p in found[:5]) + ("\n  ..." if len(found) > 5 else ""))
@@ -140,7 +151,7 @@ class Job:
 
     def _where(self, made: Path, format: str, layers: LayerReport | None) -> str:
         """Which layer is to blame, as far as that can be told."""
-        if format != "onnx":
+        if format != "onnx" or made.is_dir():
             return ""
         try:
             return f"{(layers or self.layers(made)).summary()}; "

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rsdet import digest, tasks
 from rsdet.deploy.artifact import read_metadata
 from rsdet.errors import ConfigError, ExportError, MissingDependencyError, install
 
@@ -194,7 +195,7 @@ def open_runner(artifact: str | Path, device: str = "cpu", threads: int | None =
     """Load an exported file into the backend that it is made for.
 
     Args:
-        artifact: ``.onnx``, ``.torchscript`` or ``.engine`` file, or OpenVINO folder.
+        artifact: ``.onnx``, ``.torchscript`` or ``.engine`` file, OpenVINO folder, or folder of parts.
         device: ``"cpu"`` or a CUDA device.
         threads: Threads for one operator; the backend's own choice when None.
 
@@ -207,6 +208,10 @@ def open_runner(artifact: str | Path, device: str = "cpu", threads: int | None =
     path = Path(artifact)
     if not path.exists():
         raise ConfigError(f"{path} does not exist; expected an exported model; export it first")
+    if (path / digest.PARTS).is_file():
+        if device != "cpu":
+            raise MissingDependencyError(f"{path.name}, which is several graphs, runs on the CPU; pass device=cpu")
+        return tasks.get(read_metadata(path)["task"]).open_parts(path, threads)
     kind = OpenVinoRunner if path.is_dir() else _BY_SUFFIX.get(path.suffix)
     if path.suffix == ".engine":
         from rsdet.deploy.trt.runner import EngineRunner  # made of this file's parts

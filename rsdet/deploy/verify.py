@@ -106,7 +106,7 @@ def parity_images(
     found = _validation_images(model)
     if found:
         return [reader(p) for p in found[:: max(1, len(found) // n)][:n]]
-    return _rendered(n, channels)
+    return rendered(n, channels)
 
 
 def _validation_images(model: Any) -> list[Path]:
@@ -132,7 +132,8 @@ def _validation_images(model: Any) -> list[Path]:
     return found
 
 
-def _rendered(n: int, channels: int) -> list[np.ndarray]:
+def rendered(n: int, channels: int) -> list[np.ndarray]:
+    """Pictures (H, W, C) uint8 of rendered scenes."""
     from rsdet.data.scenes import render_scene
 
     pictures = [np.ascontiguousarray(render_scene(seed).image[..., ::-1]) for seed in range(n)]

@@ -26,21 +26,24 @@ class Network(ABC):
     Attributes:
         file: Name of the file, for messages.
         backend: Name and version of what runs it.
-        shape: ``(B, C, H, W)`` that the graph takes, ``None`` for what is free.
+        shape: ``(B, C, H, W)`` that the graph takes, ``None`` for what is free; empty for a part of a network.
+        inputs: Names of its inputs, in their order.
         metadata: Entries as they stand in the file.
     """
 
     file: str
     backend: str
     shape: Shape
+    inputs: list[str]
     metadata: dict[str, Any]
 
     @abstractmethod
-    def __call__(self, x: np.ndarray) -> list[np.ndarray]:
+    def __call__(self, x: np.ndarray, *more: np.ndarray) -> list[np.ndarray]:
         """Run the network.
 
         Args:
-            x: ``(B, C, H, W)`` float32 in [0, 1].
+            x: ``(B, C, H, W)`` float32 in [0, 1]; of a part of a network, its first input.
+            *more: Further inputs of a part.
 
         Returns:
             Its outputs as float32, in their order.
@@ -53,7 +56,7 @@ class Network(ABC):
 class OnnxNetwork(Network):
     """An ``.onnx`` file in ONNX Runtime, on the CPU."""
 
-    def __init__(self, path: Path, metadata: dict[str, Any], threads: int | None = None):
+    def __init__(self, path: Path, metadata: dict[str, Any], threads: int | None = None, part: bool = False):
         ort = _need("onnxruntime", path.name, "pip install onnxruntime")
         options = ort.SessionOptions()
         options.log_severity_level = 3  # errors only
@@ -69,14 +72,16 @@ class OnnxNetwork(Network):
         self.file, self.backend = path.name, f"ONNX Runtime {ort.__version__}"
         self.metadata = metadata
         inputs = self.session.get_inputs()
-        self.shape = _image_shape(path.name, [[d if isinstance(d, int) else None for d in i.shape] for i in inputs])
-        self.input = inputs[0].name
+        dims = [[d if isinstance(d, int) else None for d in i.shape] for i in inputs]
+        self.shape = () if part else _image_shape(path.name, dims)
+        self.inputs = [i.name for i in inputs]
         self.dtype = np.float16 if "float16" in inputs[0].type else np.float32
 
-    def __call__(self, x: np.ndarray) -> list[np.ndarray]:
+    def __call__(self, x: np.ndarray, *more: np.ndarray) -> list[np.ndarray]:
         """Run the network; see :class:`Network`."""
+        given = dict(zip(self.inputs, (x.astype(self.dtype, copy=False), *more), strict=True))
         try:
-            outs = self.session.run(None, {self.input: x.astype(self.dtype, copy=False)})
+            outs = self.session.run(None, given)
         except self.errors as e:
             raise _not_runnable(self.file, x, e) from e
         return [np.asarray(out, dtype=np.float32) for out in outs]
@@ -85,7 +90,7 @@ class OnnxNetwork(Network):
 class OpenVinoNetwork(Network):
     """A folder ``*_openvino_model``, or the ``.xml`` in it, in OpenVINO, on the CPU."""
 
-    def __init__(self, path: Path, metadata: dict[str, Any], threads: int | None = None):
+    def __init__(self, path: Path, metadata: dict[str, Any], threads: int | None = None, part: bool = False):
         ov = _need("openvino", path.name, install("openvino"))
         xml = path if path.suffix == ".xml" else next(iter(sorted(path.glob("*.xml"))), None)
         if xml is None:
@@ -103,12 +108,13 @@ class OpenVinoNetwork(Network):
         self.file, self.backend = path.name, f"OpenVINO {ov.__version__.split('-')[0]}"
         self.metadata = metadata
         dims = [[d.get_length() if d.is_static else None for d in i.get_partial_shape()] for i in graph.inputs]
-        self.shape = _image_shape(path.name, dims)
+        self.shape = () if part else _image_shape(path.name, dims)
+        self.inputs = [i.get_any_name() if i.get_names() else "" for i in graph.inputs]
 
-    def __call__(self, x: np.ndarray) -> list[np.ndarray]:
+    def __call__(self, x: np.ndarray, *more: np.ndarray) -> list[np.ndarray]:
         """Run the network; see :class:`Network`."""
         try:
-            outs = self.model(x).to_tuple()
+            outs = self.model([x, *more]).to_tuple()
         except RuntimeError as e:
             raise _not_runnable(self.file, x, e) from e
         return [np.array(out, dtype=np.float32) for out in outs]  # copies: the next run overwrites the buffers
@@ -120,7 +126,7 @@ def is_deployable(model: Any) -> bool:
         return False
     path = Path(model)
     if path.is_dir():
-        return path.name.endswith("_openvino_model")
+        return path.name.endswith("_openvino_model") or (path / digest.PARTS).is_file()
     # *_qnn.onnx are graphs for Qualcomm's processors.
     return path.is_file() and path.suffix in (".onnx", ".xml") and not path.name.endswith("_qnn.onnx")
 
@@ -143,6 +149,12 @@ def open_network(path: str | Path, threads: int | None = None) -> Network:
     check_weights(path)
     digest.check(path, merged(metadata, path.name))
     return (OnnxNetwork if path.suffix == ".onnx" else OpenVinoNetwork)(path, metadata, threads)
+
+
+def open_part(path: Path, threads: int | None = None) -> Network:
+    """Load one of the graphs that are a network together; :func:`rsdet.runtime.parts.open_parts` checks its digest."""
+    check_weights(path)
+    return (OnnxNetwork if path.suffix == ".onnx" else OpenVinoNetwork)(path, {}, threads, part=True)
 
 
 def _image_shape(file: str, inputs: list[list[int | None]]) -> Shape:

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rsdet import digest
 from rsdet.data.gsd import is_gsd
 from rsdet.errors import CheckpointError, ConfigError, RSDetError, nearest
 from rsdet.names import class_names, printable_all
 from rsdet.quiet import say
-from rsdet.textfiles import parse_json, parse_literal, read_yaml
+from rsdet.textfiles import parse_json, parse_literal, read_json, read_yaml
 
 KEY = "rsdet"
 _METADATA_PROPS = 14  # field of ONNX's ModelProto; its entries have a key (1) and a value (2)
@@ -27,7 +28,7 @@ def stored_metadata(path: str | Path) -> dict[str, Any]:
     """Entries as they stand in an exported file or beside it; its graph is not loaded.
 
     Args:
-        path: ``.onnx`` file, OpenVINO folder or ``.xml`` file.
+        path: ``.onnx`` file, OpenVINO folder or ``.xml`` file, or a folder of parts (:mod:`rsdet.runtime.parts`).
 
     Raises:
         ConfigError: No such file, or of a kind that is not run here.
@@ -37,6 +38,8 @@ def stored_metadata(path: str | Path) -> dict[str, Any]:
     if not path.exists():
         beside = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
         raise ConfigError(f"{str(path)!r} does not exist.{nearest(path.name, beside)} Check the path.")
+    if (path / digest.PARTS).is_file():
+        return {KEY: read_json(path / digest.PARTS, CheckpointError, "export it again")}
     if path.is_dir() or path.suffix == ".xml":
         sidecar = (path if path.is_dir() else path.parent) / "metadata.yaml"
         return read_yaml(sidecar, CheckpointError) if sidecar.is_file() else {}

@@ -12,6 +12,7 @@ from rsdet.errors import ConfigError
 if TYPE_CHECKING:
     import numpy as np
 
+    from rsdet.deploy.parts import Part
     from rsdet.deploy.runners import Runner, TorchRunner
     from rsdet.deploy.settings import ExportSettings
     from rsdet.deploy.verify import Run
@@ -220,6 +221,22 @@ class Task:
     def exporter_settings(self, module: Any, settings: ExportSettings) -> dict[str, Any]:
         """Export arguments of Ultralytics beyond those that every task has."""
         return {}
+
+    def parts(self, module: Any, settings: ExportSettings) -> Mapping[str, Part]:
+        """Parts of a network with an input that is no raster, each a graph of its own; nothing for all others.
+
+        They are exported into one folder, see :mod:`rsdet.deploy.parts`.
+        """
+        return {}
+
+    def open_parts(self, folder: Path, threads: int | None = None) -> Runner:
+        """Exported :meth:`parts`, run as one: inputs to the same outputs as :meth:`reference`.
+
+        Args:
+            folder: Where they lie.
+            threads: Threads for one operator; the backend's own choice when None.
+        """
+        raise NotImplementedError
 
     def describe(self, module: Any, settings: ExportSettings | None = None) -> dict[str, Any]:
         """What weights and exported files of a network say beyond what all of them say.

@@ -31,8 +31,7 @@ TOYS = TESTS / "toy_tasks"
 NAMES = (*tasks.names(), "two_dates")
 
 # What does not hold yet: (test, task, or None for every one) -> why.
-_TWO_GRAPHS = "two graphs, an encoder and a head, are not exported yet"
-KNOWN: dict[tuple[str, str | None], str] = {("export", "vqa"): _TWO_GRAPHS, ("spoiled export", "vqa"): _TWO_GRAPHS}
+KNOWN: dict[tuple[str, str | None], str] = {}
 KNOWN_ROOMS: set[str] = set()
 
 
@@ -212,8 +211,8 @@ def weakened(*args: Any, **kwargs: Any) -> None:
     EXPORT(*args, **kwargs)
     path = next(str(a) for a in (*args, *kwargs.values()) if isinstance(a, (str, Path)))
     graph = onnx.load(path)
-    weight = next(i for i in graph.graph.initializer if len(i.dims) == 4)
-    weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) * 0.2, weight.name))
+    for weight in [i for i in graph.graph.initializer if len(i.dims) == 4][:1]:  # of several graphs, one has none
+        weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) * 0.2, weight.name))
     onnx.save(graph, path)
 
 

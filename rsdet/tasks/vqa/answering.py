@@ -11,7 +11,7 @@ import numpy as np
 
 from rsdet.data.questions.nearest import closest_question
 from rsdet.data.questions.records import Question
-from rsdet.data.questions.vocabulary import Vocabulary
+from rsdet.data.questions.vocabulary import PAD, Vocabulary
 from rsdet.tasks.vqa.results import Answer
 
 _AT_ONCE = 256  # questions
@@ -30,6 +30,30 @@ class Said:
     probabilities: np.ndarray
     closed: np.ndarray
     attention: np.ndarray
+
+    @classmethod
+    def of(
+        cls, logits: np.ndarray, types: np.ndarray, attention: np.ndarray, tokens: np.ndarray, temperature: float = 1.0
+    ) -> Said:
+        """What the head of a network says.
+
+        Args:
+            logits: (Q, A).
+            types: (Q, 2) probabilities of closed and open.
+            attention: (Q, L, N).
+            tokens: (Q, L); words count in where was looked, pads do not.
+            temperature: That the logits are divided by.
+        """
+        words = (tokens != PAD).astype(np.float32)
+        words[:, 0] = 1
+        looked = np.einsum("qln,ql->qn", attention, words) / words.sum(1, keepdims=True)
+        return cls(softmax(logits / np.float32(temperature)), types[:, 0], looked)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities (Q, A) of logits."""
+    e = np.exp(logits - logits.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
 
 
 @dataclass

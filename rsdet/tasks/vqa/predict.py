@@ -24,8 +24,10 @@ from rsdet.errors import ConfigError, DataError
 from rsdet.names import printable
 from rsdet.progress import Line
 from rsdet.tasks.runs import PredictFolder
+from rsdet.tasks.vqa.answering import Answering
 from rsdet.tasks.vqa.asking import Asked, typed
 from rsdet.tasks.vqa.checking import BoxCheck, Synonyms
+from rsdet.tasks.vqa.exported import Parts, check_side
 from rsdet.tasks.vqa.outputs import AnswerFiles
 from rsdet.tasks.vqa.results import Answer, VqaResults
 from rsdet.tasks.vqa.scenes import Looking, ask_scene, footprint, is_scene
@@ -107,7 +109,7 @@ class VqaPredict(PredictFolder, BasePredictor):
             raise ConfigError("tile= needs question= or questions=; at the terminal, pictures are looked at whole.")
         self.top, self.min_confidence, self.save_attention = top, min_confidence, save_attention
         self.reader = reader_of(None, 3, bands if bands is not None else model.bands)
-        self.answering = answering_of(self.model, _side(self.args.imgsz), self.device, temperature)
+        self.answering = self._answering(temperature)
         check_number("check_conf", check_conf, 0, 1, "a confidence from 0 to 1; e.g. check_conf=0.25")
         check_number("check_tolerance", check_tolerance, 0, 1e9, "a number of objects; e.g. check_tolerance=1")
         if synonyms is not None and check is None:
@@ -116,7 +118,7 @@ class VqaPredict(PredictFolder, BasePredictor):
         self.check = None if check is None else BoxCheck(check, *of_detector)
         if self.check and self.asked and (told := self.check.in_vain(self.asked.texts)):
             LOGGER.warning(told)
-        side = tile or self.model.yaml.get("picture_px") or _side(self.args.imgsz)
+        side = tile or model.yaml.get("picture_px") or _side(self.args.imgsz)
         self.tile = tile
         self.look = Looking(self.answering, self.reader, side, top, min_confidence, stretch, self._checked)
         self.skipped, self.files, self._noted = [], AnswerFiles(), set()
@@ -217,6 +219,15 @@ class VqaPredict(PredictFolder, BasePredictor):
         self.files.add(name, result)
         if self.args.save and self.save_attention and not result.tiles:
             self.files.write_attention(self.make_folder(), name, result)
+
+    def _answering(self, temperature: float) -> Answering:
+        """The network as a function, from weights or an exported folder."""
+        side = _side(self.args.imgsz)
+        if isinstance(self.model, (str, Path)):
+            parts = Parts(self.model)
+            check_side(side, parts.side)
+            return parts.answering(temperature)
+        return answering_of(self.model, side, self.device, temperature)
 
     def _checked(self, name: str, source: Any, answers: list[Answer]) -> list[Answer]:
         """Answers with what a detector says to them, where there is one."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rsdet.errors import ConfigError
+from rsdet.errors import ConfigError, RSDetError
 from rsdet.tasks.task import Scores, Task
 
 if TYPE_CHECKING:
+    from rsdet.deploy.parts import Part
+    from rsdet.deploy.runners import Runner, TorchRunner
     from rsdet.deploy.settings import ExportSettings
+    from rsdet.deploy.verify import Run
+    from rsdet.tasks.task import Report
 
+QUESTIONS = 30  # that a benchmark asks of each picture
 _LOOKING = frozenset({"imgsz"})
 STOCK_KEYS = {
     "predict": _LOOKING | {"source", "save"},
@@ -42,6 +48,8 @@ class Vqa(Task):
     about = "questions about pictures, answered: presence, counts, comparisons, areas"
     families = ("vqa",)
     imgsz = 512
+    light = "rsdet.tasks.vqa.runtime"
+    end_to_end = f"image files, and {QUESTIONS} questions about each, to answers"
     modes: ClassVar = {"questions": "rsdet.tasks.vqa.questions:questions"}
 
     def classes(self, family: str) -> dict[str, Any]:
@@ -108,23 +116,92 @@ class Vqa(Task):
     # -- deployment -----------------------------------------------------------------------------------------------
 
     def check_export(self, settings: ExportSettings) -> None:
-        """Refuse: such a network is two graphs, an encoder of pictures and a head of answers.
+        """Refuse what is about one graph: such a network is two, an encoder of pictures and a head of answers.
 
         Raises:
-            ConfigError: Always.
+            ConfigError: It is.
         """
-        raise ConfigError("export is not yet offered for task=vqa, whose network is two graphs; use the .pt weights.")
+        from rsdet.deploy.parts import check_settings
+
+        check_settings(settings)
+
+    def parts(self, module: Any, settings: ExportSettings) -> Mapping[str, Part]:
+        """The image encoder and the answer head."""
+        from rsdet.tasks.vqa.parts import parts_of
+
+        return parts_of(module, settings.size[0])
+
+    def open_parts(self, folder: Path, threads: int | None = None) -> Runner:
+        """Both, asked the questions of a proof."""
+        from rsdet.tasks.vqa.parts import PartsRunner
+
+        return PartsRunner(folder, threads)
+
+    def reference(self, module: Any, settings: ExportSettings) -> Any:
+        """A copy of the network that is asked the questions of a proof."""
+        from rsdet.tasks.vqa.parts import Proof
+
+        return Proof(super().reference(module, settings))
+
+    def compare(self, reference: TorchRunner, runs: Sequence[Run], settings: ExportSettings) -> Report:
+        """Compare answers, types and probabilities; features may differ, for there is a threshold in the encoder."""
+        from rsdet.tasks.vqa.parity import compare_answers
+
+        return compare_answers(runs, settings.half)
+
+    def describe(self, module: Any, settings: ExportSettings | None = None) -> dict[str, Any]:
+        """Vocabulary, length of a question, and how pictures are read."""
+        from rsdet.tasks.vqa.parts import described
+
+        return dict(described(module))
 
     def sample(self, model: Any, size: tuple[int, int], images: Sequence[Any] | None) -> list[Any]:
-        """Noise (3, H, W) in [0, 1]: what is seen does not matter to the time that it takes."""
-        import numpy as np
+        """Pictures (H, W, 3) uint8 in BGR: the user's, else of the validation questions of its data, else rendered."""
+        from rsdet.deploy.verify import N_IMAGES, parity_images, rendered
 
-        return list(np.random.default_rng(0).random((2, 3, *size), np.float32))
+        trained = (model.ckpt or {}).get("train_args") or getattr(model.model, "args", None) or {}
+        data = trained.get("data")
+        if not images and data and Path(str(data)).is_file():
+            with suppress(RSDetError):  # data that have gone since
+                images = self.pictures(data, {}, Path(), N_IMAGES)
+        return parity_images(model, images) if images else rendered(N_IMAGES, 3)
 
     def score(self, model: Any, data: str | Path, **settings: Any) -> Scores:
         """Accuracy over all questions first."""
         metrics = model.val(data=data, **{"plots": False, **settings})
         return Scores(metrics.measures, metrics.images)
+
+    # -- benchmark ------------------------------------------------------------------------------------------------
+
+    def preprocess(self, inputs: Sequence[Any], spec: Mapping[str, Any], size: tuple[int, int]) -> Any:
+        """Pictures resized to squares, (B, 3, S, S) in RGB."""
+        import numpy as np
+
+        from rsdet.tasks.vqa.answering import squared
+
+        stacked = np.stack([squared(x, size[0]) for x in inputs]).transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(stacked, np.float32) / 255
+
+    def read(self, file: Path, spec: Mapping[str, Any]) -> Any:
+        """A picture (H, W, 3) uint8 in BGR."""
+        from rsdet.data.pictures import reader_of
+
+        return reader_of(None, 3, spec.get("bands"))(file)
+
+    def pipeline(
+        self, run: Runner, spec: Mapping[str, Any], size: tuple[int, int], chain: Any = None
+    ) -> Callable[[Sequence[Path]], Any]:
+        """Decode, encode once, and ask so many questions."""
+        from rsdet.tasks.vqa.parts import asking
+
+        return asking(run, QUESTIONS, size[0], lambda file: self.read(file, spec))
+
+    def pictures(self, data: str | Path, spec: Mapping[str, Any], folder: Path, most: int) -> list[Path]:
+        """Pictures of the validation questions, spread over them."""
+        from rsdet.data.questions.datasets import read_question_data
+
+        files = list(read_question_data(self.resolve_data(data)).split("val").images.values())
+        return files[:: -(-len(files) // most) or 1]
 
 
 TASK = Vqa()

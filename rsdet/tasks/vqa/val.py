@@ -24,7 +24,9 @@ from rsdet.tasks.runs import ValFolder
 from rsdet.tasks.vqa.baselines import baseline_answers, encodings, spread
 from rsdet.tasks.vqa.data import reader_for
 from rsdet.tasks.vqa.dataset import AskedPictures, loader_of, to_device
+from rsdet.tasks.vqa.exported import check_side
 from rsdet.tasks.vqa.model import VqaModel
+from rsdet.tasks.vqa.parts import PartsNetwork
 from rsdet.tasks.vqa.quality import VqaMetrics
 from rsdet.tasks.vqa.visual import draw_batch
 
@@ -76,6 +78,8 @@ class VqaVal(ValFolder, BaseValidator):
         """Measure everything, beside the baselines, and write it."""
         self.device = select_device(self.args.device, verbose=False)
         network = _loaded(model).to(self.device).float().eval()
+        if isinstance(network, PartsNetwork):
+            check_side(_side(self.args.imgsz), network.side)
         if network.vocabulary is None:
             raise ConfigError(
                 "the model has no vocabulary, so that it knows neither words nor answers; train it first."
@@ -166,7 +170,10 @@ def _side(imgsz: Any) -> int:
     return int(imgsz if isinstance(imgsz, int) else max(imgsz))
 
 
-def _loaded(model: Any) -> VqaModel:
+def _loaded(model: Any) -> Any:
+    """A network, or exported parts in its place."""
+    if isinstance(model, (str, Path)) and Path(model).is_dir():
+        return PartsNetwork(model)
     if isinstance(model, (str, Path)):
         model = load_checkpoint(checkpoint.check(model))[0]
     return unwrap_model(model)
