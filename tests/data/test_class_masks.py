@@ -187,3 +187,10 @@ def test_any_bytes_are_refused_in_a_line(tmp_path_factory, head, tail):
     with pytest.raises(DataError) as e:
         MaskReader.of({"names": {0: "a"}})(file)
     assert "\n" not in str(e.value)
+
+
+def test_more_classes_than_a_mask_holds_are_refused():
+    assert len(MaskReader.of({"names": list(map(str, range(255)))}).names) == 255
+    for count in (256, 300):  # number 255 is none
+        with pytest.raises(ConfigError, match=f"{count} classes, and masks hold 255 at most"):
+            MaskReader.of({"names": list(map(str, range(count)))})

@@ -80,3 +80,22 @@ def test_folders_besides(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no pictures"):
         divide(PICTURES, 0.2, folders=[tmp_path / "empty"])
+
+
+def test_pictures_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    pictures = [Path("/d/a/x.png"), Path("/d/b/x.png"), Path("/d/b/x.jpg"), Path("/d/b/y.png")]
+    file = tmp_path / "list.txt"
+    for line, meant in (("a/x", 0), ("/elsewhere/b/x.png", 1), ("b\\x.jpg", 2), ("x.jpg", 2), ("c/y", 3)):
+        file.write_text(f"{line}\n")
+        assert divide(pictures, file).labelled == (pictures[meant],)
+    for line in ("x", "c/x.png", "b/x"):
+        file.write_text(f"{line}\n")
+        with pytest.raises(DataError, match=r"may be /d/./x\.png or .*tells them apart"):
+            divide(pictures, file)
+
+
+def test_a_picture_of_the_set_is_learnt_from_once_however_its_folder_is_written(tmp_path, monkeypatch):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert divide([tmp_path / "a.png"], folders=["."]).unlabelled == (tmp_path / "a.png", Path("b.png"))

@@ -10,7 +10,7 @@ import pytest
 
 from rsdet.data.run_lengths import decode_runs
 from rsdet.data.semi import mask_sources
-from rsdet.data.semi.mask_sources import make_object_masks
+from rsdet.data.semi.mask_sources import check_pastable, make_object_masks
 from rsdet.data.semi.object_masks import ObjectChoice, decoded, read_object_masks, write_object_masks
 from rsdet.data.semi.regions import LARGEST, SMALLEST
 from rsdet.errors import ConfigError, DataError
@@ -130,3 +130,13 @@ def test_wrong_calls(tmp_path):
         mask_sources.mask_files([tmp_path / "a.png", tmp_path / "b" / "a.jpg"], tmp_path)
     with pytest.raises(ConfigError, match="0 to 1"):
         ObjectChoice(min_score=2)
+
+
+def test_masks_of_which_nothing_could_be_pasted_are_refused(tmp_path):
+    pictures = [tmp_path / "a.png", tmp_path / "b.png"]
+    with pytest.raises(DataError, match=r"no file of any of the 2 pictures, such as a\.json"):
+        check_pastable(pictures, tmp_path, ObjectChoice())
+    write_object_masks(tmp_path / "b.json", [disc(20)], [0.6])
+    with pytest.raises(DataError, match=r"score of 0\.97.*mask_source=fastsam"):
+        check_pastable(pictures, tmp_path, ObjectChoice())
+    assert check_pastable(pictures, tmp_path, ObjectChoice(min_score=0.5)) == 1

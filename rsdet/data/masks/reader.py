@@ -11,7 +11,7 @@ import numpy as np
 
 from rsdet.data.masks.meaning import Table, mapping_of, palette_of
 from rsdet.data.masks.values import GREY, read_values
-from rsdet.errors import DataError
+from rsdet.errors import ConfigError, DataError
 from rsdet.metrics.confusion import IGNORE
 
 _SHOWN = 5  # values that are named
@@ -38,10 +38,15 @@ class MaskReader:
         """The reader of a data YAML.
 
         Raises:
-            ConfigError: ``label_mapping`` or ``palette`` cannot be understood.
+            ConfigError: ``label_mapping`` or ``palette`` cannot be understood, or there are too many classes.
         """
         names = data["names"]
         names = [names[k] for k in sorted(names)] if isinstance(names, Mapping) else list(names)
+        if len(names) > IGNORE:
+            raise ConfigError(
+                f"names: has {len(names)} classes, and masks hold {IGNORE} at most, 0 to {IGNORE - 1}, beside "
+                f"{IGNORE} for none; make several one by label_mapping:."
+            )
         highest = max(len(names), 2)  # one class: it and what is beside it
         mapping, others = mapping_of(data.get("label_mapping"), highest)
         colours = palette_of(data["palette"], list(map(str, names))) if data.get("palette") else None

@@ -7,10 +7,12 @@ same seed is part of a larger one.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from rsdet.data.groups import image_key
 from rsdet.data.sources import files_of
@@ -46,13 +48,14 @@ def divide(
     Args:
         pictures: Its pictures, in the order of the set.
         labeled: Share of them that keeps its labels, above 0 to 1, rounded up; or a text file with a name, or a place
-            in the order counted from 0, a line.
+            in the order counted from 0, a line. Where pictures share a name, a line says their folders, too.
         seed: Of the share.
-        folders: Folders, globs or lists of pictures without labels.
+        folders: Folders, globs or lists of pictures without labels; those of the set among them count once.
 
     Raises:
         ConfigError: A share out of its range.
-        DataError: The list cannot be read, names a picture that is not there or nothing at all, or a folder has none.
+        DataError: The list cannot be read, names a picture that is not there, several at once or nothing at all, or a
+            folder has none.
     """
     besides: list[Path] = []
     for folder in folders:
@@ -67,7 +70,8 @@ def divide(
         count = max(1, math.ceil(round(share * len(pictures), 6)))
         order = sorted(range(len(pictures)), key=lambda i: (_digest(pictures[i], seed), i))
         places, how = sorted(order[:count]), f"{share:g} of {len(pictures)}, seed {seed}"
-    everything = dict.fromkeys([*pictures, *besides])
+    there = {p.resolve() for p in pictures} if besides else set()
+    everything = dict.fromkeys([*pictures, *(p for p in besides if p.resolve() not in there)])
     return LabelledShare(tuple(pictures[i] for i in places), tuple(everything), how)
 
 
@@ -95,10 +99,12 @@ def _listed(file: Path, pictures: Sequence[Path]) -> list[int]:
     except (OSError, UnicodeDecodeError) as e:
         raise DataError(f"labeled={file} cannot be read ({e}); give a share or a text file with a name a line") from e
     lines = [line for line in lines if line and not line.startswith("#")]
-    by_name = {image_key(p.name): i for i, p in enumerate(pictures)}
-    keys = [image_key(Path(line).name) for line in lines]
+    by_name: dict[str, list[int]] = defaultdict(list)
+    for i, picture in enumerate(pictures):
+        by_name[image_key(picture.name)].append(i)
+    keys = [image_key(line) for line in lines]
     if lines and all(line.isdecimal() for line in lines) and not by_name.keys() & set(keys):
-        by_name = {str(i): i for i in range(len(pictures))}
+        by_name = {str(i): [i] for i in range(len(pictures))}
         keys = [str(int(line)) for line in lines]
     unknown = [line for line, key in zip(lines, keys, strict=True) if key not in by_name]
     if unknown:
@@ -109,4 +115,29 @@ def _listed(file: Path, pictures: Sequence[Path]) -> list[int]:
         )
     if not lines:
         raise DataError(f"labeled={file} names no picture; write a name a line")
-    return sorted({by_name[key] for key in keys})
+    meant = {_meant(line, by_name[key], pictures, file) for line, key in zip(lines, keys, strict=True)}
+    return sorted(meant)
+
+
+def _meant(line: str, places: Sequence[int], pictures: Sequence[Path], file: Path) -> int:
+    """The picture of a line among those of its name: the one whose folders, then suffix, are most like the line's.
+
+    Raises:
+        DataError: Several are.
+    """
+    said = PurePosixPath(line.replace("\\", "/"))
+
+    def alike(i: int) -> tuple[int, bool]:
+        pairs = zip(reversed(said.parent.parts), reversed(pictures[i].parent.parts), strict=False)
+        return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)), pictures[
+            i
+        ].name == said.name
+
+    most = max(map(alike, places))
+    found = [i for i in places if alike(i) == most]
+    if len(found) > 1:
+        raise DataError(
+            f"labeled={file} names {line!r}, which may be {pictures[found[0]]} or {pictures[found[1]]}; write as much "
+            "of the path as tells them apart."
+        )
+    return found[0]

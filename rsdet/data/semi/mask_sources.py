@@ -9,9 +9,9 @@ import numpy as np
 
 from rsdet.data.pictures import PictureReader, to_picture
 from rsdet.data.sar import SarReader
-from rsdet.data.semi.object_masks import write_object_masks
+from rsdet.data.semi.object_masks import ObjectChoice, read_object_masks, write_object_masks
 from rsdet.data.semi.regions import LARGEST, SMALLEST
-from rsdet.errors import ConfigError, MissingDependencyError, install, nearest
+from rsdet.errors import ConfigError, DataError, MissingDependencyError, install, nearest
 
 Masks = tuple[list[np.ndarray], list[float]]  # each (H, W) bool, and how sure it is
 MaskSource = Callable[[np.ndarray], Masks]
@@ -116,3 +116,25 @@ def mask_files(pictures: Sequence[Path], folder: Path) -> dict[Path, Path]:
         if (other := by_name.setdefault(picture.stem, picture)) != picture:
             raise ConfigError(f"{other} and {picture} have one name, so one file of masks; give two folders")
     return {picture: folder / f"{stem}.json" for stem, picture in by_name.items()}
+
+
+def check_pastable(pictures: Sequence[Path], folder: Path, choice: ObjectChoice) -> int:
+    """How many pictures have no file of masks.
+
+    Raises:
+        ConfigError: Two pictures of one name.
+        DataError: None has one, or none of the objects in them is good enough to be pasted.
+    """
+    files = list(mask_files(pictures, folder).values())
+    there = [f for f in files if f.is_file()]
+    if not there:
+        raise DataError(
+            f"masks={folder} has no file of any of the {len(files)} pictures, such as {files[0].name}; make them with "
+            "rsdet masks data=..., or check the folder."
+        )
+    if not any(e["predicted_iou"] >= choice.min_score for f in there for e in read_object_masks(f)[:1]):
+        raise DataError(
+            f"masks={folder}: no object has a score of {choice.min_score:g}, from which on it is pasted; of FastSAM, "
+            "whose scores are lower, say so with mask_source=fastsam."
+        )
+    return len(files) - len(there)

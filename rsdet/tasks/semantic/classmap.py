@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -62,8 +62,18 @@ def class_names(names: Mapping[int, str]) -> dict[int, str]:
     return {0: BACKGROUND, 1: next(iter(names.values()))} if len(names) == 1 else dict(names)
 
 
+def shown_classes(names: Mapping[int, str], wanted: int | Collection[int] | None) -> list[int] | None:
+    """Numbers in a map that ``classes=`` leaves in it; None for all, as of a network with one class.
+
+    Args:
+        names: Class number to name, as the network has them.
+        wanted: One or several numbers of these.
+    """
+    return None if wanted is None or len(names) == 1 else sorted(np.ravel(np.array(wanted)).tolist())
+
+
 def classes_of(logits: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 classes of logits (K, H, W), K of 256 at most; with one, 1 where it is positive."""
+    """(H, W) uint8 classes of logits (K, H, W), K of 255 at most; with one, 1 where it is positive."""
     return (logits[0] > 0 if len(logits) == 1 else logits.argmax(0)).astype(np.uint8)
 
 

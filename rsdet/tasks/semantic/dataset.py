@@ -178,6 +178,10 @@ class OurPolygonDataset(WhereData, PolygonSemanticDataset):
                 f"{said[0]}: of the data YAML is about masks, and without masks_dir: there are none; add the folder, "
                 "in the place of 'images', as in masks_dir: masks."
             )
+        if len(data["names"]) > IGNORE:  # what is beside polygons is one of them
+            raise ConfigError(
+                f"names: and the background are {len(data['names'])} classes; {IGNORE} at most are mapped."
+            )
         super().__init__(*args, data=data, **kwargs)
 
     @property

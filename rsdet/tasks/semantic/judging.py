@@ -71,7 +71,7 @@ class Verdict:
         shapes: (N,) shapely polygons in pixels of the grid.
         columns: Theirs, ``dropped`` among them: the reason, empty for those that are kept.
         grid: Where the pixels lie.
-        reasons: All that were asked for.
+        reasons: All that were asked for, after those of an earlier call.
     """
 
     shapes: np.ndarray
@@ -139,15 +139,17 @@ class Judge:
             grid = _own_grid(shapes, crs, self.rules.rasters)
             shapes = optional("shapely").transform(shapes, grid.to_pixels)
         judged = self._judged(columns, len(shapes), source)
-        reason = np.full(len(shapes), "", object)
+        before = _earlier(columns, len(shapes))
+        reason = before.copy()
         if self.rules.rasters and len(shapes):
             self._ask(shapes, grid, columns, reason)
         if self.rules.min_area_m2:
             if columns.get("area_m2", reason).dtype.kind != "f":
                 columns["area_m2"] = _areas_m2(shapes, grid)
             reason[(reason == "") & (columns["area_m2"] < self.rules.min_area_m2)] = MIN_AREA
-        reason[~judged] = ""
-        return Verdict(shapes, {**columns, DROPPED: reason}, grid, self.rules.reasons)
+        reason[~judged] = before[~judged]
+        reasons = dict.fromkeys([*sorted(set(before.tolist()) - {""}), *self.rules.reasons])
+        return Verdict(shapes, {**columns, DROPPED: reason}, grid, list(reasons))
 
     def _judged(self, columns: dict[str, np.ndarray], count: int, source: Mapped) -> np.ndarray:
         wanted = self.rules.classes
@@ -183,6 +185,11 @@ class Judge:
             share = holds[i] / np.maximum(pixels, 1)
             columns[f"{rule.name}_share"] = np.where(known[i] > 0, np.round(share, 4), np.nan)
             reason[(reason == "") & (holds[i] > 0) & (share >= self.rules.fraction)] = rule.name
+
+
+def _earlier(columns: dict[str, np.ndarray], count: int) -> np.ndarray:
+    """(N,) reasons that polygons were dropped for before, which stay; empty without any."""
+    return np.array([v if isinstance(v, str) else "" for v in columns.get(DROPPED, [""] * count)], object)
 
 
 def _own_grid(shapes: np.ndarray, crs: object, rules: Sequence[RasterRule]) -> Georef:

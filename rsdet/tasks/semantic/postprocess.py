@@ -34,6 +34,7 @@ def postprocess(
 
     Rules apply in this order, and the first that holds is the reason: landcover, ndvi, layover, slope, min_area. Each
     raster is brought onto the grid of the map, whatever its CRS and resolution. Where one has no data, it says nothing.
+    Reasons that polygons of an earlier call have stay.
 
     Args:
         source: Folder of a prediction, a GeoTIFF of class numbers, or polygons (.gpkg, .geojson, .shp).

@@ -23,7 +23,7 @@ from rsdet.errors import ConfigError
 from rsdet.metrics.confusion import IGNORE
 from rsdet.runtime.geometry import letterboxed
 from rsdet.tasks.detect.predict import DetectResults, OurPredictor
-from rsdet.tasks.semantic.classmap import ClassMap, class_names, to_picture
+from rsdet.tasks.semantic.classmap import ClassMap, class_names, shown_classes, to_picture
 from rsdet.tasks.semantic.mapping import mapper_of
 from rsdet.tasks.semantic.outputs import MapOutputs
 from rsdet.tasks.semantic.polygons import PolygonSettings
@@ -100,8 +100,8 @@ class MapPredictor(SemanticSegmentationPredictor):
         for i, (output, picture) in enumerate(zip(outputs, orig_imgs, strict=True)):
             place = letterboxed(picture.shape[:2], tuple(img.shape[2:]))
             classes, confidence = to_picture(output, place)
-            if self.args.classes is not None and len(self.model.names) > 1:
-                classes[~np.isin(classes, self.args.classes)] = IGNORE
+            if (shown := shown_classes(self.model.names, self.args.classes)) is not None:
+                classes[~np.isin(classes, shown)] = IGNORE
             path = self.batch[0][i] if isinstance(self.batch[0], list) else self.batch[0]
             if self.reader.of_values and Path(path).is_file() and str(path) not in self.unread:
                 classes[~self.reader.valid(path)] = IGNORE
@@ -199,7 +199,8 @@ class SemanticPredict(OurPredictor, MapPredictor):
         run = {"project": Path(self.args.project), "name": self.args.name, "exist_ok": self.args.exist_ok}
         for result in map_scenes(
             self._mapper(tile), files, run, self.maps, self.skipped, tile=tile, overlap=overlap_px(self.overlap, tile),
-            stretch=self.stretch, with_probabilities=self.save_probabilities, verbose=self.args.verbose,
+            stretch=self.stretch, with_probabilities=self.save_probabilities,
+            classes=shown_classes(self.model.names, self.args.classes), verbose=self.args.verbose,
         ):  # fmt: skip
             self.save_dir = self._made = result.save_path.parents[1]
             yield result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,22 @@ class MapRasters:
         view: The raster that is mapped.
         geo: Where they lie, see :func:`rsdet.data.geotiff.geo_of`.
         probabilities: How many of these are written for each pixel.
+        kept: Numbers that stay in the map; None for all.
 
     Attributes:
         form: What :func:`rsdet.scenes.dense.write_dense` keeps of each pixel: class, percent, probabilities.
     """
 
-    def __init__(self, out: Path, names: Mapping[int, str], view: View, geo: dict[str, Any], probabilities: int):
-        self.out, self.names, self.view, self.geo = out, names, view, geo
+    def __init__(
+        self,
+        out: Path,
+        names: Mapping[int, str],
+        view: View,
+        geo: dict[str, Any],
+        probabilities: int,
+        kept: Sequence[int] | None = None,
+    ):
+        self.out, self.names, self.view, self.geo, self.kept = out, names, view, geo, kept
         self.form = Form(2 + probabilities, "float32" if probabilities else "uint8", geo)
 
     def encode(self, band: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,6 +63,8 @@ class MapRasters:
         rows, width, count = band.shape
         out = np.empty((rows, width, self.form.bands), self.form.dtype)
         out[..., 0] = band[..., 0] > 0.5 if count == 1 else band.argmax(2)
+        if self.kept is not None:
+            out[..., 0][~np.isin(out[..., 0], self.kept)] = IGNORE
         confidence = confidence_of(band.transpose(2, 0, 1))
         out[..., 1] = np.rint(PERCENT * confidence)
         out[..., 2:] = band[..., : self.form.bands - 2]

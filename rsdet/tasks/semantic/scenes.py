@@ -145,6 +145,7 @@ def map_scenes(
     overlap: int,
     stretch: Any = None,
     with_probabilities: bool = False,
+    classes: Sequence[int] | None = None,
     verbose: bool = True,
 ) -> Iterator[SceneMap]:
     """Map rasters one after the other, in the folder of an unfinished run of the same, else a new one.
@@ -159,12 +160,16 @@ def map_scenes(
         overlap: See there.
         stretch: See there.
         with_probabilities: See there.
+        classes: See there.
         verbose: Tell.
 
     Raises:
         DataError: None of them could be mapped.
     """
-    settings = {"tile": tile, "overlap": overlap, "stretch": stretch, "with_probabilities": with_probabilities}
+    settings = {
+        "tile": tile, "overlap": overlap, "stretch": stretch, "with_probabilities": with_probabilities,
+        "classes": classes,
+    }  # fmt: skip
     facts = {**mapper.facts, **settings, "files": [str(p.absolute()) for p in files]}
     folder, continued = scene_folder(facts=facts, **run)
     if continued:
@@ -206,6 +211,7 @@ def map_scene(
     overlap: int,
     stretch: Any = None,
     with_probabilities: bool = False,
+    classes: Sequence[int] | None = None,
     polygons: PolygonSettings | None = None,
     line: Line,
 ) -> SceneMap:
@@ -220,6 +226,7 @@ def map_scene(
         overlap: Pixels that neighbours share.
         stretch: Values that become black and white, where the raster is not of bytes.
         with_probabilities: Write those of all classes, too.
+        classes: Numbers that stay in the map, where all others are of no class; None for all.
         polygons: Which polygons are written.
         line: What says how far it is.
 
@@ -239,14 +246,15 @@ def map_scene(
         place = {k: v for k, v in geo_of_dataset(f).items() if k in ("crs", "transform", "gcps")}
         geo = {**geo_of(IGNORE), **place}
         out = folder / CLASSES / f"{stem}.tif"
-        files = MapRasters(out, mapper.names, view, geo, mapper.planes if with_probabilities else 0)
+        files = MapRasters(out, mapper.names, view, geo, mapper.planes if with_probabilities else 0, classes)
         size_hw = raster.info.size_hw
         side, scale = min(tile, max(size_hw)), min(mapper.size) / tile
         facts = {**mapper.facts, "scene": raster.info.identity, "values": view.values.to_dict(), "rsdet": __version__}
+        facts |= {"input": mapper.size, "classes": classes}
         write_dense(
             lambda x: mapper.probabilities(x, scale), lambda w: view.read(w)[0].astype(np.float32), files.encode,
-            size_hw, out, files.form, tile=side, overlap=min(overlap, side - 1), facts={**facts, "input": mapper.size},
-            progress=Tiles(line), join=files.write,
+            size_hw, out, files.form, tile=side, overlap=min(overlap, side - 1), facts=facts, progress=Tiles(line),
+            join=files.write,
         )  # fmt: skip
         files.draw(folder / f"{stem}.jpg")
         ms = {"inference": (time.perf_counter() - began) * 1e3}

@@ -16,7 +16,7 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from rsdet.arguments import check_number
-from rsdet.data.semi.mask_sources import SOURCES, make_object_masks
+from rsdet.data.semi.mask_sources import SOURCES, check_pastable, make_object_masks
 from rsdet.data.semi.object_masks import ObjectChoice
 from rsdet.errors import ConfigError, nearest
 from rsdet.losses.ema_teacher import EMATeacher
@@ -161,6 +161,10 @@ class SemanticTrain(PictureTrainer, SemanticSegmentationTrainer):
                 dataset.share.unlabelled, folder, self.args.mask_source, reader=dataset.base.reader
             )
             LOGGER.info(f"objects to paste: {sum(max(n, 0) for _, n in found)} found by {self.args.mask_source}")
+        elif self.args.mask_source not in SOURCES:
+            lacking = check_pastable(dataset.share.unlabelled, folder, _choice(self.args.mask_source))
+            if lacking and RANK in {-1, 0}:
+                LOGGER.warning(f"masks={folder} has no file for {lacking} pictures; nothing is cut out of them")
         return folder
 
     def _setup_train(self) -> Any:

@@ -333,3 +333,12 @@ def test_a_map_without_regions_has_nothing_to_judge(tmp_path, capsys):
     file = write(tmp_path / "map.tif", np.zeros((40, 60), np.uint8), tags={"class_0": "background", "class_1": "slide"})
     assert judged(tmp_path, source=file, slope=write(tmp_path / "s.tif", over(1, []))) == []
     assert "0 polygons" in capsys.readouterr().out
+
+
+def test_reasons_of_an_earlier_call_stay(tmp_path):
+    first = postprocess(toy(tmp_path), tmp_path / "one", ndvi=write(tmp_path / "n.tif", over(0.9, [0, 1])))
+    polygons = next(p for p in first if p.suffix == ".gpkg")
+    slope = write(tmp_path / "s.tif", over(2, [1, 2], 30))
+    second = postprocess(polygons, tmp_path / "two", slope=slope)
+    rows = json.loads(next(p for p in second if p.suffix == ".geojson").read_text())["features"]
+    assert [r["properties"]["dropped"] or "" for r in rows] == ["ndvi", "ndvi", "slope", "", "", ""]

@@ -17,7 +17,7 @@ from rsdet import RSDet, cli
 from rsdet.errors import ConfigError
 from rsdet.metrics.confusion import count_pixels
 from rsdet.runtime.geometry import letterboxed
-from rsdet.tasks.semantic.classmap import ClassMap, classes_of, probabilities, to_picture
+from rsdet.tasks.semantic.classmap import ClassMap, classes_of, probabilities, shown_classes, to_picture
 from rsdet.tasks.semantic.visual import COLOURS, overlay, write_index
 
 
@@ -149,3 +149,9 @@ def test_ultralytics_own_network_gives_logits_of_the_size_of_its_input(tmp_path)
     assert full.shape == (1, 19, 64, 96)
     large = torch.nn.functional.interpolate(small, scale_factor=8.0, mode="bilinear")
     torch.testing.assert_close(full, large, atol=1e-2, rtol=1e-2)  # checkpoints are stored in half
+
+
+def test_of_one_class_nothing_is_left_out():
+    assert shown_classes({0: "slide"}, [0]) is None  # 0 is the background of its maps
+    assert shown_classes({0: "a", 1: "b", 2: "c"}, 2) == [2]
+    assert shown_classes({0: "a", 1: "b", 2: "c"}, (2, 0)) == [0, 2]

@@ -177,3 +177,14 @@ def test_with_pytorch_and_without_the_maps_are_the_same(tmp_path):
         rows = list(csv.DictReader(f))
     assert sum(int(r["pixels"]) for r in rows) == 150 * 200
     assert sum(float(r["area_m2"]) for r in rows) == pytest.approx(7500, rel=2e-3)
+
+
+def test_classes_that_are_not_asked_for_are_none_in_rasters_as_in_pictures(tmp_path):
+    scene(tmp_path / "a.tif", (64, 64))
+    model, maps = enlivened(RSDet(model_yaml(tmp_path, 3))), {}
+    for name, classes in (("all", None), ("one", [1])):
+        given = {"classes": classes, "name": name, "project": str(tmp_path / "runs"), "polygons": False}
+        (result,) = model.predict(tmp_path / "a.tif", imgsz=64, verbose=False, **given)
+        maps[name] = read(result.save_path)[0]
+    assert len(np.unique(maps["all"])) > 1
+    assert (maps["one"] == np.where(maps["all"] == 1, 1, 255)).all()

@@ -13,7 +13,7 @@ from rsdet.data.sources import files_of, together
 from rsdet.runtime.light import Summary
 from rsdet.tasks.detect.runtime.cli import TAKES, Run, flag, run_folder, understood
 from rsdet.tasks.detect.source import usable_source
-from rsdet.tasks.semantic.classmap import ClassMap, class_names
+from rsdet.tasks.semantic.classmap import ClassMap, class_names, shown_classes
 from rsdet.tasks.semantic.outputs import MapOutputs
 from rsdet.tasks.semantic.polygons import PolygonSettings
 from rsdet.tasks.semantic.runtime.segmenter import Segmenter
@@ -100,10 +100,12 @@ def _map_scenes(args: Mapping[str, Any], segmenter: Segmenter, maps: MapOutputs,
     project = Path(args.get("project") or Path("runs") / segmenter.task).expanduser().absolute()
     run = {"project": project, "name": args.get("name"), "exist_ok": args.get("exist_ok", False)}
     skipped: list[str] = []
+    shown = shown_classes(segmenter.names, args.get("classes"))
     done = list(
         map_scenes(
             mapper, files, run, maps, skipped, tile=int(tile), overlap=overlap_px(args.get("overlap"), int(tile)),
-            with_probabilities=args.get("save_probabilities", False), verbose=args.get("verbose", True),
+            with_probabilities=args.get("save_probabilities", False), classes=shown,
+            verbose=args.get("verbose", True),
         )
     )  # fmt: skip
     return Summary(len(done), sum(map(len, done)), done[0].save_path.parents[1], skipped, _done(len(done)))

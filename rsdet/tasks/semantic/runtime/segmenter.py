@@ -11,7 +11,7 @@ from rsdet.errors import CheckpointError
 from rsdet.runtime.geometry import Placement
 from rsdet.tasks.detect.runtime.detector import Detector
 from rsdet.tasks.detect.runtime.postprocess import Rules
-from rsdet.tasks.semantic.classmap import ClassMap, class_names, to_picture
+from rsdet.tasks.semantic.classmap import ClassMap, class_names, shown_classes, to_picture
 
 
 class Segmenter(Detector):
@@ -54,4 +54,4 @@ class Segmenter(Detector):
     def decode(self, outs: Sequence[np.ndarray], placement: Placement, rules: Rules) -> ClassMap:
         """The class of each pixel of a picture."""
         found = ClassMap(*to_picture(outs[0], placement), class_names(self.names), placement.input_hw)
-        return found.only(rules.classes)
+        return found.only(shown_classes(self.names, rules.classes))
