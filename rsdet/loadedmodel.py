@@ -16,6 +16,7 @@ from rsdet.data.gsd import gsd_of
 from rsdet.deploy.complexity import complexity
 from rsdet.errors import ConfigError
 from rsdet.loading import Loaded, check_network, load_model
+from rsdet.recipes import usual_imgsz
 from rsdet.tasks.task import Task
 from rsdet.usererrors import user_errors
 
@@ -140,7 +141,8 @@ class LoadedModel(Model):
         Args:
             detailed: Also per layer.
             verbose: Print the table.
-            imgsz: Input size in pixels, one number or (height, width); what is usual for the task where None.
+            imgsz: Input size in pixels, one number or (height, width); where None that of the model's recipe, else what
+                is usual for the task.
 
         Returns:
             ``params``, ``gflops_legacy``, ``gflops_true`` and, when detailed, ``layers``. For a method without layers
@@ -151,7 +153,8 @@ class LoadedModel(Model):
         if not getattr(self.model, "learns", True):
             return {"params": 0, "gflops_legacy": None, "gflops_true": None}
         self._check_is_pytorch_model()
-        cost = complexity(self.model, imgsz=imgsz or self.definition.imgsz, ch=self.yaml.get("channels", 3))
+        imgsz = imgsz or usual_imgsz(self.yaml) or self.definition.imgsz
+        cost = complexity(self.model, imgsz=imgsz, ch=self.yaml.get("channels", 3))
         if verbose:
             LOGGER.info(cost.table(detailed=detailed))
         out = {"params": cost.params, "gflops_legacy": cost.gflops_legacy, "gflops_true": cost.gflops_true}

@@ -38,6 +38,14 @@ def recipe_settings(model_yaml: dict[str, Any], name: str | None) -> tuple[str, 
     return name, _read(own.get(name, name))
 
 
+def usual_imgsz(model_yaml: dict[str, Any]) -> int | None:
+    """Side in pixels at which a model is trained when nobody says otherwise; None where no recipe of its own says."""
+    try:
+        return recipe_settings(model_yaml, None)[1].get("imgsz")
+    except ConfigError:  # weights may name a recipe that does not ship
+        return None
+
+
 def _read(file: str) -> dict[str, Any]:
     """One recipe file; what it does not state is taken from its ``base:``."""
     settings = read_yaml(cfg_dir() / "recipes" / f"{file}.yaml")

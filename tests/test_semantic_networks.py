@@ -14,6 +14,7 @@ from torch import nn
 from ultralytics.nn.modules import Conv
 from ultralytics.utils.torch_utils import fuse_conv_and_bn
 
+from rsdet import RSDet
 from rsdet.deploy.complexity import complexity
 from rsdet.errors import ConfigError, MissingDependencyError
 from rsdet.modelyaml import read_model_yaml, resolve
@@ -107,6 +108,13 @@ def test_cost_of_seguformer(args, thop, true):
     if not args:  # the paper's 1x1 convolutions of the head come after the resizing: 32.56 G
         later = sum(64 * c * (256**2 - (256 >> i) ** 2) for c, i in zip((320, 128, 64), (3, 2, 1), strict=True)) / 1e9
         assert thop + later == pytest.approx(32.53, abs=0.01)
+
+
+def test_cost_is_told_at_the_size_of_the_recipe():
+    model = RSDet("hybrid-seguformer-n.yaml", depths=[1, 1, 1, 1])
+    assert model.info(verbose=False) == model.info(verbose=False, imgsz=256)  # at 512, whole attention takes minutes
+    model.yaml["recipe"] = "of another release"
+    assert model.info(verbose=False)["params"] == params(model.model)
 
 
 @pytest.mark.parametrize(

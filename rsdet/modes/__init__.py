@@ -50,4 +50,4 @@ def _of_task(name: str, place: str) -> Mode:
 
         function()(**fit(function(), args, name))
 
-    return Mode(f"of a task; `rsdet help {name}`", run, functions=lambda: (function(),))
+    return Mode("", run, functions=lambda: (function(),))

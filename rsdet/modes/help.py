@@ -15,6 +15,7 @@ from rsdet.modes.mode import Mode
 from rsdet.tasks.task import Task
 
 _WIDTH = 112
+_FRONT = 3  # examples of a mode on the page of all modes, which is one screen
 # Parameters that a word of a command cannot be, or that the command line sets itself.
 _PYTHON_ONLY = {
     "self", "verbose", "trainer", "validator", "predictor", "stream", "accuracy_fn", "chain", "extra",
@@ -117,16 +118,25 @@ def _front() -> Iterator[str]:
     yield "usage: rsdet MODE key=value ... [--debug]\n"
     for name in modes.names():
         mode = modes.get(name)
-        yield f"  {name:<10} {mode.about}"
-        yield from (f"             rsdet {e}" for e in mode.examples)
+        yield f"  {name:<10} {mode.about or f'of a task; `rsdet help {name}`'}"
+        yield from (f"             rsdet {e}" for e in mode.examples[:_FRONT])
     yield f"\ntasks: {', '.join(tasks.names())}; the model says which one it is for"
     yield "\nrsdet help MODE, rsdet help TASK and rsdet help TASK MODE name the keys; rsdet list, what ships."
     yield "--debug shows the traceback of an error; --version, --help."
 
 
 def _heading(name: str, mode: Mode) -> Iterator[str]:
-    yield f"rsdet {name}: {mode.about}\n"
+    first, *more = [mode.about] if mode.about else _paragraphs(mode.functions()[0])
+    yield textwrap.fill(f"rsdet {name}: {first}", _WIDTH) + "\n"
+    yield from (textwrap.fill(text, _WIDTH, initial_indent="  ", subsequent_indent="  ") for text in more)
     yield from (f"  rsdet {e}" for e in mode.examples)
+
+
+def _paragraphs(function: Callable[..., Any]) -> list[str]:
+    """What a docstring says before its sections, the first sentence as it stands behind a name."""
+    text = _plain(re.split(r"\n\n(?=\w+:\n)", inspect.getdoc(function) or "")[0])
+    first, *more = (" ".join(part.split()) for part in text.split("\n\n"))
+    return [f"{first[:1].lower()}{first[1:].rstrip('.')}", *more]
 
 
 def _of_mode(name: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ class Mode:
     """A mode of the command line.
 
     Attributes:
-        about: What it does, in one line.
+        about: What it does, in one line; empty where a task brings it, whose docstring help reads.
         run: Does it, from arguments by name.
         examples: Commands without the leading ``rsdet``.
         needs: Keys without which it cannot begin (``|`` between alternatives) to what to pass.

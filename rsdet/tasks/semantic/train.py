@@ -213,7 +213,8 @@ class SemanticTrain(PictureTrainer, SemanticSegmentationTrainer):
 
     def progress_string(self) -> str:
         """Head of the columns."""
-        names = ("Epoch", "GPU_mem", *self.loss_names, "Pictures", "Size")
+        losses = (n if len(n) < 11 else n.removesuffix("_loss") for n in self.loss_names)  # the width of a column
+        names = ("Epoch", "GPU_mem", *losses, "Pictures", "Size")
         return ("\n" + "%11s" * len(names)) % names
 
 

@@ -37,7 +37,7 @@ class SemanticVal(PictureVal, SemanticSegmentationValidator):
     Args:
         *args: Those of Ultralytics.
         bands: Bands of the files to take, counted from 1, instead of the data YAML's or the model's.
-        tile: Side of the tiles in which pictures are mapped at their own resolution, as ``predict tile=`` does it;
+        tile: Side of the tiles in which pictures are mapped at their own resolution, as ``predict`` does it;
             without, they are resized to ``imgsz``, and S5Mars's centre crop of 1024 px, for one, is not made.
         overlap: What neighbouring tiles share: below 1 a part of the tile, from 1 on pixels; a quarter where None.
         **kwargs: Those of Ultralytics.
