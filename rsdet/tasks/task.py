@@ -65,7 +65,8 @@ class Task:
     """A task; its folder's ``task.py`` derives from this and holds an instance as ``TASK``.
 
     Defaults suit one network (B, C, H, W) -> tensors. Rasters on one grid (two dates, SAR and optical, cube and LiDAR)
-    are stacked along C, and the model YAML says which channels are which.
+    are stacked along C, and the model YAML says which channels are which. A second input that is no raster, such as a
+    question, makes :meth:`parts`.
 
     This module and every ``task.py`` import nothing heavy; methods import what they need.
 
