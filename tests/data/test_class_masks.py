@@ -194,3 +194,15 @@ def test_more_classes_than_a_mask_holds_are_refused():
     for count in (256, 300):  # number 255 is none
         with pytest.raises(ConfigError, match=f"{count} classes, and masks hold 255 at most"):
             MaskReader.of({"names": list(map(str, range(count)))})
+
+
+@pytest.mark.parametrize(("dtype", "nodata"), [(np.int16, -9999), (np.float32, None)])
+def test_no_data_are_not_among_the_others(tmp_path, dtype, nodata):
+    rasterio = pytest.importorskip("rasterio")
+    mask = np.array([[0, 1, 7, np.nan if nodata is None else nodata]], dtype)
+    kind = {"height": 1, "width": 4, "count": 1, "dtype": dtype, "nodata": nodata, "crs": "EPSG:32632"}
+    kind["transform"] = rasterio.transform.from_origin(0, 0, 1, 1)
+    with rasterio.open(tmp_path / "m.tif", "w", driver="GTiff", **kind) as f:
+        f.write(mask, 1)
+    reader = MaskReader.of({"names": ["a", "b"], "label_mapping": {"others": 0}})
+    assert reader(tmp_path / "m.tif").tolist() == [[0, 1, 0, 255]]

@@ -3,7 +3,7 @@
 A data YAML says what its masks hold:
 
 - ``label_mapping: {0: 255, 1: 0, 2: 1}``: value to class, 255 for none; a value that is not named is the class of that
-  number, and ``others:`` stands for all that are neither.
+  number, and ``others:`` stands for all that are neither, but for what a TIFF says is no data.
 - ``palette: {landslide: "#ffff00", background: others}``: class to its colour, or a list of them; ``ignore`` has those
   of no class, and of data with one class ``background`` has those beside it. Pixels without opacity are black.
 - ``ignore_masks: [rover, range]``: folders in the place of ``images`` with masks of what is to be left out: not 0.

@@ -88,8 +88,9 @@ class MaskReader:
                 f'class each is, such as palette: {{{self.names[0]}: "#ffff00", {self._rest}: others}}.'
             )
         found, known = table.apply(values)
-        if nodata is not None and not known.all():
-            empty = ~known & (np.isnan(values) if nodata != nodata else values == nodata)
+        empty = np.isnan(values) if nodata is not None and nodata != nodata else values == nodata
+        if empty.any():  # `others` are values, too, and these are none
+            empty &= ~table._replace(others=None).apply(values)[1]
             found, known = np.where(empty, np.uint8(IGNORE), found), known | empty
         if known.all():
             return found, ""
