@@ -99,3 +99,13 @@ def test_a_picture_of_the_set_is_learnt_from_once_however_its_folder_is_written(
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
     assert divide([tmp_path / "a.png"], folders=["."]).unlabelled == (tmp_path / "a.png", Path("b.png"))
+
+
+def test_pictures_that_are_both_learnt_from_and_measured_are_counted(tmp_path):
+    (tmp_path / "a").mkdir()
+    for name in "pqr":
+        (tmp_path / "a" / f"{name}.jpg").touch()
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    share = divide([tmp_path / "a" / "p.jpg"], folders=[tmp_path / "b"])
+    assert share.among([tmp_path / "a" / ".." / "a" / "q.jpg", tmp_path / "b" / "r.jpg", tmp_path / "c.jpg"]) == 2
+    assert share.among([]) == 0

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -38,6 +38,10 @@ class LabelledShare:
         """One line to print."""
         besides = len(self.unlabelled) - len(self.labelled)
         return f"{len(self.labelled)} pictures with labels ({self.how}), {besides} without"
+
+    def among(self, others: Iterable[str | Path]) -> int:
+        """How many of other pictures, such as those of a validation, are learnt from, whatever path leads there."""
+        return len({Path(p).resolve() for p in self.unlabelled} & {Path(p).resolve() for p in others})
 
 
 def divide(

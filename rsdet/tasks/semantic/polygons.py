@@ -173,7 +173,7 @@ def _table(
     columns = {
         "class": np.array([name_of[k] for k in found.classes.tolist()], object),
         "class_id": found.classes.astype(np.int32),
-        **({"area_m2": np.round(_areas(found), 2)} if georef.placed else {}),
+        **({"area_m2": _areas(found)} if georef.placed else {}),
         "area_px": found.pixels,
     }
     with np.errstate(invalid="ignore"):
@@ -188,8 +188,8 @@ def _table(
 
 
 def _areas(found: Regions) -> np.ndarray:
-    """(N,) square metres; NaN where that of a pixel is not known."""
-    return np.where(found.counts[:, 0] == found.pixels, found.sums[:, 0], np.nan)
+    """(N,) square metres as they are written; NaN where that of a pixel is not known."""
+    return np.round(np.where(found.counts[:, 0] == found.pixels, found.sums[:, 0], np.nan), 2)
 
 
 def _slug(unit: str) -> str:

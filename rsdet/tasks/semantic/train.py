@@ -16,6 +16,7 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from rsdet.arguments import check_number
+from rsdet.data.semi.labelled import LabelledShare
 from rsdet.data.semi.mask_sources import SOURCES, check_pastable, make_object_masks
 from rsdet.data.semi.object_masks import ObjectChoice
 from rsdet.errors import ConfigError, nearest
@@ -64,6 +65,7 @@ class SemanticTrain(PictureTrainer, SemanticSegmentationTrainer):
     validator_class = SemanticVal
     datasets = staticmethod(semantic_datasets)
     bad_step_remedy: ClassVar[str] = "lower lr0, set amp=False, or look for broken masks"
+    _share: LabelledShare | None = None
 
     def __init__(
         self,
@@ -143,12 +145,16 @@ class SemanticTrain(PictureTrainer, SemanticSegmentationTrainer):
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
         """Pictures and masks; for a method, beside pictures whose masks are not used."""
         dataset = super().build_dataset(img_path, mode, batch)
+        if mode == "val" and self._share is not None and (both := self._share.among(dataset.im_files)):
+            LOGGER.warning(f"{both} pictures of the validation are learnt from without their labels (unlabeled=); its "
+                           "scores look better than they are.")  # fmt: skip
         if mode != "train" or self.method is None:
             return dataset
         a = self.args
         several = (a.unlabeled,) if isinstance(a.unlabeled, str) else tuple(a.unlabeled or ())
         spec = SemiData(a.labeled, several, a.seed, a.imgsz, a.scale, a.fliplr, bool(a.rot90))
         made = SemiDataset(dataset, spec)
+        self._share = made.share if RANK in {-1, 0} else None
         if any(m.kind == "object" for m in self.method.mix):
             made.spec = replace(spec, objects=self._objects(made), choice=_choice(a.mask_source))
         return made
