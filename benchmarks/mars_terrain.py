@@ -5,6 +5,7 @@ not labelled). A third of them is held back, whole sites of the rover, drawn onc
 from scratch for the same number of steps; what is measured is the last teacher, so nothing is chosen on the test.
 
     python benchmarks/mars_terrain.py --pictures mars-terrain           # all runs, seed by seed; goes on where it was
+    python benchmarks/mars_pseudo.py                                    # how good the pseudo-labels are
     python benchmarks/mars_terrain.py --pictures mars-terrain --gather  # the table of the runs that are there
 
 ``--pictures`` is a folder with ``images/`` and ``masks/``, files named as the rover names them. On a GPU: ``--device 0
@@ -34,7 +35,10 @@ HELD_BACK, SPLIT_SEED = 50, 0  # pictures of the test, and the seed that draws t
 CLASSES = {0: "soil", 1: "bedrock", 2: "sand", 3: "big rock"}
 SHARES = (0.2, 1.0)
 COMPARED = ("supervised", "mean-teacher", "unimatch", "s5mars")
-ABLATED = ("s5mars-without-augin", "s5mars-without-mix", "s5mars-hard-only", "s5mars-soft-only", "s5mars-components")
+ABLATED = (
+    "s5mars-without-augin", "s5mars-without-mix", "s5mars-hard-only", "s5mars-soft-only", "s5mars-strict",
+    "s5mars-light", "s5mars-components",
+)  # fmt: skip
 
 
 def sites(pictures: list[Path]) -> tuple[list[Path], list[Path]]:
@@ -87,6 +91,8 @@ def register(momentum: float) -> None:
     METHODS["s5mars-without-mix"] = replace(whole, mix=())
     METHODS["s5mars-hard-only"] = replace(whole, t_soft=None)
     METHODS["s5mars-soft-only"] = replace(whole, t_hard=None)
+    METHODS["s5mars-strict"] = replace(whole, t_hard=0.95, t_soft=0.95)
+    METHODS["s5mars-light"] = replace(whole, lambda_u=0.5)
     METHODS["s5mars-components"] = whole  # what it pastes comes from elsewhere
 
 
@@ -162,9 +168,8 @@ def main() -> None:
     args = parser.parse_args()
     args.work = args.work.absolute()
     if args.gather:
-        exports = args.work / "exports.json"
         rows = [r | {"labelled_loss": last_loss(args.work / "runs" / r["run"])} for r in rows_in(args.work / "rows")]
-        write(rows, json.loads(exports.read_text()) if exports.is_file() else [], args.out, COMPARED, ABLATED)
+        write(rows, args.work, args.out, COMPARED, ABLATED)
         return
     data, objects = prepare(args)
     register(args.momentum)

@@ -42,6 +42,7 @@ def mean_and_deviation(values: list[float], digits: int = 2, scale: float = 100.
     return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values) * scale:.{digits}f}"
 
 
+TURNS = "The three take turns, so the ratios hold on a busy machine; the milliseconds are those of the moment."
 EXPORTED = {
     "model": "model", "format": "format", "imgsz": "px", "size_mb": "MB", "network_median_ms": "median ms",
     "ratio_network": "time of PyTorch's", "host_memory_mib": "memory MiB", "parity": "against PyTorch",
@@ -64,7 +65,7 @@ def exports_of(weights: Mapping[str, Path], pictures: list[Path], imgsz: int) ->
 def write_page(file: Path, lines: list[str], exports: list[dict[str, Any]]) -> Path:
     """Write a page, with a table of exports at its end where there are some."""
     if exports:
-        lines = [*lines, "## Exported, one picture, one thread", "", f"| {' | '.join(EXPORTED.values())} |"]
+        lines = [*lines, "## Exported, one picture, one thread", "", TURNS, "", f"| {' | '.join(EXPORTED.values())} |"]
         lines.append(f"|{' --- |' * len(EXPORTED)}")
         for row in exports:
             cells = [f"{row[k]:.4g}" if isinstance(row[k], float) else str(row[k]) for k in EXPORTED]

@@ -74,7 +74,8 @@ def test_every_ablation_takes_one_part_away_and_all_have_one_momentum(monkeypatc
     }  # fmt: skip
     assert changed == {
         "s5mars-without-augin": ["appearance"], "s5mars-without-mix": ["mix"], "s5mars-hard-only": ["t_soft"],
-        "s5mars-soft-only": ["t_hard"], "s5mars-components": [],
+        "s5mars-soft-only": ["t_hard"], "s5mars-strict": ["t_hard", "t_soft"], "s5mars-light": ["lambda_u"],
+        "s5mars-components": [],
     }  # fmt: skip
     assert {methods[m].momentum for m in (*mars_terrain.COMPARED, *mars_terrain.ABLATED)} == {0.9}
 
@@ -95,15 +96,20 @@ def test_the_table_tells_mean_spread_and_who_wins():
     assert "| S5Mars | 2 | 39.00 ± 1.41 |" in lines[3]
     said = "\n".join(mars_table.verdict(of_two, ["supervised", "s5mars"], 0.2, "supervised"))
     assert "**S5Mars**, 39.00 %" in said
+    fewer = mars_table.verdict(of_two[:3], ["supervised", "s5mars"], 0.2, "supervised")
+    assert "39" not in fewer[0]
+    assert "+10.00" in fewer[-1]
     assert "+4.00 points (by seed +10.00, -2.00); the seeds disagree" in said
 
 
 def test_a_network_is_compared_on_the_seeds_that_both_have():
-    found = [
-        {"set": "bijie", "model": m, "seed": s, "iou": v} for m, s, v in (("unet", 0, 0.5), ("hybrid", 0, 0.4),
-                                                                         ("hybrid", 1, 0.9))
-    ]  # fmt: skip
-    (line,) = landslides_table.verdict(found, "bijie", landslides.NAMES, "unet")
+    runs = (("unet", 0, 0.5), ("hybrid", 0, 0.4), ("hybrid", 1, 0.9), ("unet", 1, 0.5))
+    found = [{"set": "bijie", "model": m, "seed": s, "iou": v} for m, s, v in runs]
+    best, _, line = landslides_table.verdict(found, "bijie", landslides.NAMES, "unet")
+    assert "65.00 %" in best
+    assert "+15.00 points (by seed -10.00, +40.00); the seeds disagree" in line
+    best, _, line = landslides_table.verdict(found[:3], "bijie", landslides.NAMES, "unet")
+    assert "65" not in best
     assert "-10.00 points (by seed -10.00)" in line
 
 
