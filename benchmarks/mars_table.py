@@ -132,6 +132,8 @@ def page(
         f"- {one['steps']} steps show a labelled picture five times as often where only a fifth of them is labelled. "
         "With all labels the loss of what is labelled is still high at the end: the second table is of unfinished "
         "trainings.",
+        "- The rows with another confidence and another weight of pseudo-labels were added after the comparison had "
+        "been seen, to find out what holds S5Mars back; they are no tuned S5Mars.",
         "- The learning rate was chosen of three for supervised training alone, on another split of the same pictures. "
         "Three runs on crops of pictures of 256 px had been looked at before; they fitted even the training pictures "
         "badly, so all was shrunk. Nothing else was tuned, for no method.", "",
