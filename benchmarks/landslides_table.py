@@ -153,6 +153,8 @@ def page(
         "- The paper's set of 1975 InSAR tiles is not public; the maps here are simulated "
         f"({s['maps'][0]} for training, {s['maps'][1]} for the test), and nothing follows from them for real ground.",
         "- Bijie's 24 pictures are a fraction of the set; 8 test pictures say little, whatever the digits.",
+        "- The simulated velocities were read as 8-bit grey from -100 to +100 mm/y with no data at the lowest level, "
+        "as before `quantity: velocity` was there, which puts no data in the middle. Both networks saw the same.",
         f"- A quarter of the paper's width, {s['side']} px instead of 256 px. {one['steps']} steps are a beginning: "
         "what is compared is how fast these networks learn at equal cost, more than where they end. Nothing was tuned "
         "for either.",
