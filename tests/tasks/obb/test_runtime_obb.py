@@ -61,6 +61,7 @@ def stable(monkeypatch):
 @pytest.mark.parametrize("more", [{}, {"iou": 0.3, "max_det": 7}, {"agnostic": True, "classes": [0, 2]}])
 def test_the_boxes_are_those_of_ultralytics(artifact, photos, kind, more):
     full, small, n = YOLO(artifact(kind)), OrientedDetector(artifact(kind)), 0
+    more = {**more, "conf": 0.03 if kind == "end2end" else 0.25}  # random weights: enough boxes on any machine
     theirs_of = {"agnostic_nms" if k == "agnostic" else k: v for k, v in more.items()}
     for photo in photos:
         theirs, ours = full.predict(photo, imgsz=160, verbose=False, **theirs_of)[0].obb, small.predict(photo, **more)
@@ -79,7 +80,7 @@ def test_every_form_of_the_file_gives_the_same_boxes(artifact, photos):
     for kind in ("free-size", "suppression-inside"):
         found = OrientedDetector(artifact(kind)).predict(photos[-1])
         assert len(found) == len(expected) > 3
-        np.testing.assert_allclose(found.boxes_xywhr, expected.boxes_xywhr, atol=1e-2)
+        np.testing.assert_allclose(found.boxes_xywhr, expected.boxes_xywhr, atol=0.05)
     batch = OrientedDetector(artifact("two-at-a-time")).predict_batch([str(photos[-1])] * 3)
     assert [len(d) for d in batch] == [len(expected)] * 3
 
