@@ -13,6 +13,8 @@ from importlib import metadata
 
 from rsdet.names import printable
 
+_AS_GOOD = 0.2  # a word that is that much less like what was written was not meant
+
 
 class RSDetError(Exception):
     """A problem with the input that the user can mend. The message is one line and ends with the remedy.
@@ -76,5 +78,7 @@ def nearest(word: str, known: Iterable[str], n: int = 3) -> str:
     """
     # Compare case-insensitively, suggest the true spelling.
     by_lower = {str(k).lower(): str(k) for k in known}
-    hits = [by_lower[h] for h in difflib.get_close_matches(str(word).lower(), by_lower, n=n, cutoff=0.5)]
+    close = difflib.get_close_matches(str(word).lower(), by_lower, n=n, cutoff=0.5)
+    likeness = [difflib.SequenceMatcher(None, h, str(word).lower()).ratio() for h in close]
+    hits = [by_lower[h] for h, r in zip(close, likeness, strict=True) if r > likeness[0] - _AS_GOOD]
     return f" Did you mean {' or '.join(repr(h) for h in hits)}?" if hits else ""

@@ -204,7 +204,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(argv):
         ("train model=a.yaml data=demo device=cuda0", "use device=cpu"),
         ("compare a.json b.json c.json", "received 'c.json'"),
         ("help trian", "Did you mean 'train'?"),
-        ("help train prediction", "Did you mean 'predict'"),
+        ("help train prediction", "Did you mean 'predict'?"),
     ],
 )  # fmt: skip
 def test_words_that_mean_something_else_are_answered_before_anything_heavy_is_loaded(line, message):

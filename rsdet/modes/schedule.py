@@ -35,6 +35,7 @@ def train(
     seed: int = 0,
     episodes: int = 2000,
     observation: str = "full",
+    row: int = 0,
     power_w: float | None = None,
     metric: str | None = None,
     pareto: bool = True,
@@ -52,6 +53,7 @@ def train(
         seed: Of everything random.
         episodes: Orbits to learn from.
         observation: What the network of ``dqn`` sees: ``full``, or ``paper`` (energy and load alone).
+        row: Number of the row that ``fixed`` takes, from 0, in the order of the table.
         power_w: Watts drawn while a model runs, for rows without a measured energy; stands beside them.
         metric: Which accuracy of a benchmark counts.
         pareto: Leave out rows that another dominates.
@@ -71,7 +73,7 @@ def train(
         raise ConfigError(f"episodes={episodes!r} must be a whole number of 1 or more; e.g. 2000.")
     rows = _rows(table, power_w, metric, pareto)
     policy = POLICIES[algo](read_mission(orbit, **mission), rows)
-    policy.train(seed, episodes=episodes, observation=observation)
+    policy.train(seed, episodes=episodes, observation=observation, row=row)
     path = save_policy(policy, out)
     say(f"{algo} for {len(rows)} choices: {path}")
     return path

@@ -8,14 +8,13 @@ those are tried while it learns, at a price, and never taken afterwards.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
 
 from rsdet.errors import MissingDependencyError, install
 from rsdet.schedule.observing import observe
-from rsdet.schedule.policies import Policy
+from rsdet.schedule.policies import Policy, shaped
 from rsdet.schedule.rows import Rows
 from rsdet.schedule.settings import Mission
 
@@ -97,9 +96,12 @@ class DQN(Policy):
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take over weights and biases."""
-        self.observation = "full" if arrays["full"][0] else "paper"
-        count = len(arrays) // 2
-        self.layers = [(np.array(arrays[f"{i}.w"]), np.array(arrays[f"{i}.b"])) for i in range(count)]
-        for (before, _), (after, _) in pairwise(self.layers):
-            if before.shape[0] != after.shape[1]:
-                raise ValueError("layers do not fit each other")
+        self.observation = "full" if shaped(arrays, "full", (1,))[0] else "paper"
+        width = len(observe(self.simulation, self.simulation.observation(), self.observation))
+        self.layers = []
+        for i in range(max(1, len(arrays) // 2)):
+            weight = shaped(arrays, f"{i}.w", (None, width))
+            width = len(weight)
+            self.layers.append((weight, shaped(arrays, f"{i}.b", (width,))))
+        if width != len(self.rows) + 1:
+            raise ValueError(f"the network has {width} outputs for {len(self.rows) + 1} choices")

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rsdet.schedule.orbit import J_PER_KWH
-from rsdet.schedule.policies import Policy
+from rsdet.schedule.policies import Policy, shaped
 from rsdet.schedule.rows import Rows
 from rsdet.schedule.settings import Mission
 
@@ -87,5 +87,5 @@ class DynamicProgramming(Policy):
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take over a table."""
-        self.worth = np.array(arrays["worth"], np.float64)
+        self.worth = shaped(arrays, "worth", (self.mission.orbit.slots + 1, None))
         self.grid = np.linspace(0.0, self.grid[-1], self.worth.shape[1])

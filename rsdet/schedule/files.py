@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from rsdet.schedule.dqn import DQN
 from rsdet.schedule.dynamic import DynamicProgramming
 from rsdet.schedule.learning import QLearning, Reinforce
 from rsdet.schedule.policies import POLICIES, Fixed, Greedy, Policy, Random
-from rsdet.schedule.rows import Row, Rows, Spread
+from rsdet.schedule.rows import Row, Rows, Spread, checked
 from rsdet.schedule.settings import mission_of
 from rsdet.writing import replacing
 
@@ -74,4 +75,6 @@ def _row(plain: dict[str, Any]) -> Row:
     spreads = {
         k: Spread(**{**plain[k], "values": tuple(plain[k]["values"])}) for k in ("accuracy", "energy_j", "delay_s")
     }
+    for key, spread in spreads.items():
+        checked(spread, f"row {plain['name']!r}: {key}", 1.0 if key == "accuracy" else math.inf)
     return Row(**{**plain, **spreads})

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rsdet.schedule.orbit import J_PER_KWH
-from rsdet.schedule.policies import Policy
+from rsdet.schedule.policies import Policy, shaped
 from rsdet.schedule.rows import Rows
 from rsdet.schedule.settings import Mission
 from rsdet.schedule.simulation import Simulation
@@ -69,7 +69,7 @@ class QLearning(Policy):
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take over a table."""
-        self.table = np.array(arrays["table"], np.float64)
+        self.table = shaped(arrays, "table", self.table.shape)
 
 
 class Reinforce(Policy):
@@ -127,4 +127,4 @@ class Reinforce(Policy):
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take over weights."""
-        self.weight = np.array(arrays["weight"], np.float64)
+        self.weight = shaped(arrays, "weight", self.weight.shape)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rsdet.errors import ConfigError
 from rsdet.schedule.rows import Rows
 from rsdet.schedule.settings import Mission
 from rsdet.schedule.simulation import Simulation
@@ -61,6 +62,24 @@ class Policy(ABC):
         """Take over what :meth:`arrays` gave."""
 
 
+def shaped(arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int | None, ...]) -> np.ndarray:
+    """An array of a file as float64.
+
+    Args:
+        arrays: All of the file.
+        name: Its name.
+        shape: Its shape; None for any length.
+
+    Raises:
+        ValueError: It has another shape, or holds NaN or infinity.
+    """
+    array = np.array(arrays[name], np.float64)
+    fits = array.ndim == len(shape) and all(b is None or a == b for a, b in zip(array.shape, shape, strict=True))
+    if not fits or not np.isfinite(array).all():
+        raise ValueError(f"{name} of shape {array.shape} does not fit, or is not finite")
+    return array
+
+
 class Greedy(Policy):
     """The greatest reward now."""
 
@@ -111,10 +130,26 @@ class Fixed(Policy):
         allowed = self.simulation.allowed(seen["energy_j"], seen["images"])
         return self.row if allowed[self.row] else len(self.rows)
 
+    def train(self, seed: int = 0, row: int = 0, **settings: Any) -> None:
+        """Take a row.
+
+        Args:
+            seed: Nothing is random.
+            row: Its number, from 0.
+            **settings: Of other policies.
+
+        Raises:
+            ConfigError: There is no such row.
+        """
+        if type(row) is not int or not 0 <= row < len(self.rows):
+            names = ", ".join(f"{i}: {name}" for i, name in enumerate(self.rows.names))[:200]
+            raise ConfigError(f"row={row!r} must be the number of a row ({names}).")
+        self.row = row
+
     def arrays(self) -> dict[str, np.ndarray]:
         """The row."""
         return {"row": np.array([self.row])}
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take the row."""
-        self.row = int(arrays["row"][0])
+        self.train(row=int(shaped(arrays, "row", (1,))[0]))

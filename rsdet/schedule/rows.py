@@ -222,7 +222,7 @@ def _of_record(path: Path, power_w: float | None, metric: str | None) -> list[Ro
         energy, source = _energy(row.get("energy") or {}, delay, power_w, where)
         value = float(accuracy[key])
         rows.append(Row(
-            name, _checked(Spread(value, value), f"{where}: {key}", 1.0), energy, delay, row["model"], row["format"],
+            name, checked(Spread(value, value), f"{where}: {key}", 1.0), energy, delay, row["model"], row["format"],
             str(settings.get("precision", "")), "".join(sorted(modes)[:1]), row["batch"], key,
             str(settings.get("data") or ""), source,
         ))  # fmt: skip
@@ -232,7 +232,7 @@ def _of_record(path: Path, power_w: float | None, metric: str | None) -> list[Ro
 def _energy(energy: Mapping[str, Any], delay: Spread, power_w: float | None, where: str) -> tuple[Spread, str]:
     measured = energy.get("mj_per_image", UNKNOWN)
     if isinstance(measured, (int, float)):
-        return _checked(Spread(measured / 1e3, measured / 1e3), f"{where}: energy"), str(energy.get("meter") or "meter")
+        return checked(Spread(measured / 1e3, measured / 1e3), f"{where}: energy"), str(energy.get("meter") or "meter")
     if power_w is None:
         why = printable(str(energy.get("why_not") or "it was not tried"))[:100]
         raise DataError(
@@ -296,10 +296,15 @@ def _spread(given: Mapping[str, str], what: str, where: str, most: float = math.
         spread = Spread(number(what), number(what))
     else:
         return None
-    return _checked(spread, f"{where}: {what}", most)
+    return checked(spread, f"{where}: {what}", most)
 
 
-def _checked(spread: Spread, where: str, most: float = math.inf) -> Spread:
+def checked(spread: Spread, where: str, most: float = math.inf) -> Spread:
+    """The spread, once its values are known to be possible.
+
+    Raises:
+        DataError: They are not above 0, not finite, or above ``most``.
+    """
     if not (math.isfinite(spread.high) and 0 < spread.low <= spread.high <= most):
         limit = f" to {most:g}" if most < math.inf else ""
         raise DataError(

@@ -198,3 +198,36 @@ def test_missions_that_cannot_be(tmp_path):
     path.write_text("orbit: {sunlight: 0.5}")
     with pytest.raises(ConfigError, match="no key 'sunlight'"):
         read_mission(path)
+
+
+@pytest.mark.parametrize("kind", [DynamicProgramming, QLearning, Reinforce, Fixed])
+def test_arrays_that_do_not_fit_are_refused_before_the_first_orbit(tmp_path, kind):
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    path = save_policy(kind(read_mission("paper"), ALL), tmp_path / "p")
+    with safe_open(path, framework="numpy") as f:
+        said = f.metadata()
+        arrays = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (no mapping)
+    name = next(k for k in arrays if k)
+    for broken in (arrays[name][:-1], arrays[name] * np.nan, np.full((1,), 99.0), np.zeros((2, 2, 2, 2))):
+        save_file({**arrays, name: np.ascontiguousarray(broken)}, path, said)
+        with pytest.raises((DataError, ConfigError)):
+            load_policy(path)
+
+
+def test_rows_of_a_file_that_cost_nothing_are_refused(tmp_path):
+    path = save_policy(Greedy(read_mission("paper"), ALL), tmp_path / "p")
+    data = path.read_bytes().replace(b"0.87", b"-0.8")
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"above 0|was changed|no policy"):
+        load_policy(path)
+
+
+def test_a_fixed_policy_takes_the_row_that_is_asked_for():
+    policy = Fixed(read_mission("paper"), ALL)
+    policy.train(row=2)
+    assert policy.row == 2
+    for row in (3, -1, True, "a"):
+        with pytest.raises(ConfigError, match="number of a row"):
+            policy.train(row=row)

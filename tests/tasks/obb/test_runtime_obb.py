@@ -80,7 +80,7 @@ def test_every_form_of_the_file_gives_the_same_boxes(artifact, photos):
     for kind in ("free-size", "suppression-inside"):
         found = OrientedDetector(artifact(kind)).predict(photos[-1])
         assert len(found) == len(expected) > 3
-        np.testing.assert_allclose(found.boxes_xywhr, expected.boxes_xywhr, atol=0.05)
+        np.testing.assert_allclose(found.boxes_xywhr, expected.boxes_xywhr, rtol=5e-5, atol=1e-2)  # sides of 900 px
     batch = OrientedDetector(artifact("two-at-a-time")).predict_batch([str(photos[-1])] * 3)
     assert [len(d) for d in batch] == [len(expected)] * 3
 
