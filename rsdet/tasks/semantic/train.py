@@ -108,12 +108,12 @@ class SemanticTrain(PictureTrainer, SemanticSegmentationTrainer):
                     f"{next(iter(own))}= is for method=, which is not given; it takes {', '.join(METHODS)}."
                 )
             return
-        settings = settings_of(given)
+        settings_of(given)  # refuses values out of their range
         source = own.get("mask_source", "file" if "masks" in own else "components")
         if source not in MASK_SOURCES:
             known = ", ".join(MASK_SOURCES)
             raise ConfigError(f"mask_source={source!r} must be one of {known}.{nearest(str(source), MASK_SOURCES)}")
-        if {"mask_source", "masks"} & own.keys() and not any(m.kind in ("object", "components") for m in settings.mix):
+        if {"mask_source", "masks"} & own.keys() and not any(m.kind == "object" for m in METHODS[given["method"]].mix):
             raise ConfigError(f"method={given['method']} pastes no objects; leave mask_source= and masks= out.")
         if source == "file" and not ("masks" in own and Path(str(own["masks"])).is_dir()):
             raise ConfigError(

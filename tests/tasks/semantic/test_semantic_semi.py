@@ -17,6 +17,7 @@ from rsdet.errors import ConfigError
 from rsdet.tasks.semantic.dataset import semantic_datasets
 from rsdet.tasks.semantic.model import Learning
 from rsdet.tasks.semantic.semi import SemiData, SemiDataset
+from rsdet.tasks.semantic.train import SemanticTrain
 from rsdet.textfiles import read_yaml
 
 
@@ -110,3 +111,10 @@ def test_a_stopped_training_goes_on_as_one_that_was_not(data, tmp_path):
     assert len(a) == len(b) == 4
     for x, y in zip(a[1:], b[1:], strict=True):
         np.testing.assert_allclose(*([float(v) for v in r.split(",")[2:]] for r in (x, y)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("source", ["superpixel", "sam", "fastsam", "components", "rect"])
+def test_every_source_of_objects_is_taken_by_a_method_that_pastes_them_and_by_no_other(source):
+    SemanticTrain.check_settings({"method": "s5mars", "mask_source": source})
+    with pytest.raises(ConfigError, match="pastes no objects"):
+        SemanticTrain.check_settings({"method": "unimatch", "mask_source": source})
