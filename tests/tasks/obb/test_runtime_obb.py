@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from exported import pictures, stock_export
+from exported import almost_equal, pictures, stock_export
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ultralytics import YOLO
@@ -161,7 +161,7 @@ def test_the_command_writes_what_the_full_path_writes(artifact, photos, tmp_path
     np.testing.assert_allclose(row["bbox"], [*corners.min(0), *np.ptp(corners, axis=0)], atol=2e-3)
     assert row["area"] == pytest.approx(np.prod(one["xywhr_px_rad"][2:4]), rel=0.01)
     small, full = (cv2.imread(str(tmp_path / run / f"{photos[-1].stem}.jpg")) for run in ("small", "full"))
-    np.testing.assert_array_equal(small, full)
+    assert almost_equal(small, full)
 
 
 def test_boxes_behind_an_enhancer_are_in_pixels_of_the_source(artifact):
