@@ -7,7 +7,7 @@ import pytest
 
 from rsdet.data.convert import convert
 from rsdet.data.importers._images import BadImageError, probe
-from rsdet.data.pairs.check import _look, _problem
+from rsdet.data.pairs.check import header_problem, whole_header
 
 rasterio = pytest.importorskip("rasterio")
 RAW = np.random.default_rng(0).integers(0, 256, (5, 32, 48), dtype=np.uint8)
@@ -45,8 +45,13 @@ def test_a_damaged_one_is_still_damaged(tmp_path):
 
 
 def test_pairs_know_alpha_and_bands_by_the_header(tmp_path):
-    near_infrared = _look(tiff(tmp_path / "n.tif", 4, photometric="RGB", alpha="UNSPECIFIED"))
-    opaque = _look(tiff(tmp_path / "o.tif", 4, photometric="RGB", alpha="NON-PREMULTIPLIED"))
-    assert "has 4 channels, 3 are needed" in _problem(near_infrared, 3, None)
-    assert _problem(near_infrared, 3, [1, 2, 3]) == _problem(opaque, 3, None) == _problem(opaque, 4, [1, 2, 3, 4]) == ""
-    assert "has 4 bands, bands= asks for 5" in _problem(opaque, 3, [5, 1, 2])
+    near_infrared = whole_header(tiff(tmp_path / "n.tif", 4, photometric="RGB", alpha="UNSPECIFIED"))
+    opaque = whole_header(tiff(tmp_path / "o.tif", 4, photometric="RGB", alpha="NON-PREMULTIPLIED"))
+    assert "has 4 channels, 3 are needed" in header_problem(near_infrared, 3, None)
+    assert (
+        header_problem(near_infrared, 3, [1, 2, 3])
+        == header_problem(opaque, 3, None)
+        == header_problem(opaque, 4, [1, 2, 3, 4])
+        == ""
+    )
+    assert "has 4 bands, bands= asks for 5" in header_problem(opaque, 3, [5, 1, 2])

@@ -85,32 +85,41 @@ def size_of(file: Path) -> tuple[int, int]:
     return header.height, header.width
 
 
-def same_place(picture: Path, mask: Path) -> str:
+def same_place(
+    picture: Path, mask: Path, words: tuple[str, str] = ("picture", "mask"), resampling: str = "near"
+) -> str:
     """A remark where one of two GeoTIFFs says where it lies and the other does not.
+
+    Args:
+        picture: The one whose grid counts.
+        mask: The other.
+        words: What the two are called in messages.
+        resampling: How the other can be brought into that grid.
 
     Raises:
         DataError: They lie in two places.
     """
     if not (has_rasterio() and is_tiff(picture) and is_tiff(mask)):
         return ""
+    first, second = words
     (crs, corners), (other, others) = _place(picture), _place(mask)
     if corners is None or others is None:
-        missing = "picture" if corners is None else "mask"
+        missing = first if corners is None else second
         return "" if corners is others else f"the {missing} is a TIFF without a place on Earth, and the other has one"
     if crs is not None and other is not None and crs != other:
         raise DataError(
-            f"{mask} is in {_name(other)}, its picture in {_name(crs)}; bring it into the grid of the picture "
-            f"(gdalwarp -r near -t_srs {_name(crs)} -te ... -ts ...)."
+            f"{mask} is in {_name(other)}, its {first} in {_name(crs)}; bring it into the grid of the {first} "
+            f"(gdalwarp -r {resampling} -t_srs {_name(crs)} -te ... -ts ...)."
         )
     side = max(np.abs(corners[1] - corners[0]).max() / max(size_of(picture)), 1e-12)
     apart = float(np.abs(corners - others).max() / side)
     if apart > _APART_PX:
         raise DataError(
-            f"{mask} lies {apart:.1f} pixels beside its picture {picture.name} by the transforms of the two; bring it "
-            "into the grid of the picture (gdalwarp -r near -te ... -ts ...)."
+            f"{mask} lies {apart:.1f} pixels beside its {first} {picture.name} by the transforms of the two; bring it "
+            f"into the grid of the {first} (gdalwarp -r {resampling} -te ... -ts ...)."
         )
     if (crs is None) != (other is None):
-        return f"the {'picture' if crs is None else 'mask'} has no CRS, and the other has one"
+        return f"the {first if crs is None else second} has no CRS, and the other has one"
     return ""
 
 

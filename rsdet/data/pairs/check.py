@@ -49,10 +49,10 @@ def check_pairs(
     """
     paths = sorted({p for pairs in splits.values() for pair in pairs for p in (pair.input, pair.target) if p})
     with no_pixel_limit(), ThreadPoolExecutor(_THREADS) as pool:
-        headers = dict(zip(paths, pool.map(_look, paths), strict=True))
+        headers = dict(zip(paths, pool.map(whole_header, paths), strict=True))
     alpha = [p for p, h in headers.items() if h.alpha]
     for path, header in headers.items():
-        if why := _problem(header, channels, bands):
+        if why := header_problem(header, channels, bands):
             problems.add("files that cannot be used", f"{path.name} {why}")
     if alpha:
         logging.getLogger("rsdet").warning(
@@ -83,7 +83,7 @@ def check_pairs(
     return wanted if ratios else None
 
 
-def _look(path: Path) -> SarHeader:
+def whole_header(path: Path) -> SarHeader:
     """Header of a file, and whether its end is there: a copy that broke off would stop the training hours later."""
     header = read_sar_header(path)
     if not header.problem and is_cut_short(path):
@@ -108,7 +108,8 @@ def _hw(headers: dict[Path, SarHeader], path: Path) -> tuple[int, int] | None:
     return (header.height, header.width) if header.width and header.height else None
 
 
-def _problem(header: SarHeader, channels: int, bands: list[int] | None) -> str:
+def header_problem(header: SarHeader, channels: int, bands: list[int] | None) -> str:
+    """Why a file cannot be used by a model with so many channels; empty where it can."""
     if header.problem and not header.problem.startswith("holds the colours of a palette"):
         return header.problem
     if header.is_complex:
