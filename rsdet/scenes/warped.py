@@ -36,8 +36,9 @@ class OnGrid:
         try:
             self._file = self._stack.enter_context(opened(key, path))
             with gdal(path) as rasterio:
-                self._check_meets(rasterio, georef)
-                self._vrt = self._stack.enter_context(self._warped(rasterio, georef, categories))
+                check_meets(rasterio, f"{key}={path}", self._file, georef)
+                how = rasterio.enums.Resampling.nearest if categories else rasterio.enums.Resampling.bilinear
+                self._vrt = self._stack.enter_context(warped(rasterio, self._file, georef, how))
         except BaseException:
             self._stack.close()
             raise
@@ -56,46 +57,57 @@ class OnGrid:
         values = raw.astype(np.float64) * self._file.scales[0] + self._file.offsets[0]
         return values, (mask > 0) & np.isfinite(values)
 
-    def _warped(self, rasterio: Any, georef: Georef, categories: bool) -> Any:
-        from rasterio.enums import ColorInterp, MaskFlags
-        from rasterio.vrt import WarpedVRT
 
-        f, (height, width) = self._file, georef.size_hw
-        how = rasterio.enums.Resampling.nearest if categories else rasterio.enums.Resampling.bilinear
-        said = f.nodata is not None or ColorInterp.alpha in f.colorinterp
-        masked = MaskFlags.per_dataset in f.mask_flag_enums[0]
-        more = (
-            {}
-            if said
-            else {"nodata": np.nan}
-            if f.dtypes[0].startswith("float") and not masked
-            else {"add_alpha": True}
+def warped(rasterio: Any, file: Any, georef: Georef, how: Any, **more: Any) -> Any:
+    """An open dataset as seen on a grid, a dataset of rasterio; what lies outside of it has no data.
+
+    Args:
+        rasterio: From :func:`rsdet.scenes.opening.gdal`.
+        file: The dataset.
+        georef: The grid.
+        how: Rasterio's ``Resampling``.
+        **more: Arguments of rasterio's ``WarpedVRT``.
+    """
+    from rasterio.enums import ColorInterp, MaskFlags
+    from rasterio.vrt import WarpedVRT
+
+    height, width = georef.size_hw
+    said = file.nodata is not None or ColorInterp.alpha in file.colorinterp
+    masked = MaskFlags.per_dataset in file.mask_flag_enums[0]
+    if not said:
+        more |= {"nodata": np.nan} if file.dtypes[0].startswith("float") and not masked else {"add_alpha": True}
+    return WarpedVRT(
+        file, crs=rasterio.CRS.from_wkt(georef.crs_wkt), transform=rasterio.Affine(*georef.transform),
+        width=width, height=height, resampling=how, **more,
+    )  # fmt: skip
+
+
+def check_meets(rasterio: Any, named: str, file: Any, georef: Georef) -> None:
+    """Refuse a raster that lies elsewhere.
+
+    Args:
+        rasterio: From :func:`rsdet.scenes.opening.gdal`.
+        named: Key and path of the raster, for messages.
+        file: The raster, an open dataset.
+        georef: The grid.
+
+    Raises:
+        DataError: It has no pixel on the grid.
+    """
+    from rasterio.warp import transform_bounds
+
+    height, width = georef.size_hw
+    corners = georef.to_map(np.array([[0, 0], [width, 0], [width, height], [0, height]]))
+    grid = (*corners.min(0), *corners.max(0))
+    own = file.bounds
+    own = (min(own[0], own[2]), min(own[1], own[3]), max(own[0], own[2]), max(own[1], own[3]))
+    there = transform_bounds(rasterio.CRS.from_wkt(georef.crs_wkt), file.crs, *grid)
+    apart = any(there[i + 2] <= own[i] or there[i] >= own[i + 2] for i in (0, 1))
+    if apart and there[0] < there[2] and np.isfinite(there).all():  # not over the antimeridian
+        raise DataError(
+            f"{named} lies elsewhere: it reaches {_told(own)} in its CRS and the map "
+            f"{_told(there)}; pass one of the same place, or check both CRSs."
         )
-        return WarpedVRT(
-            f, crs=rasterio.CRS.from_wkt(georef.crs_wkt), transform=rasterio.Affine(*georef.transform),
-            width=width, height=height, resampling=how, **more,
-        )  # fmt: skip
-
-    def _check_meets(self, rasterio: Any, georef: Georef) -> None:
-        """Refuse a raster that lies elsewhere.
-
-        Raises:
-            DataError: It has no pixel on the grid.
-        """
-        from rasterio.warp import transform_bounds
-
-        height, width = georef.size_hw
-        corners = georef.to_map(np.array([[0, 0], [width, 0], [width, height], [0, height]]))
-        grid = (*corners.min(0), *corners.max(0))
-        own = self._file.bounds
-        own = (min(own[0], own[2]), min(own[1], own[3]), max(own[0], own[2]), max(own[1], own[3]))
-        there = transform_bounds(rasterio.CRS.from_wkt(georef.crs_wkt), self._file.crs, *grid)
-        apart = any(there[i + 2] <= own[i] or there[i] >= own[i + 2] for i in (0, 1))
-        if apart and there[0] < there[2] and np.isfinite(there).all():  # not over the antimeridian
-            raise DataError(
-                f"{self.key}={self.path} lies elsewhere: it reaches {_told(own)} in its CRS and the map "
-                f"{_told(there)}; pass one of the same place, or check both CRSs."
-            )
 
 
 def opened(key: str, path: Path) -> Any:
