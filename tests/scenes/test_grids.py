@@ -60,7 +60,7 @@ def test_rasters_on_one_grid_pass(tmp_path):
     check_same_grid(*infos(write(tmp_path / "a.tif", FLAT, **bare), write(tmp_path / "b.tif", FLAT, **bare)))
 
 
-@pytest.mark.parametrize("second,profile,says", [
+@pytest.mark.parametrize(("second", "profile", "says"), [
     (FLAT[:50], {}, "have 80x60 and 80x50 pixels"),
     (FLAT, {"crs": "EPSG:25832"}, "have the reference systems EPSG:32632 and EPSG:25832"),
     (FLAT, {"transform": from_origin(500_000.25, 5_400_000, 0.5, 0.5)}, "lie up to 0.5 pixels apart"),
@@ -71,7 +71,9 @@ def test_grids_that_differ_are_refused_with_the_line_that_mends_them(tmp_path, s
     with pytest.raises(DataError) as e:
         check_same_grid(a, b)
     text = str(e.value)
-    assert says in text and "resample=True" in text and "\n" not in text
+    assert says in text
+    assert "resample=True" in text
+    assert "\n" not in text
     words = shlex.split(text[text.index("gdalwarp -t_srs") :].removesuffix("."))
     assert words[:3] == ["gdalwarp", "-t_srs", UTM]
     te, ts = words.index("-te"), words.index("-ts")
@@ -105,7 +107,7 @@ def test_one_without_a_place_is_refused_with_what_gives_it_one(tmp_path):
         on_grid_of(a, small, tmp_path)
 
 
-@pytest.mark.parametrize("crs,place,size", [
+@pytest.mark.parametrize(("crs", "place", "size"), [
     (UTM, from_origin(499_990.3, 5_400_007.9, 0.7, 0.7), (110, 130)),
     (UTM, from_origin(499_990.3, 5_400_007.9, 0.17, 0.17), (420, 480)),
     ("EPSG:25833", None, (700, 700)),
@@ -122,9 +124,11 @@ def test_the_second_is_read_on_the_grid_of_the_first(tmp_path, crs, place, size)
         check_same_grid(first, raster.info)
         got, valid = raster.read(Tile(0, 0, 60, 80))
         part, part_valid = raster.read(Tile(17, 23, 20, 31))
-    assert valid.all() and got.shape == (60, 80, 3)
+    assert valid.all()
+    assert got.shape == (60, 80, 3)
     assert np.abs(got.astype(int) - smooth(places(PLACE, (60, 80)))).max() <= 2
-    assert (part == got[17:37, 23:54]).all() and part_valid.all()
+    assert (part == got[17:37, 23:54]).all()
+    assert part_valid.all()
 
 
 def test_where_the_second_does_not_reach_there_are_no_data(tmp_path):
@@ -133,7 +137,9 @@ def test_where_the_second_does_not_reach_there_are_no_data(tmp_path):
     first, second = infos(a, b)
     with open_raster(on_grid_of(first, second, tmp_path)) as raster:
         got, valid = raster.read(Tile(0, 0, 60, 80))
-    assert not valid[:, :20].any() and valid[:, 20:].all() and (got[valid] == 90).all()
+    assert not valid[:, :20].any()
+    assert valid[:, 20:].all()
+    assert (got[valid] == 90).all()
     far = write(tmp_path / "c.tif", FLAT, transform=from_origin(900_000, 5_400_000, 0.5, 0.5))
     with pytest.raises(DataError, match="lies elsewhere"):
         on_grid_of(first, infos(far)[0], tmp_path)

@@ -45,7 +45,7 @@ def by_loops(before: np.ndarray, after: np.ndarray, fine: int = 10, reach: int =
     return place
 
 
-@pytest.mark.parametrize("dx,dy", [(0, 0), (0.3, -0.6), (2.4, 1.5), (-7.25, 11.5), (25, -30)])
+@pytest.mark.parametrize(("dx", "dy"), [(0, 0), (0.3, -0.6), (2.4, 1.5), (-7.25, 11.5), (25, -30)])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_known_shift_is_found(seed, dx, dy):
     shift = tile_shift(*pair(seed, dx, dy))
@@ -71,7 +71,7 @@ def ramp() -> np.ndarray:
     return np.linspace(0, 255, SIDE)[None].repeat(SIDE, 0)
 
 
-@pytest.mark.parametrize("before,after", [
+@pytest.mark.parametrize(("before", "after"), [
     (np.full((SIDE, SIDE), 80.0), np.full((SIDE, SIDE), 80.0)),
     (RNG.uniform(0, 255, (SIDE, SIDE, 3)), RNG.uniform(0, 255, (SIDE, SIDE, 3))),
     (80 + RNG.normal(0, 2, (SIDE, SIDE)), 80 + RNG.normal(0, 2, (SIDE, SIDE))),
@@ -106,10 +106,13 @@ def test_few_of_many_cells_are_looked_at_and_far_ones_are_told():
 
     found = measured_shifts(look, cells, most=5)
     assert len(looked) == 5
-    assert looked[0] == cells[0] and looked[-1] == cells[-1]
+    assert looked[0] == cells[0]
+    assert looked[-1] == cells[-1]
     assert all(shift.x_px == pytest.approx(5, abs=0.3) for shift in found.values())
     assert "more than 2 px apart in" in told(found.values())
     assert told([Shift(1.0, 1.0, 20.0), Shift(0.0, 0.0, 20.0)]) == ""
     text = told([Shift(0.5, 0.0, 20.0), Shift(-3.0, 4.0, 20.0)])
-    assert "in 1 of 2 tiles" in text and "-3.0 px along x and +4.0 px along y" in text and "5.0 px at most" in text
+    assert "in 1 of 2 tiles" in text
+    assert "-3.0 px along x and +4.0 px along y" in text
+    assert "5.0 px at most" in text
     assert measured_shifts(look, []) == {}
