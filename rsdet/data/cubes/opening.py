@@ -107,6 +107,16 @@ def label_map(path: str | Path, key: str | Sequence[str] | None = None, axes: st
     return _whole_numbers(values.T if axes == "WH" else values, path)
 
 
+def maps_in(path: str | Path) -> list[str]:
+    """Names of the arrays of a MATLAB file that could be maps, of two axes; none of a file of another kind."""
+    path = _existing(path)
+    if _kind_of(path) != "mat":
+        return []
+    file = MatFile(path)
+    file.close()
+    return [name for name, variable in file.variables.items() if _sides(variable) == 2]
+
+
 def _whole_numbers(values: np.ndarray, path: Path) -> np.ndarray:
     if values.dtype.kind in "biu":
         return values.astype(np.int64)
