@@ -103,6 +103,21 @@ def tile_grid(size_hw: tuple[int, int], tile_px: int | tuple[int, int], overlap_
     return Grid((int(size_hw[0]), int(size_hw[1])), (height, width), tuple(tops), tuple(lefts))
 
 
+def partition(size_hw: tuple[int, int], side_px: int) -> list[Tile]:
+    """Cut a picture into windows of which each pixel is in one, row by row; those at the far edges are smaller.
+
+    Args:
+        size_hw: Height and width of the picture, pixels.
+        side_px: Side of the windows.
+    """
+    height, width = size_hw
+    return [
+        Tile(top, left, min(side_px, height - top), min(side_px, width - left))
+        for top in range(0, height, side_px)
+        for left in range(0, width, side_px)
+    ]
+
+
 def tile_count(size_hw: tuple[int, int], tile_px: int | tuple[int, int], overlap_px: int) -> int:
     """Number of tiles of a picture; the arguments are those of :func:`tile_grid`."""
     return len(tile_grid(size_hw, tile_px, overlap_px))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.data.tiling import Tile, tile_grid
+from rsdet.data.tiling import Tile, partition
 from rsdet.scenes.optional import optional
 
 _TILE_PX = 1024
@@ -42,7 +42,7 @@ def _counted(shapes: np.ndarray, size_hw: tuple[int, int], look: Look, questions
     pixels = np.zeros(len(shapes), np.int64)
     holds, known = np.zeros((2, questions, len(shapes)), np.int64)
     tree = optional("shapely").STRtree(shapes)
-    for window in tile_grid(size_hw, min(_TILE_PX, max(size_hw)), 0):
+    for window in partition(size_hw, _TILE_PX):
         which, layers = numbered(shapes, tree, window)
         if not len(which):
             continue
