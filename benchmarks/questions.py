@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--model", default="acr-n.yaml")
     parser.add_argument("--side", type=int, default=128, help="of all pictures, which are shrunk")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch", type=int, default=32, help="questions of a step, four of a picture at most")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--detector", default="yolo26n.yaml")

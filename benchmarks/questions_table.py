@@ -25,7 +25,7 @@ KINDS = ("presence", "count", "comparison", "relation", "theme")
 GOAL_TILES = 100  # a minute, with 30 questions each
 LENGTHENED = (
     "A first run of the whole network, 16 epochs of 64 questions a step, was still learning by its training loss when "
-    "it ended (seed 0: 42.4 %, question only 39.6 %, not surely beaten); so the schedule got 2.5 times the steps, "
+    "it ended (seed 0: 42.4 %, question only 39.6 %, not surely beaten); so the schedule got 1.5 times the steps, "
     "once, for all runs here."
 )
 Which = Callable[[Question], bool]
