@@ -36,6 +36,7 @@ class Rendered:
         extras: Files beside the image folders, which `finish` writes.
         finish: Called with the folder when every scene is drawn.
         beside: Folders beside `images` and how their files end, one for each image.
+        images: Folder of the images.
     """
 
     kind: str
@@ -44,11 +45,12 @@ class Rendered:
     extras: tuple[str, ...] = ()
     finish: Callable[[Path], None] | None = None
     beside: tuple[tuple[str, str], ...] = (("labels", ".txt"),)
+    images: str = "images"
 
     @property
     def folders(self) -> tuple[tuple[str, str], ...]:
         """All folders of files that belong to images, and how the files end."""
-        return (("images", self.suffix), *self.beside)
+        return ((self.images, self.suffix), *self.beside)
 
 
 def check_counts(n_train: int, n_val: int, seed: int) -> None:
@@ -154,7 +156,7 @@ def _render(folder: Path, recipe: Recipe, spec: Rendered, progress: bool) -> Non
         for name, _ in spec.folders:
             (folder / name / split).mkdir(parents=True)
     for split, seed in _track(jobs, spec.kind, progress):
-        text = spec.draw(seed, folder / "images" / split / (stem(seed) + spec.suffix))
+        text = spec.draw(seed, folder / spec.images / split / (stem(seed) + spec.suffix))
         if text is not None:
             (folder / "labels" / split / f"{stem(seed)}.txt").write_text(text, encoding="utf-8")
     if spec.finish:

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from rsdet.data.dates import DatePair, LabelReader, check_pairs, date_pairs, read_dates, read_label, read_pair
+from rsdet.data.resolve import resolve_data
 from rsdet.errors import ConfigError, DataError
+from rsdet.paths import datasets_dir
+from rsdet.textfiles import read_yaml
 
 PLAIN = ("A", "B", "label")
 
@@ -207,3 +210,46 @@ def test_a_place_in_two_splits_is_told(tmp_path, caplog):
     place(tmp_path / "train")
     read_dates({"path": tmp_path, "train": "train", "val": "train"})
     assert "2 places are in train and in val" in caplog.text
+
+
+SHIPPED = ("levir-cd", "whu-cd", "s2looking", "cdd", "sysu-cd")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_sets_say_what_every_set_says_and_find_files_that_lie_deep(name, tmp_path, monkeypatch):
+    content = read_yaml(datasets_dir() / f"{name}.yaml")
+    assert all(content[key] for key in ("licence", "homepage", "citation", "instruction", "splits", "names"))
+    monkeypatch.setattr("rsdet.data.resolve.datasets_root", lambda: tmp_path)
+    with pytest.raises(DataError, match=f"{name}: no files in .*{name}-original; download"):
+        resolve_data(name, "change")
+    base = tmp_path / f"{name}-original" / "unpacked"
+    layout, suffix = (content["t1"], content["t2"], content["label"]), ".jpg" if name == "cdd" else ".png"
+    for split in ("train", "val", "test"):
+        listed = content[split].endswith(".txt")
+        folder = place(base if listed else base / content[split], names=(split,), layout=layout)
+        if listed:
+            (base / "list").mkdir(exist_ok=True)
+            (base / content[split]).write_text(f"{split}.png\n")
+        if suffix == ".jpg":
+            label = folder / layout[2] / f"{split}.png"
+            write(label.with_suffix(".jpg"), cv2.imread(str(label), 0))
+            label.unlink()
+    ready = resolve_data(name, "change")
+    assert ready == tmp_path / name / f"{name}.yaml"
+    found = read_dates(read_yaml(ready), ("train", "val", "test"), name)
+    assert [pairs[0].before.stem for pairs in found.values()] == ["train", "val", "test"]
+    with pytest.raises(ConfigError, match="is for task=change"):
+        resolve_data(name, "detect")
+
+
+def test_real_pairs_of_two_public_sets(shared_data):
+    shared = shared_data / "change-pairs"
+    if not shared.is_dir():
+        pytest.skip(f"no real pairs in {shared}")
+    counts = {}
+    for name in ("levir-cd", "dsifn-cd"):
+        pairs = read_dates({"path": shared / name, "all": "."}, ("all",))["all"]
+        counts[name] = len(pairs)
+        assert all(read_pair(p).shape == (256, 256, 6) for p in pairs)
+        assert sum(bool((read_label(p) == 1).any()) for p in pairs) >= len(pairs) - 1
+    assert counts == {"levir-cd": 8, "dsifn-cd": 7}

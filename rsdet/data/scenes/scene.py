@@ -48,14 +48,19 @@ class Scene:
     cover: np.ndarray
 
 
-def _shape(size: int | tuple[int, int]) -> tuple[int, int]:
+def check_shape(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width of a scene.
+
+    Raises:
+        ConfigError: A side is no number of pixels that can be rendered.
+    """
     h, w = (size, size) if isinstance(size, int | np.integer) else size
     if min(h, w) < 64 or max(h, w) > 4096:
         raise ConfigError(f"scene size {size!r} received; each side must be from 64 to 4096 pixels; change size=")
     return int(h), int(w)
 
 
-def _visible(world: World) -> tuple[list[Body], np.ndarray, list[np.ndarray]]:
+def visible(world: World) -> tuple[list[Body], np.ndarray, list[np.ndarray]]:
     """Drop what is mostly hidden or cut off; returns the kept bodies, their boxes and outlines.
 
     Fills `canvas.ids` with 1..N.
@@ -124,7 +129,7 @@ def render_with_ids(
     Raises:
         ConfigError: A seed, a size or a style that cannot be rendered.
     """
-    h, w = _shape(size)
+    h, w = check_shape(size)
     if style is not None and style not in STYLES:
         raise ConfigError(
             f"scene style {style!r} received; expected one of {', '.join(STYLES)}.{nearest(str(style), STYLES)}"
@@ -139,7 +144,7 @@ def render_with_ids(
     world = World(rng, Canvas(h, w), scale, 0.0 if empty else max(0.0, float(density)), clear=clear)
     terrain.ground(world)
     STYLES[style or drawn][1](world)
-    kept, boxes, outlines = _visible(world)
+    kept, boxes, outlines = visible(world)
     for body in kept:
         draw(world.canvas, body, world.sun, scale)
     terrain.draw_trees(world)

@@ -30,10 +30,19 @@ def _slope_light(world: World, face: np.ndarray, middle: np.ndarray) -> float:
 
 def building(world: World, x: float, y: float, length_m: float, width_m: float, angle: float, flat: bool) -> bool:
     """Build one house where the ground is unused; returns whether it was built."""
-    rng, s = world.rng, world.scale
+    s = world.scale
     base = rect(x, y, length_m * s, width_m * s, angle)
     if not world.free(rect(x, y, (length_m + 3) * s, (width_m + 3) * s, angle)):
         return False
+    with world.house(base):
+        _house(world, base, length_m, width_m, angle, flat, (x, y))
+    return True
+
+
+def _house(
+    world: World, base: np.ndarray, length_m: float, width_m: float, angle: float, flat: bool, at: tuple[float, float]
+) -> None:
+    (x, y), rng, s = at, world.rng, world.scale
     height = float(rng.uniform(6, 16) if flat else rng.uniform(4, 7))
     world.cast(base, height)
     world.canvas.shade(base, 255)
@@ -52,7 +61,6 @@ def building(world: World, x: float, y: float, length_m: float, width_m: float, 
         if rng.random() < 0.2:  # solar panels on one slope
             px, py = (base[0] + base[1]) / 4 + base.mean(0) / 2
             world.canvas.poly(rect(px, py, length_m * 0.5 * s, width_m * 0.24 * s, angle), (38, 46, 66), rough=20)
-    return True
 
 
 def _roof_box(world: World, base: np.ndarray, length_m: float, width_m: float, angle: float, rgb: tuple) -> None:

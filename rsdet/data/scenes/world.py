@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import cv2
@@ -48,6 +51,9 @@ class World:
         scale: Final pixels per metre.
         density: Multiplies how many objects are placed; 0 gives an empty scene.
         clear: Without the haze that some scenes have.
+        absent: Houses that are not there, by the order they are laid out in, and the colour of their empty lots; None
+            leaves the ground as it is. All else stays where it is.
+        houses: Footprints `(4, 2)` of all houses in final pixels, absent ones too.
         sun: `(2,)` shift of a shadow in metres per metre of height.
         shadow: Strength of shadows, 0 to 1.
     """
@@ -57,6 +63,7 @@ class World:
     scale: float
     density: float
     clear: bool = field(default=False, kw_only=True)
+    absent: dict[int, tuple[float, float, float] | None] = field(default_factory=dict, kw_only=True)
     sun: np.ndarray = field(init=False)
     shadow: float = field(init=False)
     grounds: list[tuple[int, int, int]] = field(init=False)
@@ -65,15 +72,24 @@ class World:
     bodies: list[Body] = field(default_factory=list)
     trees: list[Tree] = field(default_factory=list)
     lamps: list[tuple[float, float]] = field(default_factory=list)
+    houses: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         rng = self.rng
+        self.light(rng)
+        names = list(PALETTES)
+        self.season(names[rng.choice(len(names), p=[PALETTES[n][0] for n in names])])
+
+    def light(self, rng: np.random.Generator) -> None:
+        """Put the sun somewhere."""
         azimuth, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0.25, 1.2)
         self.sun = slope * np.array([np.cos(azimuth), np.sin(azimuth)])
         self.shadow = float(rng.uniform(0.1, 0.3) if rng.random() < 0.2 else rng.uniform(0.45, 0.8))
-        names = list(PALETTES)
-        self.palette = names[rng.choice(len(names), p=[PALETTES[n][0] for n in names])]
-        _, self.grounds, self.foliage = PALETTES[self.palette]
+
+    def season(self, palette: str) -> None:
+        """Take the colours of ground and trees from an entry of `PALETTES`."""
+        self.palette = palette
+        _, self.grounds, self.foliage = PALETTES[palette]
 
     @property
     def width_m(self) -> float:
@@ -113,6 +129,20 @@ class World:
         moved = points + self.sun * (height_m * self.scale)
         hull = cv2.convexHull(np.concatenate([points, moved]).astype(np.float32))
         self.canvas.shade(hull[:, 0])
+
+    @contextmanager
+    def house(self, base: np.ndarray) -> Iterator[None]:
+        """Note a house that is drawn meanwhile; one that is absent is drawn where nobody sees it, and keeps its lot."""
+        number = len(self.houses)
+        self.houses.append(base)
+        if number not in self.absent:
+            yield
+            return
+        seen, self.canvas = self.canvas, deepcopy(self.canvas)
+        yield
+        seen.kind, self.canvas = self.canvas.kind, seen
+        if (soil := self.absent[number]) is not None:
+            seen.poly(base, soil, rough=200)
 
     def place(self, name: str, x: float, y: float, angle: float, **options: object) -> bool:
         """Put an object there unless something else is; boats need water and all others land.
