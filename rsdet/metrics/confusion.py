@@ -83,6 +83,13 @@ class PixelScores:
         """Part of the pixels whose class is right."""
         return float(_parts(self.matrix.trace(), self.matrix.sum()))
 
+    @property
+    def kappa(self) -> float:
+        """Cohen's kappa, (po - pe) / (1 - pe): agreement beyond that of two maps with the same shares by chance."""
+        n = float(self.matrix.sum())
+        chance = float((self.matrix.sum(0) / max(n, 1.0)) @ (self.matrix.sum(1) / max(n, 1.0)))
+        return float(_parts(self.accuracy - chance, 1 - chance)) if n else math.nan
+
     def rows(self) -> list[dict[str, Any]]:
         """A row per class for tables and files."""
         columns = {"iou": self.iou, "acc": self.recall, "precision": self.precision, "f1": self.f1}

@@ -1,0 +1,96 @@
+"""Prediction of changes: pairs of files in, maps out.
+
+Ultralytics' predictor letterboxes one picture at a time; of it, the settings, the network, the folder of the run and
+the callbacks are kept, and the loop is our own (:mod:`rsdet.tasks.change.running`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ultralytics.cfg import DEFAULT_CFG
+from ultralytics.engine.predictor import BasePredictor
+
+from rsdet.tasks.change.outputs import THRESHOLD, ChangeOutputs, ChangeResult
+from rsdet.tasks.change.reading import DATES, PairReader
+from rsdet.tasks.change.running import Looking, PairRun, tile_side
+from rsdet.tasks.change.source import find_pairs, usable
+from rsdet.tasks.change.val import check_looking, fixed_size
+from rsdet.tasks.runs import PredictFolder
+from rsdet.tasks.semantic.mapping import mapper_of
+from rsdet.tasks.semantic.polygons import PolygonSettings
+from rsdet.tasks.semantic.scenes import overlap_px
+
+
+class ChangePredict(PredictFolder, BasePredictor):
+    """Predictor of change networks.
+
+    Attributes:
+        skipped: One line for each pair that was left out.
+    """
+
+    def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None):
+        super().__init__(cfg, overrides, _callbacks)
+        self.skipped: list[str] = []
+
+    def configure(
+        self,
+        model: Any,
+        *,
+        source2: Any = None,
+        tile: int | None = None,
+        overlap: float | None = None,
+        threshold: float = THRESHOLD,
+        bands: int | Sequence[int] | None = None,
+        polygons: bool | None = None,
+        min_area_m2: float = 0.0,
+    ) -> None:
+        """Set what the next run does beyond what Ultralytics knows.
+
+        Args:
+            model: The :class:`rsdet.RSDet`.
+            source2: The later date: as many files as ``source`` names, or a folder of files with the same names.
+                Without it, ``source`` is a folder that holds both dates, such as ``A`` and ``B``.
+            tile: Side of the tiles in which pictures are looked at, at their own resolution; ``imgsz`` where None.
+            overlap: What neighbouring tiles share: below 1 a part of the tile, from 1 on pixels; a quarter where None.
+            threshold: Probability from which on a pixel has changed.
+            bands: Bands of the files to take of each date, counted from 1, in the order of the model's.
+            polygons: Write the changed regions as polygons.
+            min_area_m2: Leave out polygons of fewer square metres on the ground, where that is known.
+
+        Raises:
+            ConfigError: A value out of its range.
+        """
+        check_looking({"tile": tile, "overlap": overlap, "threshold": threshold})
+        side = tile_side(fixed_size(self.model), tile or self._side(), self._side())
+        self.source2, self.looking = source2, Looking(side, overlap_px(overlap, side), threshold)
+        self.reader = PairReader((model.channels or DATES * 3) // DATES, model.bands if bands is None else bands)
+        self.outputs, self.skipped = ChangeOutputs(PolygonSettings(polygons, min_area_m2)), []
+
+    def __call__(self, source: Any = None, model: Any = None, stream: bool = False, **kwargs: Any) -> Any:
+        """Compare; a generator with ``stream``, which holds one pair at a time."""
+        results = self._compared(source)
+        return results if stream else list(results)
+
+    def _compared(self, source: Any) -> Iterator[ChangeResult]:
+        found = usable(find_pairs(source, self.source2), self.reader.bands, self.reader.taken)
+        self.sources = found.files
+        mapper = mapper_of(self.model, self.reader.of_one_date, self.looking.tile)
+        folder = self.make_folder if self.args.save else None
+        run = PairRun(mapper, self.reader, self.looking, self.outputs, folder, self.args.verbose)
+        self.run_callbacks("on_predict_start")
+        try:
+            for result in run.over(found):
+                self.results = [result]
+                self.run_callbacks("on_predict_postprocess_end")
+                yield result
+        finally:  # what was found before an interruption is kept
+            self.skipped = run.skipped
+            if self.args.save and self.outputs.rows:
+                self.outputs.write_areas(self.save_dir)
+        self.run_callbacks("on_predict_end")
+
+    def _side(self) -> int:
+        """Side of the tiles where nobody says otherwise."""
+        return self.args.imgsz if isinstance(self.args.imgsz, int) else max(self.args.imgsz)

@@ -1,0 +1,1 @@
+"""Changes by exported files, without PyTorch and Ultralytics."""

@@ -1,0 +1,63 @@
+"""``rsdet predict`` of an exported change network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rsdet.runtime.light import Summary
+from rsdet.tasks.change.outputs import THRESHOLD, ChangeOutputs
+from rsdet.tasks.change.running import Looking, PairRun
+from rsdet.tasks.change.runtime.comparer import Comparer
+from rsdet.tasks.change.source import find_pairs, usable
+from rsdet.tasks.change.task import TASK
+from rsdet.tasks.detect.runtime.cli import TAKES, flag, run_folder, understood
+from rsdet.tasks.semantic.polygons import PolygonSettings
+from rsdet.tasks.semantic.scenes import overlap_px
+
+_STOCK = (
+    "model", "source", "task", "device", "imgsz", "save", "project", "name", "exist_ok", "bands", "verbose",
+)  # fmt: skip
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
+_TAKES = {
+    **{key: TAKES[key] for key in _STOCK},
+    "source2": lambda v: v is None or TAKES["source"](v),
+    "tile": lambda v: v is None or (type(v) is int and v > 0),
+    "overlap": lambda v: v is None or _number(v),
+    "threshold": lambda v: _number(v) and v <= 1,
+    "polygons": lambda v: v is None or flag(v),
+    "min_area_m2": _number,
+}
+
+
+def predict(args: Mapping[str, Any]) -> Summary | None:
+    """Compare pairs; see :func:`rsdet.runtime.light.predict`."""
+    if not understood(args, _TAKES) or isinstance(args.get("imgsz"), list):
+        return None
+    comparer = Comparer(args["model"], bands=args.get("bands"))
+    side = comparer.tile(args.get("tile") or args.get("imgsz"))
+    looking = Looking(side, overlap_px(args.get("overlap"), side), args.get("threshold", THRESHOLD))
+    outputs = ChangeOutputs(PolygonSettings(args.get("polygons"), args.get("min_area_m2", 0.0)))
+    verbose = args.get("verbose", True)
+    found = usable(find_pairs(args["source"], args.get("source2")), comparer.reader.bands, comparer.reader.taken)
+    if verbose:
+        print(f"Using {comparer.backend} on the CPU\n")
+    saved = args.get("save", True)
+    folder = run_folder(args, comparer.task, found.files, saved)
+
+    run = PairRun(
+        comparer.mapper(side), comparer.reader, looking, outputs, (lambda: folder) if saved else None, verbose
+    )
+    pairs = regions = 0
+    try:
+        for result in run.over(found):
+            pairs, regions = pairs + 1, regions + len(result)
+    finally:  # what was found before an interruption is kept
+        if saved and outputs.rows:
+            outputs.write_areas(folder)
+    return Summary(pairs, regions, folder, run.skipped, TASK.outcome(pairs, regions))

@@ -1,0 +1,157 @@
+"""The task ``change``: what has changed between two dates of one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rsdet.errors import ConfigError
+from rsdet.tasks.semantic.options import SemanticExport
+from rsdet.tasks.task import Scores, Task
+
+if TYPE_CHECKING:
+    from rsdet.deploy.runners import Runner, TorchRunner
+    from rsdet.deploy.settings import ExportSettings
+    from rsdet.deploy.verify import Run
+    from rsdet.tasks.task import Report
+
+STOCK_KEYS = {
+    "predict": frozenset({"imgsz", "source", "save"}),
+    "val": frozenset({"imgsz", "data", "split", "plots"}),
+    "export": frozenset(),
+}  # fmt: skip
+# Keys of Ultralytics of which nothing comes in a training of changes.
+NOT_HERE = frozenset({
+    "agnostic_nms", "angle", "augment", "augmentations", "auto_augment", "bgr", "box", "classes", "close_mosaic",
+    "cls", "cls_pw", "compile", "conf", "copy_paste", "copy_paste_mode", "cutmix", "degrees", "dfl", "distill_model",
+    "dropout", "embed", "end2end", "enhance", "erasing", "freeze_enhancer", "hsv_h", "hsv_s", "hsv_v",
+    "ignore_regions", "iou", "iou_loss", "kobj", "line_width", "mask_ratio", "max_det", "mixup", "mosaic",
+    "multi_scale", "nms", "overlap_mask", "perspective", "pose", "protocol", "rect", "retina_masks", "save_conf",
+    "save_crop", "save_json", "save_txt", "scale", "shear", "show_boxes", "show_conf", "show_labels", "single_cls",
+    "speckle", "tracker", "translate", "visualize",
+})  # fmt: skip
+# The recipe of SSA-Net's paper, where it says something; a step of the optimizer after each batch.
+USUAL: dict[str, Any] = {
+    "optimizer": "Adam", "lr0": 1e-4, "weight_decay": 5e-4, "momentum": 0.9, "batch": 8, "epochs": 200,
+    "warmup_epochs": 0.0, "fliplr": 0.5, "flipud": 0.5, "mosaic": 0.0, "close_mosaic": 0, "patience": 0, "amp": False,
+    "imgsz": 256,
+}  # fmt: skip
+
+
+class Change(Task):
+    """Maps of changed pixels by networks that see both dates, stacked along the channels."""
+
+    name = "change"
+    about = "what has changed between two dates: buildings new and gone"
+    families = ("network",)
+    imgsz = 256
+    light = "rsdet.tasks.change.runtime.cli"
+    end_to_end = "pairs of image files to maps of changes"
+    unchecked: ClassVar = {"min_agreement": 0.0, "logit_tol": float("inf")}
+    export_options = SemanticExport
+
+    def classes(self, family: str) -> dict[str, Any]:
+        """Model, trainer, validator and predictor."""
+        from rsdet.tasks.change.model import ChangeModel
+        from rsdet.tasks.change.predict import ChangePredict
+        from rsdet.tasks.change.train import ChangeTrain
+        from rsdet.tasks.change.val import ChangeVal
+
+        return {"model": ChangeModel, "trainer": ChangeTrain, "validator": ChangeVal, "predictor": ChangePredict}
+
+    def check_yaml(self, d: dict[str, Any], name: str) -> dict[str, Any]:
+        """Check what the YAML of a network says of itself.
+
+        Raises:
+            ConfigError: The name of the network is missing.
+        """
+        if not isinstance(d.get("network"), str):
+            raise ConfigError(f"{name}: network: must be a name, received {d.get('network')!r}; mend the file.")
+        return d
+
+    def build(self, d: dict[str, Any], verbose: bool = False) -> Any:
+        """Build the network, which knows its bands itself."""
+        return self.classes(d["family"])["model"](d, verbose=verbose)
+
+    def stock_keys(self, mode: str) -> frozenset[str] | None:
+        """Keys of Ultralytics of which something comes."""
+        from rsdet.arguments import training_keys
+
+        return training_keys() - NOT_HERE if mode == "train" else STOCK_KEYS.get(mode)
+
+    def usual(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The recipe of the paper; pictures are never stretched to a rectangle."""
+        if mode != "train":
+            return {"rect": False, "imgsz": self._trained_side(model)}
+        return {**USUAL, "nbs": int(given.get("batch") or USUAL["batch"])}
+
+    def _trained_side(self, model: Any) -> Any:
+        """Side of the windows that the network has learnt from."""
+        return model.overrides.get("imgsz") or self.imgsz
+
+    def outcome(self, images: int, items: int) -> str:
+        """Say how many pairs were compared, and how many regions have changed."""
+        return f"{images} pair{'s' * (images != 1)} compared, {items} changed region{'s' * (items != 1)}"
+
+    # -- deployment -----------------------------------------------------------------------------------------------
+
+    def compare(self, reference: TorchRunner, runs: Sequence[Run], settings: ExportSettings) -> Report:
+        """Compare which pixels have changed, and the logits."""
+        from rsdet.tasks.semantic.parity import compare_maps
+
+        return compare_maps(runs, *settings.options.allowed(settings.half))
+
+    def describe(self, module: Any, settings: ExportSettings | None = None) -> dict[str, Any]:
+        """What sides of the input are multiples of."""
+        return {"stride": int(max(module.stride))}
+
+    def sample(self, model: Any, size: tuple[int, int], images: Sequence[Any] | None) -> list[Any]:
+        """Pairs (H, W, 2 * bands) uint8."""
+        from rsdet.tasks.change.samples import sample_pairs
+
+        return sample_pairs(model, size, images)
+
+    def score(self, model: Any, data: str | Path, **settings: Any) -> Scores:
+        """Measures of the changed pixels, F1 first."""
+        metrics = model.val(data=data, **{"plots": False, **settings})
+        means = zip(metrics.keys, metrics.mean_results(), strict=True)
+        return Scores({k.removeprefix("metrics/"): v for k, v in means}, metrics.images)
+
+    # -- benchmark ------------------------------------------------------------------------------------------------
+
+    def preprocess(self, inputs: Sequence[Any], spec: Mapping[str, Any], size: tuple[int, int]) -> Any:
+        """A tile of the size of the input out of each pair, from its upper left corner."""
+        from rsdet.runtime.geometry import to_input
+        from rsdet.tasks.change.samples import cut
+
+        return to_input([cut(x, size) for x in inputs])
+
+    def read(self, file: Path, spec: Mapping[str, Any]) -> Any:
+        """A pair (H, W, 2 * bands) uint8, from a folder that holds both dates."""
+        from rsdet.tasks.change.samples import read_folder
+
+        return read_folder(file, spec)
+
+    def pipeline(
+        self, run: Runner, spec: Mapping[str, Any], size: tuple[int, int], chain: Any = None
+    ) -> Callable[[Sequence[Path]], Any]:
+        """Decode both dates, and compare them in tiles of the input's size."""
+        from rsdet.tasks.change.samples import compared_files
+
+        return lambda files: compared_files(run, files, spec, size)
+
+    def pictures(self, data: str | Path, spec: Mapping[str, Any], folder: Path, most: int) -> list[Path]:
+        """Pairs of the validation split, in a folder each."""
+        from rsdet.tasks.change.samples import pair_folders
+
+        return pair_folders(self.resolve_data(data), folder, most)
+
+    def draw(self, model: Any, file: Path, spec: Mapping[str, Any], size: tuple[int, int]) -> Any:
+        """Both dates with what was found."""
+        from rsdet.tasks.change.samples import drawn
+
+        return drawn(model, file, spec, size)
+
+
+TASK = Change()
