@@ -2,10 +2,12 @@
 
 import rsdet.nn.acr
 import rsdet.nn.aodnet
+import rsdet.nn.cabhl
 import rsdet.nn.deeplab
 import rsdet.nn.edsr
 import rsdet.nn.fc_siam
 import rsdet.nn.mfg_hmoe
+import rsdet.nn.patch_cnn
 import rsdet.nn.seguformer
 import rsdet.nn.siamese_smp
 import rsdet.nn.smp

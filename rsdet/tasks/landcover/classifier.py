@@ -1,0 +1,118 @@
+"""A model of this task as one function, whatever its backend: patches of raw numbers in, logits out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ultralytics.nn.tasks import load_checkpoint
+from ultralytics.utils.torch_utils import unwrap_model
+
+from rsdet import checkpoint, digest
+from rsdet.deploy.artifact import read_metadata, weights_sha256
+from rsdet.deploy.runners import open_runner
+from rsdet.errors import CheckpointError
+from rsdet.tasks.landcover.model import LandCoverModel, described
+from rsdet.tasks.landcover.patches import AT_ONCE
+
+
+@dataclass(frozen=True)
+class PatchClassifier:
+    """See the module.
+
+    Attributes:
+        run: (N, C, p, p) float32 to logits (N, nc), N of ``at_once`` where ``fixed``.
+        names: Class number from 0 to name.
+        said: What :func:`rsdet.tasks.landcover.model.described` says of the network.
+        key: What tells it from all others.
+        at_once: Patches that it is given.
+        fixed: Whether it takes exactly so many.
+        components: Principal components; 0 where they are not known.
+    """
+
+    run: Callable[[np.ndarray], np.ndarray]
+    names: Mapping[int, str]
+    said: Mapping[str, Any]
+    key: str
+    at_once: int = AT_ONCE
+    fixed: bool = False
+    components: int = 0
+    fill: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    @property
+    def bands(self) -> int:
+        """Bands of the cube."""
+        return int(self.said["cube_bands"])
+
+    @property
+    def rasters(self) -> int:
+        """Rasters of LiDAR."""
+        return int(self.said["rasters"])
+
+    @property
+    def channels(self) -> int:
+        """Both together."""
+        return self.bands + self.rasters
+
+    @property
+    def patch(self) -> int:
+        """Side of a patch in pixels."""
+        return int(self.said["patch"])
+
+    @property
+    def does_without(self) -> bool:
+        """Whether the rasters may be missing; in a graph of fixed size they may not."""
+        return bool(self.said["does_without"]) and not self.fixed
+
+    @property
+    def scene(self) -> Mapping[str, Any]:
+        """What the training knew of its scene; empty where there was none."""
+        return self.said.get("scene") or {}
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Logits (n, nc) of n patches, ``at_once`` at most."""
+        n = len(x)
+        if self.fixed and n < self.at_once:
+            x = np.concatenate([x, np.repeat(x[-1:], self.at_once - n, 0)])
+        return self.run(x)[:n]
+
+
+def opened(model: Any, device: torch.device | str = "cpu") -> PatchClassifier:
+    """The function of a network, of its weights or of an exported file.
+
+    Raises:
+        CheckpointError: A file that cannot be used.
+    """
+    if isinstance(model, (str, Path)) and Path(model).suffix != ".pt":
+        return _of_artifact(Path(model), device)
+    if isinstance(model, (str, Path)):
+        model = load_checkpoint(checkpoint.check(model))[0]
+    network: LandCoverModel = unwrap_model(model).to(device).float().eval()
+
+    def run(x: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return network(torch.from_numpy(x).to(device)).float().cpu().numpy()
+
+    said = described(network)
+    return PatchClassifier(
+        run, network.names, said, weights_sha256(network), components=network.network.components,
+        fill=np.array(said["fill"], np.float32),
+    )  # fmt: skip
+
+
+def _of_artifact(path: Path, device: torch.device | str) -> PatchClassifier:
+    meta = read_metadata(path)
+    fill, size = meta.get("fill"), meta.get("batch")
+    numbers = [meta.get(k) for k in ("cube_bands", "rasters", "patch")]
+    good = all(isinstance(n, int) and 0 <= n < 1 << 16 for n in numbers) and isinstance(fill, list)
+    if not good or len(fill) != numbers[0] + numbers[1] or not all(isinstance(v, (int, float)) for v in fill):
+        raise CheckpointError(f"{path} does not say how scenes are read for it; export it again.")
+    free = bool((meta.get("args") or {}).get("dynamic"))
+    return PatchClassifier(
+        open_runner(path, str(device)), meta["names"], meta, digest.digest(path), AT_ONCE if free else int(size or 1),
+        not free, fill=np.array(fill, np.float32),
+    )  # fmt: skip
