@@ -17,7 +17,8 @@ from rsdet.data import resolve as resolve_module
 from rsdet.data.convert import convert
 from rsdet.data.degrade import build_degradation
 from rsdet.data.download import find_yaml, list_datasets, load_yaml
-from rsdet.data.pairs import PairDataset, read_pair_data
+from rsdet.data.pairs import read_pair_data
+from rsdet.data.pairs.dataset import PairDataset
 from rsdet.data.resolve import resolve_data
 from rsdet.errors import ConfigError, DataError
 from rsdet.metrics.image_quality import Convention

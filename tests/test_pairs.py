@@ -17,9 +17,10 @@ from torch.utils.data import DataLoader
 
 from rsdet.data.degrade import Degradation, build_degradation
 from rsdet.data.degrade.resize import imresize
-from rsdet.data.pairs import Pair, PairDataset, PairSampler, collate, read_pair_data
+from rsdet.data.pairs import Pair, read_pair_data
 from rsdet.data.pairs.check import ratio_of
 from rsdet.data.pairs.crops import cut, turn
+from rsdet.data.pairs.dataset import PairDataset, PairSampler, collate
 from rsdet.data.pairs.matching import Problems, match
 from rsdet.errors import ConfigError, DataError, RSDetError
 

@@ -88,7 +88,7 @@ class PairData:
         return None if self.degrade is None else build_degradation(self.degrade, scale)
 
     def reading(self) -> dict[str, Any]:
-        """Arguments for :class:`rsdet.data.pairs.PairDataset` that say how files become pixels."""
+        """Arguments for :class:`rsdet.data.pairs.dataset.PairDataset` that say how files become pixels."""
         return {"channels": self.channels, "bands": self.bands, "value_range": self.value_range}
 
 

@@ -63,8 +63,9 @@ class ChangePredict(PredictFolder, BasePredictor):
             ConfigError: A value out of its range.
         """
         check_looking({"tile": tile, "overlap": overlap, "threshold": threshold})
-        side = tile_side(fixed_size(self.model), tile or self._side(), self._side())
-        self.source2, self.looking = source2, Looking(side, overlap_px(overlap, side), threshold)
+        fixed = fixed_size(self.model)
+        side, batch = tile_side(fixed, tile or self._side(), self._side()), 1 if fixed else self.args.batch
+        self.source2, self.looking = source2, Looking(side, overlap_px(overlap, side), threshold, batch)
         self.reader = PairReader((model.channels or DATES * 3) // DATES, model.bands if bands is None else bands)
         self.outputs, self.skipped = ChangeOutputs(PolygonSettings(polygons, min_area_m2)), []
 

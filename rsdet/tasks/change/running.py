@@ -17,9 +17,11 @@ from rsdet.errors import ConfigError, DataError
 from rsdet.names import printable
 from rsdet.progress import Line, Tiles
 from rsdet.quiet import say
+from rsdet.runtime.geometry import Placement, lay, to_input
 from rsdet.tasks.change.outputs import THRESHOLD, ChangeOutputs, ChangeResult, change_map
 from rsdet.tasks.change.reading import PairReader
 from rsdet.tasks.change.source import PairSource
+from rsdet.tasks.semantic.classmap import logits_in_picture, probabilities
 from rsdet.tasks.semantic.scenes import Mapper
 
 
@@ -31,11 +33,13 @@ class Looking:
         tile: Side of the tiles in pixels of the pictures.
         overlap: Pixels that neighbouring tiles share.
         threshold: Probability from which on a pixel has changed.
+        batch: Tiles that the network gets at a time.
     """
 
     tile: int
     overlap: int
     threshold: float = THRESHOLD
+    batch: int = 1
 
     def probability(self, mapper: Mapper, stack: np.ndarray, line: Line | None = None) -> np.ndarray:
         """(H, W) float32, the probability of a change in each pixel.
@@ -45,11 +49,19 @@ class Looking:
             stack: (H, W, 2 * bands) uint8, both dates.
             line: Says how far it is.
         """
-        side, scale = min(self.tile, max(stack.shape[:2])), min(mapper.size) / self.tile
-        return tiled(
-            lambda x: mapper.probabilities(x, scale), stack.astype(np.float32), side, min(self.overlap, side - 1),
-            progress=None if line is None else Tiles(line),
-        )[..., 0].clip(0, 1)  # fmt: skip
+        side = min(self.tile, max(stack.shape[:2]))
+
+        def run(tiles: np.ndarray) -> np.ndarray:
+            tiles = tiles if self.batch > 1 else tiles[None]
+            shape = tiles.shape[1:3]
+            laid = tuple(max(1, round(n * min(mapper.size) / self.tile)) for n in shape)
+            place = Placement(shape, mapper.size, laid, (0, 0))
+            logits = mapper.run(to_input([lay(t.astype(np.uint8), place) for t in tiles]))
+            found = np.stack([probabilities(logits_in_picture(x, place))[0] for x in logits])[..., None]
+            return found if self.batch > 1 else found[0]
+
+        overlap, said = min(self.overlap, side - 1), None if line is None else Tiles(line)
+        return tiled(run, stack.astype(np.float32), side, overlap, batch=self.batch, progress=said)[..., 0].clip(0, 1)
 
 
 @dataclass

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rsdet.tasks.task import Report
 
 STOCK_KEYS = {
-    "predict": frozenset({"imgsz", "source", "save"}),
-    "val": frozenset({"imgsz", "data", "split", "plots"}),
+    "predict": frozenset({"imgsz", "batch", "source", "save"}),
+    "val": frozenset({"imgsz", "batch", "data", "split", "plots"}),
     "export": frozenset(),
 }  # fmt: skip
 # Keys of Ultralytics of which nothing comes in a training of changes.

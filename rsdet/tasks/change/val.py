@@ -100,7 +100,8 @@ class ChangeVal(ValFolder, BaseValidator):
         side = tile_side(fixed_size(network), _side(self.args.imgsz), _side(self.args.imgsz))
         reader = self._reader(network)
         mapper = mapper_of(network, reader.of_one_date, side)
-        looking = Looking(side, overlap_px(self.overlap, side), self.threshold)
+        batch = 1 if fixed_size(network) or self.device.type == "cpu" else self.args.batch  # no gain on a CPU
+        looking = Looking(side, overlap_px(self.overlap, side), self.threshold, batch)
         every = self.dates.splits[self.args.split]
         pairs = every[max(RANK, 0) :: dist.get_world_size()] if self.training and dist.is_initialized() else every
         self.metrics, self._rows, spent = ChangeMetrics(), [], 0.0

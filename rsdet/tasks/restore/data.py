@@ -10,7 +10,8 @@ import numpy as np
 from torch.utils.data import SequentialSampler
 from ultralytics.data.build import InfiniteDataLoader, seed_worker
 
-from rsdet.data.pairs import PairData, PairDataset, PairSampler, collate, read_pair_data
+from rsdet.data.pairs import PairData, read_pair_data
+from rsdet.data.pairs.dataset import PairDataset, PairSampler, collate
 from rsdet.data.raster_io import write_image
 from rsdet.data.resolve import resolve_data
 from rsdet.errors import ConfigError, DataError

@@ -16,7 +16,7 @@ from rsdet.tasks.semantic.polygons import PolygonSettings
 from rsdet.tasks.semantic.scenes import overlap_px
 
 _STOCK = (
-    "model", "source", "task", "device", "imgsz", "save", "project", "name", "exist_ok", "bands", "verbose",
+    "model", "source", "task", "device", "imgsz", "batch", "save", "project", "name", "exist_ok", "bands", "verbose",
 )  # fmt: skip
 
 
