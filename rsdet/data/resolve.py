@@ -88,6 +88,10 @@ def resolve_data(data: str | Path, task: str | None = None) -> Path:
         from rsdet.data.dates import shipped as two_dates  # the room of dates stands on the room of pairs
 
         return two_dates.prepare(path, content, datasets_root())
+    if content.get("source_format") == "cube":
+        from rsdet.data.cubes import shipped as cubes  # so does the room of cubes
+
+        return cubes.prepare(path, content, datasets_root())
     if part:
         raise ConfigError(f"data={data}: {path.name} has no parts; give data={name}")
     ready = check_dataset(path, datasets_root(), task=None if not tasks or task == tasks[0] else task)

@@ -18,6 +18,7 @@ from rsdet.data.cubes.cube import CubeFile
 from rsdet.data.cubes.envi import header_of, is_header, open_envi
 from rsdet.data.cubes.matlab import MatFile, Variable, window_of
 from rsdet.data.cubes.raster import open_raster_cube
+from rsdet.data.cubes.roi_text import is_roi_text, read_roi_text
 from rsdet.data.cubes.wavelengths import in_nm
 from rsdet.data.masks.values import GREY, read_values
 from rsdet.errors import ConfigError, DataError, nearest
@@ -49,6 +50,8 @@ def open_cube(path: str | Path, key: str | Sequence[str] | None = None, axes: st
         raise ConfigError(f"key={_shown(key)} is for MATLAB files, and {path} is none; leave it out.")
     if kind in ("envi", "raster") and axes not in (None, "HWB"):
         raise ConfigError(f"axes={axes}: {path} says itself where its bands are; leave axes out.")
+    if kind == "roi":
+        raise DataError(f"{path} holds regions of interest and no cube; give it as a map of classes.")
     if kind == "envi":
         return open_envi(_header(path))
     if kind == "raster":
@@ -68,7 +71,8 @@ def label_map(path: str | Path, key: str | Sequence[str] | None = None, axes: st
     """Read a map of class numbers.
 
     Args:
-        path: As :func:`open_cube`, besides pictures of one channel or of a palette, whose numbers are read.
+        path: As :func:`open_cube`, besides pictures of one channel or of a palette, whose numbers are read, and
+            ENVI's regions of interest as text, which are numbered from 1.
         key: Variable of a MATLAB file; None takes the only array of two axes.
         axes: ``HW`` or, transposed, ``WH``; None for the former.
 
@@ -93,6 +97,8 @@ def label_map(path: str | Path, key: str | Sequence[str] | None = None, axes: st
         raise ConfigError(f"key={_shown(key)} is for MATLAB files, and {path} is none; leave it out.")
     elif kind == "npy":
         values = _mapped(path)
+    elif kind == "roi":
+        values = read_roi_text(path)
     elif kind == "raster":
         values = _of_picture(path)
     else:
@@ -150,7 +156,7 @@ def _existing(path: str | Path) -> Path:
 
 
 def _kind_of(path: Path) -> str:
-    """``mat``, ``npy``, ``envi`` or ``raster``: by the first bytes."""
+    """``mat``, ``npy``, ``envi``, ``roi`` or ``raster``: by the first bytes."""
     try:
         with open(path, "rb") as f:
             head = f.read(520)
@@ -162,6 +168,10 @@ def _kind_of(path: Path) -> str:
         return "npy"
     if head.startswith(b"MATLAB 5.0") or b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:]):
         return "mat"
+    if head.startswith(b"version https://git-lfs"):
+        raise DataError(f"{path} is a pointer of Git LFS and not the file; fetch it with git lfs pull.")
+    if is_roi_text(head):
+        return "roi"
     if is_header(path):
         return "envi"
     if path.suffix.lower() == ".mat":  # version 4 begins with numbers
