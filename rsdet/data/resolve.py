@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
+from inspect import signature
 from itertools import chain, islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -190,6 +191,8 @@ def _render(path: Path, content: dict[str, Any], tasks: tuple[str, ...], task: s
         make = vars(import_module(ours[1]))[ours[2]]
     except (ImportError, KeyError):
         raise ConfigError(f"{path}: render: there is no {by}; the shipped demo.yaml shows what there is") from None
+    if unknown := sorted({*spec} - {*signature(make).parameters}):
+        raise ConfigError(f"{path}: render: {by} takes no {unknown[0]}; leave it out.")
     name = set_name(path, content)
     return make(home() / (name if task == tasks[0] else f"{name}-{task}"), task=task, **spec)
 

@@ -100,7 +100,8 @@ def test_yamls_of_ultralytics_without_files_are_taken(name, tmp_path, monkeypatc
 @pytest.mark.parametrize("name", [n for n in list_datasets() if n.startswith("demo")])
 def test_rendered_sets_are_made_for_each_of_their_tasks(name, home, tmp_path):
     content = yaml.safe_load((datasets_dir() / f"{name}.yaml").read_text())
-    content["render"] |= {"n_train": 2, "n_val": 1, "size": 64}
+    of_pictures = "n_train" in content["render"]
+    content["render"] |= {"n_train": 2, "n_val": 1, "size": 64} if of_pictures else {"size": 64}
     (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))
     for task in content["task"] if isinstance(content["task"], list) else [content["task"]]:
         path = resolve_data(tmp_path / f"{name}.yaml", task)
@@ -108,7 +109,7 @@ def test_rendered_sets_are_made_for_each_of_their_tasks(name, home, tmp_path):
         assert made["task"] == task
         if task == "semantic" and name == "demo":
             assert made["names"][0] == "ground"  # maps have classes of their own: what lies between the objects is one
-        else:
+        elif of_pictures:
             assert made.get("names") == content.get("names")
         assert path.is_relative_to(home)
         columns = {len(r.split()) for f in (path.parent / "labels").rglob("*.txt") for r in f.read_text().splitlines()}
@@ -116,6 +117,10 @@ def test_rendered_sets_are_made_for_each_of_their_tasks(name, home, tmp_path):
         assert resolve_data(path, task) == path
     with pytest.raises(ConfigError, match="the model for task=pose; give data for pose, or a model for"):
         resolve_data(tmp_path / f"{name}.yaml", "pose")
+    if not of_pictures:
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content | {"render": content["render"] | {"n_train": 2}}))
+        with pytest.raises(ConfigError, match="takes no n_train; leave it out"):
+            resolve_data(tmp_path / f"{name}.yaml")
 
 
 def test_data_demo_for_a_model_of_another_task_is_the_set_with_a_name_of_its_own():
