@@ -1,0 +1,183 @@
+"""The task ``anomaly``: what does not belong to the background of a hyperspectral cube."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rsdet.errors import ConfigError
+from rsdet.tasks.anomaly.options import AnomalyExport
+from rsdet.tasks.task import Scores, Task
+
+if TYPE_CHECKING:
+    from rsdet.deploy.runners import Runner, TorchRunner
+    from rsdet.deploy.settings import ExportSettings
+    from rsdet.deploy.verify import Run
+    from rsdet.tasks.task import Report
+
+STOCK_KEYS = {
+    "predict": frozenset({"source", "save", "batch"}), "val": frozenset({"data", "plots"}), "export": frozenset(),
+}  # fmt: skip
+# Keys of Ultralytics that mean nothing here; accepted in silence, they would mislead.
+OF_PICTURES = frozenset({
+    "agnostic_nms", "augment", "augmentations", "auto_augment", "bgr", "box", "cache", "classes", "close_mosaic", "cls",
+    "cls_pw", "conf", "copy_paste", "copy_paste_mode", "cutmix", "degrees", "dfl", "dropout", "embed", "end2end",
+    "enhance", "erasing", "fliplr", "flipud", "freeze_enhancer", "hsv_h", "hsv_s", "hsv_v", "imgsz", "iou", "iou_loss",
+    "kobj", "line_width", "mask_ratio", "max_det", "mixup", "mosaic", "multi_scale", "nms", "overlap_mask",
+    "perspective", "pose", "protocol", "rect", "retina_masks", "save_conf", "save_crop", "save_json", "save_txt",
+    "scale", "shear", "show_boxes", "show_conf", "show_labels", "single_cls", "split", "tracker", "translate",
+    "visualize",
+})  # fmt: skip
+# What is set where neither the user nor a recipe says otherwise: AETNet's settings, for Algorithm 1.
+USUAL: dict[str, Any] = {
+    "optimizer": "Adam", "lr0": 1e-4, "lrf": 1.0, "momentum": 0.9, "weight_decay": 5e-6, "warmup_epochs": 0.0,
+    "warmup_bias_lr": 0.0, "close_mosaic": 0, "batch": 1, "epochs": 200, "patience": 30, "workers": 0,
+    "amp": False,  # losses of 1e-6 drown in the rounding of half precision
+}  # fmt: skip
+
+
+class Anomaly(Task):
+    """Anomalies in cubes, by networks that rebuild backgrounds and by methods that learn nothing."""
+
+    name = "anomaly"
+    about = "what does not belong to the background of a hyperspectral cube"
+    families = ("network", "classical")
+    imgsz = 64
+    stac_task = "object-detection"
+    end_to_end = "cube files to score maps"
+    unchecked: ClassVar = {"max_diff": float("inf")}
+    export_options = AnomalyExport
+
+    def classes(self, family: str) -> dict[str, Any]:
+        """Model, trainer, validator and predictor of a family."""
+        from rsdet.tasks.anomaly.model import AnomalyMethod, AnomalyModel
+        from rsdet.tasks.anomaly.predict import AnomalyPredict
+        from rsdet.tasks.anomaly.val import AnomalyVal
+
+        both = {"validator": AnomalyVal, "predictor": AnomalyPredict}
+        if family == "classical":
+            return {"model": AnomalyMethod, **both}
+        from rsdet.tasks.anomaly.train import AnomalyTrain
+
+        return {"model": AnomalyModel, "trainer": AnomalyTrain, **both}
+
+    def check_yaml(self, d: dict[str, Any], name: str) -> dict[str, Any]:
+        """Check what the YAML says of itself: a network or a method.
+
+        Raises:
+            ConfigError: Its name is missing.
+        """
+        key = "network" if d["family"] == self.families[0] else "method"
+        if not isinstance(d.get(key), str):
+            raise ConfigError(f"{name}: {key}: must be a name, received {d.get(key)!r}; mend the file.")
+        if key == "network":
+            d["channels"] = (d.get("args") or {}).get("channels", 50)
+        return d
+
+    def build(self, d: dict[str, Any], verbose: bool = False) -> Any:
+        """Build the network, which knows its bands itself, or the method."""
+        return self.classes(d["family"])["model"](d, verbose=verbose)
+
+    def resolve_data(self, data: str | Path) -> Path:
+        """A cube that stands for itself, or the data YAML of a scene."""
+        path = Path(data).expanduser() if isinstance(data, (str, Path)) else Path()
+        if path.is_file() and path.suffix.lower() not in (".yaml", ".yml"):
+            return path
+        return super().resolve_data(data)
+
+    def refuses(self, key: str, mode: str) -> str | None:
+        """Keys of detectors and of pictures would mislead."""
+        if key not in OF_PICTURES:
+            return None
+        remedy = "leave it out" if key != "imgsz" else f"use {'patch' if mode == 'train' else 'tile'}="
+        return f"is for pictures, and this model looks at cubes; {remedy}"
+
+    def stock_keys(self, mode: str) -> frozenset[str] | None:
+        """Keys of Ultralytics of which something comes."""
+        return STOCK_KEYS.get(mode)
+
+    def usual(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What suits scenes; a step of the optimizer after each batch."""
+        if mode == "train":
+            return {**USUAL, "nbs": int(given.get("batch") or USUAL["batch"])}
+        return {"save": False} if mode == "predict" else {}
+
+    def outcome(self, images: int, items: int) -> str:
+        """Say how many cubes were looked at, and what was found."""
+        return f"{images} cube{'s' * (images != 1)} searched, {items} find{'s' * (items != 1)}"
+
+    # -- deployment -----------------------------------------------------------------------------------------------
+
+    def check_export(self, settings: ExportSettings) -> None:
+        """Refuse graphs of free size: stripes are cut for one size, and scenes run in tiles."""
+        if settings.dynamic:
+            raise ConfigError(
+                f"dynamic={settings.dynamic} with task=anomaly; expected a graph of one size, in tiles of which scenes "
+                "of any size run; leave dynamic= out"
+            )
+
+    def compare(self, reference: TorchRunner, runs: Sequence[Run], settings: ExportSettings) -> Report:
+        """Compare what both take away from their input."""
+        from rsdet.tasks.anomaly.parity import compare_residuals
+
+        return compare_residuals(runs, settings.options.largest(settings.half))
+
+    def describe(self, module: Any, settings: ExportSettings | None = None) -> dict[str, Any]:
+        """Which bands the network was trained on, and what its training was judged by."""
+        return {"network": module.yaml["network"], "anomaly": dict(module.yaml.get("anomaly") or {})}
+
+    def sample(self, model: Any, size: tuple[int, int], images: Sequence[Any] | None) -> list[Any]:
+        """Tiles (B, H, W) float32 in [-0.1, 0.1]."""
+        from rsdet.tasks.anomaly.parity import parity_cubes
+
+        return parity_cubes(size, model.model.network.channels, images)
+
+    def score(self, model: Any, data: str | Path, **settings: Any) -> Scores:
+        """AUC(D,F), AUC(D,t) and 1 - AUC(F,t) of the model on a scene with a map."""
+        from rsdet.data.cubes.dataset import cube_data
+        from rsdet.tasks.anomaly.val import measurable
+
+        measurable(cube_data(data, self.name))
+        known = {k: settings[k] for k in ("device", "project") if k in settings}
+        areas = model.val(data=data, plots=False, **known).model
+        return Scores({"auc_df": areas.auc_df, "auc_dt": areas.auc_dt, "one_minus_auc_ft": 1 - areas.auc_ft}, 1)
+
+    # -- benchmark ------------------------------------------------------------------------------------------------
+
+    def read(self, file: Path, spec: Mapping[str, Any]) -> Any:
+        """An open scene with the bands of the network."""
+        from rsdet.tasks.anomaly.scene import CubeScene
+
+        return CubeScene.open(file, (spec.get("anomaly") or {}).get("bands") or "all")
+
+    def pipeline(
+        self, run: Runner, spec: Mapping[str, Any], size: tuple[int, int], chain: Any = None
+    ) -> Callable[[Sequence[Path]], Any]:
+        """Read, rebuild in tiles of the input's size, score."""
+        from rsdet.tasks.anomaly.scoring import Rebuilder, network_scores
+
+        def scores(files: Sequence[Path]) -> list[Any]:
+            rebuilder = Rebuilder.of_graph(run, size, len(files), spec)
+            found = []
+            for file in files:
+                with self.read(file, spec) as scene:
+                    found.append(network_scores(rebuilder, scene, (rebuilder.score_on,)))
+            return found
+
+        return scores
+
+    def pictures(self, data: str | Path, spec: Mapping[str, Any], folder: Path, most: int) -> list[Path]:
+        """The cube of the data."""
+        from rsdet.data.cubes.dataset import cube_data
+
+        return [cube_data(data, self.name).cube.path]
+
+    def draw(self, model: Any, file: Path, spec: Mapping[str, Any], size: tuple[int, int]) -> Any:
+        """The scene with what was found in it."""
+        with self.read(file, spec) as scene:
+            picture = scene.picture()
+        return picture if spec.get("untrained") else model.predict(file, save=False, verbose=False)[0].plot()
+
+
+TASK = Anomaly()
