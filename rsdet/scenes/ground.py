@@ -27,14 +27,15 @@ class PixelAreas:
         self._step = min(_FARTHEST_PX, max(1, math.isqrt(height * width // _MEASURED)))
         self._columns = _places(0, width, self._step)
 
-    def rows(self, top: int, bottom: int) -> np.ndarray:
-        """(bottom - top, W) float64 square metres; NaN without a place, or where the CRS shows no ground."""
+    def rows(self, top: int, bottom: int, columns: slice = slice(None)) -> np.ndarray:
+        """(bottom - top, W) float64 square metres, or some of the columns of it; NaN without a place, or where the CRS
+        shows no ground."""
         rows = _places(top, bottom, self._step)
         places = np.stack(np.meshgrid(self._columns, rows), -1).reshape(-1, 2) + 0.5
         known = self.georef.areas_m2(places).reshape(len(rows), len(self._columns))
         if self._step == 1:
-            return known
-        across = _between(known.T, self._columns, np.arange(self.georef.size_hw[1])).T
+            return known[:, columns]
+        across = _between(known.T, self._columns, np.arange(self.georef.size_hw[1])[columns]).T
         return _between(across, rows, np.arange(top, bottom))
 
 

@@ -11,29 +11,33 @@ import numpy as np
 _VALUES = 256
 
 
+def counts_of(pixels: np.ndarray) -> np.ndarray:
+    """(C, 256) how often each value occurs in each channel of (N, C) uint8."""
+    return np.stack([np.bincount(values, minlength=_VALUES) for values in pixels.T])
+
+
 def matching_tables(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Measure how the values of one picture become those of another.
 
     Args:
-        source: (N, C) uint8 pixels of the picture that is changed.
-        target: (M, C) uint8 pixels of the other one.
+        source: (C, 256) how often each value occurs in the picture that is changed, see :func:`counts_of`.
+        target: (C, 256) the same of the other one.
 
     Returns:
         (C, 256) uint8: what each value of a channel becomes. It never falls; values between those that occur lie
         between what these become. Without pixels every value stays.
     """
-    values = np.arange(_VALUES)
-    if not len(source) or not len(target):
-        return np.repeat(values[None].astype(np.uint8), source.shape[1], 0)
-    tables = []
-    for ours, theirs in zip(source.T, target.T, strict=True):
-        counts, wanted = (np.bincount(v, minlength=_VALUES).astype(np.float64) for v in (ours, theirs))
+    values, tables = np.arange(_VALUES), []
+    for counts, wanted in zip(source, target, strict=True):
+        there, known = counts > 0, wanted > 0
+        if not (there.any() and known.any()):
+            tables.append(values)
+            continue
         # The middle of a step stands for its value: what is equal in both then stays what it is.
         share, reached = ((np.cumsum(n) - n / 2) / n.sum() for n in (counts, wanted))
-        there, known = counts > 0, wanted > 0
         becomes = np.interp(share[there], reached[known], values[known])
         tables.append(np.interp(values, values[there], becomes))
-    return np.rint(tables).astype(np.uint8)
+    return np.rint(np.stack(tables)).astype(np.uint8)
 
 
 def matched(picture: np.ndarray, tables: np.ndarray) -> np.ndarray:

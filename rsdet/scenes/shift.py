@@ -8,13 +8,11 @@ found as in Guizar-Sicairos, Thurman and Fienup, Efficient subpixel image regist
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-
-from rsdet.data.tiling import Tile
 
 TELL_PX = 2.0  # dates that lie farther apart than this are told
 MOST_TILES = 1024  # that are looked at in a pair of rasters
@@ -126,24 +124,9 @@ def _signed(n: int) -> np.ndarray:
     return np.rint(np.fft.fftfreq(n) * n).astype(int)
 
 
-Look = Callable[[Tile], tuple[np.ndarray, np.ndarray, np.ndarray]]
-"""A window to both pictures of it, (h, w, C) on a scale of 255, and (h, w) bool where both show anything."""
-
-
-def measured_shifts(look: Look, cells: Sequence[Tile], most: int = MOST_TILES) -> dict[int, Shift]:
-    """Measure the shift in some of the cells of a pair of rasters, evenly spread over them.
-
-    Args:
-        look: Gives both pictures of a cell.
-        cells: All of them.
-        most: No more of them are looked at.
-
-    Returns:
-        Number of the cell to its shift, of those that say one.
-    """
-    chosen = np.unique(np.linspace(0, len(cells) - 1, min(most, len(cells))).astype(int)) if cells else []
-    found = {int(i): tile_shift(*look(cells[i])) for i in chosen}
-    return {i: shift for i, shift in found.items() if shift is not None}
+def spread(count: int, most: int = MOST_TILES) -> list[int]:
+    """Numbers of the tiles of so many that are looked at: all, or some evenly spread from the first to the last."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).astype(int)).tolist()
 
 
 def told(shifts: Collection[Shift], least_px: float = TELL_PX) -> str:

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from rsdet.data.scenes import render_scene
-from rsdet.data.tiling import Tile, tile_grid
-from rsdet.scenes.shift import Shift, measured_shifts, tile_shift, told
+from rsdet.scenes.shift import Shift, spread, tile_shift, told
 
 RNG = np.random.default_rng(3)
 SIDE = 192
@@ -96,23 +95,18 @@ def test_what_has_no_data_counts_for_nothing():
     assert tile_shift(before, after, valid) is None
 
 
-def test_few_of_many_cells_are_looked_at_and_far_ones_are_told():
-    before, after = pair(7, 5, 0, (300, 400))
-    cells, looked = list(tile_grid((300, 400), 100, 0)), []
+def test_few_of_many_tiles_are_looked_at():
+    assert spread(5) == [0, 1, 2, 3, 4]
+    assert spread(1) == [0]
+    assert spread(0) == []
+    some = spread(10_000, 100)
+    assert len(some) == 100
+    assert (some[0], some[-1]) == (0, 9_999)
 
-    def look(tile: Tile):
-        looked.append(tile)
-        return before[tile.slices], after[tile.slices], np.ones((tile.height, tile.width), bool)
 
-    found = measured_shifts(look, cells, most=5)
-    assert len(looked) == 5
-    assert looked[0] == cells[0]
-    assert looked[-1] == cells[-1]
-    assert all(shift.x_px == pytest.approx(5, abs=0.3) for shift in found.values())
-    assert "more than 2 px apart in" in told(found.values())
-    assert told([Shift(1.0, 1.0, 20.0), Shift(0.0, 0.0, 20.0)]) == ""
+def test_far_tiles_are_told():
+    assert told([]) == told([Shift(1.0, 1.0, 20.0), Shift(0.0, 0.0, 20.0)]) == ""
     text = told([Shift(0.5, 0.0, 20.0), Shift(-3.0, 4.0, 20.0)])
-    assert "in 1 of 2 tiles" in text
-    assert "-3.0 px along x and +4.0 px along y" in text
+    assert "more than 2 px apart in 1 of 2 tiles" in text
+    assert "by -3.0 px along x and +4.0 px along y" in text
     assert "5.0 px at most" in text
-    assert measured_shifts(look, []) == {}

@@ -132,7 +132,7 @@ def raster_polygons(
             planes += [] if measured is None else [measured.rows(top, bottom)]
             return numbers, planes
 
-        return _table(read, names, drawn_classes(names), georef, settings.min_area_m2, confidence is not None, measured)
+        return polygon_table(read, names, drawn_classes(names), georef, settings.min_area_m2, confidence is not None, measured)
 
 
 def picture_polygons(found: ClassMap) -> PolygonTable:
@@ -143,7 +143,7 @@ def picture_polygons(found: ClassMap) -> PolygonTable:
         return found.classes[top:bottom], [p[top:bottom] for p in planes]
 
     georef, known = Georef(None, None, found.size_hw), found.confidence is not None
-    return _table(read, found.names, drawn_classes(found.names), georef, 0.0, known, None)[0]
+    return polygon_table(read, found.names, drawn_classes(found.names), georef, 0.0, known, None)[0]
 
 
 def told(polygons: int, small: int, min_area_m2: float) -> str:
@@ -152,7 +152,7 @@ def told(polygons: int, small: int, min_area_m2: float) -> str:
     return f"{polygons} polygon{'s' * (polygons != 1)}{left}"
 
 
-def _table(
+def polygon_table(
     read: Read,
     names: Mapping[int, str],
     kept: Collection[int],
@@ -161,7 +161,20 @@ def _table(
     with_probability: bool,
     measured: Measured | None,
 ) -> tuple[PolygonTable, int]:
-    """Polygons of planes in this order: area, probability where there is one, values where there are some."""
+    """The polygons of a map that is read band by band.
+
+    Args:
+        read: Gives planes in this order: area, probability where there is one, values where there are some.
+        names: Class number to name.
+        kept: Classes that are wanted.
+        georef: Where the map lies.
+        least_m2: Smaller ones are left out.
+        with_probability: Whether there is a probability.
+        measured: What the values are; None where there are none.
+
+    Returns:
+        As :func:`raster_polygons`.
+    """
     shapely, parts, small = optional("shapely"), [], 0
     for part in connected_regions(read, georef.size_hw, kept):
         enough = ~(_areas(part) < least_m2)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -41,6 +41,7 @@ from rsdet.tasks.semantic.rasters import MapRasters
 WHOLE_PX = 2**24  # rasters with more pixels are never held in memory
 OVERLAP = 0.25  # of a tile, where nobody says otherwise
 _RASTERS = (".tif", ".tiff", ".jp2")
+T, R = TypeVar("T"), TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -170,28 +171,63 @@ def map_scenes(
         "tile": tile, "overlap": overlap, "stretch": stretch, "with_probabilities": with_probabilities,
         "classes": classes,
     }  # fmt: skip
+
+    def one(path: Path, folder: Path, line: Line) -> tuple[SceneMap, str]:
+        stem = outputs.stem(path)
+        result = map_scene(mapper, path, folder, stem, line=line, polygons=outputs.polygons, **settings)
+        outputs.add_areas(path, result.pixels, result.names, result.area_m2)
+        (height, width), spent = result.orig_shape, result.speed["inference"] / 1e3
+        polygons = f", {result.outlined}" if result.outlined else ""
+        return result, f"{width}x{height}, {len(result)} classes{polygons}, {spent:.1f} s"
+
     facts = {**mapper.facts, **settings, "files": [str(p.absolute()) for p in files]}
+    yield from over_scenes(files, str, "image", facts, run, skipped, one, outputs.write_areas, verbose)
+
+
+def over_scenes(
+    scenes: Sequence[T],
+    named: Callable[[T], str],
+    noun: str,
+    facts: Mapping[str, Any],
+    run: Mapping[str, Any],
+    skipped: list[str],
+    one: Callable[[T, Path, Line], tuple[R, str]],
+    end: Callable[[Path], Any],
+    verbose: bool = True,
+) -> Iterator[R]:
+    """Do scenes one after the other, in the folder of an unfinished run of the same, else a new one.
+
+    Args:
+        scenes: What is done.
+        named: Its name, for messages.
+        noun: What it is called.
+        facts: Plain values that decide the outcome; equal ones are one run.
+        run: ``project``, ``name`` and ``exist_ok``.
+        skipped: Takes a line for each that was left out.
+        one: Does one, in a folder, and gives its result and what is told of it.
+        end: Called with the folder once all are done.
+        verbose: Tell.
+
+    Raises:
+        DataError: None of them could be done.
+    """
     folder, continued = scene_folder(facts=facts, **run)
     if continued:
         say(f"an unfinished run of the same model, files and settings lies in {folder} and is continued.")
     failed: list[str] = []
-    for number, path in enumerate(files, 1):
-        head = f"image {number}/{len(files)} {printable(str(path))}"
+    for number, scene in enumerate(scenes, 1):
+        head = f"{noun} {number}/{len(scenes)} {printable(named(scene))}"
         with Line(head, verbose) as line:
             try:
-                stem = outputs.stem(path)
-                result = map_scene(mapper, path, folder, stem, line=line, polygons=outputs.polygons, **settings)
+                result, told = one(scene, folder, line)
             except DataError as e:
                 failed.append(str(e).rstrip("."))
                 continue
-        outputs.add_areas(path, result.pixels, result.names, result.area_m2)
         if verbose:
-            (height, width), spent = result.orig_shape, result.speed["inference"] / 1e3
-            polygons = f", {result.outlined}" if result.outlined else ""
-            say(f"{head}: {width}x{height}, {len(result)} classes{polygons}, {spent:.1f} s", logging.INFO)
+            say(f"{head}: {told}", logging.INFO)
         yield result
-    outputs.write_areas(folder)
-    if len(failed) == len(files):
+    end(folder)
+    if len(failed) == len(scenes):
         raise DataError(f"{failed[0]}{f' (and {len(failed) - 1} more)' if failed[1:] else ''}.")
     for text in failed:
         say(f"left out: {text}", logging.WARNING)
@@ -237,7 +273,7 @@ def map_scene(
     began = time.perf_counter()
     polygons = polygons or PolygonSettings()
     with open_raster(path) as raster, open_dataset(path) as f:
-        georef = _georef(raster.info)
+        georef = georef_of(raster.info)
         if polygons.of(georef):
             check_packages()
         view = View(raster, Values.of(raster, mapper.reader, None, stretch))
@@ -263,7 +299,8 @@ def map_scene(
     return SceneMap(str(path), out, size_hw, mapper.names, pixels, area, made, outlined, ms)
 
 
-def _georef(info: SceneInfo) -> Georef:
+def georef_of(info: SceneInfo) -> Georef:
+    """Place of a raster; none where it is known only after another program."""
     try:
         return Georef.of(info)
     except DataError:  # placed by control points alone, which go into the files; areas are not known then
