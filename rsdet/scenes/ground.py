@@ -28,8 +28,7 @@ class PixelAreas:
         self._columns = _places(0, width, self._step)
 
     def rows(self, top: int, bottom: int, columns: slice = slice(None)) -> np.ndarray:
-        """(bottom - top, W) float64 square metres, or some of the columns of it; NaN without a place, or where the CRS
-        shows no ground."""
+        """(bottom - top, W) float64 square metres, or some columns of these; NaN where they are not known."""
         rows = _places(top, bottom, self._step)
         places = np.stack(np.meshgrid(self._columns, rows), -1).reshape(-1, 2) + 0.5
         known = self.georef.areas_m2(places).reshape(len(rows), len(self._columns))

@@ -9,12 +9,14 @@ import cv2
 import numpy as np
 
 from rsdet.data.dates import DatePair
+from rsdet.errors import ConfigError
 from rsdet.metrics.confusion import IGNORE
 from rsdet.scenes.polygons import write_polygons
+from rsdet.tasks.change.swipe import SWIPE, write_swipe
 from rsdet.tasks.change.visual import compared
 from rsdet.tasks.semantic.classmap import ClassMap, pixels_of
 from rsdet.tasks.semantic.outputs import CLASSES, MapOutputs
-from rsdet.tasks.semantic.polygons import POLYGONS, picture_polygons
+from rsdet.tasks.semantic.polygons import POLYGONS, PolygonSettings, picture_polygons
 from rsdet.tasks.semantic.visual import write_index
 from rsdet.writing import write_picture
 
@@ -68,7 +70,21 @@ def change_map(probability: np.ndarray, names: dict[int, str], threshold: float,
 
 
 class ChangeOutputs(MapOutputs):
-    """Writes into the folder of a run: ``classes/``, ``probability/``, pictures and, at its end, ``areas.csv``."""
+    """Writes into the folder of a run: ``classes/``, ``probability/``, pictures and, at its end, ``areas.csv``.
+
+    Args:
+        polygons: Which polygons are written into ``polygons/``.
+        swipe: Write pages with a slider between the dates into ``swipe/``; None for those of rasters alone.
+
+    Raises:
+        ConfigError: A value out of its range.
+    """
+
+    def __init__(self, polygons: PolygonSettings | None = None, swipe: bool | None = None):
+        super().__init__(polygons)
+        self.swipe = swipe
+        if not isinstance(swipe, (bool, type(None))):
+            raise ConfigError(f"swipe={swipe} must be True or False.")
 
     def write_pair(self, folder: Path, result: ChangeResult, stack: np.ndarray) -> Path:
         """Write the map of a pair, and note its areas; returns the path of the map.
@@ -84,6 +100,10 @@ class ChangeOutputs(MapOutputs):
         write_picture(folder / PROBABILITY / f"{stem}.png", gray)
         shown = compared(stack, found.classes)
         write_picture(folder / f"{stem}.jpg", shown[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+        if self.swipe:
+            tags, share = (result.pair.before.name, result.pair.after.name), 100 * float(result.changed.mean())
+            said = f"{stack.shape[1]} x {stack.shape[0]} pixels, {share:.2f} % changed in {len(result)} places."
+            write_swipe(folder / SWIPE / f"{stem}.html", stack, found.classes, " and ".join(tags), tags, said)
         if self.polygons.wanted:
             write_polygons(folder / POLYGONS, stem, picture_polygons(found), found.names)
         self.add_areas(result.pair.before, pixels_of(np.where(found.classes == IGNORE, 0, found.classes)), found.names)

@@ -7,14 +7,19 @@ the callbacks are kept, and the loop is our own (:mod:`rsdet.tasks.change.runnin
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from ultralytics.cfg import DEFAULT_CFG
 from ultralytics.engine.predictor import BasePredictor
 
+from rsdet import digest
+from rsdet.deploy.artifact import weights_sha256
+from rsdet.tasks.change.looking import Looking, tile_side
 from rsdet.tasks.change.outputs import THRESHOLD, ChangeOutputs, ChangeResult
 from rsdet.tasks.change.reading import DATES, PairReader
-from rsdet.tasks.change.running import Looking, PairRun, tile_side
+from rsdet.tasks.change.running import PairRun
+from rsdet.tasks.change.scenes import SceneChange, SceneWishes
 from rsdet.tasks.change.source import find_pairs, usable
 from rsdet.tasks.change.val import check_looking, fixed_size
 from rsdet.tasks.runs import PredictFolder
@@ -45,6 +50,11 @@ class ChangePredict(PredictFolder, BasePredictor):
         bands: int | Sequence[int] | None = None,
         polygons: bool | None = None,
         min_area_m2: float = 0.0,
+        resample: bool = False,
+        match: bool = False,
+        districts: str | None = None,
+        stretch: Sequence[float] | None = None,
+        swipe: bool | None = None,
     ) -> None:
         """Set what the next run does beyond what Ultralytics knows.
 
@@ -56,8 +66,15 @@ class ChangePredict(PredictFolder, BasePredictor):
             overlap: What neighbouring tiles share: below 1 a part of the tile, from 1 on pixels; a quarter where None.
             threshold: Probability from which on a pixel has changed.
             bands: Bands of the files to take of each date, counted from 1, in the order of the model's.
-            polygons: Write the changed regions as polygons.
+            polygons: Write the changed regions as polygons: GeoPackage and GeoJSON, of rasters that lie on a map unless
+                it is False; with True of all others, too, as GeoJSON in pixels.
             min_area_m2: Leave out polygons of fewer square metres on the ground, where that is known.
+            resample: Read a later raster that lies on another grid on that of the earlier one, window by window. Such
+                pairs are refused otherwise, with the gdalwarp command that mends them.
+            match: Give the later date the brightness of the earlier one, by the histograms of the whole pictures.
+            districts: GeoJSON or GeoPackage of polygons, of each of which the changed area is told, of rasters.
+            stretch: Two values that become black and white, of rasters that are not of bytes.
+            swipe: Write a page with a slider between the dates; of rasters unless it is False, of others with True.
 
         Raises:
             ConfigError: A value out of its range.
@@ -65,24 +82,32 @@ class ChangePredict(PredictFolder, BasePredictor):
         check_looking({"tile": tile, "overlap": overlap, "threshold": threshold})
         fixed = fixed_size(self.model)
         side, batch = tile_side(fixed, tile or self._side(), self._side()), 1 if fixed else self.args.batch
-        self.source2, self.looking = source2, Looking(side, overlap_px(overlap, side), threshold, batch)
+        self.source2, self.looking = source2, Looking(side, overlap_px(overlap, side), threshold, batch, match)
+        self.wishes = SceneWishes(resample, districts, stretch)
         self.reader = PairReader((model.channels or DATES * 3) // DATES, model.bands if bands is None else bands)
-        self.outputs, self.skipped = ChangeOutputs(PolygonSettings(polygons, min_area_m2)), []
+        self.outputs, self.skipped = ChangeOutputs(PolygonSettings(polygons, min_area_m2), swipe), []
+        self._digest = digest.digest(Path(model.model)) if isinstance(model.model, str) else None
+        self._digest = self._digest or weights_sha256(model.model)
 
     def __call__(self, source: Any = None, model: Any = None, stream: bool = False, **kwargs: Any) -> Any:
         """Compare; a generator with ``stream``, which holds one pair at a time."""
         results = self._compared(source)
         return results if stream else list(results)
 
-    def _compared(self, source: Any) -> Iterator[ChangeResult]:
-        found = usable(find_pairs(source, self.source2), self.reader.bands, self.reader.taken)
+    def _compared(self, source: Any) -> Iterator[ChangeResult | SceneChange]:
+        found = usable(find_pairs(source, self.source2), self.reader.bands, self.reader.taken, self.wishes)
         self.sources = found.files
-        mapper = mapper_of(self.model, self.reader.of_one_date, self.looking.tile)
+        facts = {"weights": self._digest, "device": str(self.device), "half": bool(self.model.fp16),
+                 "reading": str(self.reader)}  # fmt: skip
+        mapper = mapper_of(self.model, self.reader.of_one_date, self.looking.tile, facts)
         folder = self.make_folder if self.args.save else None
-        run = PairRun(mapper, self.reader, self.looking, self.outputs, folder, self.args.verbose)
+        scenes = {"project": Path(self.args.project), "name": self.args.name, "exist_ok": self.args.exist_ok}
+        run = PairRun(mapper, self.reader, self.looking, self.outputs, folder, self.args.verbose, scenes, self.wishes)
         self.run_callbacks("on_predict_start")
         try:
             for result in run.over(found):
+                if isinstance(result, SceneChange):
+                    self.save_dir = self._made = result.save_path.parents[1]
                 self.results = [result]
                 self.run_callbacks("on_predict_postprocess_end")
                 yield result

@@ -14,9 +14,9 @@ from rsdet.data.download import find_stored
 from rsdet.errors import DataError, RSDetError
 from rsdet.runtime.geometry import PAD
 from rsdet.tasks.change.data import read_change_data
+from rsdet.tasks.change.looking import Looking
 from rsdet.tasks.change.outputs import change_map
 from rsdet.tasks.change.reading import PairReader
-from rsdet.tasks.change.running import Looking
 from rsdet.tasks.change.source import find_pairs
 from rsdet.tasks.change.visual import compared
 from rsdet.tasks.semantic.classmap import class_names

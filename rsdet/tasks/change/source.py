@@ -12,6 +12,7 @@ from rsdet.data.images import SUFFIXES
 from rsdet.data.pairs.matching import Problems
 from rsdet.data.sources import files_of, name_problem, together
 from rsdet.errors import DataError
+from rsdet.tasks.change.scenes import SceneWishes, is_scene_pair, scene_problem
 
 _TWO = "name the later date by source2=, or pass a folder that holds both, such as A and B"
 
@@ -22,16 +23,18 @@ class PairSource:
 
     Attributes:
         pairs: The files.
+        scenes: Those that are rasters, which are compared without being held.
         skipped: One line for each file that was left out.
     """
 
     pairs: list[DatePair] = field(default_factory=list)
+    scenes: list[DatePair] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
     @property
     def files(self) -> list[Path]:
         """All files."""
-        return [path for pair in self.pairs for path in (pair.before, pair.after)]
+        return [path for pair in (*self.scenes, *self.pairs) for path in (pair.before, pair.after)]
 
 
 def find_pairs(source: Any, source2: Any = None) -> PairSource:
@@ -61,29 +64,38 @@ def find_pairs(source: Any, source2: Any = None) -> PairSource:
             f"source= has {len(sides[0])} pictures and source2= {len(sides[1])}, and no two have one name "
             f"({sides[0][0].name}, {sides[1][0].name}); give the two dates of a place one name, or pass two files."
         )
-    return PairSource(pairs, lost)
+    return PairSource(pairs, skipped=lost)
 
 
-def usable(found: PairSource, bands: int | None, taken: Sequence[int] | None) -> PairSource:
+def usable(
+    found: PairSource, bands: int | None, taken: Sequence[int] | None, wishes: SceneWishes | None = None
+) -> PairSource:
     """The pairs of a source whose files can be used together, and a line for each other one.
 
     Args:
         found: What :func:`find_pairs` gave.
         bands: Bands of one date that the model takes.
         taken: Which bands of the files these are.
+        wishes: What was said of rasters.
 
     Raises:
         DataError: There is none.
     """
     good = PairSource(skipped=list(found.skipped))
     for pair in found.pairs:
+        if is_scene_pair(pair):
+            if problem := scene_problem(pair, wishes or SceneWishes()):
+                good.skipped.append(problem)
+            else:
+                good.scenes.append(pair)
+            continue
         try:
             check_pairs([pair], channels=bands, bands=taken, name=f"{pair.before} and {pair.after}")
         except DataError as e:
             good.skipped.append(str(e).rstrip("."))
         else:
             good.pairs.append(pair)
-    if not good.pairs:
+    if not (good.pairs or good.scenes):
         more = f" (and {len(good.skipped) - 1} more)" if good.skipped[1:] else ""
         raise DataError(f"{good.skipped[0]}{more}.")
     return good
@@ -104,7 +116,7 @@ def _both_in(source: Any) -> PairSource:
         lost = [f"{what} is among {kind}" for kind, each in problems.found.items() for what in each]
         if not pairs:
             raise DataError(f"source={source}: no two dates have one name; {_TWO}.")
-        return PairSource(pairs, lost)
+        return PairSource(pairs, skipped=lost)
     raise DataError(f"source={source} is a single date; {_TWO}.")
 
 

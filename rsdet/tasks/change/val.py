@@ -20,10 +20,10 @@ from rsdet.data.dates import DatePair, read_label
 from rsdet.enhance.running import check_tiling
 from rsdet.errors import DataError
 from rsdet.tasks.change.data import ChangeData, read_change_data
+from rsdet.tasks.change.looking import Looking, tile_side
 from rsdet.tasks.change.metrics import ChangeMetrics
 from rsdet.tasks.change.outputs import THRESHOLD
 from rsdet.tasks.change.reading import PairReader
-from rsdet.tasks.change.running import Looking, tile_side
 from rsdet.tasks.change.visual import dates_of, error_map
 from rsdet.tasks.restore.visual import side_by_side, write_jpeg
 from rsdet.tasks.runs import ValFolder

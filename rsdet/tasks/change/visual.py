@@ -34,12 +34,13 @@ def error_map(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
     return out
 
 
-def compared(stack: np.ndarray, found: np.ndarray) -> np.ndarray:
+def compared(stack: np.ndarray, found: np.ndarray, share: float | None = None) -> np.ndarray:
     """Both dates side by side with the changes in the later one, and a legend below.
 
     Args:
         stack: (H, W, 2 * C) uint8.
         found: (H, W), 1 where a change was found.
+        share: Part that has changed, where it is known better.
 
     Returns:
         (H', W', 3) uint8 RGB; large pictures are shrunk.
@@ -56,7 +57,7 @@ def compared(stack: np.ndarray, found: np.ndarray) -> np.ndarray:
         part = LONGEST_PX / max(before.shape)
         size = max(1, round(both.shape[1] * part)), max(1, round(both.shape[0] * part))
         both = cv2.resize(both, size, interpolation=cv2.INTER_AREA)
-    share = 100 * changed.sum() / max(1, np.count_nonzero(found != IGNORE))
-    entries = [(FOUND, f"changed {share:.2f} %", "")]
+    share = changed.sum() / max(1, np.count_nonzero(found != IGNORE)) if share is None else share
+    entries = [(FOUND, f"changed {100 * share:.2f} %", "")]
     strip = legend_strip(both.shape[1], np.zeros(0, int), {}, text_height(max(both.shape[0], 64)), entries)
     return np.concatenate([both, strip])

@@ -132,7 +132,9 @@ def raster_polygons(
             planes += [] if measured is None else [measured.rows(top, bottom)]
             return numbers, planes
 
-        return polygon_table(read, names, drawn_classes(names), georef, settings.min_area_m2, confidence is not None, measured)
+        return polygon_table(
+            read, names, drawn_classes(names), georef, settings.min_area_m2, confidence is not None, measured
+        )
 
 
 def picture_polygons(found: ClassMap) -> PolygonTable:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rsdet.runtime.light import Summary
+from rsdet.tasks.change.looking import Looking
 from rsdet.tasks.change.outputs import THRESHOLD, ChangeOutputs
-from rsdet.tasks.change.running import Looking, PairRun
+from rsdet.tasks.change.running import PairRun
 from rsdet.tasks.change.runtime.comparer import Comparer
+from rsdet.tasks.change.scenes import SceneChange, SceneWishes
 from rsdet.tasks.change.source import find_pairs, usable
 from rsdet.tasks.change.task import TASK
 from rsdet.tasks.detect.runtime.cli import TAKES, flag, run_folder, understood
@@ -32,6 +35,9 @@ _TAKES = {
     "threshold": lambda v: _number(v) and v <= 1,
     "polygons": lambda v: v is None or flag(v),
     "min_area_m2": _number,
+    **dict.fromkeys(("resample", "match"), flag),
+    "swipe": lambda v: v is None or flag(v),
+    "districts": lambda v: v is None or isinstance(v, str),
 }
 
 
@@ -41,23 +47,33 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
         return None
     comparer = Comparer(args["model"], bands=args.get("bands"))
     side = comparer.tile(args.get("tile") or args.get("imgsz"))
-    looking = Looking(side, overlap_px(args.get("overlap"), side), args.get("threshold", THRESHOLD))
-    outputs = ChangeOutputs(PolygonSettings(args.get("polygons"), args.get("min_area_m2", 0.0)))
-    verbose = args.get("verbose", True)
-    found = usable(find_pairs(args["source"], args.get("source2")), comparer.reader.bands, comparer.reader.taken)
+    looking = Looking(
+        side, overlap_px(args.get("overlap"), side), args.get("threshold", THRESHOLD), match=args.get("match", False)
+    )
+    wishes = SceneWishes(args.get("resample", False), args.get("districts"))
+    outputs = ChangeOutputs(PolygonSettings(args.get("polygons"), args.get("min_area_m2", 0.0)), args.get("swipe"))
+    verbose, saved = args.get("verbose", True), args.get("save", True)
+    source = find_pairs(args["source"], args.get("source2"))
+    found = usable(source, comparer.reader.bands, comparer.reader.taken, wishes)
+    if found.scenes and found.pairs:
+        return None  # pictures and rasters together
     if verbose:
         print(f"Using {comparer.backend} on the CPU\n")
-    saved = args.get("save", True)
-    folder = run_folder(args, comparer.task, found.files, saved)
+    project = Path(args.get("project") or Path("runs") / comparer.task).expanduser().absolute()
+    scenes = {"project": project, "name": args.get("name"), "exist_ok": args.get("exist_ok", False)}
+    folder = project if found.scenes else run_folder(args, comparer.task, found.files, saved)
 
     run = PairRun(
-        comparer.mapper(side), comparer.reader, looking, outputs, (lambda: folder) if saved else None, verbose
-    )
+        comparer.mapper(side), comparer.reader, looking, outputs, (lambda: folder) if saved else None, verbose, scenes,
+        wishes,
+    )  # fmt: skip
     pairs = regions = 0
     try:
         for result in run.over(found):
             pairs, regions = pairs + 1, regions + len(result)
+            if isinstance(result, SceneChange):
+                folder = result.save_path.parents[1]
     finally:  # what was found before an interruption is kept
-        if saved and outputs.rows:
+        if outputs.rows and (saved or found.scenes):
             outputs.write_areas(folder)
     return Summary(pairs, regions, folder, run.skipped, TASK.outcome(pairs, regions))

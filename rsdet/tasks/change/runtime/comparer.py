@@ -12,9 +12,10 @@ from rsdet.data.dates import DatePair
 from rsdet.errors import CheckpointError
 from rsdet.runtime.backends import open_network
 from rsdet.runtime.metadata import stored_metadata
+from rsdet.tasks.change.looking import Looking, tile_side
 from rsdet.tasks.change.outputs import THRESHOLD, ChangeResult
 from rsdet.tasks.change.reading import DATES, PairReader
-from rsdet.tasks.change.running import Looking, looked_at, tile_side
+from rsdet.tasks.change.running import looked_at
 from rsdet.tasks.detect.runtime.facts import read_facts
 from rsdet.tasks.semantic.classmap import class_names
 from rsdet.tasks.semantic.scenes import Mapper, overlap_px
