@@ -100,13 +100,14 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path):
     (t / "A/later.png").unlink()
     whole = (t / "A/cut.png").read_bytes()
     (t / "A/cut.png").write_bytes(whole[: len(whole) // 2])
+    write(t / "label/cut.png", np.full((16, 16), 9, np.uint8))  # its date cannot be read, and it is wrong by itself
     write(t / "B/gray.png", np.zeros((16, 16), np.uint8))
     with pytest.raises(DataError) as e:
         read_dates({"path": tmp_path, "train": "train"}, ("train",))
     for word in (
         "sizes.png (16x16 and 8x8)", "one picture", "values.png holds values that are not declared: 7 (256 px)",
         "label_size.png (8x8, its dates 16x16)", "without a later date: lonely", "cut.png is cut short", "gray.png",
-        "without an earlier date: later",
+        "without an earlier date: later", "cut.png holds values that are not declared: 9",
     ):  # fmt: skip
         assert word in str(e.value)
     assert "good" not in str(e.value)
@@ -120,6 +121,10 @@ def test_a_single_date_is_named(tmp_path):
         date_pairs({"path": tmp_path, "train": "train"}, "train")
     with pytest.raises(ConfigError, match="no val:"):
         date_pairs({"path": tmp_path, "train": "train"}, "val")
+    with pytest.raises(DataError, match=r"train: nowhere: there is no .*nowhere"):
+        date_pairs({"path": tmp_path, "train": "nowhere"}, "train")
+    with pytest.raises(DataError, match=r"there is no .*list.txt"):
+        date_pairs({"path": tmp_path, "train": "list.txt"}, "train")
     (tmp_path / "void").mkdir()
     with pytest.raises(DataError, match="Image1 and Image2"):
         date_pairs({"path": tmp_path, "train": "void"}, "train")

@@ -98,8 +98,8 @@ def _look(
         if why := header_problem(header, own, list(bands) if bands else None):
             kinds.append(("files that cannot be used", f"{header.path.name} {why}"))
     if kinds:
-        return kinds, set()
-    if _size(one) != _size(two):
+        pass  # of what cannot be read, nothing more is known
+    elif _size(one) != _size(two):
         kinds.append(("pairs of two sizes", f"{pair.before.name} ({_size(one)} and {_size(two)})"))
     elif bands is None and (_kind(one) != _kind(two)):
         kinds.append(("pairs of two kinds of pixels", f"{pair.before.name} ({_kind(one)} and {_kind(two)})"))
@@ -112,19 +112,23 @@ def _look(
             kinds.append(("pairs on two grids", str(e)))
     present: set[int] = set()
     if pair.label is not None:
-        more, present = _look_at_label(pair.label, one, labels)
+        whole = [h for h in (one, two) if h.width]
+        more, present = _look_at_label(pair.label, whole[0] if whole else None, labels)
         kinds += more
     return kinds, present
 
 
-def _look_at_label(path: Path, date: SarHeader, labels: LabelReader | None) -> tuple[list[tuple[str, str]], set[int]]:
+def _look_at_label(
+    path: Path, date: SarHeader | None, labels: LabelReader | None
+) -> tuple[list[tuple[str, str]], set[int]]:
     header = whole_header(path)
     if header.damage or header.problem.startswith("is cut short"):
         return [("files that cannot be used", f"{path.name} {header.problem}")], set()
-    if _size(header) != _size(date):
+    if date is not None and _size(header) != _size(date):
         return [("labels of another size", f"{path.name} ({_size(header)}, its dates {_size(date)})")], set()
     try:
-        same_place(date.path, path, ("date", "label"))
+        if date is not None:
+            same_place(date.path, path, ("date", "label"))
         _, wrong, present = labels.read(path) if labels is not None else (None, "", set())
         if wrong or (labels is not None and (wrong := labels.contradiction(present))):
             return [("labels with values that have no meaning", f"{path.name} {wrong}")], set()

@@ -103,7 +103,8 @@ class LabelReader:
         y, x = np.argwhere(~known)[0]
         return (
             f"holds values that are not declared: {said}{more}, the first at x={x} y={y}; declared are "
-            f"{', '.join(map(str, self.table.keys))}; say what they are by label_mapping: {{{strange[0]:g}: ignore}}"
+            f"{', '.join(map(str, self.table.keys))}; say what they are, as label_mapping: {{{strange[0]:g}: 1}} for "
+            "change, or ignore"
         )
 
 

@@ -174,6 +174,8 @@ def _pairs(
 
 def _folders(place: Path, root: Path, entry: str, names: Mapping[str, str], where: str) -> dict[str, Path]:
     """The folders of a split: those that the data YAML names, or those of a known layout."""
+    if not place.is_dir() and not any((root / names.get(side, "A") / entry).is_dir() for side in ("t1", "t2")):
+        raise DataError(f"{where}: there is no {place}; mend the data YAML, or put the pictures there")
     first, second, labels = next(
         (layout for layout in LAYOUTS if any((place / date).is_dir() for date in layout[:2])), LAYOUTS[0]
     )
