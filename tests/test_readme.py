@@ -1,4 +1,4 @@
-"""Every command and snippet of the README that can run here is run, in order, as a user would."""
+"""Every command and snippet of the README and of the pages that can run here is run, in order, as a user would."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -15,24 +16,43 @@ import rasterio
 import rasterio.transform
 
 ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 BLOCK = re.compile(r"```(bash|python)\n(.*?)```\n(<!-- not run by the tests: (.*?) -->)?", re.S)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
-def blocks(language: str) -> list[str]:
-    found = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    return [text for kind, text, excused, _ in found if kind == language and not excused]
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Language and text of the blocks of a page that run."""
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [(kind, text) for kind, text, excused, _ in found if not excused]
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_data, tmp_path_factory) -> Path:
-    """A working folder with two pictures in images/ and a scene.tif, which the README supposes."""
-    where = tmp_path_factory.mktemp("readme")
+def demo_at_hand() -> None:
+    """What `data=demo` renders at its first use lies there already: of 8 scenes, over and over, in a second."""
+    from rsdet.data import demo
+    from rsdet.data.resolve import home
+    from rsdet.data.scenes import render_scene
+
+    with pytest.MonkeyPatch.context() as patch:
+        drawn = lru_cache(lambda seed: render_scene(seed, 320))
+        patch.setattr(demo, "render_scene", lambda seed, size: drawn(seed % 8))
+        demo.make_demo(home() / "demo", n_train=400, n_val=100, progress=False)
+
+
+def fill(where: Path, tiny_data: Path) -> Path:
+    """A working folder with two pictures in images/ and a scene.tif, which the pages suppose."""
     (where / "images").mkdir()
     for image in sorted((tiny_data.parent / "images" / "val").glob("*.jpg"))[:2]:
         shutil.copy(image, where / "images")
-    picture = cv2.resize(cv2.imread(str(image)), (500, 400))
+    picture = cv2.resize(cv2.imread(str(image)), (400, 300))
     place = {"crs": "EPSG:32635", "transform": rasterio.transform.from_origin(500_000, 5_960_000, 0.3, 0.3)}
-    with rasterio.open(where / "scene.tif", "w", width=500, height=400, count=3, dtype="uint8", **place) as file:
+    with rasterio.open(where / "scene.tif", "w", width=400, height=300, count=3, dtype="uint8", **place) as file:
         file.write(picture[..., ::-1].transpose(2, 0, 1))
     return where
 
@@ -44,61 +64,61 @@ def run(args: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def test_the_commands_of_the_readme_run(folder):
-    commands = [line for text in blocks("bash") for line in text.splitlines() if line.strip()]
-    assert len(commands) >= 7
-    for command in commands:
-        words = command.split(" #")[0].split()
-        assert words[0] == "rsdet", command
-        run([sys.executable, "-m", "rsdet", *words[1:]], folder)
+def run_page(page: Path, folder: Path) -> None:
+    """Run the blocks of a page in the order in which they stand."""
+    for i, (kind, text) in enumerate(blocks(page)):
+        if kind == "python":
+            (folder / f"snippet{i}.py").write_text(text)
+            run([sys.executable, f"snippet{i}.py"], folder)
+            continue
+        for command in (line for line in text.splitlines() if line.strip()):
+            words = command.split(" #")[0].split()
+            assert words[0] == "rsdet", command
+            run([sys.executable, "-m", "rsdet", *words[1:]], folder)
+
+
+@pytest.mark.usefixtures("demo_at_hand")
+def test_the_blocks_of_the_readme_run(tiny_data, tmp_path):
+    folder = fill(tmp_path, tiny_data)
+    verbs = {line.split()[1] for kind, text in blocks(PAGES[0]) if kind == "bash" for line in text.splitlines()}
+    assert verbs == {"train", "val", "predict", "export", "benchmark"}, "one block a verb"
+    run_page(PAGES[0], folder)
     first = folder / "runs" / "detect" / "first" / "weights"
     assert (first / "best.pt").is_file()
     assert (first / "best.onnx").is_file()
     assert list((folder / "runs" / "detect").glob("predict*/predictions-coco.json"))
     assert list((folder / "speed").glob("*.csv"))
     assert {p.suffix for p in (folder / "runs" / "detect" / "city").iterdir()} >= {".gpkg", ".qml", ".json", ".png"}
-    assert (folder / "runs" / "detect" / "finer" / "scene.geojson").is_file()
-
-
-def test_the_snippets_of_the_readme_run(folder):
-    texts = blocks("python")
-    assert len(texts) >= 2
-    for i, text in enumerate(texts):
-        script = folder / f"snippet{i}.py"
-        script.write_text(text)
-        run([sys.executable, str(script)], folder)
     assert (folder / "weights.safetensors").is_file()
 
 
-def test_blocks_that_do_not_run_say_why():
-    excused = [why for _, _, mark, why in BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8")) if mark]
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [p for p in PAGES[1:] if blocks(p)], ids=name)
+@pytest.mark.usefixtures("demo_at_hand")
+def test_the_blocks_of_a_page_run(page, tiny_data, tmp_path):
+    run_page(page, fill(tmp_path, tiny_data))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_blocks_that_do_not_run_say_why(page):
+    excused = [why for _, _, mark, why in BLOCK.findall(page.read_text(encoding="utf-8")) if mark]
     assert all(len(why) > 10 for why in excused)
 
 
-def test_files_that_the_readme_points_to_exist():
-    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_what_a_page_points_to_exists(page):
+    links = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if not re.match(r"[a-z]+:", link)]
+    assert [link for link in links if not (page.parent / link.split("#")[0]).exists()] == []
 
 
 def test_the_model_table_is_what_info_says():
-    from rsdet import RSDet
-
-    row = r"^\| `(\S+?)`(?: (\w))? \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$"
-    rows = re.findall(row, (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
-    assert len(rows) >= 6
-    for name, scale, params, legacy, true in rows[:2]:  # two are enough: tests/test_models_vmc.py holds the rest
-        found = nc8(RSDet, name, scale)
-        assert (f"{found.params / 1e6:.2f}", f"{found.gflops_legacy:.2f}", f"{found.gflops_true:.2f}") == (
-            params,
-            legacy,
-            true,
-        )
-
-
-def nc8(model_class, name: str, scale: str):
     from rsdet.deploy.complexity import complexity
     from rsdet.modelyaml import load_model_yaml
     from rsdet.tasks.detect.model import build
 
-    return complexity(build(load_model_yaml(name, scale or None), nc=8), imgsz=640)
+    row = r"^\| `(\S+?)`(?: (\w))? \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$"
+    rows = re.findall(row, (DOCS / "tasks" / "detect.md").read_text(encoding="utf-8"), re.M)
+    assert len(rows) >= 6
+    for model, scale, *stated in rows[:2]:  # two are enough: tests/test_models_vmc.py holds the rest
+        found = complexity(build(load_model_yaml(model, scale or None), nc=8), imgsz=640)
+        assert [f"{n:.2f}" for n in (found.params / 1e6, found.gflops_legacy, found.gflops_true)] == stated
