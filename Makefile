@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 # A process a core, each file of tests in one of them; more than four want more memory than they save time.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-slow test-machines test-minimum mutants lint clean
+.PHONY: demo test test-slow test-machines test-minimum mutants docs lint clean
 
 demo: $(STAMP)
 	$(BIN)/rsdet demo
@@ -31,6 +31,11 @@ test-minimum:
 mutants: $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable ".[mutants]"
 	$(BIN)/python .ci/mutants $(MUTANTS)
+
+# The site, into .site/site; fails on a link that leads nowhere. ZENSICAL=... takes one that is installed elsewhere.
+docs: $(STAMP)
+	$(if $(ZENSICAL),,$(BIN)/python -m pip install --quiet --editable ".[docs]")
+	$(BIN)/python docs/build.py $(or $(ZENSICAL),$(BIN)/zensical)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

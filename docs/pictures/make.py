@@ -2,7 +2,7 @@
 
 python docs/pictures/make.py
 
-What a network found is cut out of pictures below benchmarks/results, which scripts there have made. Where there is no such
+What a network found is cut out of pictures below benchmarks/results, which scripts have made. Where there is no such
 picture, the tile is a rendered scene with what is true of it; README.md beside this file says which is which.
 """
 
@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from rsdet.data.scenes import NAMES, Scene, render_scene
+from rsdet.data.scenes.dates import render_dates
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parents[1] / "benchmarks" / "results"
@@ -52,6 +53,18 @@ def question(seed: int, number: int) -> np.ndarray:
     return picture
 
 
+def dates(seed: int) -> np.ndarray:
+    """A place on an earlier date above the same place later, and the outlines of houses that have appeared or gone."""
+    place = render_dates(seed, (HEIGHT // 2, WIDTH))
+    rings, _ = cv2.findContours(place.label, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    both = [np.ascontiguousarray(picture[..., ::-1]) for picture in (place.before, place.after)]
+    for picture in both:
+        cv2.drawContours(picture, rings, -1, COLOURS[0], 1, cv2.LINE_AA)
+    tile = np.concatenate(both)
+    tile[HEIGHT // 2 - 1 : HEIGHT // 2 + 1] = 255
+    return tile
+
+
 def halves(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """The left half of one tile beside the right half of another."""
     tile = np.concatenate([left[:, : WIDTH // 2], right[:, WIDTH // 2 :]], axis=1)
@@ -64,6 +77,7 @@ TILES = {
     "obb": lambda: cut("hit-uav-oriented/0.jpg", 1440, 0, 480, 300),
     "segment": lambda: outlines(9),
     "semantic": lambda: cut("landslides.jpg", 512, 26, 256, 160),
+    "change": lambda: dates(7),
     "vqa": lambda: question(4, 3),
     "restore": lambda: halves(
         cut("haze-detection.jpg", 300, 150, 480, 300), cut("haze-detection.jpg", 300, 714, 480, 300)
