@@ -183,7 +183,7 @@ def mosaics(args: argparse.Namespace) -> tuple[Path, Path]:
     return files
 
 
-def look(weights: str, before: str, after: str, tile: int, device: str) -> dict[str, Any]:
+def look(weights: str, before: str, after: str, args: argparse.Namespace) -> dict[str, Any]:
     """Compare two mosaics, for a process of its own: seconds, and the most memory it held."""
     import resource
 
@@ -192,8 +192,8 @@ def look(weights: str, before: str, after: str, tile: int, device: str) -> dict[
     model = RSDet(weights)
     begin, used = time.time(), time.process_time()
     model.predict(
-        source=before, source2=after, tile=tile, device=device, project=str(Path(before).parent), name="found",
-        exist_ok=True,
+        source=before, source2=after, tile=args.tile, overlap=args.overlap, device=args.device,
+        project=str(Path(before).parent), name="found", exist_ok=True,
     )  # fmt: skip
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
@@ -203,18 +203,20 @@ def look(weights: str, before: str, after: str, tile: int, device: str) -> dict[
     }
 
 
-def mosaic(args: argparse.Namespace) -> None:
-    """A row about a pair of mosaics, and one about a small piece, which shows what the size costs."""
+def mosaic(learnt: Path, args: argparse.Namespace) -> None:
+    """A row about a pair of mosaics."""
     from rsdet import RSDet
     from rsdet.deploy.hardware import describe
 
     weights = args.work / "mosaic" / "slim.pt"
     before, after = mosaics(args)
     if not weights.is_file():
-        RSDet("fc-siam-diff.yaml", widths=SLIM).save(weights)
+        model, _ = train(RSDet("fc-siam-diff.yaml", widths=SLIM), "slim", learnt, 4 * args.steps, 0, args)
+        model.save(weights)
 
     def measured() -> dict[str, Any]:
-        call = [sys.executable, __file__, "--look", str(weights), str(before), str(after), "--device", args.device]
+        wanted = ("--device", args.device, "--tile", str(args.tile), "--overlap", str(args.overlap))
+        call = [sys.executable, __file__, "--look", str(weights), str(before), str(after), *wanted]
         done = subprocess.run(call, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(done.stderr[-2000:])
@@ -222,7 +224,7 @@ def mosaic(args: argparse.Namespace) -> None:
         found = json.loads(done.stdout.splitlines()[-1])
         return {"side": side, "pixels": side**2, **found, "hardware": describe(args.device)}
 
-    once(args.work / "mosaic.json", {"side": args.mosaic_side, "widths": SLIM}, measured)
+    once(args.work / "mosaic.json", {"side": args.mosaic_side, "widths": SLIM, "tile": args.tile}, measured)
 
 
 def main() -> None:
@@ -244,14 +246,15 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--mosaic-side", type=int, default=10_240)
     parser.add_argument("--mosaic-scenes", type=int, default=6, help="places that the mosaics are made of")
-    parser.add_argument("--tile", type=int, default=512, help="of the mosaics")
+    parser.add_argument("--tile", type=int, default=1024, help="of the mosaics")
+    parser.add_argument("--overlap", type=int, default=64, help="of these tiles")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--work", type=Path, default=Path("runs/change"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     args = parser.parse_args()
     args.work = args.work.absolute()
     if args.look:
-        print(json.dumps(look(*args.look, args.tile, args.device)))
+        print(json.dumps(look(*args.look, args)))
         return
     if args.gather:
         write(args, NETWORKS, SHIFTS, rows_in(args.work / "rows"))
@@ -265,7 +268,7 @@ def main() -> None:
             file = args.work / "rows" / f"{name}-seed{seed}.json"
             once(file, settings, lambda n=name, s=seed: run(n, s, places, pairs, args))
     if args.mosaic:
-        mosaic(args)
+        mosaic(places["learnt"], args)
 
 
 if __name__ == "__main__":
