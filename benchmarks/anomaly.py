@@ -79,7 +79,7 @@ def network(scene: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     with CubeScene(data.open(lidar=False).cube, data.bands, data.name) as cube:
         bands, size = cube.bands, list(cube.cube.shape)
     torch.manual_seed(seed)
-    before = areas(RSDet("sdenet.yaml", bands=bands).model)
+    before = areas(RSDet("sdenet.yaml", channels=bands).model)
     label = f"{data.name}-seed{seed}"
     settings = dict(fit="scene", epochs=args.epochs, repeats=args.repeats, batch=1, lr0=args.lr, patience=30, seed=seed)
     with peak_memory() as memory:

@@ -41,6 +41,6 @@ def model_yaml(folder: Path) -> Path:
     path = folder / "tiny-sdenet.yaml"
     path.write_text(
         "task: anomaly\nfamily: network\nnetwork: SDENet\n"
-        f"vars: {{bands: {BANDS}}}\nargs: {{channels: bands, width: 4, latent: 4}}\n"
+        f"vars: {{channels: {BANDS}}}\nargs: {{channels: channels, width: 4, latent: 4}}\n"
     )
     return path

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from rsdet.classical.anomaly import METHODS
+from rsdet.classical.anomaly import CRD, RX, LocalRX, LowRank
 from rsdet.data.tiling import Progress
-from rsdet.errors import ConfigError
 from rsdet.tasks.anomaly.scene import CubeScene
 
-BESIDE: dict[str, tuple[str, dict[str, Any]]] = {  # what stands beside every network, always
-    "RX": ("RX", {}),
-    "PCA-RX": ("RX", {"components": 5}),
-    "local RX": ("LocalRX", {}),
-    "low-rank": ("LowRank", {}),
-    "CRD": ("CRD", {}),
-}
+BESIDE: dict[str, RX | LocalRX | LowRank | CRD] = {  # always
+    "RX": RX(), "PCA-RX": RX(5), "local RX": LocalRX(), "low-rank": LowRank(), "CRD": CRD(),
+}  # fmt: skip
 
 
 def method_score(method: Any, scene: CubeScene, progress: Progress | None = None) -> np.ndarray:
@@ -43,13 +39,12 @@ def method_score(method: Any, scene: CubeScene, progress: Progress | None = None
 
 
 def scores_beside(scene: CubeScene) -> dict[str, tuple[np.ndarray, float]]:
-    """Scores of all methods of :data:`BESIDE` that the scene has bands for, and the seconds that each took."""
-    found = {}
-    for name, (method, settings) in BESIDE.items():
+    """Scores of :data:`BESIDE` and the seconds of each; of fewer components where the scene has fewer."""
+    found, rank = {}, len(scene.background.components()[0])
+    for name, method in BESIDE.items():
         begin = time.perf_counter()
-        try:
-            score = method_score(METHODS[method](**settings), scene)
-        except ConfigError:  # more components than this scene has
-            continue
-        found[name] = (score, time.perf_counter() - begin)
+        if not isinstance(method, CRD) and method.components is not None:
+            most = max(1, rank - isinstance(method, LowRank))
+            method = replace(method, components=min(method.components, most))
+        found[name] = method_score(method, scene), time.perf_counter() - begin
     return found

@@ -49,7 +49,9 @@ class AnomalyModel(BaseModel):
         d = cfg if isinstance(cfg, dict) else load_model_yaml(cfg)
         network = build_network(d["network"], d.get("args"), BackgroundNetwork)
         if ch is not None and ch != network.channels:
-            raise ConfigError(f"the network takes {network.channels} bands, received {ch}; build it with bands={ch}.")
+            raise ConfigError(
+                f"the network takes {network.channels} bands, received {ch}; build it with channels={ch}."
+            )
         self.yaml = {**d, "channels": network.channels}
         self.model = nn.Sequential(network)
         network.i, network.f, network.type = 0, -1, type(network).__name__  # what Ultralytics' rows know of themselves

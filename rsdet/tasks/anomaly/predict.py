@@ -179,11 +179,11 @@ class AnomalyPredict(PredictFolder, BasePredictor):
         result.spectra = np.array([scene.read(slice(y, y + 1), slice(x, x + 1))[0, 0] for y, x in peaks])
         if self.args.save:
             result.files = self._write(result, scene)
-        (h, w), marked = scene.size_hw, int((found.mask == 1).sum())
+        (h, w), marked, n = scene.size_hw, int((found.mask == 1).sum()), len(found)
         if self.args.verbose:
             LOGGER.info(
-                f"cube {which} {printable(name)}: {w}x{h}, {scene.bands} bands, {len(found)} finds of {marked} px "
-                f"above {threshold:.4g}, {ms['inference']:.0f} ms"
+                f"cube {which} {printable(name)}: {w}x{h}, {scene.bands} bands, {n} find{'s' * (n != 1)} of {marked} "
+                f"px above {threshold:.4g}, {ms['inference']:.0f} ms"
             )
         return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from rsdet.data.tiling import Progress, tiled_rows
 from rsdet.deploy.artifact import read_metadata
 from rsdet.deploy.runners import open_runner
 from rsdet.errors import CheckpointError, ConfigError, DataError
+from rsdet.quiet import say
 from rsdet.tasks.anomaly.scene import CubeScene
 
 TILE_PX, OVERLAP_PX = 64, 8  # those of the paper's scenes, and of AETNet
@@ -149,6 +151,12 @@ def network_scores(
     if min(height, width) < run.min_px:
         raise DataError(f"{scene.name} is {width}x{height} px; the network takes {run.min_px} px or more.")
     size, shared = run.tiling(tile, overlap)
+    if run.tile_hw is not None and (height < run.tile_hw[0] or width < run.tile_hw[1]):
+        say(
+            f"{scene.name} is {width}x{height} px, and this exported file takes {run.tile_hw[1]}x{run.tile_hw[0]}: it "
+            "is continued by reflection, which the network would not do; export with imgsz= of the scene.",
+            logging.WARNING,
+        )
     if not isinstance(size, tuple):
         size = (size, size)
     shared = min(shared, min(size) - 1)
