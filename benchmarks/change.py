@@ -1,7 +1,6 @@
 """SSA-Net against FC-Siam-diff and TinyCD on one budget: rendered pairs, then real ones, and what a shift costs.
 
     python benchmarks/change.py --pairs change-pairs     # all runs; goes on where it was
-    python benchmarks/change.py --mosaic                 # besides: a pair of mosaics of 10^8 pixels, time and memory
     python benchmarks/change.py --gather                 # page and pictures from what is there
 
 ``--pairs`` is a folder with ``levir-cd`` and ``dsifn-cd``, each with ``A``, ``B`` and ``label``. Real pairs are so few
@@ -13,9 +12,7 @@ the last step, so nothing is chosen on the test. On a GPU: ``--device 0 --side 2
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -31,8 +28,6 @@ NETWORKS = {"ssa-net": "SSA-Net", "fc-siam-diff": "FC-Siam-diff", "tinycd": "Tin
 SHIFTS = (0, 1, 2, 3, 4)  # pixels that the later date is moved to the right, beside the pixel that every place has
 LEAST = 0.03  # part of a training place that has changed; of places for the test nothing is asked
 TRAIN_SEED, TEST_SEED = 900_000_000, 950_000_000  # no data set of the package has these
-MOSAIC_SEED, SCENE_PX = 990_000_000, 1024
-SLIM = [4, 8, 16, 32]  # widths of the FC-Siam-diff that looks at mosaics: the pipeline is measured and not the network
 
 
 def save(folder: Path, name: str, before: np.ndarray, after: np.ndarray, label: np.ndarray) -> None:
@@ -153,88 +148,12 @@ def run(
     }  # fmt: skip
 
 
-def mosaics(args: argparse.Namespace) -> tuple[Path, Path]:
-    """Write two mosaics of rendered places, block by block; each place is there as often as it is needed."""
-    import rasterio
-    from rasterio.transform import from_origin
-    from rasterio.windows import Window
-
-    from rsdet.data.scenes.dates import render_dates
-
-    files = args.work / "mosaic" / "before.tif", args.work / "mosaic" / "after.tif"
-    if all(f.is_file() for f in files):
-        return files
-    files[0].parent.mkdir(parents=True, exist_ok=True)
-    across = -(-args.mosaic_side // SCENE_PX)
-    scenes = [render_dates(MOSAIC_SEED + i, SCENE_PX) for i in range(args.mosaic_scenes)]
-    side = across * SCENE_PX
-    profile = {
-        "driver": "GTiff", "width": side, "height": side, "count": 3, "dtype": "uint8", "tiled": True,
-        "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1, "photometric": "RGB",
-        "crs": "EPSG:32648", "transform": from_origin(500_000, 3_800_000, 0.5, 0.5),
-    }  # fmt: skip
-    for file, date in zip(files, ("before", "after"), strict=True):
-        part = file.with_suffix(".part.tif")
-        with rasterio.open(part, "w", **profile) as f:
-            for i in range(across * across):
-                place = Window(i % across * SCENE_PX, i // across * SCENE_PX, SCENE_PX, SCENE_PX)
-                f.write(getattr(scenes[i * 7 % len(scenes)], date).transpose(2, 0, 1), window=place)
-        part.rename(file)
-    return files
-
-
-def look(weights: str, before: str, after: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Compare two mosaics, for a process of its own: seconds, and the most memory it held."""
-    import resource
-
-    from rsdet import RSDet
-
-    model = RSDet(weights)
-    begin, used = time.time(), time.process_time()
-    model.predict(
-        source=before, source2=after, tile=args.tile, overlap=args.overlap, device=args.device,
-        project=str(Path(before).parent), name="found", exist_ok=True,
-    )  # fmt: skip
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {
-        "seconds": round(time.time() - begin),
-        "cpu_seconds": round(time.process_time() - used),
-        "peak_mib": round(peak),
-    }
-
-
-def mosaic(learnt: Path, args: argparse.Namespace) -> None:
-    """A row about a pair of mosaics."""
-    from rsdet import RSDet
-    from rsdet.deploy.hardware import describe
-
-    weights = args.work / "mosaic" / "slim.pt"
-    before, after = mosaics(args)
-    if not weights.is_file():
-        model, _ = train(RSDet("fc-siam-diff.yaml", widths=SLIM), "slim", learnt, 4 * args.steps, 0, args)
-        model.save(weights)
-
-    def measured() -> dict[str, Any]:
-        wanted = ("--device", args.device, "--tile", str(args.tile), "--overlap", str(args.overlap))
-        call = [sys.executable, __file__, "--look", str(weights), str(before), str(after), *wanted]
-        done = subprocess.run(call, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(done.stderr[-2000:])
-        side = -(-args.mosaic_side // SCENE_PX) * SCENE_PX
-        found = json.loads(done.stdout.splitlines()[-1])
-        return {"side": side, "pixels": side**2, **found, "hardware": describe(args.device)}
-
-    once(args.work / "mosaic.json", {"side": args.mosaic_side, "widths": SLIM, "tile": args.tile}, measured)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--pairs", type=Path, help="folder with levir-cd and dsifn-cd; without it, rendered places alone"
     )
     parser.add_argument("--gather", action="store_true", help="make page and pictures from the runs that are there")
-    parser.add_argument("--mosaic", action="store_true", help="look at a pair of mosaics, too")
-    parser.add_argument("--look", nargs=3, metavar=("WEIGHTS", "BEFORE", "AFTER"), help=argparse.SUPPRESS)
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="these networks")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--picture", type=int, default=128, help="side of rendered places in pixels")
@@ -244,18 +163,11 @@ def main() -> None:
     parser.add_argument("--real-steps", type=int, default=32, help="on real pairs, from there")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--mosaic-side", type=int, default=10_240)
-    parser.add_argument("--mosaic-scenes", type=int, default=6, help="places that the mosaics are made of")
-    parser.add_argument("--tile", type=int, default=1024, help="of the mosaics")
-    parser.add_argument("--overlap", type=int, default=64, help="of these tiles")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--work", type=Path, default=Path("runs/change"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     args = parser.parse_args()
     args.work = args.work.absolute()
-    if args.look:
-        print(json.dumps(look(*args.look, args)))
-        return
     if args.gather:
         write(args, NETWORKS, SHIFTS, rows_in(args.work / "rows"))
         return
@@ -267,8 +179,6 @@ def main() -> None:
         for name in args.only:
             file = args.work / "rows" / f"{name}-seed{seed}.json"
             once(file, settings, lambda n=name, s=seed: run(n, s, places, pairs, args))
-    if args.mosaic:
-        mosaic(places["learnt"], args)
 
 
 if __name__ == "__main__":

@@ -108,10 +108,7 @@ def picture(work: Path, file: Path, names: Mapping[str, str], side: int) -> None
     cv2.imwrite(str(file), np.hstack(shown)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
 
 
-def page(
-    args: argparse.Namespace, rows: Sequence[dict[str, Any]], names: Mapping[str, str], shifts: Sequence[int],
-    mosaic: Mapping[str, Any] | None,
-) -> list[str]:  # fmt: skip
+def page(rows: Sequence[dict[str, Any]], names: Mapping[str, str], shifts: Sequence[int]) -> list[str]:
     """Lines of the page."""
     one = rows[0]
     s, hardware = one["settings"], one["hardware"]
@@ -143,15 +140,6 @@ def page(
             "", *table(rows, names, lambda r: r["real"]), "", *verdict(rows, names, lambda r: r["real"]), "",
             "Before they saw a real pair:", "", *table(rows, names, lambda r: r["untouched"]), "",
         ]  # fmt: skip
-    if mosaic:
-        m = mosaic
-        lines += [
-            "## A pair of mosaics", "",
-            f"{m['side']} x {m['side']} pixels on each date ({m['pixels'] / 1e6:.0f} million), rendered, GeoTIFF; "
-            "`rsdet predict` with an FC-Siam-diff a quarter as wide, since it is the pipeline that is measured: "
-            f"{m['seconds']} s ({m['cpu_seconds']} s of CPU), at most {m['peak_mib']} MiB of memory in all, where both "
-            f"mosaics alone would be {2 * 3 * m['pixels'] / 2**20:.0f} MiB.", "",
-        ]  # fmt: skip
     lines += [
         f"Command: `python benchmarks/{one['command']}`; {hardware['cpu']}, {hardware['threads']} thread, "
         f"torch {hardware['torch']}, {hardware['date'][:10]}; the machine had other work, so seconds are "
@@ -164,10 +152,8 @@ def write(
     args: argparse.Namespace, names: Mapping[str, str], shifts: Sequence[int], rows: list[dict[str, Any]]
 ) -> Path:
     """Write ``change.json``, ``.md``, ``.jpg`` and ``change_shift.png``."""
-    file = args.work / "mosaic.json"
-    mosaic = json.loads(file.read_text()) if file.is_file() else None
     picture(args.work, args.out / "change.jpg", names, rows[0]["settings"]["side"])
     curve(args.out / "change_shift.png", rows, names, shifts)
-    content = {"runs": rows, "mosaic": mosaic}
+    content = {"runs": rows}
     (args.out / "change.json").write_text(json.dumps(content, indent=1) + "\n")
-    return write_page(args.out / "change.md", page(args, rows, names, shifts, mosaic), [])
+    return write_page(args.out / "change.md", page(rows, names, shifts), [])
