@@ -72,6 +72,9 @@ def test_lists_of_names_and_of_files(tmp_path):
     assert [p.after.name for p in date_pairs(data, "train")] == ["c.png", "a.png"]
     assert date_pairs(data, "val") == [DatePair(*(tmp_path / d / "b.png" for d in PLAIN))]
     assert [p.before.name for p in date_pairs(data, "test")] == ["a.png", "b.png"]
+    (tmp_path / "list/train.txt").write_text("c.png\na.png\nc\n")
+    with pytest.raises(DataError, match=r"1 pairs that train names more than once: .*c.png"):
+        date_pairs(data, "train")
     (tmp_path / "list/train.txt").write_text("c.png\nzz.png\nyy.png\n")
     with pytest.raises(DataError, match=r"2 lines of train.txt whose earlier date is not there.*yy.png"):
         date_pairs(data, "train")

@@ -22,6 +22,7 @@ or two or three columns with commas: earlier, later, label, relative to ``path``
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,9 @@ def date_pairs(
     root, found, own = Path(str(data.get("path") or ".")), [], Problems() if problems is None else problems
     for entry in entries if isinstance(entries, list) else [entries]:
         found += _pairs(data, root, entry, f"{split}: {entry}", labelled, own)
+    for pair, times in Counter(found).items():
+        if times > 1:
+            own.add(f"pairs that {split} names more than once", str(pair.before))
     if problems is None:
         own.raise_any(split, REMEDY)
     return found
@@ -186,9 +190,7 @@ def _folders(place: Path, root: Path, entry: str, names: Mapping[str, str], wher
         places = [p for option in options for p in (place / option, root / option / entry) if p.is_dir()]
         if places:
             found[side] = places[0]
-    missing = [side for side in ("t1", "t2") if side not in found] + [
-        side for side in ("label",) if side in names and side not in found
-    ]
+    missing = [side for side in SIDES if side not in found and (side != "label" or side in names)]
     if len(missing) == 1 and missing[0] != "label":
         (other,) = {"t1", "t2"} - set(missing)
         raise DataError(
