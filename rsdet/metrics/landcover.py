@@ -26,7 +26,7 @@ class LandCoverScores(PixelScores):
         if not n:
             return float("nan")
         chance = float(m.sum(1) @ m.sum(0)) / n**2
-        return (self.accuracy - chance) / (1 - chance) if chance < 1 else float("nan")
+        return float((self.accuracy - chance) / (1 - chance)) if chance < 1 else float("nan")
 
     @property
     def measures(self) -> dict[str, float]:

@@ -127,15 +127,23 @@ class LandCoverNetwork(Network):
     def fit(self, pixels: np.ndarray) -> float:
         """Fit scaling, principal components and :attr:`fill` to training pixels (n, bands + rasters).
 
+        Rasters, unlike bands, may be NaN in some of them.
+
         Returns:
             Part of the variance of the scaled bands that is kept, 0 to 1.
 
         Raises:
             DataError: See :meth:`SpectralReduction.fit`.
         """
-        _set(self.fill, np.asarray(pixels, np.float64).mean(0))
+        pixels = np.asarray(pixels, np.float64)
+        known = np.isfinite(pixels)
+        if not known.any(0).all():
+            raise DataError("no training pixel has data of one of the bands or rasters; leave it out, or add pixels.")
+        fill = np.where(known, pixels, 0).sum(0) / known.sum(0)
+        _set(self.fill, fill)
         if self.scaling is not None:
-            self.scaling.fit(pixels[:, self.bands :])
+            rasters = slice(self.bands, None)
+            self.scaling.fit(np.where(known[:, rasters], pixels[:, rasters], fill[rasters]))
         return self.reduction.fit(pixels[:, : self.bands])
 
     def classify(self, hsi: torch.Tensor, lidar: torch.Tensor | None) -> torch.Tensor:

@@ -80,9 +80,7 @@ class TestEquations:
     @pytest.mark.parametrize("cls", [PatchCNN2D, PatchCNN3D])
     def test_plain_networks(self, cls):
         network = lively(cls(bands=6, rasters=1, components=3, patch=4, nc=4, width=5, depth=2))
-        assert_agrees(
-            network, lambda w, x: landcover.patch_cnn(w, x, 6, cls is PatchCNN3D), maps((2, 7, 4, 4))
-        )
+        assert_agrees(network, lambda w, x: landcover.patch_cnn(w, x, 6, cls is PatchCNN3D), maps((2, 7, 4, 4)))
 
 
 class TestAttention:
@@ -130,7 +128,7 @@ class TestReduction:
 
     @pytest.mark.parametrize("pixels", [np.eye(3, 8), np.full((9, 8), np.nan)])
     def test_what_cannot_be_fitted_is_refused(self, pixels):
-        with pytest.raises(DataError, match="components cannot be had from 3|not all finite"):
+        with pytest.raises(DataError, match=r"components cannot be had from 3|not all finite"):
             SpectralReduction(8, 4).fit(pixels)
 
 

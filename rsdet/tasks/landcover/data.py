@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from rsdet.arguments import check_number
-from rsdet.data.cubes.bands import bands_of
+from rsdet.data.cubes.bands import bands_of, shown
 from rsdet.data.cubes.dataset import CubeData, cube_data
 from rsdet.data.cubes.splits import block_folds, fold_split, hold_out, missing_classes, random_split, seen_part
-from rsdet.errors import ConfigError, nearest
+from rsdet.errors import ConfigError, DataError, nearest
 from rsdet.tasks.landcover.visual import colours_of
 
 KINDS = ("disjoint", "random", "blocked")
@@ -185,6 +186,7 @@ def read_land_data(
         places, count = bands_of(taken, scene.cube), scene.cube.shape[2]
         parts = [scene.cube.read(bands=places), *([scene.read_lidar()] if scene.lidar else [])]
     values = np.concatenate(parts, 2) if len(parts) > 1 else parts[0]
+    check_alive(values, places, data.name)
     train, test, split = split_of(data, choice.over(SplitChoice.of(data.split)), patch)
     there = np.isfinite(values[..., : len(places)]).all(2)
     notes = []
@@ -200,6 +202,36 @@ def read_land_data(
     )  # fmt: skip
     notes.append(f"{data.name}: {made.split_line(patch)}")
     return made
+
+
+def check_alive(values: np.ndarray, places: Sequence[int], name: str) -> None:
+    """Refuse a scene with bands or rasters that say nothing: no data anywhere, or one value everywhere.
+
+    Args:
+        values: (H, W, bands + rasters), NaN where there are no data.
+        places: Of the bands in the file, from 0.
+        name: Of the scene.
+
+    Raises:
+        DataError: There are some; all are named, with those that are left.
+    """
+    faults, lost = [], np.zeros(values.shape[2], bool)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, of nothing but NaN
+        low, high = np.nanmin(values, (0, 1)), np.nanmax(values, (0, 1))
+    for which, what in ((np.isnan(low), "no data anywhere"), (low == high, "one value everywhere")):
+        bands = [places[k] for k in np.flatnonzero(which[: len(places)])]
+        rasters = [k + 1 for k in np.flatnonzero(which[len(places) :])]
+        faults += [f"band {shown(bands)} has {what}"] if bands else []
+        faults += [f"raster {', '.join(map(str, rasters))} of the LiDAR has {what}"] if rasters else []
+        lost |= which
+    if not faults:
+        return
+    left = [b for b, gone in zip(places, lost, strict=False) if not gone]
+    said = f"bands={shown(left).replace(' ', '')}" if left else "another cube"
+    remedy = [f"give {said}"] if lost[: len(places)].any() else []
+    remedy += ["take that raster out of lidar: in the data YAML"] if lost[len(places) :].any() else []
+    raise DataError(f"{name}: {'; '.join(faults)}: {', and '.join(remedy)}.")
 
 
 def split_of(data: CubeData, choice: SplitChoice, patch: int) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:

@@ -165,9 +165,8 @@ def map_cube(scene: OpenScene, rows: int = ROWS) -> np.ndarray:
 
 
 def map_into(
-    scene: OpenScene, folder: Path, stem: str, *, probabilities: bool, facts: Mapping[str, Any], line: Line,
-    rows: int = ROWS,
-) -> LandCoverMap:  # fmt: skip
+    scene: OpenScene, folder: Path, stem: str, *, probabilities: bool, facts: Mapping[str, Any], line: Line
+) -> LandCoverMap:
     """Map a scene into ``classes/<stem>.tif`` and its companions; one that was stopped goes on.
 
     Args:
@@ -177,7 +176,6 @@ def map_into(
         probabilities: Write those of all classes, too.
         facts: What else decides the outcome.
         line: What says how far it is.
-        rows: Rows at a time.
 
     Raises:
         DataError: A part of it cannot be read; what is done is kept.
@@ -200,9 +198,9 @@ def map_into(
     def join(parts: Parts, size_hw: tuple[int, int], form: Form) -> None:
         _write(parts, size_hw, form, folder, out, names, np.array(scene.classifier.scene["palette"], np.uint8))
 
-    decides = {**facts, "model": scene.classifier.key, "rows": rows, "rsdet": __version__}
+    decides = {**facts, "model": scene.classifier.key, "rows": ROWS, "rsdet": __version__}
     write_dense(
-        scene.probabilities, _places, encode, (height, width), out, form, tile=(rows, width), overlap=0, facts=decides,
+        scene.probabilities, _places, encode, (height, width), out, form, tile=(ROWS, width), overlap=0, facts=decides,
         progress=Tiles(line), join=join,
     )  # fmt: skip
     spent = (time.perf_counter() - began) * 1e3

@@ -82,7 +82,7 @@ class LandCoverTrain(SafeTrainer, BaseTrainer):
         choice_of(given)
         check_number("rot90", given.get("rot90", 0.0), 0, 1, "a probability from 0 to 1; e.g. rot90=0.5")
         check_number("lidar_dropout", given.get("lidar_dropout", 0.0), 0, 1, "a share from 0 to 1; e.g. 0.2")
-        if not isinstance(given.get("batch", 1), int) or given.get("batch", 1) < 2:
+        if not isinstance(given.get("batch", 2), int) or given.get("batch", 2) < 2:
             raise ConfigError(f"batch={given['batch']!r} must be a whole number of patches, 2 or more; e.g. batch=64.")
         if given.get("split", "val") not in ("val", "test"):
             raise ConfigError(f"split={given['split']!r} must be val (pixels held out of the training) or test.")
@@ -106,8 +106,8 @@ class LandCoverTrain(SafeTrainer, BaseTrainer):
                     "fewer."
                 )
             args |= {"bands": land.bands, "rasters": land.rasters, "nc": len(land.names)}
-            told = {"names": dict(land.names), "scene": land.described()}
-            cfg = {**cfg, "args": args, **told, "gsd": land.gsd} if land.gsd else {**cfg, "args": args, **told}
+            told = {"names": dict(land.names), "scene": {**land.described(), "seed": self.args.seed}}
+            cfg = {**cfg, "args": args, **told, **({"gsd": land.gsd} if land.gsd else {})}
         with buildable(self.args.model):
             model = LandCoverModel(cfg, verbose=verbose and RANK == -1)
         if weights is not None:

@@ -114,7 +114,7 @@ class LandCoverVal(ValFolder, BaseValidator):
     def _alone(self, model: Any) -> dict[str, float]:
         classifier = opened(model, select_device(self.args.device, verbose=False))
         land = self._data(classifier)
-        mask = {"train": land.train, "val": held_out(land, self.args.seed)[1], "test": land.test}[self.args.split]
+        mask = self._pixels(land, classifier)
         rows, cols = np.nonzero(mask)
         if not len(rows):
             raise DataError(f"{land.name} has no labelled pixel in {self.args.split}; use another split=.")
@@ -126,7 +126,8 @@ class LandCoverVal(ValFolder, BaseValidator):
         seconds = time.perf_counter() - began
         truth = land.labels[mask] - 1
         scores = {MODEL: _scores(truth, found, land.names)}
-        scores |= self._baselines(land, mask, truth, classifier.components) if self.args.split != "train" else {}
+        if self.args.split == "test":  # of pixels that they have learnt from, their accuracy means nothing
+            scores |= self._baselines(land, mask, truth, classifier.components)
         self.speed = {"inference": 1e3 * seconds / len(rows)}
         self.metrics = LandCoverMetrics(
             scores,
@@ -140,6 +141,12 @@ class LandCoverVal(ValFolder, BaseValidator):
         self.metrics.write(bool(self.args.plots))
         self.run_callbacks("on_val_end")
         return self.metrics.results_dict
+
+    def _pixels(self, land: LandData, classifier: PatchClassifier) -> np.ndarray:
+        """(H, W) bool: pixels of ``split``, those held out as they were held out of the training."""
+        if self.args.split == "val":
+            return held_out(land, int(classifier.scene.get("seed", 0)))[1]
+        return land.train if self.args.split == "train" else land.test
 
     def _data(self, classifier: PatchClassifier) -> LandData:
         """The data, with the bands and the split of the training."""
@@ -168,9 +175,14 @@ class LandCoverVal(ValFolder, BaseValidator):
         if self.baselines and not pixel_classifiers.available():
             say("no SVM and no forest stand beside these numbers, for scikit-learn is not installed.", logging.WARNING)
             return {}
-        pixels = np.nan_to_num(land.values[land.train], nan=0.0), land.labels[land.train] - 1
-        asked = np.nan_to_num(land.values[mask], nan=0.0)
-        fitted = {n: PixelClassifier(n, components or 20, self.args.seed).fit(*pixels) for n in self.baselines}
+        learnt, asked = land.values[land.train], land.values[mask]
+        means = np.nan_to_num(np.nanmean(learnt, 0))  # LiDAR may be missing here and there
+        learnt, asked = (np.where(np.isnan(x), means, x) for x in (learnt, asked))
+        classes = land.labels[land.train] - 1
+        fitted = {
+            name: PixelClassifier(name, components or 20, self.args.seed).fit(learnt, classes)
+            for name in self.baselines
+        }
         return {name: _scores(truth, classify(asked), land.names) for name, classify in fitted.items()}
 
 
