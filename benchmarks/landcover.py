@@ -91,7 +91,7 @@ def plan(args: argparse.Namespace) -> list[tuple[str, str, str, int]]:
 def variables(scene: str, name: str, args: argparse.Namespace) -> dict[str, int]:
     """Sizes of a network; the plain ones get the width that costs about what CAB-HL does."""
     if scene == "trento-lidar":
-        return {"components": 2, "patch": 7, "rasters": 0, "width": 32, "depth": 3}
+        return {"components": 2, "patch": 7, "width": 32, "depth": 3}
     sizes = {"components": args.components, "patch": args.patch}
     if name in CAB:
         return {**sizes, "base": args.base}

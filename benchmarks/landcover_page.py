@@ -169,15 +169,15 @@ def gather(args: argparse.Namespace) -> Path:
     s, each = first["settings"], {r["test_pixels"] for r in demo}
     about = (
         f"`benchmarks/landcover.py`, {len(rows)} runs on {first['hardware']['cpu']}, one thread. Accuracies in "
-        "percent, mean and standard deviation over seeds. Test pixels are the same in both columns of a line; training pixels, "
-        f"{s['per_class']} of each class, are drawn from other ground (disjoint) or from all ground around them "
-        "(random)."
+        "percent, mean and standard deviation over seeds. Test pixels are the same in both columns of a line; "
+        f"training pixels, {s['per_class']} of each class, are drawn from other ground (disjoint) or from all "
+        "ground around them (random)."
     )
     sizes = (
         f"Networks are small, for one thread: {s['components']} components, patches of {s['patch']} px, b = "
         f"{s['base']}, {s['epochs']} epochs of batches of 16 at lr {s['lr']:g}; the last checkpoint is measured, "
-        "nothing is chosen on the test. The plain CNNs cost as many multiply-adds. What follows is about splits; how CAB-HL "
-        "does at the paper's size (20 components, 8 px, 150 epochs) on the paper's data was not run."
+        "nothing is chosen on the test. The plain CNNs cost as many multiply-adds. What follows is about splits; how "
+        "CAB-HL does at the paper's size (20 components, 8 px, 150 epochs) on the paper's data was not run."
     )
     pixels = "/".join(map(str, sorted(each)))
     lines = [

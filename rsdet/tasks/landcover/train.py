@@ -33,6 +33,7 @@ class LandCoverTrain(SafeTrainer, BaseTrainer):
         cfg: Ultralytics' defaults.
         overrides: Its arguments.
         _callbacks: Its callbacks.
+        lidar: Take the LiDAR of the data, where there is some and the model takes it.
         bands: Bands of the cube: ``all`` good ones, numbers from 1, or ranges such as ``450-900nm``; the data YAML's
             where None.
         split_by: ``disjoint`` (maps of the data), ``random`` (pixels of each class, whose neighbours are then tested:
@@ -59,6 +60,7 @@ class LandCoverTrain(SafeTrainer, BaseTrainer):
         overrides: dict[str, Any] | None = None,
         _callbacks: Any = None,
         *,
+        lidar: bool = True,
         bands: Any = None,
         split_by: str | None = None,
         per_class: float | None = None,
@@ -71,8 +73,8 @@ class LandCoverTrain(SafeTrainer, BaseTrainer):
         lidar_dropout: float = 0.0,
     ):
         super().__init__(
-            cfg, overrides, _callbacks, bands=bands, split_by=split_by, per_class=per_class, fold=fold, folds=folds,
-            block_px=block_px, split_seed=split_seed, rot90=rot90, class_weights=class_weights,
+            cfg, overrides, _callbacks, lidar=lidar, bands=bands, split_by=split_by, per_class=per_class, fold=fold,
+            folds=folds, block_px=block_px, split_seed=split_seed, rot90=rot90, class_weights=class_weights,
             lidar_dropout=lidar_dropout,
         )  # fmt: skip
 
@@ -119,7 +121,8 @@ class LandCoverTrain(SafeTrainer, BaseTrainer):
 
     def _read(self, args: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> LandData:
         self.land = read_land_data(
-            self.args.data, lidar=int(args.get("rasters", 1)) > 0, bands=self._ours("bands"), stored=stored,
+            self.args.data, lidar=int(args.get("rasters", 1)) > 0 and bool(self._ours("lidar")),
+            bands=self._ours("bands"), stored=stored,
             choice=None if stored else choice_of(vars(self.args)), patch=int(args.get("patch", 1)),
         )  # fmt: skip
         for line in self.land.notes if RANK in {-1, 0} else ():
