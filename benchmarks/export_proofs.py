@@ -29,7 +29,6 @@ import torch
 import yaml
 from export_faults import FAULTS, FINISHED, edited
 
-import rsdet
 from rsdet import RSDet
 from rsdet.data.scenes import render_scene
 from rsdet.deploy import job
@@ -95,7 +94,7 @@ class Graph:
 
 
 T, X2 = {"scale": "t"}, {"upscale": 2, "scale": "t"}
-DEMO = str(Path(rsdet.__file__).parent / "assets" / "vmc-detr-demo.pt")  # the one that has learnt something
+DEMO = "vmc-detr-demo"  # the one that has learnt something
 GRAPHS = {
     "rtdetr-r18": Graph("rtdetr-r18.yaml", (96, 160), variables=T),
     "demo weights": Graph(DEMO, (320, 320)),

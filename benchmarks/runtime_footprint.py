@@ -75,13 +75,8 @@ def measure(kind: str, model: Path, picture: Path, threads: int, cwd: str) -> di
 
 def demo_model(folder: Path) -> Path:
     from rsdet import RSDet
-    from rsdet.paths import assets_dir
 
-    return (
-        RSDet(assets_dir() / "vmc-detr-demo.pt")
-        .export(format="onnx", imgsz=320, out=folder / "vmc-detr-demo-320.onnx")
-        .path
-    )
+    return RSDet("vmc-detr-demo").export(format="onnx", imgsz=320, out=folder / "vmc-detr-demo-320.onnx").path
 
 
 def main() -> None:

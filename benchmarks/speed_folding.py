@@ -57,7 +57,7 @@ def export_all(folder: Path, layers: int, imgsz: int) -> None:
         if layers:
             break
     if not layers:
-        demo = RSDet(ROOT / "rsdet/assets/vmc-detr-demo.pt")
+        demo = RSDet("vmc-detr-demo")
         for fmt, suffix in (("onnx", ".onnx"), ("openvino", "_openvino_model")):
             export(demo, fmt, imgsz=320, out=folder / f"demo{suffix}", verbose=False)
 

@@ -1,4 +1,4 @@
-"""Makes the small checkpoint that ships with the demo (rsdet/assets/vmc-detr-demo.pt), on rendered scenes only.
+"""Makes the weights vmc-detr-demo (rsdet/assets/weights) on rendered scenes only.
 
 A detection transformer learns slowly from nothing, so there are two stages:
 
@@ -36,15 +36,9 @@ def dense_twin(folder: Path) -> Path:
 
 def ship(best: Path, target: Path) -> None:
     """Keep the weights, the YAML and the class names; leave out paths, arguments and history of the run."""
-    import torch
-
     from rsdet import RSDet
 
-    model = RSDet(best).model
-    kept = {"task": "detect", "imgsz": model.args["imgsz"], "model": MODEL}
-    model.args, model.pt_path = kept, target.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"epoch": -1, "model": model.half(), "train_args": kept}, target)
+    RSDet(best).save_plain(target, half=True)
     print(f"{target}: {target.stat().st_size / 1e6:.2f} MB")
 
 
@@ -55,7 +49,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=320)
     parser.add_argument("--dense-epochs", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--ship", type=Path, default=Path("rsdet/assets/vmc-detr-demo.pt"))
+    parser.add_argument("--ship", type=Path, default=Path("rsdet/assets/weights/vmc-detr-demo.safetensors"))
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
     args.out = args.out.resolve()

@@ -341,12 +341,16 @@ def _one_line(e: BaseException) -> str:
 _HEADER = {"yaml": "", "names": "", "imgsz": "640"}  # what stands there in JSON, and without it
 
 
-def save_plain(model: nn.Module, path: str | Path) -> Path:
+def save_plain(model: nn.Module, path: str | Path, half: bool = False) -> Path:
     """Save weights as safetensors, with the resolved YAML and the class names in its header.
 
     Args:
         model: A detection model with ``yaml`` and ``names``.
         path: Target; the suffix becomes ``.safetensors``.
+        half: Keep parameters in half precision, half the size. Running means and variances stay as they are.
+
+    Raises:
+        CheckpointError: A parameter is too large for half precision.
     """
     from safetensors.torch import save
 
@@ -362,8 +366,19 @@ def save_plain(model: nn.Module, path: str | Path) -> Path:
         if hasattr(model, "args")
         else "640",
     }
-    # Through memory: safetensors' own writer does not say that the disk is full.
-    return write_bytes(path, save({k: v.contiguous() for k, v in model.state_dict().items()}, metadata=header))
+    state = {k: v.contiguous() for k, v in model.state_dict().items()}
+    if half:
+        state |= {k: _halved(k, state[k], path) for k, _ in model.named_parameters() if k in state}
+    return write_bytes(path, save(state, metadata=header))  # safetensors' own writer does not say that the disk is full
+
+
+def _halved(name: str, value: torch.Tensor, path: Path) -> torch.Tensor:
+    small = value.half()
+    if not torch.isfinite(small).all() and torch.isfinite(value).all():
+        raise CheckpointError(
+            f"{path}: {name} holds {float(value.abs().max()):.3g}, more than half precision can; leave half= out."
+        )
+    return small
 
 
 def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from rsdet.errors import DataError
-from rsdet.paths import assets_dir
 from rsdet.quiet import hushed
 from rsdet.writing import alone
+from rsdet.zoo import weights
 
-WEIGHTS = "vmc-detr-demo.pt"
+WEIGHTS = "vmc-detr-demo"
 SIZE = 320
 CONF = 0.4
 
@@ -36,19 +36,17 @@ def run_demo(out: str | Path = "runs/demo", epochs: int = 2, seed: int = 0) -> d
         The rows of the table.
 
     Raises:
-        DataError: The folder cannot be used, or the shipped weights are missing.
+        DataError: The folder cannot be used.
     """
     if epochs < 1:
         raise DataError(f"epochs must be 1 or more, received {epochs}; leave it out for 2.")
-    weights = assets_dir() / WEIGHTS
-    if not weights.is_file():
-        raise DataError(f"{weights} is missing; install rsdet again, or run benchmarks/train_demo_weights.py.")
+    start = weights(WEIGHTS)
     out = Path(out).resolve()
     with alone(out, "demo"):
-        return _run(weights, out, epochs, seed)
+        return _run(start, out, epochs, seed)
 
 
-def _run(weights: Path, out: Path, epochs: int, seed: int) -> dict[str, Any]:
+def _run(start: Path, out: Path, epochs: int, seed: int) -> dict[str, Any]:
     begin = time.perf_counter()
     _say(1, "rendering aerial scenes (cars, trucks, boats and planes, seeded)")
     from rsdet.data.demo import make_demo
@@ -62,7 +60,7 @@ def _run(weights: Path, out: Path, epochs: int, seed: int) -> dict[str, Any]:
     )
     from rsdet import RSDet
 
-    model = RSDet(weights)
+    model = RSDet(start)
     with hushed():
         model.train(
             data=data, epochs=epochs, imgsz=SIZE, batch=8, nbs=8, recipe="none", optimizer="AdamW", lr0=1e-4, lrf=0.1,

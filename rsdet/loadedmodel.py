@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ultralytics.cfg import TASK2DATA
 from ultralytics.engine.model import Model
 from ultralytics.utils import LOGGER
 
-from rsdet import checkpoint, tasks
+from rsdet import checkpoint, hub, tasks
 from rsdet.data.gsd import gsd_of
 from rsdet.deploy.complexity import complexity
 from rsdet.errors import ConfigError
@@ -19,6 +19,9 @@ from rsdet.loading import Loaded, check_network, load_model
 from rsdet.recipes import usual_imgsz
 from rsdet.tasks.task import Task
 from rsdet.usererrors import user_errors
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class LoadedModel(Model):
@@ -118,15 +121,50 @@ class LoadedModel(Model):
             )
 
     @user_errors()
-    def save_plain(self, path: str | Path) -> Path:
+    def save_plain(self, path: str | Path, half: bool = False) -> Path:
         """Save weights without code: safetensors with the resolved YAML and the class names in the header.
 
         Args:
             path: Target; the suffix becomes ``.safetensors``. ``RSDet(path)`` loads it again.
+            half: Keep parameters in half precision, half the size.
         """
         self._check_is_pytorch_model()
         self._say_untrained()
-        return checkpoint.save_plain(self.model, path)
+        return checkpoint.save_plain(self.model, path, half)
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path, *, revision: str | None = None, token: str | None = None, **settings: Any
+    ) -> Self:
+        """Load weights by name: those of the zoo, a repository of the Hugging Face Hub, or a file.
+
+        Args:
+            name: Name from ``rsdet list weights``, ``org/name`` on the Hub (extra ``hub``), or a path.
+            revision: Branch, tag or commit of the repository.
+            token: For private repositories; the stored one where None.
+            **settings: What the class takes besides.
+
+        Raises:
+            RSDetError: There are no such weights, or they cannot be fetched.
+        """
+        if hub.is_repository(str(name)):
+            name = hub.pull(str(name), revision, token)
+        return cls(name, **settings)
+
+    @user_errors()
+    def push_to_hub(self, repository: str, **settings: Any) -> str:
+        """Put the weights into a repository of the Hugging Face Hub: safetensors, model YAML and a card.
+
+        Args:
+            repository: ``org/name``; made where it is missing.
+            **settings: ``half``, ``card``, ``private``, ``token`` and ``message``, see :func:`rsdet.hub.push`.
+
+        Returns:
+            The address of the repository.
+        """
+        self._check_is_pytorch_model()
+        self.check_trained("push_to_hub")
+        return hub.push(self.model, repository, **settings)
 
     def _say_untrained(self) -> None:
         if self.untrained:

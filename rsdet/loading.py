@@ -13,7 +13,7 @@ from ultralytics.nn.tasks import BaseModel, load_checkpoint
 from ultralytics.utils import DEFAULT_CFG_DICT
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
-from rsdet import checkpoint, digest, tasks
+from rsdet import checkpoint, digest, tasks, zoo
 from rsdet.errors import ConfigError, nearest
 from rsdet.modelyaml import (
     YAML_SUFFIXES,
@@ -80,7 +80,8 @@ def load_model(
     """Load a model by the kind of its name.
 
     Args:
-        name: Model YAML (shipped name or path), ``.pt`` or ``.safetensors`` weights, or an exported file.
+        name: Name of weights (``rsdet list weights``), model YAML (shipped name or path), ``.pt`` or ``.safetensors``
+            weights, or an exported file. A name that weights and a model YAML share means the weights.
         task: What the caller takes it for; its own where None.
         scale: Size of a YAML; a number is its variable ``upscale``.
         parts: ``attention`` and ``head`` of a YAML, see :func:`rsdet.parts.add_parts`.
@@ -94,14 +95,17 @@ def load_model(
     if isinstance(scale, int):
         scale, variables = None, {**(variables or {}), "upscale": scale}
     variables, parts = dict(variables or {}), dict(parts or {})
-    if Path(name).suffix == "" and find_model_yaml(name) is not None:
+    if zoo.find_card(name) is not None and not (Path(name) / digest.PARTS).is_file():
+        name = str(zoo.weights(name))
+    elif Path(name).suffix == "" and find_model_yaml(name) is not None:
         name = f"{name}.yaml"  # the bare name of a shipped model, such as cfar
     suffix = Path(name).suffix.lower()
     if suffix in YAML_SUFFIXES:
         return _from_yaml(name, task, scale, parts, variables, verbose)
     if suffix == "" and not Path(name).exists():
         raise ConfigError(
-            f"model={name!r} is neither a file nor a shipped model.{_suggest(name)} `rsdet list` shows them."
+            f"model={name!r} is neither a file nor a shipped model nor shipped weights.{_suggest(name)} "
+            "`rsdet list` shows them."
         )
     if scale or parts:
         words = ", ".join(sorted({*variables, *parts}) + (["scale"] if scale else []))
@@ -252,4 +256,4 @@ def _is_artifact(name: str) -> bool:
 def _suggest(name: str) -> str:
     """A hint with the nearest names of shipped models and of files beside it, or an empty string."""
     here = [p.name for p in Path(name).parent.glob("*") if p.suffix in {".pt", ".onnx", PLAIN_SUFFIX}]
-    return nearest(Path(name).name, [*list_models(), *here])
+    return nearest(Path(name).name, [*list_models(), *zoo.list_weights(), *here])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -26,3 +27,13 @@ def datasets_dir() -> Path:
 def assets_dir() -> Path:
     """Folder of the small files that belong to the demo."""
     return PACKAGE / "assets"
+
+
+def weights_dir() -> Path:
+    """Folder of the weights that ship, each beside its card (:mod:`rsdet.zoo`)."""
+    return assets_dir() / "weights"
+
+
+def home() -> Path:
+    """Folder for what rsdet makes or fetches for the user: ``$RSDET_HOME``, else ``~/.cache/rsdet``."""
+    return Path(os.environ.get("RSDET_HOME", Path.home() / ".cache" / "rsdet"))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rsdet import zoo
 from rsdet.errors import ConfigError, nearest
 from rsdet.modelyaml import YAML_SUFFIXES, find_model_yaml
 from rsdet.paths import datasets_dir
@@ -148,7 +149,12 @@ def check_model_name(name: Any) -> None:
     Raises:
         ConfigError: It is.
     """
-    if re.fullmatch(r"(yolo|rtdetr)[\w-]*", str(name)) and not Path(name).exists() and find_model_yaml(name) is None:
+    if (
+        re.fullmatch(r"(yolo|rtdetr)[\w-]*", str(name))
+        and not Path(name).exists()
+        and find_model_yaml(name) is None
+        and zoo.find_card(name) is None
+    ):
         raise ConfigError(
             f"model={name!r} has no suffix; write model={name}.pt for trained weights, or model={name}.yaml for a new "
             "network."

@@ -349,8 +349,8 @@ def test_fetch_entries_are_checked(recipe, tmp_path, entry):
 
 def test_without_address_the_user_is_told_what_to_do(tmp_path):
     root = tmp_path / "datasets"
-    with pytest.raises(DataError, match=r"no files in .*hit-uav-original; download https://.* unpack it there"):
-        check_dataset("hit-uav", root, progress=False)
+    with pytest.raises(DataError, match=r"no files in .*hazydet-original; download HazyDet from .* unpack it there"):
+        check_dataset("hazydet", root, progress=False)
     make_fake("hit_uav", root / "hit-uav-original")
     data = check_dataset("hit-uav.yaml", root, progress=False)
     assert data["names"] == {0: "Person", 1: "Car", 2: "Bicycle", 3: "OtherVehicle"}

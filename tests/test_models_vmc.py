@@ -157,6 +157,28 @@ class TestAblation:
         assert (round(got.params / 1e6, 2), round(got.gflops_legacy, 2)) == (24.90, 69.97)
 
 
+class TestLite:
+    def test_costs_what_the_baseline_costs(self):
+        got, full, base = cost("vmc-detr-lite.yaml"), cost("vmc-detr.yaml"), cost("rtdetr-r18.yaml")
+        assert (round(got.params / 1e6, 2), round(got.gflops_legacy, 2)) == (26.47, 59.44)
+        assert got.gflops_legacy / base.gflops_legacy == pytest.approx(1.0, abs=0.03)
+        assert full.gflops_true - got.gflops_true == pytest.approx(10.91, abs=0.01)
+
+    @pytest.mark.parametrize(
+        ("scale", "params", "gflops"), [("n", 4.28, 9.8), ("s", 9.85, 20.4), ("m", 16.85, 36.8), ("x", 27.73, 66.6)]
+    )
+    def test_scales_have_the_numbers_in_the_header(self, scale, params, gflops):
+        got = cost("vmc-detr-lite.yaml", scale)
+        assert (round(got.params / 1e6, 2), round(got.gflops_legacy, 1)) == (params, gflops)
+
+    def test_only_the_four_convolutions_differ(self):
+        for full, lite in (("vmc-detr.yaml", "vmc-detr-lite.yaml"), ("vmc-detr-demo.yaml", "vmc-detr-lite.yaml:t")):
+            one, other = (cost(n.partition(":")[0], n.partition(":")[2] or None).layers for n in (full, lite))
+            differ = [a.index for a, b in zip(one, other, strict=True) if (a.type, a.params) != (b.type, b.params)]
+            assert differ == [1, 3, 5, 7]
+            assert {other[i].type for i in differ} == {"ADown"}
+
+
 class TestDemo:
     def test_is_small(self):
         got = cost("vmc-detr-demo.yaml", nc=10, size=320)

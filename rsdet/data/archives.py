@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import lzma
 import os
 import shutil
@@ -9,7 +10,8 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, NamedTuple
 
@@ -30,7 +32,7 @@ class _Member(NamedTuple):
     open: object  # () -> IO[bytes]
 
 
-def unpack(archive: str | Path, folder: str | Path) -> Path:
+def unpack(archive: str | Path, folder: str | Path, only: Sequence[str] = (), contents: str | None = None) -> Path:
     """Unpack a zip or tar archive.
 
     The files appear in ``folder`` only when every one of them has been read and its checksum was right; until then
@@ -39,20 +41,24 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
     Args:
         archive: ``.zip``, ``.tar``, ``.tar.gz``, ``.tgz``, … (recognised by content).
         folder: Where to; existing files of the same name are replaced, others stay.
+        only: Patterns of the members to unpack, such as ``*/labels/*``; all of them where there are none.
+        contents: Digest that :func:`digest_of` must give for what was unpacked, where the bytes of the archive itself
+            are made anew by each server.
 
     Returns:
         The folder.
 
     Raises:
-        DataError: Damaged, encrypted or no archive; a member that is absolute, leads out of the folder, or is a link or
-            device; declared sizes that do not fit the disk or are out of all proportion.
+        DataError: Other contents than those of the digest, or none of ``only``; a damaged or encrypted file, or no
+            archive; a member that is absolute, leads out of the folder, or is a link or device; declared sizes that do
+            not fit the disk or are out of all proportion.
     """
     archive, folder = Path(archive), Path(folder)
     with workplace(folder.parent, folder.name) as place:
         scratch = place / folder.name
         scratch.mkdir()
         try:
-            _extract(archive, scratch, _limit(archive, folder.parent))
+            _extract(archive, scratch, _limit(archive, folder.parent), only)
         except (*_DAMAGE, OSError) as e:
             if getattr(e, "errno", None) is not None:  # the disk's fault; damage comes without a number
                 raise
@@ -60,8 +66,27 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
             raise DataError(f"{archive} is damaged ({detail}); delete it and run it again") from e
         except RuntimeError as e:  # zipfile: encrypted
             raise DataError(f"{archive} cannot be unpacked ({e}); expected an archive without password") from e
+        if only and not any(scratch.iterdir()):
+            raise DataError(f"{archive} holds nothing like {', '.join(only)}; it is not what was asked for, delete it")
+        if contents is not None and (found := digest_of(scratch)) != contents.lower():
+            raise DataError(
+                f"what {archive} holds has the digest {found}, expected {contents.lower()}; nothing of it was kept; "
+                "delete it and run it again, or check the dataset YAML"
+            )
         _merge(scratch, folder)
     return folder
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256 over the files of a folder, whatever their dates and order: each a line of path and SHA-256."""
+    total = hashlib.sha256()
+    for name, file in sorted((p.relative_to(folder).as_posix(), p) for p in folder.rglob("*") if p.is_file()):
+        one = hashlib.sha256()
+        with file.open("rb") as f:
+            while chunk := f.read(_CHUNK):
+                one.update(chunk)
+        total.update(f"{name} {one.hexdigest()}\n".encode())
+    return total.hexdigest()
 
 
 def _limit(archive: Path, parent: Path) -> int:
@@ -70,10 +95,12 @@ def _limit(archive: Path, parent: Path) -> int:
     return min(by_ratio, shutil.disk_usage(parent).free)
 
 
-def _extract(archive: Path, scratch: Path, limit: int) -> None:
+def _extract(archive: Path, scratch: Path, limit: int, only: Sequence[str]) -> None:
     total = 0
     for member in _members(archive):
         target = scratch / _safe(member.name, archive)
+        if only and (member.is_dir or not any(fnmatchcase(member.name, pattern) for pattern in only)):
+            continue
         if member.is_dir:
             target.mkdir(parents=True, exist_ok=True)
             continue

@@ -2,7 +2,8 @@
 
 A dataset YAML holds facts (``name``, ``licence``, ``homepage``, ``citation``, ``protocol``, ``splits``, ``names``),
 the format of the owner's files (``source_format``, ``sources``: split to file, ``options`` of the importer) and where
-they come from: ``fetch``, a list of ``{url, unpack_to, bytes?, sha256?}``, or ``instruction``, a sentence for the user.
+they come from: ``fetch``, a list of ``{url, unpack_to, bytes?, sha256?, only?, contents?}`` (the last two as in
+:func:`rsdet.data.archives.unpack`), or ``instruction``, a sentence for the user.
 It never holds code, and none is run from it.
 """
 
@@ -176,10 +177,22 @@ def _bring(content: dict, path: Path, original: Path, progress: bool) -> None:
     items = content.get("fetch") or []
     if not isinstance(items, list) or not all(isinstance(i, dict) and isinstance(i.get("url"), str) for i in items):
         raise ConfigError(f"{path}: fetch must be a list of entries with url and unpack_to; mend the dataset YAML")
-    for item in items:
+    for item in [] if _by_hand(items, original) else items:
         _fetch_item(item, path, original, progress)
     if not items and not (original.is_dir() and any(original.iterdir())):
         raise DataError(f"{content.get('name')}: no files in {original}; {_instruction(content)}")
+
+
+def _by_hand(items: list[dict], original: Path) -> bool:
+    """Whether the user has put the owner's files there: folders of which no fetching has begun or ended."""
+    if not original.is_dir() or not any(p.is_dir() and not p.name.startswith(".") for p in original.iterdir()):
+        return False
+    ours = {pattern.format(_file(item["url"])) for item in items for pattern in (".{}.done", "{}", "{}.part")}
+    return not any((original / name).exists() for name in ours)
+
+
+def _file(url: str) -> str:
+    return unquote(Path(urlsplit(url).path).name)
 
 
 def _instruction(content: dict) -> str:
@@ -190,7 +203,7 @@ def _instruction(content: dict) -> str:
 def _fetch_item(item: dict, path: Path, original: Path, progress: bool) -> None:
     """Fetch and unpack one archive, unless it was done before."""
     url = item["url"]
-    file = unquote(Path(urlsplit(url).path).name)
+    file = _file(url)
     into = Path(str(item.get("unpack_to") or "."))
     if not file or Path(file).name != file or into.is_absolute() or ".." in into.parts:
         raise ConfigError(f"{path}: fetch entry {url} must name a file and unpack below the dataset; mend the YAML")
@@ -198,7 +211,10 @@ def _fetch_item(item: dict, path: Path, original: Path, progress: bool) -> None:
     if done.exists():
         return
     archive = fetch(url, original / file, size=item.get("bytes"), sha256=item.get("sha256"), progress=progress)
-    unpack(archive, original / into)
+    only = item.get("only") or []
+    if not isinstance(only, list) or not all(isinstance(pattern, str) for pattern in only):
+        raise ConfigError(f"{path}: only of {url} must be a list of patterns; mend the YAML")
+    unpack(archive, original / into, only, item.get("contents"))
     write_text(done, json.dumps({"url": url, "bytes": archive.stat().st_size}) + "\n")
     with disk_errors(original):
         archive.unlink()  # its files are verified and in place; twice the space would be for nothing

@@ -22,17 +22,12 @@ from typing import Any
 from rsdet.data.download import check_dataset, find_yaml, list_datasets, set_name
 from rsdet.data.label_kind import label_kind
 from rsdet.errors import ConfigError
-from rsdet.paths import datasets_dir
+from rsdet.paths import datasets_dir, home
 from rsdet.textfiles import read_yaml
 
 _RENDERER = re.compile(r"(rsdet\.data(?:\.[a-z_]+)+):(make_demo[a-z_]*)")
 _NUMBERS = {"n_train", "n_val", "size", "seed"}
 _LOOKED_AT = 100  # label files of a split that show what all are for
-
-
-def home() -> Path:
-    """Folder for what rsdet makes or fetches for the user: ``$RSDET_HOME``, else ``~/.cache/rsdet``."""
-    return Path(os.environ.get("RSDET_HOME", Path.home() / ".cache" / "rsdet"))
 
 
 def datasets_root() -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rsdet import tasks
+from rsdet import tasks, zoo
 from rsdet.errors import ConfigError
 from rsdet.modelyaml import YAML_SUFFIXES, find_model_yaml, form_of, read_model_yaml, variable_names
 from rsdet.tasks.task import Task
@@ -14,7 +14,7 @@ from rsdet.tasks.task import Task
 if TYPE_CHECKING:
     from rsdet.model import RSDet
 
-NEEDS = {"model": "pass one model YAML such as vmc-detr.yaml, or weights"}
+NEEDS = {"model": "pass one model YAML such as vmc-detr.yaml, or weights (rsdet list weights)"}
 
 
 def open_model(args: dict[str, Any]) -> RSDet:
@@ -27,7 +27,8 @@ def open_model(args: dict[str, Any]) -> RSDet:
     model_vars: dict[str, Any] = {}
     # `scale` is also an augmentation of Ultralytics (a number); a letter is the size of the model.
     scale = args.pop("scale") if isinstance(args.get("scale"), str) else None
-    path = find_model_yaml(name) or Path(name)  # else one of Ultralytics'
+    card = zoo.find_card(name)  # weights, which may have the name of their model YAML
+    path = Path(name) if card else find_model_yaml(name) or Path(name)  # else one of Ultralytics'
     if path.suffix in YAML_SUFFIXES:
         d = read_model_yaml(name)
         if "upscale" in variable_names(d) and "scale" in args:

@@ -79,6 +79,19 @@ def own_keys_of(part: type) -> list[Key]:
     ]
 
 
+def keys_in(name: str) -> list[str]:
+    """Names of all keys of a mode, of whatever task, Ultralytics' among them where it takes those; sorted."""
+    mode = modes.get(name)
+    found = {key.name for function in mode.functions() for key in keys_of(function)}
+    for task in map(tasks.get, tasks.names()):
+        found |= {key.name for part in (mode.own(task) if mode.own else ()) for key in own_keys_of(part)}
+        if mode.stock:
+            from rsdet.arguments import stock_keys  # torch: Ultralytics says what there is
+
+            found |= stock_keys(name, task).keys()
+    return sorted(found - {"...", "mode"})
+
+
 def _args(doc: str) -> dict[str, str]:
     """What the section ``Args:`` of a Google docstring says of each parameter, in plain text."""
     section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)*)", doc, re.MULTILINE)

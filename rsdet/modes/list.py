@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rsdet import tasks
+from rsdet import tasks, zoo
 from rsdet.arguments import fit
 from rsdet.errors import ConfigError, nearest
 from rsdet.modes.mode import Mode
@@ -17,6 +17,10 @@ def _models() -> list[str]:
 
     rooms = sorted(p.name for p in (cfg_dir() / "models").iterdir() if p.is_dir())
     return [f"{name} ({task})" for task in rooms for name in list_models(task=task)]
+
+
+def _weights() -> list[str]:
+    return [zoo.card_of(name).line() for name in zoo.list_weights()]
 
 
 def _datasets() -> list[str]:
@@ -53,8 +57,8 @@ def _tasks() -> list[str]:
 
 
 KINDS: dict[str, Callable[[], list[str]]] = {
-    "models": _models, "datasets": _datasets, "recipes": _recipes, "tasks": _tasks, "modules": _modules,
-    "protocols": _protocols,
+    "weights": _weights, "models": _models, "datasets": _datasets, "recipes": _recipes, "tasks": _tasks,
+    "modules": _modules, "protocols": _protocols,
 }  # fmt: skip
 
 
@@ -62,11 +66,12 @@ def print_list(what: str | None = None) -> None:
     """Print the names of one kind, or of every kind.
 
     Args:
-        what: models, datasets, recipes, tasks, modules or protocols; the first four where it is left out.
+        what: weights, models, datasets, recipes, tasks, modules or protocols; all but the last two where it is left
+            out.
     """
     if what is not None and what not in KINDS:
         raise ConfigError(f"list must be asked for one of {list(KINDS)}, received {what!r}.{nearest(what, KINDS)}")
-    for kind in [what] if what else ["models", "datasets", "recipes", "tasks"]:
+    for kind in [what] if what else ["weights", "models", "datasets", "recipes", "tasks"]:
         print(f"{kind}:")
         for name in KINDS[kind]():
             print(f"  {name}")

@@ -17,19 +17,19 @@ import pytest
 
 from rsdet.data.scenes import render_scene
 from rsdet.errors import ConfigError, MissingDependencyError
-from rsdet.paths import assets_dir
 from rsdet.scenes import ray_engine
 from rsdet.scenes.found import Found
 from rsdet.scenes.ledger import Unfinished
 from rsdet.scenes.settings import SceneSettings
 from rsdet.scenes.work import SceneWork
+from rsdet.zoo import weights
 
 pytest.importorskip("rasterio", reason="scenes are read with rasterio (extra geo)")
 pytest.importorskip("pyogrio", reason="layers are written with pyogrio (extra geo)")
 
 SIZE = (300, 420)
 AGAIN: dict[str, Any] = {"model": "blobs", "settings": {}, "given": {}, "gpu": False}
-WEIGHTS = assets_dir() / "vmc-detr-demo.pt"
+WEIGHTS = weights("vmc-detr-demo")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import torch
 
 from rsdet import RSDet
 from rsdet.data.scenes import render_scene
-from rsdet.paths import assets_dir
 from rsdet.tasks.detect.parity import compare
 
 pytest.importorskip("rasterio", reason="scenes are read with rasterio (extra geo)")
@@ -26,7 +25,7 @@ def test_batch_and_threads_change_no_object(tmp_path: Path) -> None:
     try:
         for batch, threads in ((1, 1), (4, 1), (4, 3)):
             torch.set_num_threads(threads)
-            (result,) = RSDet(assets_dir() / "vmc-detr-demo.pt").predict(scene, project=tmp_path, batch=batch, **keys)
+            (result,) = RSDet("vmc-detr-demo").predict(scene, project=tmp_path, batch=batch, **keys)
             found = result.found
             rows.append(np.column_stack([found.boxes_xyxy, found.scores, found.classes]))
     finally:

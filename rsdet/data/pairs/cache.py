@@ -15,9 +15,9 @@ import numpy as np
 import psutil
 
 from rsdet.data.raster_io import read_image
-from rsdet.data.resolve import home
 from rsdet.data.sar.header import SarHeader, read_sar_header
 from rsdet.errors import ConfigError, DataError
+from rsdet.paths import home
 from rsdet.writing import replacing
 
 CACHES = ("none", "ram", "disk")

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from vqa_fakes import enlivened, model_yaml
 
-import rsdet
 from rsdet import RSDet
 from rsdet.data.scenes import render_scene
 from rsdet.errors import ConfigError
 
-DETECTOR = Path(rsdet.__file__).parent / "assets" / "vmc-detr-demo.pt"
+DETECTOR = "vmc-detr-demo"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,162 @@
+"""``rsdet completion``: a script for a shell, made of the modes, tasks and keys that help is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rsdet import modes, tasks, zoo
+from rsdet.arguments import fit
+from rsdet.errors import ConfigError, nearest
+from rsdet.modes.help import keys_in, keys_of
+from rsdet.modes.mode import Mode
+from rsdet.paths import datasets_dir
+
+
+def _models() -> list[str]:
+    from rsdet.modelyaml import list_models
+
+    return [*zoo.list_weights(), *list_models()]
+
+
+def _sets() -> list[str]:
+    return sorted(p.stem for p in datasets_dir().glob("*.yaml"))
+
+
+def _kinds() -> list[str]:
+    from rsdet.modes.list import KINDS
+
+    return list(KINDS)
+
+
+# What a key may be, beyond a file: by key in every mode, and by mode and the first word that needs no key.
+_VALUES: dict[str, Callable[[], Iterable[str]]] = {"model": _models, "data": _sets, "task": tasks.names}
+_FIRST: dict[str, Callable[[], Iterable[str]]] = {
+    "completion": lambda: SHELLS,
+    "get": lambda: [*zoo.list_weights(), *_sets()],
+    "help": lambda: [*modes.names(), *tasks.names()],
+    "list": _kinds,
+}
+
+
+def _words() -> dict[str, tuple[list[str], list[str]]]:
+    """For each mode its keys and the words that stand without one."""
+    return {name: (keys_in(name), list(_FIRST.get(name, tuple)())) for name in modes.names()}
+
+
+def _values() -> dict[str, list[str]]:
+    """Values by key; those of a key that is True or False among them."""
+    flags = {
+        key.name
+        for name in modes.names()
+        for function in modes.get(name).functions()
+        for key in keys_of(function)
+        if key.kind == "True or False"
+    }
+    return {**{key: ["True", "False"] for key in sorted(flags)}, **{k: list(f()) for k, f in _VALUES.items()}}
+
+
+def _bash() -> str:
+    rows = [
+        f'        {name}) keys="{" ".join(f"{k}=" for k in keys)}"; plain="{" ".join(plain)}" ;;'
+        for name, (keys, plain) in _words().items()
+    ]
+    values = [f'            {key}) values="{" ".join(found)}" ;;' for key, found in _values().items()]
+    return "\n".join([
+        "# rsdet completion bash >> ~/.bash_completion",
+        "_rsdet() {",
+        '    local line="${COMP_LINE:0:$COMP_POINT}" keys="" plain="" values="" cur',
+        "    local -a typed",
+        '    read -r -a typed <<< "$line"',
+        '    [[ "$line" == *[[:space:]] ]] && typed+=("")',
+        '    cur="${typed[${#typed[@]}-1]}"',
+        "    COMPREPLY=()",
+        "    if (( ${#typed[@]} <= 2 )); then",
+        f'        COMPREPLY=($(compgen -W "{" ".join(modes.names())}" -- "$cur"))',
+        "        return",
+        "    fi",
+        '    case "${typed[1]}" in',
+        *rows,
+        "    esac",
+        '    if [[ "$cur" == *=* ]]; then  # bash replaces what stands behind the sign only',
+        '        case "${cur%%=*}" in',
+        *values,
+        "        esac",
+        '        COMPREPLY=($(compgen -W "$values" -- "${cur#*=}") $(compgen -f -- "${cur#*=}"))',
+        "    else",
+        '        COMPREPLY=($(compgen -W "$plain" -- "$cur") $(compgen -W "$keys" -- "$cur"))',
+        '        [[ "${COMPREPLY[*]}" == *= ]] && compopt -o nospace 2> /dev/null',
+        "    fi",
+        "}",
+        "complete -F _rsdet rsdet",
+    ])  # fmt: skip
+
+
+def _zsh() -> str:
+    rows = [
+        f"        {name}) compadd -S '=' -- {' '.join(keys)}; compadd -- {' '.join(plain)} ;;"
+        for name, (keys, plain) in _words().items()
+    ]
+    values = [f"            {key}) compadd -- {' '.join(found)} ;;" for key, found in _values().items()]
+    return "\n".join([
+        "#compdef rsdet",
+        "# rsdet completion zsh > _rsdet, in a folder of $fpath",
+        "_rsdet() {",
+        "    local cur=${words[CURRENT]}",
+        "    if (( CURRENT == 2 )); then",
+        f"        compadd -- {' '.join(modes.names())}",
+        "    elif [[ $cur == *=* ]]; then",
+        "        local key=${cur%%=*}",
+        "        compset -P '*='",
+        "        case $key in",
+        *values,
+        "        esac",
+        "        _files",
+        "    else",
+        "        case ${words[2]} in",
+        *rows,
+        "        esac",
+        "    fi",
+        "}",
+        "compdef _rsdet rsdet",
+    ])  # fmt: skip
+
+
+def _fish() -> str:
+    lines = [
+        "# rsdet completion fish > ~/.config/fish/completions/rsdet.fish",
+        f"complete -c rsdet -f -n '__fish_is_first_arg' -a '{' '.join(modes.names())}'",
+    ]
+    values = _values()
+    for name, (keys, plain) in _words().items():
+        words = [*plain, *(f"{k}=" for k in keys), *(f"{k}={v}" for k in keys for v in values.get(k, ()))]
+        lines.append(f"complete -c rsdet -n '__fish_seen_subcommand_from {name}' -a '{' '.join(words)}'")
+    return "\n".join(lines)
+
+
+SHELLS: dict[str, Callable[[], str]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}
+
+
+def print_completion(shell: str) -> None:
+    """Print the script that completes modes, keys and names of models and data sets.
+
+    Args:
+        shell: bash, zsh or fish; the first line of the script says where it goes.
+    """
+    if shell not in SHELLS:
+        raise ConfigError(f"shell must be one of {list(SHELLS)}, received {shell!r}.{nearest(shell, SHELLS)}")
+    print(SHELLS[shell]())
+
+
+def _run(args: dict[str, Any]) -> None:
+    print_completion(**fit(print_completion, args, "completion"))
+
+
+MODE = Mode(
+    "print the script by which a shell completes commands",
+    _run,
+    examples=(f"completion {'|'.join(SHELLS)}",),
+    needs={"shell": f"pass one of {', '.join(SHELLS)}"},
+    positional=("shell",),
+    functions=lambda: (print_completion,),
+)

@@ -1,0 +1,150 @@
+"""Weights by name: each is a card, and a file beside it or an address that the card vouches for.
+
+A card is ``rsdet/assets/weights/NAME.yaml``; what stands in it, :data:`FIELDS` says. The weights are
+``NAME.safetensors`` beside it (:func:`rsdet.checkpoint.save_plain` with ``half=True``, at most :data:`MOST_BYTES`), or
+``url``, ``bytes`` and ``sha256`` of the card say where they are and what they must be. Adding weights is adding these
+files and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from rsdet.data.fetch import fetch
+from rsdet.errors import CheckpointError, ConfigError, nearest
+from rsdet.paths import home, weights_dir
+from rsdet.textfiles import read_yaml
+
+SUFFIX = ".safetensors"
+MOST_BYTES = 10_000_000  # of a file in the wheel
+FIELDS = {
+    "task": "task of the model",
+    "about": "what it finds or makes, and on which pictures, in one line",
+    "model": "model YAML, with :SCALE where it has several",
+    "imgsz": "side of the input in pixels that it was trained with",
+    "licence": "of the weights",
+    "data": "name, source, licence and credit of what it was trained on",
+    "split": "whose split, and how many pictures each part has",
+    "command": "what trained it",
+    "seeds": "of the training, a list",
+    "results": "list of {data, split, images, protocol, imgsz, and one number for each measure such as AP}",
+    "curve": "{measure, epochs, values}, or why there is none",
+    "failures": "what it gets wrong, in words, and pictures of it (paths in the repository)",
+    "intended_use": "what it is for, and what not",
+}
+_RESULT = ("data", "split", "images", "protocol", "imgsz")  # of a row of results; whatever else it has is a number
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known about weights.
+
+    Attributes:
+        name: Their name.
+        facts: Content of the card, see :data:`FIELDS`.
+        path: The card.
+    """
+
+    name: str
+    facts: Mapping[str, Any]
+    path: Path
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """What was measured, the first row being the one that is shown."""
+        return list(self.facts["results"])
+
+    @property
+    def shipped(self) -> Path | None:
+        """The weights beside the card; ``None`` where they have to be fetched."""
+        file = self.path.with_suffix(SUFFIX)
+        return file if file.is_file() else None
+
+    @property
+    def size_mb(self) -> float:
+        """Size of the file in MB (10^6 bytes)."""
+        return (self.shipped.stat().st_size if self.shipped else int(self.facts["bytes"])) / 1e6
+
+    def faults(self) -> list[str]:
+        """What a card lacks, one line each; none where it is complete."""
+        facts = self.facts
+        out = [f"{key} is missing: {what}" for key, what in FIELDS.items() if facts.get(key) in (None, "", [], {})]
+        rows = facts.get("results") or []
+        for n, row in enumerate(rows if isinstance(rows, list) else []):
+            lacking = [k for k in _RESULT if not isinstance(row, dict) or row.get(k) in (None, "")]
+            if lacking or not measures(row):
+                out.append(f"results[{n}] has no {', '.join(lacking) or 'number'}: a number without it says nothing")
+        data = facts.get("data")
+        lacking = [k for k in ("name", "source", "licence") if not isinstance(data, dict) or not data.get(k)]
+        if lacking and data:
+            out.append(f"data has no {', '.join(lacking)}")
+        if not self.shipped and not {"url", "bytes", "sha256"} <= facts.keys():
+            out.append(f"neither {self.name}{SUFFIX} beside it nor url, bytes and sha256")
+        if self.shipped and self.shipped.stat().st_size > MOST_BYTES:
+            out.append(f"{self.name}{SUFFIX} has more than {MOST_BYTES:,} bytes; give it an address instead")
+        return out
+
+    def line(self) -> str:
+        """The card in one line."""
+        facts, first = self.facts, self.results[0]
+        numbers = ", ".join(f"{k} {v:.3g}" for k, v in measures(first).items())
+        where = f"protocol {first['protocol']}, {first['data']} {first['split']}, {first['imgsz']} px"
+        size = f"{self.size_mb:.1f} MB{'' if self.shipped else ', fetched when it is used'}"
+        return f"{self.name} ({facts['task']}): {facts['about']}; {numbers} ({where}); {size}; {facts['licence']}"
+
+
+def measures(row: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a row of results."""
+    return {k: v for k, v in row.items() if k not in _RESULT and isinstance(v, int | float)}
+
+
+def list_weights(pattern: str = "*") -> list[str]:
+    """Names of the weights that match a shell pattern, sorted."""
+    return sorted(f.stem for f in weights_dir().glob("*.yaml") if fnmatch(f.stem, pattern))
+
+
+def find_card(name: str | Path) -> Card | None:
+    """The card of that name; ``None`` where there is none, or where a file here has the name."""
+    name = str(name)
+    path = weights_dir() / f"{name}.yaml"
+    if Path(name).name != name or Path(name).is_file() or name not in list_weights(name):
+        return None
+    return Card(name, read_yaml(path), path)
+
+
+def card_of(name: str) -> Card:
+    """The card of that name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    card = find_card(name)
+    if card is None:
+        known = list_weights()
+        raise ConfigError(f"there are no weights {name!r}.{nearest(name, known)} There are: {', '.join(known)}.")
+    return card
+
+
+def weights(name: str, progress: bool = True) -> Path:
+    """The file of weights by name. Naming weights that do not ship counts as asking for their download.
+
+    Args:
+        name: Name of a card.
+        progress: Show a progress bar.
+
+    Raises:
+        ConfigError: There are none of that name.
+        CheckpointError: The card is not complete.
+        DataError: They cannot be fetched, or are not what the card says.
+    """
+    card = card_of(name)
+    if card.shipped:
+        return card.shipped
+    if not {"url", "bytes", "sha256"} <= card.facts.keys():
+        raise CheckpointError(f"{name}: neither weights nor url, bytes and sha256 beside {card.path}; install again.")
+    size, digest = int(card.facts["bytes"]), str(card.facts["sha256"])
+    return fetch(card.facts["url"], home() / "weights" / f"{name}{SUFFIX}", size=size, sha256=digest, progress=progress)
