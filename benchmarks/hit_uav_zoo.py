@@ -29,11 +29,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from failures import failures
 
 RESULTS = Path(__file__).parent / "results"
 SIZE = 320
 REWARM = 100  # steps
-SHOWN, SHOWN_CONF = 4, 0.25
 CREDIT = "HIT-UAV, Suo et al., Scientific Data 10, 227 (2023), CC BY 4.0"
 DETR = dict(
     batch=8, nbs=8, recipe="none", optimizer="AdamW", lr0=8e-4, lrf=0.05, cos_lr=True, warmup_epochs=1,
@@ -262,39 +262,8 @@ def measure(training: Training) -> None:
     (keep / "row.json").write_text(json.dumps(row, indent=1))
     print(f"{training.run}: {result}")
     if args.part == "all":
-        pictures = failures(model, data, RESULTS / "zoo", training.name)
+        pictures = failures(model, data.parent, "test", SIZE, training.name)
         write_card(training, result, pictures)
-
-
-def failures(model: Any, data: Path, out: Path, name: str) -> list[str]:
-    """Draw truth and findings side by side where the number of objects found is furthest from the truth."""
-    import cv2
-    import numpy as np
-
-    from rsdet.writing import write_picture
-
-    frames = sorted((data.parent / "images" / "test").iterdir())[::4]
-    off = []
-    for result in model.predict(frames, imgsz=SIZE, conf=SHOWN_CONF, stream=True, verbose=False):
-        frame = Path(result.path)
-        rows = (data.parent / "labels" / "test" / f"{frame.stem}.txt").read_text().splitlines()
-        off.append((-abs(len(result) - len(rows)), frame, rows, result))
-        off = sorted(off, key=lambda o: o[0])[:SHOWN]
-    files = []
-    for n, (_, frame, rows, result) in enumerate(off):
-        truth = cv2.imread(str(frame))
-        h, w = truth.shape[:2]
-        for row in rows:
-            v = [float(x) for x in row.split()[1:]]
-            if len(v) == 4:
-                x, y, bw, bh = v
-                v = [x - bw / 2, y - bh / 2, x + bw / 2, y - bh / 2, x + bw / 2, y + bh / 2, x - bw / 2, y + bh / 2]
-            corners = np.round(np.array(v).reshape(-1, 2) * (w, h)).astype(np.int32)
-            cv2.polylines(truth, [corners], True, (0, 255, 255), 1, cv2.LINE_AA)
-        file = out / f"{name}-{n}.jpg"
-        write_picture(file, np.concatenate([truth, result.plot(line_width=1, labels=False)], 1))
-        files.append(f"benchmarks/results/zoo/{file.name}")
-    return files
 
 
 def write_card(training: Training, result: dict[str, Any], pictures: list[str]) -> None:

@@ -2,6 +2,7 @@
 
     python benchmarks/zoo.py                      # all that can be measured with the data that are here
     python benchmarks/zoo.py vmc-detr-demo --no-val
+    python benchmarks/zoo.py vmc-detr-demo --draw # what a detector gets wrong, to look at before the card says it
 
 A row whose data are not here keeps the numbers of its card and says so in the column `measured`. The command fails
 where a number differs from its card by more than 0.005, so that no card says what its weights do not do.
@@ -68,12 +69,29 @@ def rows_of(name: str, val: bool) -> Iterator[dict[str, Any]]:
             yield {**same, **where, "measure": measure, "value": value, "measured": how, "card": said}
 
 
+def draw(name: str) -> None:
+    """Draw what the weights of a name get wrong on the data of their first row."""
+    from failures import failures
+
+    from rsdet.data.resolve import resolve_data
+
+    card, model = zoo.card_of(name), RSDet(name)
+    row = card.results[0]
+    folder = resolve_data(row["data"], card.facts["task"]).parent
+    print(*failures(model, folder, row["split"], row["imgsz"], name), sep="\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="weights; all where none are named")
     parser.add_argument("--no-val", dest="val", action="store_false", help="take all numbers from the cards")
+    parser.add_argument("--draw", action="store_true", help="only draw failures of the named")
     parser.add_argument("--out", type=Path, default=RESULTS / "zoo.csv")
     args = parser.parse_args()
+    if args.draw:
+        for name in args.names:
+            draw(name)
+        return
     rows = [row for name in args.names or zoo.list_weights() for row in rows_of(name, args.val)]
     write_csv(args.out, COLUMNS, [{k: row[k] for k in COLUMNS} for row in rows])
     wrong = [row for row in rows if abs(row["value"] - row["card"]) > CLOSE]

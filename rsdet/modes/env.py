@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib import metadata
 from typing import Any
 
 from rsdet.arguments import fit
 from rsdet.modes.mode import Mode, say
 
-# Packages by which an extra is known to be there; a test compares them with pyproject.toml.
-EXTRAS = {
-    "attention": ("timm",),
-    "energy": ("nvidia-ml-py",),
-    "geo": ("rasterio", "pyogrio", "shapely", "pyproj"),
-    "hub": ("huggingface-hub",),
-    "int8": ("openvino", "nncf"),
-    "openvino": ("openvino",),
-    "parquet": ("geopandas", "pyarrow"),
-    "quality": ("torchmetrics",),
-    "ray": ("ray",),
-    "schedule": ("gymnasium", "stable-baselines3"),
-    "segment": ("segmentation-models-pytorch", "timm", "scikit-image"),
-    "stac": ("stac-model",),
-    "tensorrt": ("tensorrt",),
-}
+
+def extras() -> dict[str, list[str]]:
+    """Packages of each extra of rsdet, by what its installation says; none where it runs from a folder."""
+    try:
+        lines = metadata.requires("rsdet") or []
+    except metadata.PackageNotFoundError:
+        lines = []
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        package, name = re.match(r"[\w.-]+", line), re.search(r"extra == .([\w-]+)", line)
+        if package and name and package[0] != "rsdet":
+            found.setdefault(name[1], []).append(package[0])
+    return found
 
 
 def environment() -> dict[str, Any]:
@@ -37,18 +36,18 @@ def environment() -> dict[str, Any]:
     from rsdet.deploy.hardware import describe, version
     from rsdet.paths import PACKAGE, home
 
-    extras = {}
-    for name, packages in EXTRAS.items():
+    there = {}
+    for name, packages in extras().items():
         lacking = [p for p in packages if version(p) is None]
-        have = [f"{p} {version(p)}" for p in packages if p not in lacking]
-        extras[name] = ", ".join(have) if not lacking else f"no ({', '.join(lacking)})"
+        there[name] = f"no ({', '.join(lacking)})" if lacking else ", ".join(f"{p} {version(p)}" for p in packages)
     set_here = ("RSDET_", "YOLO_", "ULTRALYTICS_", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE")
+    secret = re.compile("TOKEN|KEY|SECRET|PASS")
     return {
         "machine": describe("cuda:0" if torch.cuda.is_available() else "cpu"),
-        "extras": extras,
+        "extras": there or {"not known": "rsdet is not installed, it runs from a folder"},
         "folders": {"package": str(PACKAGE), "home": str(home()), "data sets": str(datasets_root())},
         "settings of Ultralytics": {k: v for k, v in sorted(SETTINGS.items()) if k in {"sync", "hub"} or v is True},
-        "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(set_here) and "TOKEN" not in k},
+        "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(set_here) and not secret.search(k)},
     }
 
 

@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
+from importlib import metadata
 
 from rsdet.cli import run
-from rsdet.modes.env import EXTRAS
 
-ROOT = Path(__file__).resolve().parents[2]
+REQUIRES = [
+    "numpy>=2",
+    "pytest>=9; extra == 'test'",
+    'gone-package>=1; extra == "gone"',
+    'rsdet[gone]; extra == "test"',
+]
 
 
 def test_it_says_versions_devices_extras_and_settings(capsys, monkeypatch):
     monkeypatch.setenv("RSDET_TOKEN", "secret")
+    monkeypatch.setattr(metadata, "requires", lambda name: REQUIRES)
     assert run(["env"]) == 0
     text = capsys.readouterr().out
-    for word in ("rsdet", "torch", "python", "gpu", "extras:", "geo", "home", "YOLO_CONFIG_DIR"):
+    for word in ("rsdet", "torch", "python", "gpu", "extras:", "home", "YOLO_CONFIG_DIR"):
         assert word in text
     assert "secret" not in text
     assert run(["env", "json=True"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["extras"].keys() == EXTRAS.keys()
+    assert found["extras"] == {"test": f"pytest {metadata.version('pytest')}", "gone": "no (gone-package)"}
     assert found["machine"]["rsdet"]
 
 
-def test_extras_are_those_of_the_package():
-    text = (ROOT / "pyproject.toml").read_text()
-    section = text.partition("[project.optional-dependencies]")[2].partition("\n[project.scripts]")[0]
-    said = {}
-    for name, body in re.findall(r"^(\w+) = \[(.*?)\n?\]\s*(?:#.*)?$", section, re.MULTILINE | re.DOTALL):
-        said[name] = {re.split(r"[\[<>=]", q)[0] for q in re.findall(r'"([^"]+)"', body)} - {"rsdet"}
-    for name in {"hub", *said} & EXTRAS.keys() & said.keys():
-        assert set(EXTRAS[name]) == said[name], name
-    assert set(said) - EXTRAS.keys() <= {"mutants", "test", "docs", "track"}
+def test_where_it_is_not_installed_nothing_is_said_of_extras(capsys, monkeypatch):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", missing)
+    assert run(["env"]) == 0
+    assert "not known" in capsys.readouterr().out
