@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -107,11 +106,6 @@ def test_a_repository_of_something_else_is_refused(hub, tmp_path, monkeypatch):
 def test_without_the_package_the_remedy_is_said(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert RSDet.from_pretrained("vmc-detr-demo").task == "detect"  # what needs no Hub, goes without it
     with pytest.raises(MissingDependencyError, match="huggingface_hub, which is missing; pip install"):
         RSDet.from_pretrained("org/ships")
-
-
-def test_it_is_not_imported_unless_called():
-    code = "import sys; import rsdet.hub, rsdet.model; print('huggingface_hub' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
-    assert done.stdout.split()[-1] == "False", done.stderr[-1000:]

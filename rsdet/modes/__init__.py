@@ -1,4 +1,7 @@
-"""The modes: each is a module here that holds ``MODE``, or a task brings it. Adding one changes nothing else."""
+"""The modes: each is a module here that holds ``MODE``, or a task brings it. Adding one changes nothing else.
+
+A module whose name would hide something of this one has a trailing underscore: ``get_`` is the mode ``get``.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _FIRST = ("train", "val", "predict", "export", "benchmark", "compare", "info")  
 
 def names() -> tuple[str, ...]:
     """Names of all modes, those of a work on a model first."""
-    shared = [f.stem for f in _HERE.glob("*.py") if not f.stem.startswith("_") and f.stem != "mode"]
+    shared = [f.stem.rstrip("_") for f in _HERE.glob("*.py") if not f.stem.startswith("_") and f.stem != "mode"]
     found = {*shared, *(m for name in tasks.names() for m in tasks.get(name).modes)}
     return tuple(sorted(found, key=lambda m: (_FIRST.index(m) if m in _FIRST else len(_FIRST), m)))
 
@@ -28,9 +31,10 @@ def get(name: str) -> Mode:
     Raises:
         ConfigError: There is none of that name.
     """
-    if name.isidentifier() and name != "mode" and (_HERE / f"{name}.py").is_file():
-        mode: Mode = import_module(f"{__name__}.{name}").MODE
-        return mode
+    for module in (name, f"{name}_") if name.isidentifier() and name != "mode" else ():
+        if (_HERE / f"{module}.py").is_file():
+            mode: Mode = import_module(f"{__name__}.{module}").MODE
+            return mode
     for task in tasks.names():
         if place := tasks.get(task).modes.get(name):
             return _of_task(name, place)
