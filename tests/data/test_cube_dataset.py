@@ -70,6 +70,8 @@ def test_a_cube_stands_for_itself_and_the_map_beside_it_for_anomalies(scene: Pat
     data = cube_data(scene / "plane.mat", "anomaly")
     assert data.names == {0: "anomaly"}
     assert np.argwhere(data.map("labels")).tolist() == [[3, 4]]
+    io.savemat(scene / "plane.mat", {"data": np.random.default_rng(0).random((H, W, B)), "map": truth * 255 - 1})
+    assert np.argwhere(cube_data(scene / "plane.mat").map("labels")).tolist() == [[3, 4]]  # whatever is above 0
     assert cube_data(scene / "hsi.mat").maps == {}
 
 

@@ -236,6 +236,24 @@ def test_axes_that_the_wavelengths_contradict_are_refused_with_those_that_fit(tm
         assert c.shape == SHAPE
 
 
+def test_axes_that_the_map_beside_contradicts_are_refused_with_those_that_fit(tmp_path: Path) -> None:
+    io.savemat(tmp_path / "m.mat", {"data": cube().transpose(2, 0, 1), "map": np.ones(SHAPE[:2])})
+    with pytest.raises(DataError, match=r"data is 4 x 7 x 5 and map beside it 7 x 5: give axes=BHW, or axes=HWB where"):
+        open_cube(tmp_path / "m.mat")
+    for axes, shape in (("BHW", SHAPE), ("HWB", (4, 7, 5))):
+        with open_cube(tmp_path / "m.mat", axes=axes) as c:
+            assert c.shape == shape
+    io.savemat(tmp_path / "r.mat", {"data": cube()[:1], "spectra": np.ones((4, 3))})  # one row, and no map
+    with open_cube(tmp_path / "r.mat") as c:
+        assert c.shape == (1, 5, 4)
+
+
+def test_a_pointer_of_git_lfs_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "p.mat").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(DataError, match="git lfs pull"):
+        open_cube(tmp_path / "p.mat")
+
+
 def test_arrays_inside_structs_and_cells(tmp_path: Path) -> None:
     lidar = np.empty((1, 2), object)
     lidar[0, 0], lidar[0, 1] = {"z": cube()[..., 0]}, {"z": cube()[..., 1]}

@@ -49,16 +49,16 @@ def bands_of(spec: Any, cube: CubeFile) -> list[int]:
     return found
 
 
-def shown(places: Sequence[int]) -> str:
-    """Numbers of bands, counted from 1, for messages; neighbours as ranges."""
+def shown(places: Sequence[int], most: int | None = _MOST_SHOWN) -> str:
+    """Numbers of bands, counted from 1, for messages; neighbours as ranges, no more of these than ``most``."""
     runs: list[list[int]] = []
     for b in sorted(places):
         if runs and b == runs[-1][1] + 1:
             runs[-1][1] = b
         else:
             runs.append([b, b])
-    text = [f"{a + 1}" if a == b else f"{a + 1}-{b + 1}" for a, b in runs[:_MOST_SHOWN]]
-    return ", ".join(text) + (" and more" if len(runs) > _MOST_SHOWN else "")
+    text = [f"{a + 1}" if a == b else f"{a + 1}-{b + 1}" for a, b in runs[:most]]
+    return ", ".join(text) + (" and more" if len(runs) > len(text) else "")
 
 
 def _places(part: Any, cube: CubeFile) -> tuple[list[int], bool]:

@@ -18,7 +18,7 @@
     wavelengths_nm: [402.9, 989.1]  # where the cube does not say them: of each band, or first and last of even steps
 
 A file may be a list of names, and a key likewise: the first that is there is taken. Anomalies are a map ``labels`` of
-which any class is an anomaly and the rest, labelled or not, background.
+which any class is an anomaly and the rest, labelled or not, background; without ``names``, whatever is above 0 is one.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class CubeData:
         lidar: Rasters of LiDAR; empty where there are none.
         maps: ``train``, ``test`` and ``labels``, as far as there are such.
         names: Name of each class from 0; class k is k + 1 in the maps that :meth:`map` reads.
-        values: Value of each class in the files, in the order of ``names``.
+        values: Value of each class in the files, in the order of ``names``; none where whatever is above 0 is the one.
         unlabelled: Values of no class.
         palette: Colours of some classes, red, green and blue, by their number from 0.
         bands: What ``bands`` of :func:`rsdet.data.cubes.bands.bands_of` is.
@@ -177,7 +177,9 @@ class CubeData:
             raise DataError(f"{self.path} has no {name}: (it has {has}); add {name}: {{file: ..., key: ...}}.")
         source = self.maps[name]
         values = label_map(source.path, source.key, source.axes)
-        known = dict(zip(self.values, self.names.values(), strict=True))
+        known = dict(zip(self.values, self.names.values(), strict=False))
+        if not known:
+            known, values = {1: self.names[0]}, (values > 0).astype(np.int64)
         found = classes_of(values, known, self.unlabelled, source.path)
         with self._cube(self.cube) as cube:
             check_same_size(cube, found.shape, source.path, f"its map {name}:")
@@ -264,7 +266,7 @@ def cube_data(data: str | Path, task: str | None = None) -> CubeData:
     if path.suffix.lower() not in (".yaml", ".yml") and path.is_file():
         beside = maps_in(path)
         maps = {"labels": Source(path, beside[0])} if len(beside) == 1 else {}
-        return CubeData(path, path.stem, Source(path), maps=maps, names={0: "anomaly"}, values=(1,))
+        return CubeData(path, path.stem, Source(path), maps=maps, names={0: "anomaly"})
     from rsdet.data.resolve import resolve_data
 
     path = resolve_data(data, task)
@@ -304,7 +306,7 @@ def read_cube_data(path: Path, content: dict[str, Any]) -> CubeData:
     cleaned = class_names([*names.values()]) if names else {0: "anomaly"}
     return CubeData(
         path, str(content.get("name") or path.stem), found["cube"], tuple(several["lidar"]),
-        {k: s for k, s in found.items() if k in MAPS}, cleaned, tuple(names) or (1,), unlabelled, palette or {},
+        {k: s for k, s in found.items() if k in MAPS}, cleaned, tuple(names), unlabelled, palette or {},
         content.get("bands", "all"), dict(content.get("split") or {}), tuple(several["general"]), content,
     )  # fmt: skip
 

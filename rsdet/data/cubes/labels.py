@@ -54,7 +54,7 @@ def check_apart(train: np.ndarray, test: np.ndarray, where: str) -> None:
         row, column = np.argwhere(both)[0]
         raise DataError(
             f"{where}: train and test share {int(both.sum())} of {int((test > 0).sum())} labelled pixels, the first at "
-            f"row {row}, column {column}; give maps that do not intersect, or one map as labels: and split=random."
+            f"row {row}, column {column}; give maps that do not intersect, or one map as labels: and split_by=random."
         )
 
 

@@ -120,7 +120,7 @@ def maps_in(path: str | Path) -> list[str]:
         return []
     file = MatFile(path)
     file.close()
-    return [name for name, variable in file.variables.items() if _sides(variable) == 2]
+    return [name for name, variable in file.variables.items() if _is_map(variable)]
 
 
 def _whole_numbers(values: np.ndarray, path: Path) -> np.ndarray:
@@ -231,8 +231,8 @@ def _variable(file: MatFile, key: str | Sequence[str] | None, flat: bool = False
     if names:
         near = nearest(names[0], file.variables)
         raise ConfigError(f"{file.path} has no {_shown(key)}; it has {file.listing()}.{near}")
-    maps = {n: v for n, v in file.variables.items() if _sides(v) == 2}
-    cubes = {n: v for n, v in file.variables.items() if _sides(v) == 3}
+    maps = {n: v for n, v in file.variables.items() if _is_map(v)}
+    cubes = {n: v for n, v in file.variables.items() if len(v.shape) == 3}
     fits = maps if flat else cubes or maps
     if len(fits) == 1:
         return next(iter(fits.items()))
@@ -241,9 +241,9 @@ def _variable(file: MatFile, key: str | Sequence[str] | None, flat: bool = False
     raise ConfigError(f"{file.path} holds {why}; it has {file.listing()}: name one with key=.")
 
 
-def _sides(variable: Variable) -> int:
-    """How many axes an array has that are more than one long."""
-    return sum(n > 1 for n in variable.shape)
+def _is_map(variable: Variable) -> bool:
+    """Whether an array has rows and columns; one of MATLAB's vectors has a single one of either."""
+    return len(variable.shape) == 2 and min(variable.shape) > 1
 
 
 def _of_array(
@@ -260,12 +260,32 @@ def _of_array(
     places = tuple(named.index(letter) for letter in "HWB"[: len(shape)])
     sides = tuple(shape[p] for p in places)
     sides = (*sides, 1) if len(sides) == 2 else sides
+    if axes is None and file is not None and len(shape) == 3:
+        _check_maps(file, shape, where)
     wavelengths = _wavelengths(file, key, sides, where, named) if file is not None else None
     return CubeFile(
         path, sides, variable.array.dtype,  # type: ignore[arg-type]
         lambda rows, cols, bands: window_of(variable, places, rows, cols, bands),
         key=key, wavelengths_nm=wavelengths, windowed=windowed, closing=file.close if file is not None else None,
     )  # fmt: skip
+
+
+def _check_maps(file: MatFile, shape: Sequence[int], where: str) -> None:
+    """Refuse axes that nobody gave where the maps beside a cube fit another order only.
+
+    Raises:
+        DataError: They do.
+    """
+    sizes = {v.shape: name for name, v in file.variables.items() if _is_map(v)}
+    if not sizes or tuple(shape[:2]) in sizes:
+        return
+    for axes in AXES:
+        size = shape[axes.index("H")], shape[axes.index("W")]
+        if size in sizes:
+            raise DataError(
+                f"{where} is {_size(shape)} and {sizes[size]} beside it {_size(size)}: give axes={axes}, or axes=HWB "
+                "where rows and columns do come first."
+            )
 
 
 def _wavelengths(file: MatFile, key: str | None, sides: tuple[int, ...], where: str, named: str) -> np.ndarray | None:
@@ -276,7 +296,7 @@ def _wavelengths(file: MatFile, key: str | None, sides: tuple[int, ...], where: 
     """
     for name, variable in file.variables.items():
         last = name.rpartition(".")[2].lower()
-        if name == key or _sides(variable) > 1 or not any(word in last for word in _WAVELENGTHS):
+        if name == key or sum(n > 1 for n in variable.shape) > 1 or not any(word in last for word in _WAVELENGTHS):
             continue
         values: Any = variable.whole().ravel()
         if len(values) == sides[2]:

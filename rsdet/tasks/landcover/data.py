@@ -228,7 +228,7 @@ def check_alive(values: np.ndarray, places: Sequence[int], name: str) -> None:
     if not faults:
         return
     left = [b for b, gone in zip(places, lost, strict=False) if not gone]
-    said = f"bands={shown(left).replace(' ', '')}" if left else "another cube"
+    said = f"bands={shown(left, None).replace(' ', '')}" if left else "another cube"
     remedy = [f"give {said}"] if lost[: len(places)].any() else []
     remedy += ["take that raster out of lidar: in the data YAML"] if lost[len(places) :].any() else []
     raise DataError(f"{name}: {'; '.join(faults)}: {', and '.join(remedy)}.")
