@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from rsdet import zoo
@@ -34,26 +35,36 @@ def get(name: str | None = None, task: str | None = None) -> None:
     from rsdet.data.resolve import resolve_data  # heavy: data are read and converted
 
     known = [*list_datasets(), *zoo.list_weights()]
-    if name.removesuffix(".yaml") not in known and not name.endswith((".yaml", ".yml")) and "-" not in name:
+    names = {name.removesuffix(".yaml"), name.rpartition("-")[0]}  # the latter of a part, such as haze1k-thin
+    if not names & set(known) and not name.endswith((".yaml", ".yml")):
         raise ConfigError(f"there is no {name!r} to get.{nearest(name, known)} `rsdet get` names what there is.")
     say(f"{name}: {resolve_data(name, task)}")
 
 
 def _known() -> list[str]:
-    lines = ["weights:", *(f"  {name}: {_where(zoo.card_of(name))}" for name in zoo.list_weights()), "data sets:"]
+    """What there is, by how it is come by."""
+    groups: dict[str, list[str]] = {
+        "weights": [f"{name} ({_where(zoo.card_of(name))})" for name in zoo.list_weights()],
+        "data sets that are fetched": [],
+        "data sets that are drawn here": [],
+        "data sets to be downloaded by hand; rsdet get NAME says from where": [],
+    }
+    _, fetched, drawn, by_hand = groups.values()
     for path in sorted(datasets_dir().glob("*.yaml")):
         content = read_yaml(path)
-        how = "by hand: rsdet get says what to download"
-        if "render" in content:
-            how = "drawn here"
-        elif content.get("fetch"):
-            how = f"fetched, licence {content.get('licence', 'not stated')}"
-        lines.append(f"  {path.stem}: {how}")
+        if content.get("fetch"):
+            fetched.append(f"{path.stem} (licence: {content.get('licence', 'not stated')})")
+        else:
+            (drawn if "render" in content else by_hand).append(path.stem)
+    lines = []
+    for title, found in groups.items():
+        text = textwrap.fill(", ".join(found), 110, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+        lines += [f"{title}:", text]
     return lines
 
 
 def _where(card: zoo.Card) -> str:
-    return f"{card.size_mb:.1f} MB, {'ship with rsdet' if card.shipped else 'fetched'}"
+    return f"{card.size_mb:.1f} MB, {'ships with rsdet' if card.shipped else 'fetched'}"
 
 
 def _run(args: dict[str, Any]) -> None:

@@ -92,11 +92,13 @@ def test_the_command_says_where_it_is_and_what_there_is(capsys, monkeypatch, tmp
     monkeypatch.setattr("rsdet.data.resolve.home", lambda: tmp_path)
     assert run(["get"]) == 0
     text = capsys.readouterr().out
-    for line in ("vmc-detr-demo: 3.6 MB, ship", "hit-uav: fetched, licence CC BY 4.0", "ssdd: by hand", "demo: drawn"):
-        assert line in text
+    for words in ("vmc-detr-demo (3.6 MB, ships with rsdet)", "hit-uav (licence: CC BY 4.0)"):
+        assert words in text
+    assert "ssdd" in text.partition("by hand")[2]
+    assert "demo-obb" in text.partition("drawn here")[2].partition("by hand")[0]
     assert run(["get", "vmc-detr-demo"]) == 0
     assert Path(capsys.readouterr().out.partition(": ")[2].strip()).is_file()
     assert run(["get", "hit-uaw"]) == 2
-    assert "Did you mean 'hit-uav'" in capsys.readouterr().err
+    assert "there is no 'hit-uaw' to get. Did you mean 'hit-uav'" in capsys.readouterr().err
     assert run(["get", "vmc-detr-demo", "task=obb"]) == 2
     assert "leave task= out" in capsys.readouterr().err
