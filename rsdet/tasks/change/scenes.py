@@ -78,6 +78,19 @@ class SceneWishes:
         """What decides the outcome, as plain values."""
         return {k: v for k, v in asdict(self).items() if k != "districts"}
 
+    def check_of_use(self, rasters: Sequence[DatePair], pictures: Sequence[DatePair]) -> None:
+        """Refuse what was said of rasters where there are pictures alone.
+
+        Raises:
+            ConfigError: Something was.
+        """
+        said = [f"{k}=" for k, v in asdict(self).items() if v not in (None, False)]
+        if said and pictures and not rasters:
+            raise ConfigError(
+                f"{', '.join(said)} are for GeoTIFFs that lie on Earth, and {pictures[0].before} is none; leave them "
+                "out."
+            )
+
 
 @dataclass
 class SceneChange:

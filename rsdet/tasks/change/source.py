@@ -79,6 +79,7 @@ def usable(
         wishes: What was said of rasters.
 
     Raises:
+        ConfigError: Something was said of rasters, and there are pictures alone.
         DataError: There is none.
     """
     good = PairSource(skipped=list(found.skipped))
@@ -95,6 +96,8 @@ def usable(
             good.skipped.append(str(e).rstrip("."))
         else:
             good.pairs.append(pair)
+    if wishes is not None:
+        wishes.check_of_use([pair for pair in found.pairs if pair not in good.pairs], good.pairs)
     if not (good.pairs or good.scenes):
         more = f" (and {len(good.skipped) - 1} more)" if good.skipped[1:] else ""
         raise DataError(f"{good.skipped[0]}{more}.")

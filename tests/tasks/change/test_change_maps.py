@@ -344,3 +344,52 @@ def test_one_raster_twice_and_a_single_date_are_refused(tmp_path, weights, capsy
         error = capsys.readouterr().err.strip().splitlines()[-1]
         assert "one picture" in error or "single date" in error
     assert not (tmp_path / "runs").exists()
+
+
+def test_pictures_are_matched_and_their_shift_told_as_rasters_are(tmp_path, weights, monkeypatch, capsys):
+    from rsdet.data.raster_io import write_image
+    from rsdet.data.scenes import render_scene
+    from rsdet.tasks.change.looking import matched_dates, picture_shifts
+
+    scene = render_scene(3, (300, 300)).image
+    before, after = scene[20:276, 20:276], (scene[17:273, 24:280] * 0.5 + 40).astype(np.uint8)
+    after[:20] = 0  # no data
+    (shift,) = picture_shifts(np.concatenate([before, after], 2))
+    assert (shift.x_px, shift.y_px) == pytest.approx((-4, 3), abs=0.2)
+    matched = matched_dates(np.concatenate([before, after], 2))
+    assert (matched[..., :3] == before).all()
+    assert (matched[:20, :, 3:] == 0).all()
+    assert abs(matched[20:, :, 3:].mean() - before[20:].mean()) < 1.5
+    for name, date in (("a", before), ("b", after)):
+        write_image(tmp_path / f"{name}.png", date.astype(np.float32) / 255)
+    words = [f"source={tmp_path / 'a.png'}", f"source2={tmp_path / 'b.png'}", f"project={tmp_path}", "name=x"]
+    told: list[str] = []
+    monkeypatch.setattr("rsdet.tasks.change.running.say", lambda text, _: told.append(text))
+    assert run(f"model={weights}", *words, "imgsz=256", "match=True", "swipe=True") == 0
+    assert "a.png: the dates lie more than 2 px apart" in told[0]
+    assert run(f"model={weights}", *words, "resample=True") == 2
+    assert "resample= are for GeoTIFFs" in capsys.readouterr().err
+    assert (tmp_path / "x" / "swipe" / "a.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("bands", "count", "order"), [(None, 1, [0]), (None, 4, [0, 1, 2, 3]), ([4, 3, 1], 4, [3, 2, 0])]
+)
+def test_bands_come_in_the_order_of_the_model(tmp_path, bands, count, order):
+    from rsdet.data.dates import read_pair
+    from rsdet.data.pictures import PictureReader
+    from rsdet.data.tiling import Tile
+    from rsdet.scenes.reader import open_raster
+    from rsdet.tasks.change.view import DatesView
+
+    rng = np.random.default_rng(5)
+    planes = [rng.integers(1, 255, (30, 40, count), np.uint8) for _ in range(2)]
+    # Four bands that are not said to be colours and opacity.
+    kind = {"photometric": "MINISBLACK", "ALPHA": "NO"} if count == 4 else {}
+    a, b = (write(tmp_path / f"{n}.tif", x, **kind) for n, x in zip("ab", planes, strict=True))
+    with open_raster(a) as before, open_raster(b) as after:
+        view = DatesView.of(before, after, after, PictureReader(len(order), bands and tuple(bands)))
+        stack, valid = view.read(Tile(0, 0, 30, 40))
+    assert valid.all()
+    assert (stack == np.concatenate([x[..., order] for x in planes], 2)).all()
+    assert (stack == read_pair(DatePair(a, b), bands)).all()
