@@ -156,7 +156,8 @@ def write(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     lines = [
         "# Two mosaics compared", "", (__doc__ or "").partition("\n\n")[2].partition("\n\n")[2].strip(), "",
         f"Tiles of {args.tile} px that share {OVERLAP_PX}; 3 bands of bytes, tiled GeoTIFF; "
-        f"{content['hardware']['cpu']}, one thread, with other work on the machine, so that seconds of the clock say little.", "",
+        f"{content['hardware']['cpu']}, one thread, with other work on the machine, so that seconds of the "
+        "clock say little.", "",
         f"| {' | '.join(names.values())} |", f"|{' --- |' * len(names)}",
         *(f"| {' | '.join(f'{row[k]:,}' for k in names)} |" for row in rows), "",
     ]  # fmt: skip
