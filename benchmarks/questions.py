@@ -5,7 +5,7 @@ aerial-cars by ``rsdet.data.questions.generator``, each text with its answers ba
 pictures. One network is trained for all of them, from scratch; its last weights are tested once, on other pictures: the
 owner's ``val`` of HIT-UAV, another flight of aerial-cars, three pictures of each theme of RSSCN7.
 
-    python benchmarks/questions.py --pictures folder           # all runs, seed by seed; goes on where it was
+    python benchmarks/questions.py --pictures folder           # the runs that are not in results/questions/ yet
     python benchmarks/questions.py --pictures folder --gather  # the table of the runs that are there
 
 ``--pictures`` is a folder with ``hit-uav/``, ``aerial-cars/`` and ``rsscn7/`` as their owners lay them out. On a GPU:
@@ -29,6 +29,7 @@ VARIANTS: dict[str, dict[str, Any]] = {"full": {}, "no router": {"router": False
 WITH_BOXES = "hit-uav"  # the set whose counts a detector gives, too
 TILES, QUESTIONS = 100, 30  # of the throughput
 SHOWN = "How many cars are in the picture?"
+ROWS = "questions"  # every run with its answers: intervals can be had again, and another machine goes on
 
 
 def train(variant: str, seed: int, data: Path, args: argparse.Namespace) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def train(variant: str, seed: int, data: Path, args: argparse.Namespace) -> dict
         "params": sum(p.numel() for p in last.model.parameters()), "router": tested.measures.get("router"),
         "questions": [[q.image, q.text, q.answer, q.kind] for q in model.questions],
         "answers": {name: list(scores.answers) for name, scores in tested.scores.items()},
-        "confidence": tested.calibration["as trained"].confidence.tolist(), "temperature": tested.temperature,
+        "confidence": tested.calibration["as trained"].confidence.round(4).tolist(), "temperature": tested.temperature,
         "ece": {name: c.ece() for name, c in tested.calibration.items()},
         "hardware": describe(args.device), "command": shown_command(sys.argv),
     }  # fmt: skip
@@ -193,15 +194,15 @@ def main() -> None:
     args = parser.parse_args()
     args.work = args.work.absolute()
     if args.gather:
-        write(rows_in(args.work / "rows"), args.work, args.out)
+        write(rows_in(args.out / ROWS), args.work, args.out)
         return
-    data, rows = prepare(args.pictures, args.work), args.work / "rows"
+    data, rows = prepare(args.pictures, args.work), args.out / ROWS
     settings = {k: getattr(args, k) for k in ("model", "side", "epochs", "batch", "lr")}
     for i, seed in enumerate(args.seeds):
         for variant in VARIANTS:
             file = rows / f"{variant.replace(' ', '-')}-seed{seed}.json"
             once(file, settings, lambda v=variant, n=seed: train(v, n, data, args))
-        if i == 0:  # what needs one seed alone
+        if i == 0 and weights_of(args, "full", seed).is_file():  # what needs the weights of one seed
             once(rows / "throughput.json", {**settings, "threads": args.threads}, lambda: throughput(data, args))
             overlay(data, args)
             if args.detector_epochs:

@@ -25,7 +25,7 @@ def once(file: Path, settings: Mapping[str, Any], run: Callable[[], Mapping[str,
     row = {"run": file.stem, **run(), "settings": settings}
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
-    part.write_text(json.dumps(row, indent=1))
+    part.write_text(json.dumps(row))
     os.replace(part, file)
     print(f"{file.stem}: {json.dumps(row)}", flush=True)
     return row
