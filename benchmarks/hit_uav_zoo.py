@@ -304,6 +304,7 @@ def latency(args: argparse.Namespace) -> None:
     import onnxruntime as ort
 
     from rsdet import RSDet
+    from rsdet.deploy.hardware import describe
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -328,7 +329,8 @@ def latency(args: argparse.Namespace) -> None:
         for name, t in times.items()
     }
     args.keep.mkdir(parents=True, exist_ok=True)
-    (args.keep / "latency.json").write_text(json.dumps(rows, indent=1))
+    kept = {"rows": rows, "rounds": args.rounds, "runtime": "ONNX Runtime, one thread", "hardware": describe(threads=1)}
+    (args.keep / "latency.json").write_text(json.dumps(kept, indent=1))
     print(json.dumps(rows, indent=1))
 
 
@@ -338,7 +340,7 @@ def gather(args: argparse.Namespace) -> None:
 
     rows = [json.loads(f.read_text()) for f in sorted(args.keep.glob("*/row.json"))]
     file = args.keep / "latency.json"
-    ms = json.loads(file.read_text()) if file.is_file() else {}
+    ms = json.loads(file.read_text())["rows"] if file.is_file() else {}
     lines = [
         "# HIT-UAV, all of it, from scratch at 320 px", "",
         "| network | part | seeds | M parameters | GFLOPs, legacy | time of VMC-DETR's | AP test | AP50 test |",
