@@ -118,9 +118,9 @@ def scores(model: Any, data: Path, args: argparse.Namespace) -> dict[str, float]
         data=data, imgsz=args.side, overlap=0, plots=False, device=args.device, project=str(args.work / "runs"),
         name="test", exist_ok=True,
     )  # fmt: skip
-    return {k.removeprefix("metrics/"): float(v) for k, v in zip(found.keys, found.mean_results(), strict=True)} | {
-        "changed": float(found.scores.matrix[1].sum() / found.scores.matrix.sum())
-    }
+    means = {k.removeprefix("metrics/"): float(v) for k, v in zip(found.keys, found.mean_results(), strict=True)}
+    share = float(found.scores.matrix[1].sum() / found.scores.matrix.sum())
+    return {**means, "average_precision": float(found.curve.average_precision), "changed": share}
 
 
 def run(

@@ -17,7 +17,10 @@ from rsdet.figures import new_figure, png_of
 from rsdet.writing import write_bytes
 
 SHOWN, ENLARGED = 4, 2  # places of the picture, and how much larger than they are
-MEASURES = ("F1", "precision", "recall", "IoU", "kappa", "object_recall")
+MEASURES = {
+    "F1": "F1", "average_precision": "average precision", "precision": "precision", "recall": "recall", "IoU": "IoU",
+    "kappa": "kappa", "object_recall": "objects hit",
+}  # fmt: skip
 
 
 def of(rows: Sequence[dict[str, Any]], model: str) -> list[dict[str, Any]]:
@@ -27,11 +30,12 @@ def of(rows: Sequence[dict[str, Any]], model: str) -> list[dict[str, Any]]:
 
 def table(rows: Sequence[dict[str, Any]], names: Mapping[str, str], pick: Any) -> list[str]:
     """Measures of the changed pixels, a line for each network that has a run."""
-    head = ("network", "seeds", "F1 %", "precision %", "recall %", "IoU %", "kappa %", "objects hit %", "M parameters")
-    lines = [f"| {' | '.join((*head, 'GFLOPs at 256 px'))} |", f"|{' --- |' * (len(head) + 1)}"]
+    known = {k: title for k, title in MEASURES.items() if all(k in pick(r) for r in rows)}
+    head = ("network", "seeds", *(f"{title} %" for title in known.values()), "M parameters", "GFLOPs at 256 px")
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for model, name in names.items():
         if runs := of(rows, model):
-            cells = [name, str(len(runs)), *(mean_and_deviation([pick(r)[k] for r in runs]) for k in MEASURES)]
+            cells = [name, str(len(runs)), *(mean_and_deviation([pick(r)[k] for r in runs]) for k in known)]
             lines.append(f"| {' | '.join(cells)} | {runs[0]['params_m']:.3f} | {runs[0]['gflops_256']:.2f} |")
     return lines
 
@@ -46,6 +50,8 @@ def verdict(rows: Sequence[dict[str, Any]], names: Mapping[str, str], pick: Any)
             agree = "" if len(gains) < 2 or len({g > 0 for g in gains}) == 1 else "; the seeds disagree"
             mean, told = statistics.mean(gains), ", ".join(f"{g:+.2f}" for g in gains)
             lines.append(f"- SSA-Net against {name}: {mean:+.2f} points of F1 (by seed {told}){agree}.")
+    if len({tuple(r["seed"] for r in of(rows, model)) for model in names}) > 1:
+        lines.append("- Not all have the same seeds, so means are not to be compared.")
     share = pick(rows[0])["changed"]
     lines.append(
         f"- Calling every pixel changed gives an F1 of {200 * share / (1 + share):.2f} %: {100 * share:.1f} % are."
@@ -119,7 +125,8 @@ def page(rows: Sequence[dict[str, Any]], names: Mapping[str, str], shifts: Seque
         "the same for all three. Measured are the weights of the last step, so nothing was chosen on the test; mean "
         "± standard deviation over the seeds, of the changed pixels, from one confusion matrix over the test.", "",
         "**This is small: a minute of one thread for each network, a thousandth of what papers spend. It shows how "
-        "fast the three learn at first, and nothing of where they end.** `rsdet train model=ssa-net.yaml "
+        "fast the three learn at first, and nothing of where they end: of one that finds nothing here, nothing else is "
+        "to be thought.** `rsdet train model=ssa-net.yaml "
         "data=levir-cd.yaml` settles that; SSA-Net's paper reports its private set alone.", "",
         f"## Rendered places ({s['places'][1]} for the test, as `data=demo-change`)", "",
         *table(rows, names, lambda r: r["rendered"]["shift0"]), "",
