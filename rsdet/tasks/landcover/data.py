@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from rsdet.arguments import check_number
-from rsdet.data.cubes.bands import bands_of, shown
+from rsdet.data.cubes.bands import bands_of
 from rsdet.data.cubes.dataset import CubeData, cube_data
 from rsdet.data.cubes.splits import block_folds, fold_split, hold_out, missing_classes, random_split, seen_part
+from rsdet.data.cubes.usable import usable_bands
 from rsdet.errors import ConfigError, DataError, nearest
 from rsdet.tasks.landcover.visual import colours_of
 
@@ -183,10 +183,11 @@ def read_land_data(
         choice = choice.over(SplitChoice.of(stored.get("split") or {})) if choice.by is None else choice
     with data.open(lidar) as scene:
         taken = [b + 1 for b in stored["bands"]] if stored else bands if bands is not None else data.bands
-        places, count = bands_of(taken, scene.cube), scene.cube.shape[2]
+        places = bands_of(taken, scene.cube) if stored else usable_bands(taken, scene.cube)[0]
+        count = scene.cube.shape[2]
         parts = [scene.cube.read(bands=places), *([scene.read_lidar()] if scene.lidar else [])]
     values = np.concatenate(parts, 2) if len(parts) > 1 else parts[0]
-    check_alive(values, places, data.name)
+    check_rasters(values[..., len(places) :], data.name)
     train, test, split = split_of(data, choice.over(SplitChoice.of(data.split)), patch)
     there = np.isfinite(values[..., : len(places)]).all(2)
     notes = []
@@ -200,38 +201,28 @@ def read_land_data(
         values, np.maximum(train, test), (train > 0) & there, (test > 0) & there, names, len(places), places, count,
         split, palette, data.name, data.gsd, notes,
     )  # fmt: skip
+    if stored and stored.get("name") == data.name and dict(stored["split"]) != dict(split):
+        learnt = split_of(data, SplitChoice.of(stored["split"]), patch)[0] > 0
+        if both := int((learnt & made.test).sum()):
+            notes.append(f"{data.name}: the model has learnt from {both} of these test pixels, in another split")
     notes.append(f"{data.name}: {made.split_line(patch)}")
     return made
 
 
-def check_alive(values: np.ndarray, places: Sequence[int], name: str) -> None:
-    """Refuse a scene with bands or rasters that say nothing: no data anywhere, or one value everywhere.
-
-    Args:
-        values: (H, W, bands + rasters), NaN where there are no data.
-        places: Of the bands in the file, from 0.
-        name: Of the scene.
+def check_rasters(values: np.ndarray, name: str) -> None:
+    """Refuse rasters of LiDAR (H, W, R) that say nothing: no data anywhere, or one value everywhere.
 
     Raises:
-        DataError: There are some; all are named, with those that are left.
+        DataError: There are some; all are named.
     """
-    faults, lost = [], np.zeros(values.shape[2], bool)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, of nothing but NaN
-        low, high = np.nanmin(values, (0, 1)), np.nanmax(values, (0, 1))
-    for which, what in ((np.isnan(low), "no data anywhere"), (low == high, "one value everywhere")):
-        bands = [places[k] for k in np.flatnonzero(which[: len(places)])]
-        rasters = [k + 1 for k in np.flatnonzero(which[len(places) :])]
-        faults += [f"band {shown(bands)} has {what}"] if bands else []
-        faults += [f"raster {', '.join(map(str, rasters))} of the LiDAR has {what}"] if rasters else []
-        lost |= which
-    if not faults:
-        return
-    left = [b for b, gone in zip(places, lost, strict=False) if not gone]
-    said = f"bands={shown(left, None).replace(' ', '')}" if left else "another cube"
-    remedy = [f"give {said}"] if lost[: len(places)].any() else []
-    remedy += ["take that raster out of lidar: in the data YAML"] if lost[len(places) :].any() else []
-    raise DataError(f"{name}: {'; '.join(faults)}: {', and '.join(remedy)}.")
+    known = np.isfinite(values)
+    low, high = (f(np.where(known, values, fill), (0, 1)) for f, fill in ((np.min, np.inf), (np.max, -np.inf)))
+    kinds = ((low > high, "no data anywhere"), (low == high, "one value everywhere"))
+    faults = [f"raster {k + 1} has {what}" for which, what in kinds for k in np.flatnonzero(which)]
+    if faults:
+        raise DataError(
+            f"{name}: of the LiDAR, {', '.join(faults)}; take it out of lidar: in the data YAML, or give lidar=False."
+        )
 
 
 def split_of(data: CubeData, choice: SplitChoice, patch: int) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:

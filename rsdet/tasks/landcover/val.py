@@ -161,6 +161,8 @@ class LandCoverVal(ValFolder, BaseValidator):
                 f"{land.name} has the classes {', '.join(land.names.values())}, the model "
                 f"{', '.join(classifier.names.values())}; measure it on data with the classes of its training."
             )
+        for line in land.notes[:-1]:  # the last is about the split, which stands below the table
+            say(line, logging.WARNING)
         if land.channels != classifier.channels and not (land.rasters == 0 and classifier.does_without):
             raise DataError(
                 f"{land.name} has {land.bands} bands and {land.rasters} rasters of LiDAR, the model takes "
