@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -203,7 +204,7 @@ class ChangeTrain(SafeTrainer, BaseTrainer):
         for x, change, file in list(zip(batch["img"], batch["change"], batch["im_file"], strict=True))[:_DRAWN]:
             stack = (x.float().cpu().numpy().transpose(1, 2, 0) * 255).astype(np.uint8)
             truth = change.cpu().numpy()
-            cells = zip((*dates_of(stack), error_map(truth, truth)), (str(file), "later", "changed"), strict=True)
+            cells = zip((*dates_of(stack), error_map(truth, truth)), (Path(file).name, "later", "changed"), strict=True)
             rows.append([(picture / 255.0, caption) for picture, caption in cells])
         half = (len(rows) + 1) // 2
         table = [a + (rows[half + i] if half + i < len(rows) else []) for i, a in enumerate(rows[:half])]

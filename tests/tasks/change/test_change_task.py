@@ -21,6 +21,7 @@ from rsdet.errors import ConfigError, DataError
 from rsdet.tasks.change.outputs import change_map
 from rsdet.tasks.change.reading import PairReader
 from rsdet.tasks.change.runtime.comparer import Comparer
+from rsdet.tasks.change.samples import sample_pairs
 from rsdet.tasks.change.source import find_pairs
 from rsdet.tasks.change.visual import compared, error_map
 
@@ -159,6 +160,42 @@ def test_a_tile_of_another_size_than_the_graph_is_refused(made, exported):
     with pytest.raises(ConfigError, match="64x64"):
         Comparer(exported).tile(128)
     assert Comparer(exported).tile() == 64
+
+
+def test_openvino_proves_itself_and_compares_alike(made):
+    pytest.importorskip("openvino")
+    folder, data = made
+    result = RSDet(folder / "w.pt").export(format="openvino", imgsz=64, out=folder, verbose=False)
+    assert result.parity.ok
+    before, after = (data.parent / "val" / side / "1.png" for side in "AB")
+    (full,) = RSDet(folder / "w.pt").predict(before, source2=after, imgsz=64, save=False, verbose=False)
+    np.testing.assert_allclose(full.probability, Comparer(result.path).compare(before, after).probability, atol=1e-3)
+
+
+def test_a_benchmark_times_pairs_from_their_files_and_measures_them(made, tmp_path):
+    folder, data = made
+    quick = dict(rounds=2, min_s=0.0, warmup_s=0.0, memory=False, verbose=False)
+    result = RSDet(folder / "w.pt").benchmark(formats=("pytorch",), imgsz=64, data=data, out=tmp_path, **quick)
+    (row,) = result.rows
+    assert row.end_to_end.median_ms > row.network.median_ms / 2
+    assert next(iter(row.accuracy)) == "F1"
+    assert result.settings["pictures"] == "2 of the validation split of places.yaml"
+    assert len(result.pictures) == 2
+    assert result.html.is_file()
+
+
+def test_what_proves_an_export_is_the_users_or_of_the_data_or_rendered(made):
+    folder, data = made
+    model, size = RSDet(folder / "w.pt"), (64, 64)
+    stacks = sample_pairs(model, size, None)
+    assert {x.shape for x in stacks} == {(64, 64, 6)}
+    assert (stacks[0][:32, :16, :3] != stacks[0][:32, :16, 3:]).any()  # two dates
+    one, two = (data.parent / "val" / side / "0.png" for side in "AB")
+    given = sample_pairs(model, size, [(one, two), data.parent / "val", stacks[0]])
+    assert (given[0] == given[1]).all()
+    assert given[0].shape == (96, 96, 6)
+    with pytest.raises(DataError, match="bands"):
+        sample_pairs(model, size, [np.zeros((64, 64, 4), np.uint8)])
 
 
 def said_of(capsys):

@@ -121,6 +121,27 @@ def test_the_recipe_is_that_of_the_paper(small, tmp_path):
     assert seen["dice"].dice == "batch"
 
 
+def test_a_resumed_training_is_one_that_was_not_stopped(small, tmp_path):
+    _, yaml, data = small
+    asked = {**TRAIN, "epochs": 2, "jitter": 0.2, "swap": 0.5, "poly_cycle": 2}
+
+    def stop(trainer):
+        if trainer.epoch == 0:
+            raise KeyboardInterrupt
+
+    whole = RSDet(yaml)
+    whole.train(data=data, project=str(tmp_path), name="whole", **asked)
+    broken = RSDet(yaml)
+    broken.add_callback("on_fit_epoch_end", stop)
+    with pytest.raises(KeyboardInterrupt, match="resume=True"):
+        broken.train(data=data, project=str(tmp_path), name="broken", **asked)
+    last = tmp_path / "broken" / "weights" / "last.pt"
+    RSDet(last).train(resume=True)
+    a, b = (RSDet(tmp_path / run / "weights" / "last.pt").model.state_dict() for run in ("whole", "broken"))
+    for name, tensor in a.items():
+        torch.testing.assert_close(tensor.float(), b[name].float(), rtol=1e-2, atol=1e-3, msg=name)
+
+
 def test_more_bands_come_from_the_data(small, tmp_path):
     folder, yaml, _ = small
     rng = np.random.default_rng(0)
