@@ -120,8 +120,16 @@ def entries(rows: list[dict[str, Any]]) -> dict[str, dict[str, list[dict[str, An
     return {name: found[name] for name in order if name in found}
 
 
+def fit_of(row: dict[str, Any]) -> tuple[Any, ...]:
+    """How long a network was fitted."""
+    return tuple(row["training"][k] for k in ("epochs", "repeats", "lr0"))
+
+
 def page(rows: list[dict[str, Any]]) -> list[str]:
-    """The tables and what they say."""
+    """The tables and what they say; of fits of several lengths, those of which there are most are compared."""
+    fits = [fit_of(r) for r in rows if "training" in r]
+    usual = max(fits, key=fits.count, default=())
+    every, rows = rows, [r for r in rows if "training" not in r or fit_of(r) == usual]
     found = entries(rows)
     scenes = list(dict.fromkeys(r["scene"] for r in rows))
     sizes = {r["scene"]: "x".join(map(str, r["size"])) for r in rows}
@@ -168,14 +176,21 @@ def page(rows: list[dict[str, Any]]) -> list[str]:
         level = [n for auc, n in best if auc > best[0][0] - ENOUGH]
         lines.append(f"- {scene}: **{' and '.join(level)}** ({best[0][0]:.4f}).")
     if fitted:
-        lines += ["", "## Does the fit converge?", "", "| scene | seed | loss, first and last epoch | highest score | "
-                  "best epoch | AUC(D,F), first and last epoch |", "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
-        for r in fitted:
+        head = (
+            "scene",
+            "seed",
+            "steps",
+            "loss, first and last epoch",
+            "highest score",
+            "best epoch",
+            "AUC(D,F), likewise",
+        )
+        lines += ["", "## Does the fit converge?", "", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+        for r in sorted((r for r in every if "training" in r), key=lambda r: (r["scene"], fit_of(r), r["seed"])):
             loss, top, auc = (r["epochs"][k] for k in ("train/gms_loss", "metrics/highest", "metrics/auc_df"))
-            lines.append(
-                f"| {r['scene']} | {r['seed']} | {loss[0]:.2g}, {loss[-1]:.2g} | {top[0]:.0f} to {max(top):.0f} | "
-                f"{1 + top.index(max(top))} of {len(top)} | {auc[0]:.4f}, {auc[-1]:.4f} |"
-            )
+            cells = [r["scene"], r["seed"], len(loss) * r["training"]["repeats"], f"{loss[0]:.2g}, {loss[-1]:.2g}"]
+            cells += [f"{top[0]:.0f} to {max(top):.0f}", f"{1 + top.index(max(top))} of {len(top)}"]
+            lines.append(f"| {' | '.join(map(str, cells))} | {auc[0]:.4f}, {auc[-1]:.4f} |")
     return [*lines, ""]
 
 

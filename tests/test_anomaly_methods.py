@@ -178,3 +178,19 @@ def test_more_components_than_pixels_vary_in():
     few = np.random.default_rng(0).random((2, 2, 10))
     with pytest.raises(ConfigError, match="vary in 3 directions"):
         RX(5).fit(Background.of([few]))
+
+
+def test_fewer_pixels_than_bands_are_refused_where_all_would_score_alike():
+    few = np.random.default_rng(0).random((2, 3, 20))
+    with pytest.raises(ConfigError, match="the same for all"):
+        RX().fit(Background.of([few]))
+    assert np.ptp(RX(2).fit(Background.of([few]))(few)) > 0
+
+
+def test_wide_rings_of_few_bands_stay_in_memory():
+    from rsdet.classical.anomaly.neighbours import around
+    from rsdet.classical.windows import Ring
+
+    x, ring = np.random.default_rng(0).random((40, 40, 2)), Ring(1, 31)
+    most = max(len(places) for places, _, _ in around(x, ring))
+    assert most * ring.cells**2 * 8 <= 2**25

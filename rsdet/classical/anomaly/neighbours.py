@@ -30,7 +30,7 @@ def around(x: np.ndarray, ring: Ring) -> Iterator[tuple[np.ndarray, np.ndarray, 
     stride = width + 2 * reach
     offsets = (ring.dy + reach) * stride + ring.dx + reach
     places = np.flatnonzero(np.isfinite(x).all(-1))
-    step = max(_BATCH_BYTES // (8 * bands * ring.cells), 1)
+    step = max(_BATCH_BYTES // (8 * ring.cells * max(bands, ring.cells)), 1)  # Gram matrices are made of them
     for first in range(0, len(places), step):
         some = places[first : first + step]
         cells = (some // width * stride + some % width)[:, None] + offsets

@@ -34,8 +34,17 @@ class RX:
             check_count("components", self.components)
 
     def fit(self, background: Background) -> Score:
-        """The score of pixels of a scene."""
+        """The score of pixels of a scene.
+
+        Raises:
+            ConfigError: So few pixels that every one is as far from the mean as all others.
+        """
         whitening, mean = background.whitening(self.components), background.mean
+        if whitening.shape[1] >= background.count - 1:
+            raise ConfigError(
+                f"{background.count} pixels vary in {whitening.shape[1]} directions, so that RX is the same for all; "
+                "ask for fewer with components= or bands=, or pass a larger scene."
+            )
         return lambda x: (((np.asarray(x, np.float64) - mean) @ whitening) ** 2).sum(-1)
 
 

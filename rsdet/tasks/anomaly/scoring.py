@@ -79,7 +79,7 @@ class Rebuilder:
         self.run: Callable[[np.ndarray], np.ndarray] = run
         self.tile_hw, self._batch, self.min_px, self.bands = tile_hw, batch, min_px, int(said["channels"])
         about = said.get("anomaly") or {}
-        self.places, self.score_on = about.get("bands"), about.get("score_on", "residual")
+        self.places, self.score_on = about.get("bands"), check_scored(about.get("score_on", "residual"))
 
     def _on_torch(self, x: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
