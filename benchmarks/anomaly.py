@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import statistics
-import subprocess
-import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,24 @@ def network(scene: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def apart(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a function gives in a process of its own, which has all that was imported here."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+
+    def send() -> None:
+        theirs.send_bytes(json.dumps(work()).encode())
+
+    process = multiprocessing.get_context("fork").Process(target=send)
+    process.start()
+    theirs.close()
+    try:
+        return json.loads(ours.recv_bytes())
+    except EOFError:
+        raise SystemExit("a run has failed, see above") from None
+    finally:
+        process.join()
+
+
 def mean(values: list[float], digits: int = 4) -> str:
     """Mean, and of several their standard deviation."""
     text = f"{statistics.mean(values):.{digits}f}"
@@ -129,7 +148,7 @@ def page(rows: list[dict[str, Any]]) -> list[str]:
     """The tables and what they say; of fits of several lengths, those of which there are most are compared."""
     fits = [fit_of(r) for r in rows if "training" in r]
     usual = max(fits, key=fits.count, default=())
-    every, rows = rows, [r for r in rows if "training" not in r or fit_of(r) == usual]
+    whole, rows = rows, [r for r in rows if "training" not in r or fit_of(r) == usual]
     found = entries(rows)
     scenes = list(dict.fromkeys(r["scene"] for r in rows))
     sizes = {r["scene"]: "x".join(map(str, r["size"])) for r in rows}
@@ -186,7 +205,7 @@ def page(rows: list[dict[str, Any]]) -> list[str]:
             "AUC(D,F), likewise",
         )
         lines += ["", "## Does the fit converge?", "", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-        for r in sorted((r for r in every if "training" in r), key=lambda r: (r["scene"], fit_of(r), r["seed"])):
+        for r in sorted((r for r in whole if "training" in r), key=lambda r: (r["scene"], fit_of(r), r["seed"])):
             loss, top, auc = (r["epochs"][k] for k in ("train/gms_loss", "metrics/highest", "metrics/auc_df"))
             cells = [r["scene"], r["seed"], len(loss) * r["training"]["repeats"], f"{loss[0]:.2g}, {loss[-1]:.2g}"]
             cells += [f"{top[0]:.0f} to {max(top):.0f}", f"{1 + top.index(max(top))} of {len(top)}"]
@@ -202,32 +221,26 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=8, help="crops of an epoch")
     parser.add_argument("--lr", type=float, default=1e-4)
-    parser.add_argument("--one", nargs=3, metavar=("SCENE", "METHOD", "SEED"), help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, default=Path("runs/anomaly"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     args = parser.parse_args()
     args.work = args.work.absolute()
-    if args.one:
-        import torch
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before anything is imported
+    import torch
 
-        torch.set_num_threads(1)
-        scene, method, seed = args.one
-        row = network(scene, int(seed), args) if method == "sdenet" else classical(scene, method)
-        print(json.dumps(row))
-        return
+    import rsdet.tasks.anomaly.train  # noqa: F401  once, for all processes
+
+    torch.set_num_threads(1)
     tasks = [(s, m, 0) for s in args.scenes for m in METHODS]
     tasks += [(s, "sdenet", seed) for seed in args.seeds for s in args.scenes]
     keys = ("epochs", "repeats", "lr")
     for scene, method, seed in [] if args.gather else tasks:
-        more = [f"--{k}={getattr(args, k)}" for k in keys]
 
-        def run(scene: str = scene, method: str = method, seed: int = seed, more: list[str] = more) -> dict[str, Any]:
-            call = [sys.executable, __file__, "--one", scene, method, str(seed), "--work", str(args.work), *more]
-            env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-            done = subprocess.run(call, capture_output=True, text=True, check=False, env=env)
-            if done.returncode:
-                raise SystemExit(f"{scene} {method} {seed}: {done.stderr[-2000:]}")
-            return {"method": method, "seed": seed, **json.loads(done.stdout.splitlines()[-1])}
+        def run(scene: str = scene, method: str = method, seed: int = seed) -> dict[str, Any]:
+            made = apart(
+                partial(network, scene, seed, args) if method == "sdenet" else partial(classical, scene, method)
+            )
+            return {"method": method, "seed": seed, **made}
 
         learnt = {k: getattr(args, k) for k in keys} if method == "sdenet" else {}
         once(
