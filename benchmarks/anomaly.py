@@ -164,7 +164,9 @@ def page(rows: list[dict[str, Any]]) -> list[str]:
             f"SDENet is fitted to each scene without its map (Algorithm 1, `fit=scene`): {t['epochs']} epochs of "
             f"{t['repeats']} crops of 64 px, Adam at {t['lr0']:g}; its weights are those of the epoch with the highest "
             "score of a pixel. `residual`: Mahalanobis distance of cube minus background; `recon`: of the background. "
-            "`untrained`: the same network as it is initialised.",
+            "`untrained`: the same network as it is initialised.", "",
+            "Seeds: " + ", ".join(f"{scene} {len([r for r in fitted if r['scene'] == scene])}" for scene in scenes)
+            + ". With several, mean ± standard deviation.",
         ]  # fmt: skip
     for key, told in (("AUC(D,F)", "AUC(D,F), the usual one"), ("AUC(F,t)", "AUC(F,t), the lower the better"),
                       ("AUC(D,t)", "AUC(D,t)"), ("OD", "OD = AUC(D,F) + AUC(D,t) - AUC(F,t)")):  # fmt: skip
@@ -193,7 +195,11 @@ def page(rows: list[dict[str, Any]]) -> list[str]:
         here = {n: by[scene] for n, by in found.items() if scene in by}
         best = sorted(((statistics.mean(r["AUC(D,F)"] for r in every), n) for n, every in here.items()), reverse=True)
         level = [n for auc, n in best if auc > best[0][0] - ENOUGH]
-        lines.append(f"- {scene}: **{' and '.join(level)}** ({best[0][0]:.4f}).")
+        lines.append(f"- {scene}: **{', '.join(level)}** ({best[0][0]:.4f}).")
+    means = {n: statistics.mean(statistics.mean(r["AUC(D,F)"] for r in every) for every in by.values())
+             for n, by in found.items() if len(by) == len(scenes)}  # fmt: skip
+    lines += ["", "Mean over the scenes, the highest first: "
+              + ", ".join(f"{n} {v:.4f}" for n, v in sorted(means.items(), key=lambda x: -x[1])) + "."]  # fmt: skip
     if fitted:
         head = (
             "scene",
