@@ -24,7 +24,7 @@ def _run(argv: list[str]) -> None:
     if len(plain) > len(mode.positional):
         raise ConfigError(
             f"{name} takes {' and '.join(mode.positional)} and key=value, received {plain[len(mode.positional)]!r}; "
-            f"write `rsdet {mode.examples[0]}`."
+            f"write `rsdet {(*mode.examples, f'help {name}')[0]}`."
         )
     args = parse_words(
         [*(f"{k}={w}" for k, w in zip(mode.positional, plain, strict=False)), *(w for w in rest if w not in plain)]

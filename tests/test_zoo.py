@@ -102,6 +102,13 @@ def test_the_command_line_knows_them(capsys, tmp_path, monkeypatch):
     assert "Did you mean 'vmc-detr-demo'" in capsys.readouterr().err
 
 
+def test_an_export_without_a_place_goes_to_the_working_directory():
+    from rsdet.deploy.export import _target
+
+    assert _target(zoo.weights("vmc-detr-demo"), None) == (Path(), None)
+    assert _target(Path("runs/a/best.pt"), None) == (Path("runs/a"), None)
+
+
 # --------------------------------------------------------------------------------------------------- larger files
 
 

@@ -24,6 +24,7 @@ from rsdet.deploy.job import Job
 from rsdet.deploy.parts import folder_name, leave_commands
 from rsdet.deploy.settings import FORMATS, MIN_OPSET, SUFFIXES, ExportSettings
 from rsdet.names import printable
+from rsdet.paths import home, weights_dir
 from rsdet.tasks.task import Report
 from rsdet.writing import put, size_mb, workplace
 
@@ -143,7 +144,8 @@ def _own_file(model: Any, module: Any) -> Path:
 def _target(own: Path, out: str | Path | None) -> tuple[Path, Path | None]:
     """Folder of the artifact, and the exact path where the user gave one."""
     if out is None:
-        return own.parent if own.suffix in (".pt", ".safetensors") else Path(), None
+        of_zoo = own.resolve().parent in (weights_dir().resolve(), (home() / "weights").resolve())  # nobody's workplace
+        return own.parent if own.suffix in (".pt", ".safetensors") and not of_zoo else Path(), None
     out = Path(out)
     exact = out if out.suffix or out.name.endswith(SUFFIXES["openvino"]) else None
     return (out.parent if exact else out), exact

@@ -155,7 +155,6 @@ def _run(args: dict[str, Any]) -> None:
 MODE = Mode(
     "print the script by which a shell completes commands",
     _run,
-    examples=(f"completion {'|'.join(SHELLS)}",),
     needs={"shell": f"pass one of {', '.join(SHELLS)}"},
     positional=("shell",),
     functions=lambda: (print_completion,),

@@ -79,6 +79,6 @@ def _run(args: dict[str, Any]) -> None:
 MODE = Mode(
     "say what is installed and set, for reports of bugs",
     _run,
-    examples=("env", "env json=True"),
+    examples=(),
     functions=lambda: (print_environment,),
 )

@@ -74,7 +74,7 @@ def _run(args: dict[str, Any]) -> None:
 MODE = Mode(
     "fetch a data set or weights by name, verified",
     _run,
-    examples=("get hit-uav", "get"),
+    examples=("get hit-uav",),
     positional=("name",),
     functions=lambda: (get,),
 )

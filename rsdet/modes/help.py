@@ -132,7 +132,7 @@ def _front() -> Iterator[str]:
     for name in modes.names():
         mode = modes.get(name)
         yield f"  {name:<10} {mode.about or f'of a task; `rsdet help {name}`'}"
-        yield from (f"             rsdet {e}" for e in mode.examples[:_FRONT])
+        yield from (f"             rsdet {e}" for e in mode.examples[:_FRONT] if e != name)
     yield f"\ntasks: {', '.join(tasks.names())}; the model says which one it is for"
     yield "\nrsdet help MODE, rsdet help TASK and rsdet help TASK MODE name the keys; rsdet list, what ships."
     yield "--debug shows the traceback of an error; --version, --help."

@@ -55,3 +55,5 @@ def test_another_shell_is_refused_in_one_line(capsys):
     assert "completion needs shell=; pass one of bash, zsh, fish" in capsys.readouterr().err
     assert run(["completion", "bashh"]) == 2
     assert "Did you mean 'bash'" in capsys.readouterr().err
+    assert run(["completion", "bash", "zsh"]) == 2
+    assert "completion takes shell and key=value, received 'zsh'" in capsys.readouterr().err
