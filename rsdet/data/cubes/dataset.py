@@ -34,7 +34,7 @@ import numpy as np
 
 from rsdet.data.cubes.cube import CubeFile
 from rsdet.data.cubes.grids import check_same_grid, check_same_size
-from rsdet.data.cubes.labels import check_apart, classes_of, counts_of
+from rsdet.data.cubes.labels import MAPS, check_apart, classes_of, counts_of
 from rsdet.data.cubes.opening import label_map, maps_in, open_cube
 from rsdet.data.gsd import gsd_of
 from rsdet.data.resolve import root_of, tasks_of
@@ -43,7 +43,6 @@ from rsdet.names import class_names
 from rsdet.quiet import say
 from rsdet.textfiles import read_yaml
 
-MAPS = ("train", "test", "labels")
 _OWN = ("cube", "lidar", *MAPS, "bands", "split", "names", "unlabelled", "palette", "counts", "gsd", "wavelengths_nm",
         "general")  # fmt: skip
 _FACTS = ("task", "name", "path", "licence", "homepage", "citation", "protocol", "instruction", "source_format",

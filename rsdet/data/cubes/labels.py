@@ -9,6 +9,7 @@ import numpy as np
 
 from rsdet.errors import DataError
 
+MAPS = ("train", "test", "labels")  # keys of a data YAML that name a map
 _MOST_SHOWN = 6
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from rsdet.data.cubes.dataset import MAPS
+from rsdet.data.cubes.labels import MAPS
 from rsdet.errors import DataError
 from rsdet.writing import disk_errors, write_if_changed
 
