@@ -23,6 +23,7 @@ DEMO = dict(w1=4, w2=6, w3=8, w4=12, w5=20, neck=16, hd=16, ffn=16, nq=20)
 DETRS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "vmc-detr": ("heat", "mfadm", "CAGFM", VMC),
     "vmc-detr-demo": ("heat", "mfadm", "CAGFM", DEMO),
+    "vmc-detr-lite": ("lite", "mfadm", "CAGFM", VMC),  # ours, not the paper's
     "vmc-detr-ablate-h": ("heat", "ccfm", "Concat", {}),
     "vmc-detr-ablate-m": ("resnet", "mfadm", "Concat", {}),
     "vmc-detr-ablate-c": ("resnet", "ccfm", "CAGFM", {}),
@@ -65,7 +66,7 @@ def test_every_row_of_the_transformers(name):
     backbone, neck, join, variables = DETRS[name]
     (model, _), (image,) = built(name, **variables), maps((2, 3, 64, 96))
     row = graphs.Rows(model)
-    first = {"heat": 9, "resnet": 5}[backbone]
+    first = {"heat": 9, "lite": 9, "resnet": 5}[backbone]
     levels = getattr(graphs, f"{backbone}_backbone")(row, image.numpy())
     levels = getattr(graphs, f"{neck}_neck")(row, first, *levels, join=join)
 
@@ -86,6 +87,7 @@ def test_every_row_of_the_transformers(name):
 def test_settings_of_the_transformers(name):
     """What neither shapes nor sums tell apart: heads, queries, kernels, the order of MFADM's inputs, common widths."""
     backbone, neck, join, _ = DETRS[name]
+    backbone = "heat" if backbone == "lite" else backbone
     d = load_model_yaml(f"{name}.yaml")
     rows = [*d["backbone"], *d["head"]]
     settings = lambda kind: [r[3] for r in rows if r[2] == kind]  # noqa: E731

@@ -74,6 +74,14 @@ def heat_backbone(row: Rows, x: Array, heat4: str = "VHeatC2f", heat5: str = "VH
     return p3, p4, row(8, heat5, row(7, "Conv", p4, stride=2))
 
 
+def lite_backbone(row: Rows, x: Array) -> Levels:
+    """The same with ADown in the place of the convolutions behind the stem."""
+    x = row(1, "ADown", row(0, "Conv", x, stride=2))
+    p3 = row(4, "C2f", row(3, "ADown", row(2, "C2f", x)))
+    p4 = row(6, "VHeatC2f", row(5, "ADown", p3))
+    return p3, p4, row(8, "VHeatC2f", row(7, "ADown", p4))
+
+
 def resnet_backbone(row: Rows, x: Array) -> Levels:
     """Rows 0 to 4: P3, P4 and P5."""
     x = row(1, "BasicLayer", row(0, "ConvStem", x), stride=1)
