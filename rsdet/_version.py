@@ -1,3 +1,3 @@
 """Version of the package: the only place it is written."""
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"
