@@ -3,7 +3,7 @@
     python benchmarks/change_mosaic.py --work runs/change-mosaic
 
 What is measured is the pipeline (reading, shifts, tiling, blending, polygons, tables, pictures), so the network is an
-FC-Siam-diff an eighth as wide and was never trained: its last bias lets three pixels of a hundred count as changed, in
+FC-Siam-diff an eighth as wide and was never trained: its last bias lets three pixels of a thousand count as changed, in
 more and smaller pieces than houses would be. Its map says nothing, and is not shown.
 """
 
@@ -23,7 +23,7 @@ from rows import once, write_page
 
 SCENE_PX, SEED, SCENES = 512, 990_000_000, 4
 WIDTHS = [2, 4, 8, 16]
-CHANGED, OVERLAP_PX = 0.03, 32
+CHANGED, OVERLAP_PX = 0.003, 32
 
 
 def calibrated(work: Path) -> Path:
