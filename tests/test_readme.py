@@ -59,7 +59,7 @@ def fill(where: Path, tiny_data: Path) -> Path:
 
 def run(args: list[str], folder: Path) -> str:
     env = {**os.environ, "OMP_NUM_THREADS": "2", "GOMP_SPINCOUNT": "0"}
-    done = subprocess.run(args, cwd=folder, capture_output=True, text=True, timeout=900, env=env)
+    done = subprocess.run(args, cwd=folder, capture_output=True, text=True, timeout=3600, env=env)
     assert done.returncode == 0, f"{args}\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}"
     return done.stdout
 

@@ -1,0 +1,97 @@
+"""The pages of docs/: one a task with the same headings, keys from the code, nothing fetched, notebooks that hold."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rsdet import tasks
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+HEADINGS = [
+    "What it answers", "Data", "Train", "Validate", "Predict", "Export", "Benchmark", "Models", "Measured", "Limits",
+    "Keys",
+]  # fmt: skip
+NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture
+def build(monkeypatch, tmp_path):
+    """docs/build.py, its folders below a temporary one."""
+    spec = importlib.util.spec_from_file_location("docs_build", DOCS / "build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "PAGES", tmp_path / "pages")
+    monkeypatch.setattr(module, "BUILT", tmp_path / "site")
+    return module
+
+
+@pytest.mark.parametrize("task", [*tasks.names(), "schedule"])
+def test_every_task_has_a_page_with_the_same_headings(task):
+    text = (DOCS / "tasks" / f"{task}.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (.*)$", text, re.M) == HEADINGS
+
+
+def test_every_page_is_in_the_navigation():
+    named = re.findall(r'"([\w/-]+\.md)"', (DOCS / "zensical.toml").read_text(encoding="utf-8"))
+    assert sorted(named) == sorted(str(p.relative_to(DOCS)) for p in DOCS.rglob("*.md"))
+
+
+def test_keys_are_those_of_the_code(build):
+    filled = build.filled("<!-- keys: restore -->", DOCS / "tasks" / "restore.md")
+    assert "**`rsdet train`**" in filled
+    assert "| `patch` |" in filled
+    assert "| `seeds` |" in build.filled("<!-- keys of mode: schedule -->", DOCS / "tasks" / "schedule.md")
+
+
+def test_what_is_replaced_in_ultralytics_is_a_row_each(build):
+    from rsdet.integration import TABLE
+
+    filled = build.filled("<!-- patches -->", DOCS / "concepts" / "patches.md")
+    assert filled.count("\n| `") == len(TABLE)
+
+
+def test_files_that_a_page_points_to_are_copied_beside_it(build):
+    text = build.filled("[a](../benchmarks/results/README.md#x) [b](https://a.b)", DOCS / "results.md")
+    assert text == "[a](files/benchmarks/results/README.md#x) [b](https://a.b)"
+    assert (build.PAGES / "files/benchmarks/results/README.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ('<a href="b.html">', "not there"),
+        ('<a href="a.html#there">', "does not have"),
+        ('<script src="https://cdn.example/x.js"></script>', "fetches"),
+        ('<link rel="stylesheet" href="https://fonts.example/x.css">', "fetches"),
+        ('<img src="x.png">', "not there"),
+    ],
+)
+def test_a_page_that_leads_nowhere_or_calls_out_is_told(build, body, fault):
+    build.BUILT.mkdir()
+    (build.BUILT / "a.html").write_text(f'<a id="here"></a><a href="#here">x</a>{body}')
+    assert [fault in line for line in build.faults()] == [True]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_are_committed_without_outputs(notebook):
+    cells = [c for c in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
+    assert not any(c["outputs"] or c["execution_count"] for c in cells)
+    assert any("assert" in "".join(c["source"]) for c in cells)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+def test_what_a_notebook_asserts_holds(notebook, tmp_path):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    script = tmp_path / f"{notebook.stem}.py"
+    script.write_text("\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code"), encoding="utf-8")
+    done = subprocess.run([sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
