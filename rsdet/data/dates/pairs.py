@@ -140,21 +140,27 @@ def read_pair(pair: DatePair, bands: Sequence[int] | None = None) -> np.ndarray:
         DataError: One cannot be read, or the two differ in size, bands or type.
         ConfigError: ``bands`` names some that a file does not have.
     """
-    one, two = (read_date(path, bands) for path in (pair.before, pair.after))
+    return read_pair_and_gaps(pair, bands)[0]
+
+
+def read_pair_and_gaps(pair: DatePair, bands: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Both dates as :func:`read_pair` gives them, and where one of them has no data, (H, W) bool; None for nowhere."""
+    (one, first), (two, second) = (read_date(path, bands) for path in (pair.before, pair.after))
     if one.shape != two.shape or one.dtype != two.dtype:
         said = [f"{x.shape[1]}x{x.shape[0]} with {x.shape[2]} bands of {x.dtype}" for x in (one, two)]
         raise DataError(f"{pair.before} is {said[0]} and {pair.after} {said[1]}; bring both onto one grid.")
-    return np.concatenate([one, two], axis=2)
+    known = [valid for valid in (first, second) if valid is not None]
+    return np.concatenate([one, two], axis=2), ~np.logical_and.reduce(known) if known else None
 
 
-def read_date(path: Path, bands: Sequence[int] | None = None) -> np.ndarray:
-    """One date, (H, W, C) of the type of the file; see :func:`read_pair`."""
+def read_date(path: Path, bands: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """One date, (H, W, C) of the type of the file, and where it has data, (H, W) bool; None for everywhere."""
     with within_memory(path):
         samples = read_samples(check_header(path))
         raw, _, _ = take_bands(samples, bands, path)
         if samples.valid is not None:
             raw[~samples.valid] = 0
-        return raw
+        return raw, samples.valid
 
 
 def _pairs(

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset, DistributedSampler, RandomSampler
 from ultralytics.data.build import InfiniteDataLoader, seed_worker
 
-from rsdet.data.dates import DatePair, LabelReader, read_label
+from rsdet.data.dates import DatePair, LabelReader
 from rsdet.data.sar.header import read_sar_header
 from rsdet.metrics.confusion import IGNORE
 from rsdet.runtime.geometry import PAD
@@ -121,7 +121,7 @@ class ChangeWindows(Dataset):
         if self._kept is not None and number in self._kept:
             return self._kept[number]
         pair = self.pairs[number]
-        found = self.reader(pair), read_label(pair, self.labels)
+        found = self.reader.labelled(pair, self.labels)
         if self._kept is not None:
             self._kept[number] = found
         return found

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.data.dates import DatePair, read_pair
+from rsdet.data.dates import DatePair, LabelReader, read_label, read_pair, read_pair_and_gaps
 from rsdet.data.pictures import PictureReader
 from rsdet.errors import DataError
+from rsdet.metrics.confusion import IGNORE
 
 DATES = 2
 
@@ -55,8 +56,15 @@ class PairReader:
         Raises:
             DataError: It cannot be read, or has other bands or more bits than the model takes.
         """
-        stack = read_pair(pair, self.taken)
-        return self.checked(stack, f"{pair.before} and {pair.after}")
+        return self.checked(read_pair(pair, self.taken), f"{pair.before} and {pair.after}")
+
+    def labelled(self, pair: DatePair, labels: LabelReader) -> tuple[np.ndarray, np.ndarray]:
+        """A pair as above, and its label (H, W) uint8: 1 for changed, 255 also where a date has no data."""
+        stack, gaps = read_pair_and_gaps(pair, self.taken)
+        label = read_label(pair, labels)
+        if gaps is not None:
+            label = np.where(gaps, np.uint8(IGNORE), label)
+        return self.checked(stack, f"{pair.before} and {pair.after}"), label
 
     def checked(self, stack: np.ndarray, name: str) -> np.ndarray:
         """A stack, once it is known to be one that the model takes.

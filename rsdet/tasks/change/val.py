@@ -16,7 +16,7 @@ from ultralytics.utils import LOGGER, RANK, TQDM
 from ultralytics.utils.torch_utils import select_device
 
 from rsdet.arguments import check_number
-from rsdet.data.dates import DatePair, read_label
+from rsdet.data.dates import DatePair
 from rsdet.enhance.running import check_tiling
 from rsdet.errors import DataError
 from rsdet.tasks.change.data import ChangeData, read_change_data
@@ -108,7 +108,7 @@ class ChangeVal(ValFolder, BaseValidator):
         self._names: set[str] = set()
         alone = not self.training
         for pair in TQDM(pairs, desc="pairs", total=len(pairs)):
-            stack, truth = reader(pair), read_label(pair, self.dates.labels)
+            stack, truth = reader.labelled(pair, self.dates.labels)
             began = time.perf_counter()
             probability = looking.probability(mapper, stack)
             spent += time.perf_counter() - began

@@ -80,13 +80,12 @@ def small(tmp_path_factory):
 
 
 def test_two_pairs_are_learnt_by_heart(tmp_path):
-    for i in range(2):
-        write_place(tmp_path / "two", f"{i}", i, 64)
-    (tmp_path / "often.txt").write_text("two/A/0.png,two/B/0.png,two/label/0.png\n" * 6)
-    with open(tmp_path / "often.txt", "a") as f:
-        f.write("two/A/1.png,two/B/1.png,two/label/1.png\n" * 6)
+    for i in range(12):
+        write_place(tmp_path / "often", f"{i}", i % 2, 64)
+        if i < 2:
+            write_place(tmp_path / "two", f"{i}", i, 64)
     data = tmp_path / "two.yaml"
-    data.write_text(f"task: change\npath: {tmp_path}\ntrain: often.txt\nval: two\nnames: {{0: changed}}\n")
+    data.write_text(f"task: change\npath: {tmp_path}\ntrain: often\nval: two\nnames: {{0: changed}}\n")
     settings = {**TRAIN, "epochs": 10, "lr0": 0.01, "lr_power": 0.5, "rot90": 0, "fliplr": 0, "flipud": 0, "val": False}
     metrics = RSDet("ssa-net.yaml", width=8).train(
         data=data, project=str(tmp_path), name="run", verbose=False, **settings
@@ -203,3 +202,24 @@ def test_data_that_teach_nothing_are_refused_in_one_line(small, tmp_path, capsys
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rsdet: error: ")]
     assert len(errors) == 1
     assert told in errors[0]
+
+
+def test_where_a_date_has_no_data_nothing_is_learnt_or_measured(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    rng = np.random.default_rng(0)
+    dates, gaps = [rng.integers(1, 255, (3, 24, 32), np.uint8) for _ in "ab"], np.zeros((24, 32), bool)
+    for date, name, part in zip(dates, "ab", (np.s_[:5, :], np.s_[:, 20:]), strict=True):
+        date[(slice(None), *part)] = 0
+        gaps[part] = True
+        how = {"driver": "GTiff", "width": 32, "height": 24, "count": 3, "dtype": "uint8", "nodata": 0}
+        with rasterio.open(tmp_path / f"{name}.tif", "w", **how) as file:
+            file.write(date)
+    write_image(tmp_path / "c.png", np.ones((24, 32), np.float32))
+    pair = DatePair(tmp_path / "a.tif", tmp_path / "b.tif", tmp_path / "c.png")
+    stack, label = PairReader().labelled(pair, LabelReader())
+    assert stack.shape == (24, 32, 6)
+    assert ((label == IGNORE) == gaps).all()
+    assert (label[~gaps] == 1).all()
+    sample = ChangeWindows([pair], PairReader(), LabelReader(), 32, EVERY, seed=1)[0]
+    black = (sample["img"][:3] == 0).all(0) | (sample["img"][3:] == 0).all(0)
+    assert (sample["change"][black] == IGNORE).all()
