@@ -1,4 +1,4 @@
-"""Prints the model table of the README: parameters and both FLOP counts at 640 x 640 with 8 classes.
+"""Prints the model table of docs/tasks/detect.md: parameters and both FLOP counts at 640 x 640 with 8 classes.
 
 python benchmarks/model_table.py
 """
