@@ -27,7 +27,7 @@ ORBITS = range(1000, 1030)  # none of them is learnt from
 TRAININGS = 3
 HEAD = """# Which model to run when energy is short
 
-`rsdet schedule` on missions of its own; every number is a mean over 30 orbits with its interval of 95 %, rewards per slot
+`rsdet schedule` on its missions; every number is a mean over 30 orbits with its interval of 95 %, rewards per slot
 (equation 19 of Wang et al.). Policies that learn do so three times with other seeds: their row is the mean of three,
 the interval that of all 90 orbits. `dp` plans with the distributions and is the reference. "Done" is the share of the
 images. Written by `benchmarks/schedule.py`."""
@@ -78,9 +78,9 @@ def table(record: dict) -> str:
             f"{r['energy_j_per_image']:.4g} | {100 * r['done']:.1f} % |"
         )
     gain, learnt = 100 * (dp - best) / abs(best), 100 * (dqn - best) / abs(best)
+    took = f"{record['train_seconds']['dqn']:.0f} s on {record['hardware']['cpu']}, one thread, beside other work"
     lines += ["", f"Over the best fixed choice ({record['best_fixed']}): the optimum {dp - best:+.3f} ({gain:+.1f} %), "
-              f"deep Q-learning {dqn - best:+.3f} ({learnt:+.1f} %). One training of dqn took "
-              f"{record['train_seconds']['dqn']:.0f} s on {record['hardware']['cpu']}, one thread, beside other work."]  # fmt: skip
+              f"deep Q-learning {dqn - best:+.3f} ({learnt:+.1f} %). One training of dqn took {took}."]  # fmt: skip
     return "\n".join(lines)
 
 

@@ -256,8 +256,8 @@ def test_an_exported_file_can_be_measured_by_itself(model, tmp_path):
     from rsdet.deploy.export import export
 
     made = export(model, "onnx", imgsz=64, out=tmp_path, verbose=False)
-    found = benchmark(str(made.path), **QUICK)
-    assert [r.format for r in found.rows] == ["onnx"]
+    found = benchmark(str(made.path), **{**QUICK, "imgsz": None})  # its own size, which the file states
+    assert [(r.format, r.imgsz) for r in found.rows] == [("onnx", (64, 64))]
     assert found.rows[0].summary()["params_m"] == UNKNOWN
 
 

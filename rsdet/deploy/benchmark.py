@@ -78,8 +78,8 @@ def benchmark(
             yourself, a dictionary. The first is what the others' speed is given relative to.
         formats: Backends; one whose package is not installed is skipped with a note. For an exported file, only the
             backend it is made for.
-        imgsz: Input size in pixels, one number or (height, width); that of the task where None, 640 for detectors and
-            tiles of 256 for models that restore pictures.
+        imgsz: Input size in pixels, one number or (height, width); where None, that of an exported file, else that of
+            the task: 640 for detectors, tiles of 256 for models that restore pictures.
         batch: Batch size or sizes. Static graphs are exported for each.
         data: Data YAML; pictures of its validation split are timed and shown, and accuracy is added, by the model's
             own ``val``.
@@ -133,7 +133,7 @@ def benchmark(
             f"the models are for different tasks ({task.name}, {others[0].name}); measure each task by itself."
         )
     native = next((s.model for s in sources if s.module is not None), None)
-    size = task.imgsz if imgsz is None else imgsz
+    size = _size(sources, task.imgsz) if imgsz is None else imgsz
     size = (size, size) if isinstance(size, int) else (*size, *size)[:2]
     size = size if native is None else task.input_size(native, size)
     asked = {"enhance": enhance, "enhance_tile": enhance_tile, "enhance_overlap": enhance_overlap}
@@ -264,6 +264,19 @@ class _Entrant:
         self.source, self.runner, self.where = source, runner, where
         self.size_mb, self.memory, self.parity = size_mb, memory, parity
         self.name = f"{source.name} {runner.format}"
+
+
+def _size(sources: Sequence[_Source], usual: int) -> int | Sequence[int]:
+    """Height and width in pixels where nobody says them: those of the exported files among the models.
+
+    Raises:
+        ConfigError: Files of several sizes.
+    """
+    said = [s.spec.get("imgsz") for s in sources if s.path is not None]
+    sizes = {(n, n) if isinstance(n, int) else (*n, *n)[:2] for n in said if n}
+    if len(sizes) > 1:
+        raise ConfigError(f"the files take inputs of {sorted(sizes)} pixels; measure each by itself.")
+    return sizes.pop() if sizes else usual
 
 
 def _named_models(model: Any) -> dict[str, Any]:
