@@ -410,3 +410,13 @@ def test_public_scenes_give_the_areas_that_others_measured(file, rx, pca, shared
         from rsdet.data.cubes.dataset import cube_data
 
         assert anomaly_scores(result.score, cube_data(path).map("labels")).auc_df == pytest.approx(area, abs=6e-4)
+
+
+def test_the_recipe_is_that_of_the_paper(folder, scene, tmp_path):
+    model = RSDet(model_yaml(folder))
+    model.train(data=scene, recipe="sdenet-paper", bands="1-6", project=str(tmp_path), name="run", **TRAIN)
+    trainer, (group,) = model.trainer, model.trainer.optimizer.param_groups[-1:]
+    assert type(trainer.optimizer).__name__ == "Adam"
+    assert (group["lr"], group["betas"][0], group["weight_decay"]) == (5e-6, 0.9, 0)
+    assert (trainer.args.patience, trainer.args.score_on) == (30, "residual")
+    assert trainer.lf(0) == trainer.lf(999) == 1
