@@ -390,6 +390,11 @@ def test_shipped_yaml_says_the_same_as_what_is_made(tmp_path):
 def test_data_demo_sar_is_rendered_on_the_spot(name, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setenv("RSDET_HOME", str(tmp_path))
-    monkeypatch.setattr(demo_sar, "make_demo_sar", lambda root, **given: asked.append(given) or root / "x.yaml")
+
+    def draw(root, n_train, n_val, task=None):
+        asked.append({"n_train": n_train, "n_val": n_val, "task": task})
+        return root / "x.yaml"
+
+    monkeypatch.setattr(demo_sar, "make_demo_sar", draw)
     assert resolve_data(name) == tmp_path / "demo-sar" / "x.yaml"
     assert asked == [{"n_train": 300, "n_val": 80, "task": "detect"}]
