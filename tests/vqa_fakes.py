@@ -80,8 +80,11 @@ def model_yaml(folder: Path, **values: object) -> Path:
 
 def enlivened(model: RSDet) -> RSDet:
     """Change weights so that answers differ from question to question and from picture to picture."""
-    torch.manual_seed(2)
+    torch.manual_seed(16)  # whose router calls some questions closed and others open
     network = model.model.network
+    for m in network.modules():  # the order of the tests must not say what the router thinks
+        if callable(reset := getattr(m, "reset_parameters", None)):
+            reset()
     for head in network.classifiers:
         nn.init.normal_(head[-1].weight, std=1.0)
     nn.init.normal_(network.question.embedding.weight, std=1.0)
