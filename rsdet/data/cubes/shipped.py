@@ -9,11 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rsdet.data.cubes.labels import MAPS
+from rsdet.data.original import Original
 from rsdet.errors import DataError
-from rsdet.writing import disk_errors, write_if_changed
 
 _NOT_COPIED = ("source_format", "instruction", "path")
 
@@ -32,10 +30,9 @@ def prepare(path: Path, content: dict[str, Any], root: Path) -> Path:
     Raises:
         DataError: The owner's files are not there, all of those told at once; the message says where to put them.
     """
-    name = str(content.get("name") or path.stem)
-    original = root / f"{name}-original"
-    how = " ".join(str(content.get("instruction", "")).split())
-    if not original.is_dir() or not any(original.iterdir()):
+    known = Original.of(path, content, root)
+    name, original, how = known
+    if known.empty:
         raise DataError(f"{name}: no files in {original}; {how}")
     files = sorted(p for p in original.rglob("*") if p.is_file())
     data = {k: v for k, v in content.items() if k not in _NOT_COPIED} | {"path": str(original.resolve())}
@@ -49,10 +46,7 @@ def prepare(path: Path, content: dict[str, Any], root: Path) -> Path:
         data[what] = several if isinstance(entries, list) else several[0]
     if missing:
         raise DataError(f"{name}: {', '.join(missing)} is missing in {original}; {how}")
-    with disk_errors(root / name):
-        head = f"# Made by rsdet of the files in {original.name}.\n"
-        write_if_changed(root / name / f"{name}.yaml", head + yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
-    return root / name / f"{name}.yaml"
+    return known.write(data)
 
 
 def _located(entry: Any, files: list[Path], original: Path, name: str) -> dict[str, Any] | list[str]:

@@ -11,12 +11,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rsdet.data.dates.pairs import REMEDY, date_pairs
+from rsdet.data.original import Original
 from rsdet.data.pairs.matching import Problems
 from rsdet.errors import DataError
-from rsdet.writing import disk_errors, write_if_changed
 
 _SPLITS = ("train", "val", "test")
 _NOT_COPIED = ("source_format", "instruction", "path", "splits")
@@ -36,9 +34,8 @@ def prepare(path: Path, content: dict[str, Any], root: Path) -> Path:
     Raises:
         DataError: The owner's files are not there, or do not match; the message says where to put them.
     """
-    name = str(content.get("name") or path.stem)
-    original = root / f"{name}-original"
-    instruction = " ".join(str(content.get("instruction", "")).split())
+    known = Original.of(path, content, root)
+    name, original, instruction = known
     entries = [str(content[split]) for split in _SPLITS if content.get(split)]
     base = next((f for f in _folders(original) if all((f / entry).exists() for entry in entries)), None)
     if base is None:
@@ -53,10 +50,7 @@ def prepare(path: Path, content: dict[str, Any], root: Path) -> Path:
             logging.getLogger("rsdet").warning(
                 "%s: %s has %d pairs, its owner states %d", name, split, have, facts["images"]
             )
-    with disk_errors(root / name):
-        head = f"# Made by rsdet of the files in {original.name}.\n"
-        write_if_changed(root / name / f"{name}.yaml", head + yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
-    return root / name / f"{name}.yaml"
+    return known.write(data)
 
 
 def _folders(original: Path) -> list[Path]:

@@ -11,10 +11,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from rsdet.data.original import Original
 from rsdet.errors import DataError
-from rsdet.writing import disk_errors, write_if_changed
 
 _SPLITS = ("train", "val", "test")
 _NOT_COPIED = ("source_format", "instruction", "path")
@@ -37,19 +35,15 @@ def prepare(path: Path, content: dict[str, Any], root: Path) -> Path:
     Raises:
         DataError: The owner's files are not there; the message says where to put them.
     """
-    name = str(content.get("name") or path.stem)
-    original = root / f"{name}-original"
-    instruction = " ".join(str(content.get("instruction", "")).split())
-    if not original.is_dir() or not any(original.iterdir()):
+    known = Original.of(path, content, root)
+    name, original, instruction = known
+    if known.empty:
         raise DataError(f"{name}: no files in {original}; {instruction}")
     data = {k: v for k, v in content.items() if k not in _NOT_COPIED} | {"path": str(original.resolve())}
     for split in _SPLITS:
         if content.get(split):
             data[split] = _there(content, split, original, name, instruction)
-    with disk_errors(root / name):
-        head = f"# Made by rsdet of the files in {original.name}.\n"
-        write_if_changed(root / name / f"{name}.yaml", head + yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
-    return root / name / f"{name}.yaml"
+    return known.write(data)
 
 
 def _there(content: dict[str, Any], split: str, original: Path, name: str, instruction: str) -> Any:
