@@ -205,9 +205,9 @@ def main() -> None:
         if i == 0 and weights_of(args, "full", seed).is_file():  # what needs the weights of one seed
             once(rows / "throughput.json", {**settings, "threads": args.threads}, lambda: throughput(data, args))
             overlay(data, args)
-            if args.detector_epochs:
-                of = {k: getattr(args, k) for k in ("detector", "detector_side", "detector_epochs")}
-                once(rows / "detector.json", of, lambda: detect(data, args))
+    if args.detector_epochs:
+        of = {k: getattr(args, k) for k in ("detector", "detector_side", "detector_epochs")}
+        once(rows / "detector.json", of, lambda: detect(data, args))
 
 
 if __name__ == "__main__":
