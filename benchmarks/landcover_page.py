@@ -70,7 +70,7 @@ def titled(picture: np.ndarray, text: str, factor: int) -> np.ndarray:
     return np.pad(np.concatenate([room, picture]), ((0, 6), (0, 6), (0, 0)), constant_values=24)
 
 
-def scene_picture(scene: str, network: str, args: argparse.Namespace, factor: int, across: bool) -> np.ndarray:
+def scene_picture(scene: str, network: str, args: argparse.Namespace) -> np.ndarray:
     """The scene, its class map, and the maps of a network and of an SVM that learnt on other ground."""
     from landcover import data_yaml, scene_of
 
@@ -86,15 +86,14 @@ def scene_picture(scene: str, network: str, args: argparse.Namespace, factor: in
     found = RSDet(weights).predict(path, verbose=False)[0].classes
     svm = PixelClassifier("svm").fit(land.values[land.train], land.labels[land.train])
     by_pixel = svm(land.values.reshape(-1, land.channels)).reshape(labels.shape).astype(np.uint8)
-    shown = [0, 0, 0] if land.bands < 3 else shown_bands(np.linspace(405, 2495, land.bands), land.bands)
+    shown = shown_bands(np.linspace(405, 2495, land.bands), land.bands)
     kinds = {
-        "height of the LiDAR" if land.bands < 3 else "three bands": picture_of(land.values[..., shown]),
+        "three bands": picture_of(land.values[..., shown]),
         "labels": land.palette[labels],
         NAMES[network]: land.palette[found],
         "SVM, pixels": land.palette[by_pixel],
     }
-    cells = [titled(picture, text, factor) for text, picture in kinds.items()]
-    canvas = np.concatenate(cells, int(across))
+    canvas = np.concatenate([titled(picture, text, 3) for text, picture in kinds.items()], 1)
     return beside([canvas], labels.astype(np.uint8), land.names, land.palette)
 
 
@@ -140,16 +139,14 @@ def muufl_picture(args: argparse.Namespace) -> np.ndarray:
 
 
 def pictures(args: argparse.Namespace) -> dict[str, str]:
-    """Draw what is not drawn yet; file name and what it shows."""
+    """Draw what is not drawn yet; file name and what it shows. Trento states no licence, so it is not shown."""
     kinds = {
         "landcover-demo-cube.jpg": ("The rendered cube, seed 0, training on other ground.",
-                                    lambda: scene_picture("demo-cube", "cab-hl", args, 3, True)),
-        "landcover-trento-lidar.jpg": ("Trento's LiDAR alone, seed 0, training on other ground.",
-                                       lambda: scene_picture("trento-lidar", "cnn2d", args, 2, False)),
+                                    lambda: scene_picture("demo-cube", "cab-hl", args)),
         "landcover-muufl.jpg": (MUUFL,
                                 lambda: muufl_picture(args)),
     }  # fmt: skip
-    given = {"landcover-trento-lidar.jpg": args.trento, "landcover-muufl.jpg": args.muufl}
+    given = {"landcover-muufl.jpg": args.muufl}
     made = {}
     for name, (text, draw) in kinds.items():
         if given.get(name, True) is None:

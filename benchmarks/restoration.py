@@ -3,12 +3,13 @@
     python benchmarks/restoration.py --set rice1 --pictures rice1
     python benchmarks/restoration.py --set rice2 --pictures rice2
     python benchmarks/restoration.py --set sr2 --pictures rsscn7      # x2; sr4 is x4
-    python benchmarks/restoration.py --gather
+    python benchmarks/restoration.py --gather --shown aerial-cars     # --draw in place of --gather: the pictures alone
 
 ``--pictures`` is a folder with ``cloudy/`` and ``clear/`` (pairs of RICE, names beginning with a number) or with one
 folder of pictures per class (RSSCN7). Every fourth pair, and of each class every fourth picture, is held back. All
-networks of a set train for the same number of steps on the same patches. On a GPU: ``--device 0 --scale full --steps
-100000``.
+networks of a set train for the same number of steps on the same patches. Neither set states a licence for its
+pictures, so none of them is shown: the strips of enlarged pictures are of frames in the folder ``--shown``
+(aerial-cars-dataset, CC BY-SA), and of RICE there are none. On a GPU: ``--device 0 --scale full --steps 100000``.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ import numpy as np
 import yaml
 
 HELD_BACK = 4  # every so many
-SHOWN = 3  # pictures of a set
+SHOWN = 3  # frames in a strip
+SIDE = 256  # px of each
 
 
 def networks(args: argparse.Namespace) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -120,45 +122,34 @@ def row_of(name: str, seed: int, data: Path, args: argparse.Namespace) -> None:
 
 
 def pictures(args: argparse.Namespace, kind: str) -> None:
-    """One strip per held-back picture: input, each row of the table, truth."""
+    """A strip of each row of the table, on the middles of frames that may be shown, beside the truth."""
     from rsdet import RSDet
+    from rsdet.data.degrade.resize import imresize
 
-    test = args.work / kind / "data" / "test"
-    truth = sorted((test / "clear" if "rice" in kind else test).iterdir())[:: 5 if "rice" in kind else 4][:SHOWN]
-    args.set = kind
-    strips = []
+    args.set, up = kind, int(kind[2:])
+    truth = []
+    for file in (frames := sorted(args.shown.glob("*.jpg")))[:: -(-len(frames) // SHOWN)]:
+        picture = cv2.imread(str(file))
+        top, left = ((n - SIDE) // 2 for n in picture.shape[:2])
+        truth.append(picture[top : top + SIDE, left : left + SIDE])
+    strips, source = [], args.work / "seen.png"
     for name, (model_yaml, settings) in networks(args).items():
         label = f"{kind}-{name.replace(' ', '-').replace(',', '')}-seed{args.seeds[0]}"
         weights = args.work / label / "weights" / "last.pt"
-        if "," in name or not (weights.is_file() or "rice" in kind or name == "bicubic"):
+        if "," in name or not (weights.is_file() or name == "bicubic"):
             continue
-        model = RSDet(weights) if weights.is_file() else RSDet(model_yaml, **settings)
-        cells = []
-        for file in truth:
-            clear = cv2.imread(str(file))
-            if "rice" in kind:
-                seen = cv2.imread(str(test / "cloudy" / file.name))
-            else:
-                up = settings["upscale"]
-                h, w = clear.shape[0] // up * up, clear.shape[1] // up * up
-                from rsdet.data.degrade.resize import imresize
-
-                small = imresize(clear[:h, :w, ::-1].astype(np.float32) / 255, 1 / up)
-                seen = np.clip(np.round(small[..., ::-1] * 255), 0, 255).astype(np.uint8)
-            source = args.work / "seen.png"
-            cv2.imwrite(str(source), seen)
+        model, cells = RSDet(weights) if weights.is_file() else RSDet(model_yaml, **settings), []
+        for clear in truth:
+            small = imresize(clear[..., ::-1].astype(np.float32) / 255, 1 / up)
+            cv2.imwrite(str(source), np.clip(np.round(small[..., ::-1] * 255), 0, 255).astype(np.uint8))
             (result,) = model.predict(source=source, save=False, verbose=False)
             cells.append(np.clip(np.round(result.image[..., ::-1] * 255), 0, 255).astype(np.uint8))
-        if not strips and "rice" in kind:
-            strips.append(("input", [cv2.imread(str(test / "cloudy" / f.name)) for f in truth]))
         strips.append((name, cells))
-    strips.append(("truth", [cv2.imread(str(f)) for f in truth]))
-    side = 256
     columns = []
-    for name, cells in strips:
-        head = np.full((22, side, 3), 255, np.uint8)
+    for name, cells in [*strips, ("truth", truth)]:
+        head = np.full((22, SIDE, 3), 255, np.uint8)
         cv2.putText(head, name, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
-        columns.append(np.vstack([head, *(c[:side, :side] for c in cells)]))
+        columns.append(np.vstack([head, *cells]))
     cv2.imwrite(str(args.out / f"restoration-{kind}.jpg"), np.hstack(columns), [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
@@ -193,7 +184,8 @@ def gather(args: argparse.Namespace) -> None:
                 lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
         args.out.mkdir(parents=True, exist_ok=True)
-        pictures(args, kind)
+        if args.shown and kind.startswith("sr"):
+            pictures(args, kind)
     print("\n".join(lines))
     (args.out / "restoration.json").write_text(json.dumps(rows, indent=1))
     (args.out / "restoration-table.md").write_text("\n".join(lines))
@@ -205,6 +197,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--only", nargs="+", help="these rows of the table")
     parser.add_argument("--gather", action="store_true", help="make tables and pictures from the runs that are there")
+    parser.add_argument("--shown", type=Path, help="folder of frames for the pictures, whose licence allows it")
+    parser.add_argument("--draw", action="store_true", help="make the picture of --set alone")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--scale", default="t")
     parser.add_argument("--steps", type=int, default=1500)
@@ -218,6 +212,9 @@ def main() -> None:
     args.work = args.work.absolute()
     if args.gather:
         gather(args)
+        return
+    if args.draw:
+        pictures(args, args.set)
         return
     data = prepare(args)
     for seed in args.seeds:

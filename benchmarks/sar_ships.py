@@ -6,8 +6,10 @@ others are for testing, at native resolution. Same data, schedule and seeds for 
     python benchmarks/sar_ships.py --masks hrsid-ship --prepare
     python benchmarks/sar_ships.py --masks hrsid-ship --only full --seeds 0 1 2     # one process per model
     python benchmarks/sar_ships.py --masks hrsid-ship --gather
+    python benchmarks/sar_ships.py --masks hrsid-ship --draw        # the pictures alone
 
-``--masks`` is a folder with ``images/`` and ``masks/``, names beginning with the scene. On a GPU: ``--device 0
+``--masks`` is a folder with ``images/`` and ``masks/``, names beginning with the scene. HRSID states no licence for its
+images, so that the pictures show rendered scenes. On a GPU: ``--device 0
 --scale n --rendered 2000 --epochs 100``.
 """
 
@@ -29,7 +31,7 @@ TEST_SCENES = ("P0005", "P0007", "P0013", "P0015")  # 12 of 24 chips; tiles of o
 CHIP, STEP = 320, 240  # px; training chips cut from the 800 px chips of HRSID
 # Chosen on P0001, P0003 and P0004, which are among the training scenes; os has the defaults of cfar.yaml.
 CFAR = {"ca": {"guard": 51, "background": 91, "pfa": 1e-6, "closing": 1, "min_length": 16.0}, "os": {}}
-PICTURES = ("P0007_0_800_8400_9200", "P0013_3600_4400_6600_7400", "P0015_3600_4400_4200_5000")
+PICTURES = (1_000_003, 1_000_005, 1_000_008)  # seeds of rendered scenes, none of them for training
 VARIANTS = {
     "full": "sar-ship.yaml",
     "without Wise-IoU": "sar-ship-ablate-sh.yaml",
@@ -45,6 +47,12 @@ def boxes_of(mask: Path) -> np.ndarray:
     _, _, stats, _ = cv2.connectedComponentsWithStats(ship, connectivity=8)
     x, y, w, h = stats[1:, :4].T
     return np.stack([x, y, x + w, y + h], 1).astype(float)
+
+
+def as_hrsid(amplitude: np.ndarray, median: float) -> np.ndarray:
+    """Linear amplitude cut at 8 bits, as HRSID's chips are, with a median of `median`."""
+    gain = median / max(float(np.median(amplitude)), 1.0)
+    return np.clip(amplitude * gain, 0, 255).astype(np.uint8)
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -68,9 +76,7 @@ def prepare(args: argparse.Namespace) -> None:
     rng = np.random.default_rng(0)
     for seed in range(args.rendered):
         scene = render_sar_scene(seed, CHIP)
-        # HRSID's chips are linear amplitude cut at 8 bits, with seas at 5 to 60; the gain is drawn to cover that.
-        gain = rng.uniform(8, 50) / max(float(np.median(scene.amplitude)), 1.0)
-        gray = np.clip(scene.amplitude * gain, 0, 255).astype(np.uint8)
+        gray = as_hrsid(scene.amplitude, rng.uniform(8, 50))  # its seas are at 5 to 60
         save(args.data, "train", f"rendered_{seed}", gray, scene.boxes_xyxy.astype(float))
     counts["rendered scenes"] = args.rendered
     spec = {"path": str(args.data), "train": "images/train", "val": "images/test", "names": {0: "ship"}, **SAR}
@@ -146,23 +152,25 @@ def gather(args: argparse.Namespace) -> None:
 
 
 def pictures(args: argparse.Namespace) -> None:
-    """Detections of the full model of the first seed on test chips, at native resolution.
+    """Detections of the full model of the first seed on rendered scenes.
 
-    The chips are dark; for the eye their decibels are stretched between two percentiles. The model saw them as is.
+    The scenes are dark; for the eye their decibels are stretched between two percentiles. The model saw them as is.
     """
     from rsdet import RSDet
+    from rsdet.data.sar_scenes import render_sar_scene
     from rsdet.tasks.detect.visual import draw
 
     model = RSDet(args.work / f"full-seed{args.seeds[0]}" / "weights" / "last.pt")
-    for name in PICTURES:
-        file = args.data / "images" / "test" / f"{name}.png"
+    for number, seed in enumerate(PICTURES):
+        file, gray = args.work / "seen.png", as_hrsid(render_sar_scene(seed, 800).amplitude, 25)
+        cv2.imwrite(str(file), gray)
         (found,) = model.predict(file, imgsz=800, conf=0.3, save=False, verbose=False)
-        decibels = 20 * np.log10(cv2.imread(str(file), 0) + 1.0)
+        decibels = 20 * np.log10(gray + 1.0)
         low, high = np.percentile(decibels, [1, 99.8])
         shown = np.clip((decibels - low) / (high - low) * 255, 0, 255).astype(np.uint8)
         boxes = found.boxes.cpu().numpy()
         drawn = draw(np.repeat(shown[..., None], 3, 2), boxes.xyxy, boxes.conf, boxes.cls.astype(int), found.names)
-        cv2.imwrite(str(args.out / f"sar-ships-{name}.jpg"), drawn, [cv2.IMWRITE_JPEG_QUALITY, 80])
+        cv2.imwrite(str(args.out / f"sar-ships-rendered-{number}.jpg"), drawn, [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 
 def main() -> None:
@@ -170,6 +178,7 @@ def main() -> None:
     parser.add_argument("--masks", type=Path, required=True, help="folder with images/ and masks/")
     parser.add_argument("--prepare", action="store_true", help="write the data set and stop")
     parser.add_argument("--gather", action="store_true", help="make the table from the runs that are there")
+    parser.add_argument("--draw", action="store_true", help="make the pictures from the run that is there")
     parser.add_argument("--only", choices=VARIANTS, help="train this one")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--scale", default="t")
@@ -189,6 +198,8 @@ def main() -> None:
         prepare(args)
     elif args.gather:
         gather(args)
+    elif args.draw:
+        pictures(args)
     else:
         for seed in args.seeds:
             for variant in [args.only] if args.only else VARIANTS:
