@@ -8,8 +8,8 @@ quarter of the paper's network width, few pictures. It shows whether the method 
     python benchmarks/hac_moe.py --data DATA --out benchmarks/results --draw
 
 DATA holds ``mars-terrain/images`` (AI4Mars) and ``rsscn7/<class>``. Written after each fit; a second run
-goes on where the first ended. These sets state no licence for their pictures, so none of them is shown: ``--draw`` fits
-frames of ``aerial-cars`` (CC BY-SA) and ``hit-uav/images/val`` (CC BY 4.0) instead.
+goes on where the first ended. These sets state or confirm no licence of their pictures, so none is shown: ``--draw``
+fits frames of ``aerial-cars`` (CC BY-SA) and ``hit-uav/images/val`` (CC BY 4.0) instead.
 """
 
 from __future__ import annotations

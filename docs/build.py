@@ -3,12 +3,13 @@
 python docs/build.py [COMMAND OF ZENSICAL]
 
 Pages are Markdown that reads well where it lies: links go to files of the repository. They are copied to .site/pages,
-where what a link points to outside this folder is copied along, and four marks are filled in:
+where what a link points to outside this folder is copied along, and five marks are filled in:
 
     <!-- include: PATH -->        the Markdown file at this place
     <!-- keys: TASK -->           the keys of each mode of a task
     <!-- keys of mode: MODE -->   the keys of a mode
     <!-- patches -->              the table of rsdet/integration.py
+    <!-- licences -->             what the YAML of each data set says of its licence
 
 The build fails on any warning, on a link or an anchor that leads nowhere, and on anything that a page would fetch.
 """
@@ -29,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 SITE = ROOT / ".site"
 PAGES, BUILT = SITE / "pages", SITE / "site"
-MARK = re.compile(r"<!-- (include|keys|keys of mode|patches)(?:: (\S+))? -->")
+MARK = re.compile(r"<!-- (include|keys|keys of mode|patches|licences)(?:: (\S+))? -->")
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 NOT_RUN = re.compile(r"<!-- not run by the tests: .*? -->\n?")
 CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -85,6 +86,15 @@ def patches() -> str:
     return table(("target", "ours", "when", "what goes wrong without it", "until"), rows)
 
 
+def licences() -> str:
+    """What the YAML of each data set says of its licence."""
+    from rsdet.textfiles import read_yaml
+
+    said = {path.stem: read_yaml(path) for path in sorted((ROOT / "datasets").glob("*.yaml"))}
+    rows = ((f"[{name}]({d['homepage']})", d["licence"]) for name, d in said.items() if "licence" in d)
+    return table(("data set", "licence, as far as it is stated"), rows)
+
+
 def filled(text: str, page: Path) -> str:
     """A page with its marks filled in and its links as the site has them."""
 
@@ -93,7 +103,9 @@ def filled(text: str, page: Path) -> str:
         if what == "include":
             source = (page.parent / name).resolve()
             return filled(source.read_text(encoding="utf-8"), source)
-        return {"keys": keys_of_task, "keys of mode": keys_of_mode}[what](name) if name else patches()
+        if name:
+            return {"keys": keys_of_task, "keys of mode": keys_of_mode}[what](name)
+        return {"patches": patches, "licences": licences}[what]()
 
     def link(found: re.Match) -> str:
         return found[1] + moved(found[2], page) + found[3]

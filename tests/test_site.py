@@ -58,6 +58,12 @@ def test_what_is_replaced_in_ultralytics_is_a_row_each(build):
     assert filled.count("\n| `") == len(TABLE)
 
 
+def test_licence_of_every_data_set_that_is_fetched_is_on_the_page(build):
+    filled = build.filled("<!-- licences -->", DOCS / "licence.md")
+    with_page = [p for p in (ROOT / "datasets").glob("*.yaml") if "\nhomepage: " in p.read_text(encoding="utf-8")]
+    assert filled.count("\n| [") == len(with_page)
+
+
 def test_files_that_a_page_points_to_are_copied_beside_it(build):
     text = build.filled("[a](../benchmarks/results/README.md#x) [b](https://a.b)", DOCS / "results.md")
     assert text == "[a](files/benchmarks/results/README.md#x) [b](https://a.b)"
