@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
 import pytest
+import yaml
 
-from rsdet.errors import DataError
+from rsdet.errors import ConfigError, DataError
+
+NAMES = ("car", "truck", "boat", "plane")
 
 
 @pytest.mark.slow
@@ -37,8 +41,63 @@ def test_the_demo_ends_with_pictures_of_true_detections(tmp_path, capsys):
     assert right / total >= 0.6, "the boxes in the pictures must be mostly right"
 
 
-def test_a_demo_of_no_epochs_is_refused():
+@pytest.mark.slow
+def test_the_real_demo_finds_dehazes_exports_and_shows_it(tmp_path, monkeypatch, capsys):
+    """Rendered scenes stand in for the pictures that would be fetched; their digests make that the same way."""
+    from rsdet import demo
+    from rsdet.data.demo import make_demo
+
+    scenes = make_demo(tmp_path / "scenes", n_train=1, n_val=12, size=320, seed=3).parent
+    original, files = tmp_path / "datasets" / "few-original", {}
+    for label in sorted((scenes / "labels" / "val").glob("*.txt")):
+        boxes = ""
+        for line in label.read_text().splitlines():
+            kind, x, y, w, h = (float(v) * 320 for v in line.split())
+            edges = {"xmin": x - w / 2, "ymin": y - h / 2, "xmax": x + w / 2, "ymax": y + h / 2}
+            box = "".join(f"<{k}>{v:.2f}</{k}>" for k, v in edges.items())
+            boxes += f"<object><name>{NAMES[int(kind / 320)]}</name><bndbox>{box}</bndbox></object>"
+        picture = (scenes / "images" / "val" / f"{label.stem}.jpg").read_bytes()
+        files |= {f"Annotations/{label.stem}.xml": f"<annotation>{boxes}</annotation>".encode()}
+        files |= {f"JPEGImages/{label.stem}.jpg": picture}
+    for name, content in files.items():
+        (original / name).parent.mkdir(parents=True, exist_ok=True)
+        (original / name).write_bytes(content)
+    fetched = {"url": "https://nowhere.invalid/", "files": {k: hashlib.sha256(v).hexdigest() for k, v in files.items()}}
+    (tmp_path / "few.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "name": "few",
+                "licence": "of the test",
+                "citation": "Nobody.",
+                "source_format": "voc",
+                "sources": {"test": "."},
+                "splits": {"test": {"images": 12}},
+                "names": dict(enumerate(NAMES)),
+                "fetch": [fetched],
+            }
+        )
+    )
+    monkeypatch.setattr("rsdet.data.download._datasets_root", lambda: tmp_path / "datasets")
+    monkeypatch.setattr(demo, "REAL_DATA", str(tmp_path / "few.yaml"))
+    monkeypatch.setattr(demo, "REAL_WEIGHTS", demo.WEIGHTS)
+    table = demo.run_demo(out=tmp_path / "out", real=True)
+    printed = capsys.readouterr().out
+    assert "of the test" in printed
+    assert "Nobody." in printed
+    assert "12 real pictures" in table["AP50 / AP50:95, protocol coco"]
+    hazed, dehazed = (float(v) for v in table["AP50 in haze, and after dehazing"].split(";")[0].split(", "))
+    clear = float(table["AP50 / AP50:95, protocol coco"].split(" ")[0])
+    assert max(hazed, dehazed) < clear
+    assert "parity ok" in table["ONNX against PyTorch"]
+    page = (tmp_path / "out" / "demo.html").read_text()
+    assert page.count("<img") + page.count("<image") >= 6
+    assert "found after dehazing" in page
+
+
+def test_a_demo_that_cannot_be_is_refused():
     from rsdet.demo import run_demo
 
     with pytest.raises(DataError, match="1 or more"):
         run_demo(epochs=0)
+    with pytest.raises(ConfigError, match="leave epochs= out"):
+        run_demo(epochs=3, real=True)

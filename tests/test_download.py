@@ -10,6 +10,7 @@ import tarfile
 import threading
 import zipfile
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -438,7 +439,33 @@ def test_ultralytics_names_still_work():
     assert find_yaml("visdrone.yaml").parent == datasets_dir()
 
 
-@pytest.mark.parametrize("name", ["visdrone", "ai-tod", "tinyperson", "hit-uav", "dota-v1"])
+def test_single_files_are_fetched_each_verified(server, tmp_path):
+    made = make_fake("voc", tmp_path / "made")
+    files = {p.relative_to(made).as_posix(): p.read_bytes() for p in made.rglob("*") if p.is_file()}
+    server.files |= {f"/some/place/{quote(k)}": v for k, v in files.items()}
+    wanted = {k: hashlib.sha256(v).hexdigest() for k, v in files.items()}
+    content = {"name": "few", "source_format": "voc", "fetch": [{"url": server.url("/some/place/"), "files": wanted}]}
+    (tmp_path / "few.yaml").write_text(yaml.safe_dump(content))
+    root, first = tmp_path / "datasets", next(k for k in files if k.endswith(".xml"))
+    server.files[f"/some/place/{quote(first)}"] += b"<!-- another file by now -->"
+    with pytest.raises(DataError, match="SHA-256"):
+        check_dataset(tmp_path / "few.yaml", root, progress=False)
+    assert not (root / "few").exists()
+    assert not (root / "few-original" / first).exists()
+    server.files[f"/some/place/{quote(first)}"] = files[first]
+    asked = len(server.asked)
+    data = check_dataset(tmp_path / "few.yaml", root, progress=False)
+    assert {k: (root / "few-original" / k).read_bytes() for k in files} == files
+    assert Path(data["yaml_file"]).is_file()
+    assert len(server.asked) - asked < len(files) or len(files) <= 8, "what had come was fetched again"
+    for place in ("../up.jpg", "/up.jpg"):
+        content["fetch"][0]["files"] = {place: "0" * 64}
+        (tmp_path / "out.yaml").write_text(yaml.safe_dump({**content, "name": "out"}))
+        with pytest.raises(ConfigError, match="paths below the dataset"):
+            check_dataset(tmp_path / "out.yaml", root, progress=False)
+
+
+@pytest.mark.parametrize("name", ["visdrone", "ai-tod", "tinyperson", "hit-uav", "hit-uav-sample", "dota-v1"])
 def test_shipped_yamls_say_what_users_need(name):
     assert name in list_datasets()
     content = load_yaml(find_yaml(name))

@@ -2,8 +2,9 @@
 
 A dataset YAML holds facts (``name``, ``licence``, ``homepage``, ``citation``, ``protocol``, ``splits``, ``names``),
 the format of the owner's files (``source_format``, ``sources``: split to file, ``options`` of the importer) and where
-they come from: ``fetch``, a list of ``{url, unpack_to, bytes?, sha256?, only?, contents?}`` (the last two as in
-:func:`rsdet.data.archives.unpack`), or ``instruction``, a sentence for the user.
+they come from: ``fetch``, a list of ``{url, unpack_to, bytes?, sha256?, only?, contents?}`` for archives (the last two
+as in :func:`rsdet.data.archives.unpack`) and of ``{url, unpack_to, files}`` for single files below an address (path to
+SHA-256), or ``instruction``, a sentence for the user.
 It never holds code, and none is run from it.
 """
 
@@ -11,9 +12,10 @@ from __future__ import annotations
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from rsdet.data.archives import unpack
 from rsdet.data.checked import NOT_RUN, is_package_yaml
@@ -185,6 +187,8 @@ def _bring(content: dict, path: Path, original: Path, progress: bool) -> None:
 
 def _by_hand(items: list[dict], original: Path) -> bool:
     """Whether the user has put the owner's files there: folders of which no fetching has begun or ended."""
+    if any("files" in item for item in items):
+        return False  # each is verified where it lies, so that what the user has put there is not fetched again
     if not original.is_dir() or not any(p.is_dir() and not p.name.startswith(".") for p in original.iterdir()):
         return False
     ours = {pattern.format(_file(item["url"])) for item in items for pattern in (".{}.done", "{}", "{}.part")}
@@ -201,7 +205,9 @@ def _instruction(content: dict) -> str:
 
 
 def _fetch_item(item: dict, path: Path, original: Path, progress: bool) -> None:
-    """Fetch and unpack one archive, unless it was done before."""
+    """Fetch and unpack one archive, or fetch single files, unless it was done before."""
+    if "files" in item:
+        return _fetch_files(item, path, original, progress)
     url = item["url"]
     file = _file(url)
     into = Path(str(item.get("unpack_to") or "."))
@@ -218,6 +224,30 @@ def _fetch_item(item: dict, path: Path, original: Path, progress: bool) -> None:
     write_text(done, json.dumps({"url": url, "bytes": archive.stat().st_size}) + "\n")
     with disk_errors(original):
         archive.unlink()  # its files are verified and in place; twice the space would be for nothing
+
+
+def _fetch_files(item: dict, path: Path, original: Path, progress: bool) -> None:
+    """Fetch single files below an address, each verified; those that are there already are left alone."""
+    url, files, into = item["url"], item["files"], Path(str(item.get("unpack_to") or "."))
+    inside = isinstance(files, dict) and all(
+        isinstance(v, str) and not (place := Path(str(k))).is_absolute() and ".." not in place.parts
+        for k, v in files.items()
+    )
+    if not inside or not url.endswith("/") or into.is_absolute() or ".." in into.parts:
+        raise ConfigError(
+            f"{path}: fetch entry {url} must end in / and map paths below the dataset to their SHA-256; mend the YAML"
+        )
+    if progress:
+        logging.getLogger("rsdet").info("%s: %d files from %s", path.stem, len(files), url)
+
+    def one(place: str) -> None:
+        fetch(url + quote(place), original / into / place, sha256=files[place], progress=False)
+
+    with ThreadPoolExecutor(8) as pool:
+        try:
+            list(pool.map(one, files))
+        finally:  # after one that failed the others are not tried; what has come is kept
+            pool.shutdown(cancel_futures=True)
 
 
 def _convert_sources(
