@@ -191,7 +191,7 @@ def check_keys(given: Mapping[str, Any], mode: str, task: Task, cls: Any) -> Non
     from ultralytics.cfg import check_cfg
     from ultralytics.utils import DEFAULT_CFG_DICT
 
-    own = own_keys(cls)
+    own, said = own_keys(cls), "track" if given.get("mode") == "track" else mode
     known = {*DEFAULT_CFG_DICT, *own, *_EVERY_MODE, *_OF_MODE[mode]}
     for key in given:
         if key not in own and (why := task.refuses(key, mode)):
@@ -200,13 +200,13 @@ def check_keys(given: Mapping[str, Any], mode: str, task: Task, cls: Any) -> Non
             raise ConfigError(f"bands= of {mode} stands in the data YAML, as bands: [1, 2, 3].")
         if key not in known:
             known |= SCENE_KEYS if mode == "predict" and task.tiles else set()
-            raise ConfigError(f"unknown argument {key!r} of {mode}.{nearest(key, known)} See `rsdet help {mode}`.")
+            raise ConfigError(f"unknown argument {key!r} of {said}.{nearest(key, known)} See `rsdet help {said}`.")
     stock = {k: v for k, v in given.items() if k not in own}
     with user_errors():
         check_cfg(stock)
     if unused := without_effect(stock, mode, task):
         them = "it" if len(unused) == 1 else "them"
-        say(f"{', '.join(f'{k}=' for k in unused)}: {mode} makes no use of {them}; leave {them} out.", logging.WARNING)
+        say(f"{', '.join(f'{k}=' for k in unused)}: {said} makes no use of {them}; leave {them} out.", logging.WARNING)
     _check_stock_values(stock, mode)
 
 
@@ -221,7 +221,9 @@ def stock_keys(mode: str, task: Task) -> dict[str, Any]:
     """Keys of Ultralytics of which something comes in a mode, with its defaults."""
     from ultralytics.utils import DEFAULT_CFG_DICT
 
-    used = task.stock_keys(mode)
+    if mode == "track" and not task.tracks:
+        return {}
+    used = (task.stock_keys("predict") or frozenset()) - {"embed"} if mode == "track" else task.stock_keys(mode)
     used = training_keys() if used is None else used | (_EVERY_RUN - {"model", "mode"})
     return {k: v for k, v in DEFAULT_CFG_DICT.items() if k in used and not task.refuses(k, mode)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from functools import partial
+from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -239,9 +240,31 @@ class RSDet(LoadedModel):
                 self._stream = None
 
     @user_errors()
-    def track(self, *args: Any, **kwargs: Any) -> Any:
-        """Follow objects through a video, as Ultralytics does; its trackers need the package ``lap``."""
-        return super().track(*args, **kwargs)
+    def track(
+        self, source: Any = None, stream: bool = False, persist: bool = False, *, tracker: str = "botsort",
+        save_tracks: bool = False, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        """Follow objects through videos and folders of frames by Ultralytics' trackers (extra ``track``).
+
+        Args:
+            source: Videos, or the frames of a sequence: a folder, in the order of the numbers in their names.
+            stream: Return a generator, which holds one frame at a time.
+            persist: Go on with the tracks of the last call, for frames that come one by one.
+            tracker: Tracker of Ultralytics, such as botsort or bytetrack, or a YAML with its settings.
+            save_tracks: Write ``tracks/<sequence>.txt`` in the form of the MOT challenge: frame, id, left, top, width,
+                height, score, class, -1, -1, and the corners of turned boxes; on the command line unless False.
+            **kwargs: Arguments of :meth:`predict`.
+
+        Returns:
+            One result per frame, with what is followed in it; ``boxes.id`` (``obb.id``) is the number of a track.
+
+        Raises:
+            RSDetError: Bad input, the task finds nothing to follow, or the package ``lap`` is missing.
+        """
+        if not self.definition.tracks:
+            raise ConfigError(f"track follows boxes, and task={self.task} finds none; use predict.")
+        given = fit(RSDet.track, {"tracker": tracker, "save_tracks": save_tracks}, "track", also=["self", "source"])
+        return import_module(self.definition.tracks).track(self, source, stream, persist, **given, given=kwargs)
 
     @user_errors()
     def export(self, **kwargs: Any) -> Any:

@@ -25,7 +25,7 @@ _ELSEWHERE = {  # what other tools, and other parts of this one, call what is me
     "infer": "predict", "inference": "predict", "bench": "benchmark", "speed": "benchmark", "models": "list",
     "datasets": "list",
 }  # fmt: skip
-_IN_PYTHON = {"tune": "RSDet('best.pt').tune(data='demo')", "track": "RSDet('best.pt').track('video.mp4')"}
+_IN_PYTHON = {"tune": "RSDet('best.pt').tune(data='demo')"}
 _DEVICE = re.compile(r"cpu|mps|-1|none|(cuda:)?\d+|cuda|(npu|xpu)(:?\d+)?|(tpu|intel|vulkan).*", re.IGNORECASE)
 
 

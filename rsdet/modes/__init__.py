@@ -15,7 +15,8 @@ from rsdet.errors import ConfigError, nearest
 from rsdet.modes.mode import Mode
 
 _HERE = Path(__file__).parent
-_FIRST = ("train", "val", "predict", "export", "benchmark", "compare", "info")  # the order of work; the others follow
+# The order of work; the others follow.
+_FIRST = ("train", "val", "predict", "track", "export", "benchmark", "compare", "info")
 
 
 def names() -> tuple[str, ...]:

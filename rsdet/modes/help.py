@@ -15,10 +15,10 @@ from rsdet.modes.mode import Mode
 from rsdet.tasks.task import Task
 
 _WIDTH = 112
-_FRONT = 3  # examples of a mode on the page of all modes, which is one screen
+_FRONT = 2  # examples of a mode on the page of all modes, which is one screen
 # Parameters that a word of a command cannot be, or that the command line sets itself.
 _PYTHON_ONLY = {
-    "self", "verbose", "trainer", "validator", "predictor", "stream", "accuracy_fn", "chain", "extra",
+    "self", "verbose", "trainer", "validator", "predictor", "stream", "persist", "accuracy_fn", "chain", "extra",
     "options", "more", "kwargs",
 }  # fmt: skip
 _TEXT = {
@@ -183,7 +183,7 @@ def _of_both(task: str, name: str) -> Iterator[str]:
         yield "\nkeys of Ultralytics:"
         above = {"task", "mode", *(key.name for function in mode.functions() for key in keys_of(function))}
         said = ", ".join(f"{k}={v}" for k, v in stock_keys(name, tasks.get(task)).items() if k not in above)
-        yield textwrap.fill(said, _WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+        yield textwrap.fill(said or "none", _WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _shared(mode: Mode) -> Iterator[str]:

@@ -23,15 +23,20 @@ def _run(args: dict[str, Any]) -> None:
     if scenes.asked(args) and takes_tiles(args) and (run := _scenes_exported(args)) is not None:
         for _ in run:
             pass  # each is written when it is done; none is kept
-        return _tell(run.outcome, run.save_dir, run.skipped)
+        return tell(run.outcome, run.save_dir, run.skipped)
     done = predict_exported(args)  # without PyTorch and Ultralytics, where an exported file shall look at images
     said, save_dir, skipped = _fully(args) if done is None else (
         done.said, done.save_dir, done.skipped
     )  # fmt: skip
-    _tell(said, save_dir, skipped)
+    tell(said, save_dir, skipped)
 
 
-def _tell(said: str, save_dir: Path, skipped: list[str]) -> None:
+def tell(said: str, save_dir: Path, skipped: list[str]) -> None:
+    """Print what has been done.
+
+    Raises:
+        DataError: Some of the source was left out.
+    """
     say(f"{said}. Results saved to {save_dir}")
     if skipped:
         more = f"; and {len(skipped) - 3} more, named above" if len(skipped) > 3 else ""

@@ -8,12 +8,13 @@ from typing import Any
 from rsdet.errors import MissingDependencyError, install
 
 
-def optional(package: str, extra: str = "geo") -> Any:
+def optional(package: str, extra: str = "geo", what: str = "whole scenes and layers of maps need") -> Any:
     """A package of an extra.
 
     Args:
         package: Name of the module, such as ``pyproj``.
         extra: The extra that brings it.
+        what: What needs it, with the verb.
 
     Raises:
         MissingDependencyError: It is not installed, or cannot be imported.
@@ -22,6 +23,4 @@ def optional(package: str, extra: str = "geo") -> Any:
         return importlib.import_module(package)
     except ImportError as e:
         name = package.partition(".")[0]
-        raise MissingDependencyError(
-            f"whole scenes and layers of maps need the package {name} ({e}); install it: {install(extra)}"
-        ) from e
+        raise MissingDependencyError(f"{what} the package {name} ({e}); install it: {install(extra)}") from e

@@ -79,6 +79,7 @@ class Task:
         light: Module with a ``predict(args)`` that needs neither PyTorch nor Ultralytics, or None.
         tiles: Module with an ``open_tiles(model, given, tile_px)`` that makes of a model what looks at the tiles of a
             scene (:class:`rsdet.scenes.predictor.TilePredictor`), or None.
+        tracks: Module with a ``track(model, source, ...)`` that follows what it finds from frame to frame, or None.
         end_to_end: What a benchmark calls the time from files to the outcome, such as ``"image files to boxes"``; empty
             where it times the network alone.
         unchecked: Settings of an export that let any disagreement pass.
@@ -96,6 +97,7 @@ class Task:
     imgsz: int = 640
     light: str | None = None
     tiles: str | None = None
+    tracks: str | None = None
     end_to_end: str = ""
     unchecked: Mapping[str, float] = {}
     modes: Mapping[str, str] = {}

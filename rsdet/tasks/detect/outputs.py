@@ -39,6 +39,10 @@ class Outputs:
         """Take over one ``Results`` of Ultralytics."""
         if self.save_json or self.save_coco:
             self.add_found(str(result.path), detections_of(result))
+            boxes = result.boxes if result.obb is None else result.obb
+            for rows in (self.plain[-1]["boxes"], self.rows[-1]) if boxes.is_track else ():
+                for row, number in zip(rows, boxes.id.int().tolist(), strict=False):  # rows of what is not asked for
+                    row["track_id"] = number
 
     def add_found(self, path: str, found: Detections) -> None:
         """Take over what was found in one image."""

@@ -32,6 +32,7 @@ from rsdet.tasks.detect import visual
 from rsdet.tasks.detect.enhanced import EnhancedPrediction
 from rsdet.tasks.detect.outputs import Outputs, coco_rows
 from rsdet.tasks.detect.source import usable_source
+from rsdet.tasks.detect.tracking import natural
 from rsdet.writing import put, workplace, write_picture
 
 _CROP = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
@@ -326,6 +327,8 @@ class OurPredictor(EnhancedPrediction):
         if pictures:
             self.dataset.__class__ = OurImages  # the same list of files; only the reading differs
             self.dataset.reader, self.dataset.unread = self.reader, self.unread
+            if self.args.mode == "track":  # Ultralytics would put frame 10 before frame 9
+                self.dataset.files.sort(key=natural)
 
     @contextmanager
     def of_picture(self, i: int) -> Iterator[None]:

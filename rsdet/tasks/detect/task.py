@@ -44,6 +44,7 @@ class Detect(Task):
     variables = ("nq", "decoder_layers")
     light = "rsdet.tasks.detect.runtime.cli"
     tiles = "rsdet.tasks.detect.tiles"
+    tracks = "rsdet.tasks.detect.tracking"
     shape = "boxes"  # what is measured, a key of rsdet.metrics.detection_areas.SHAPES
     protocol = "coco"  # by which it is measured where nobody says otherwise
     end_to_end = "image files to boxes"
