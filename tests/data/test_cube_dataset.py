@@ -161,7 +161,7 @@ def test_counts_that_differ_from_the_owners_are_told(
     assert "the cube is 12 x 9 x 6, its owner states 12 x 9 x 7" in text
 
 
-def test_constant_and_empty_bands_are_left_out_and_told(
+def test_constant_and_empty_bands_are_refused_and_left_out_where_that_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     values = np.random.default_rng(1).random((H, W, B)).astype(np.float32)
@@ -169,12 +169,18 @@ def test_constant_and_empty_bands_are_left_out_and_told(
     values[0, 0, 0], values[2, 2, 5], values[2, 2, 0] = np.nan, np.nan, np.nan
     np.save(tmp_path / "c.npy", values)
     with open_cube(tmp_path / "c.npy") as cube:
-        bands, ranges = usable_bands("all", cube)
+        for asked, remedy in (("all", "usable"), (None, "usable"), ("1-4,6", "1-4,6,usable")):
+            with pytest.raises(
+                DataError, match=rf"no number in: 2; one value .* in: 4.*; bands={remedy} takes the [23]"
+            ):
+                usable_bands(asked, cube)
+        assert usable_bands("1, 3", cube)[0] == [0, 2]
+        assert usable_bands([1, "2-4", "Usable"], cube)[0] == [0, 2]
+        bands, ranges = usable_bands("usable", cube)
         whole = band_ranges(cube, range(B))
     assert bands == [0, 2, 5]
     text = said(capsys, caplog)
-    assert "1 bands hold no number and are left out: 2" in text
-    assert "2 bands are constant and are left out: 4-5" in text
+    assert "no number in: 2; one value everywhere in: 4-5; 3 bands are left out" in text
     assert "2 of 108 pixels lack a number" in text
     np.testing.assert_allclose(ranges.low, np.nanmin(values[..., bands], (0, 1)))
     np.testing.assert_allclose(ranges.high, np.nanmax(values[..., bands], (0, 1)))
@@ -189,7 +195,7 @@ def test_constant_and_empty_bands_are_left_out_and_told(
         open_cube(tmp_path / "h.npy") as cube,
         pytest.raises(DataError, match="no pixel has a number in every band; leave out"),
     ):
-        usable_bands("all", cube)
+        usable_bands("usable", cube)
 
 
 def test_a_yaml_that_names_no_mapping_is_refused(tmp_path: Path) -> None:

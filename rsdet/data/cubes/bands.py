@@ -1,4 +1,4 @@
-"""Which bands of a cube are taken: by number, by wavelength, or all that are good."""
+"""Which bands of a cube are taken: by number, by wavelength, all that are good, or all that vary."""
 
 from __future__ import annotations
 
@@ -15,6 +15,20 @@ from rsdet.quiet import say
 _RANGE_NM = re.compile(r"(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)\s*(nm|um|µm|μm)")
 _RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 _MOST_SHOWN = 8
+USABLE = "usable"  # all, or those named beside it, without those that are constant or hold no number
+
+
+def parts_of(spec: Any) -> list[Any]:
+    """The parts of a request for bands; see :func:`bands_of`."""
+    parts: Sequence[Any] = (
+        spec.split(",") if isinstance(spec, str) else spec if isinstance(spec, (list, tuple)) else [spec]
+    )
+    return list(parts)
+
+
+def asks_usable(spec: Any) -> bool:
+    """Whether a request leaves it to us to drop bands that are constant or hold no number."""
+    return any(str(part).strip().lower() == USABLE for part in parts_of(spec))
 
 
 def bands_of(spec: Any, cube: CubeFile) -> list[int]:
@@ -22,7 +36,8 @@ def bands_of(spec: Any, cube: CubeFile) -> list[int]:
 
     Args:
         spec: ``all`` (or None), numbers counted from 1, ranges of them (``10-50``), ranges of wavelengths
-            (``450-900nm``, ``2.0-2.4um``); or several of these in a list, or with commas between them.
+            (``450-900nm``, ``2.0-2.4um``); or several of these in a list, or with commas between them. ``usable``,
+            alone or beside others, is for :func:`rsdet.data.cubes.usable.usable_bands` and names no band.
         cube: The cube.
 
     Returns:
@@ -32,9 +47,7 @@ def bands_of(spec: Any, cube: CubeFile) -> list[int]:
         ConfigError: There are no such bands, or wavelengths are not known.
         DataError: None is left.
     """
-    parts: Sequence[Any] = (
-        spec.split(",") if isinstance(spec, str) else spec if isinstance(spec, (list, tuple)) else [spec]
-    )
+    parts = [part for part in parts_of(spec) if not asks_usable(part)] or [None]
     found: list[int] = []
     dropped: list[int] = []
     for part in parts:
@@ -68,7 +81,7 @@ def _places(part: Any, cube: CubeFile) -> tuple[list[int], bool]:
     if part is None or text == "all":
         return list(range(count)), False
     if isinstance(part, bool) or (isinstance(part, (float, np.floating)) and not float(part).is_integer()):
-        raise ConfigError(f"bands={part} must be numbers from 1 to {count}, ranges such as 450-900nm, or all.")
+        raise ConfigError(f"bands={part} must be numbers from 1 to {count}, ranges such as 450-900nm, all or usable.")
     if text.removesuffix(".0").isdigit():
         number = int(text.removesuffix(".0"))
         if not 1 <= number <= count:
@@ -80,7 +93,9 @@ def _places(part: Any, cube: CubeFile) -> tuple[list[int], bool]:
             raise ConfigError(f"bands={part}: {cube.path} has the bands 1 to {count}; name a range of these.")
         return list(range(first - 1, last)), False
     if (found := _RANGE_NM.fullmatch(text)) is None:
-        raise ConfigError(f"bands={part} must be numbers from 1 to {count}, ranges such as 10-50 or 450-900nm, or all.")
+        raise ConfigError(
+            f"bands={part} must be numbers from 1 to {count}, ranges such as 10-50 or 450-900nm, all or usable."
+        )
     x = cube.wavelengths_nm
     if x is None:
         raise ConfigError(

@@ -5,7 +5,7 @@
     task: landcover                 # or anomaly, or both in a list
     path: trento                    # as in Ultralytics' data YAMLs; left out: the folder of the YAML
     cube: {file: HSI.mat, key: HSI} # or the file alone; axes: BHW where bands come first
-    bands: all                      # or numbers from 1, 10-50, 450-900nm; several in a list
+    bands: all                      # or numbers from 1, 10-50, 450-900nm, usable; several in a list
     lidar: {file: LiDAR.mat}        # one or a list; left out where there is none
     train: {file: TRLabel.mat}      # maps whose pixels are learnt from and measured; they must not intersect
     test: {file: TSLabel.mat}

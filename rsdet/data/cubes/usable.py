@@ -1,4 +1,4 @@
-"""Which bands of a cube say something: those that are constant or hold no number are left out and told."""
+"""Which bands of a cube say something: those that are constant or hold no number are refused, or left out if asked."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsdet.data.cubes.bands import bands_of, shown
+from rsdet.data.cubes.bands import USABLE, asks_usable, bands_of, parts_of, shown
 from rsdet.data.cubes.cube import CubeFile
 from rsdet.errors import DataError
 from rsdet.quiet import say
 
+_MOST_NAMED = 8  # parts of a request that are repeated in a message
 _BLOCK_VALUES = 1 << 24  # of float32 that are read at once: 64 MB
 
 
@@ -65,7 +66,7 @@ def band_ranges(cube: CubeFile, bands: Sequence[int]) -> BandRanges:
 
 
 def usable_bands(spec: object, cube: CubeFile) -> tuple[list[int], BandRanges]:
-    """The bands that are meant, without those that are constant or hold no number, which is said.
+    """The bands that are meant, which must all say something; with ``usable`` in the request, those that do.
 
     Args:
         spec: As :func:`rsdet.data.cubes.bands.bands_of` takes it.
@@ -76,18 +77,24 @@ def usable_bands(spec: object, cube: CubeFile) -> tuple[list[int], BandRanges]:
 
     Raises:
         ConfigError: There are no such bands.
-        DataError: None of them says anything.
+        DataError: Some are constant or hold no number, and nobody said to leave them out; or none is left.
     """
     bands = bands_of(spec, cube)
     ranges = band_ranges(cube, bands)
     empty, constant = ranges.missing == ranges.pixels, ranges.low == ranges.high
-    for which, what in ((empty, "hold no number"), (constant, "are constant")):
-        if which.any():
-            places = [b for b, out in zip(bands, which, strict=True) if out]
-            say(f"{cube.path}: {len(places)} bands {what} and are left out: {shown(places)}.", logging.WARNING)
     kept = ~(empty | constant)
     if not kept.any():
         raise DataError(f"{cube.path}: every band is constant or holds no number; check key=, axes= and the file.")
+    told = [
+        f"{what}: {shown([b for b, out in zip(bands, which, strict=True) if out])}"
+        for which, what in ((empty, "no number in"), (constant, "one value everywhere in")) if which.any()
+    ]  # fmt: skip
+    if told and not asks_usable(spec):
+        raise DataError(
+            f"{cube.path} has {'; '.join(told)}; bands={_remedy(spec)} takes the {kept.sum()} others, or name some."
+        )
+    if told:
+        say(f"{cube.path} has {'; '.join(told)}; {len(bands) - kept.sum()} bands are left out.", logging.WARNING)
     if ranges.incomplete_px:
         some = ranges.incomplete_px
         say(f"{cube.path}: {some} of {ranges.pixels} pixels lack a number in some band and are left out.")
@@ -97,3 +104,9 @@ def usable_bands(spec: object, cube: CubeFile) -> tuple[list[int], BandRanges]:
     places = [b for b, keep in zip(bands, kept, strict=True) if keep]
     found = BandRanges(ranges.low[kept], ranges.high[kept], ranges.missing[kept], ranges.incomplete_px, ranges.pixels)
     return places, found
+
+
+def _remedy(spec: object) -> str:
+    """The request with ``usable`` in it."""
+    named = [str(part).strip() for part in parts_of(spec) if part is not None and str(part).strip().lower() != "all"]
+    return ",".join([*named, USABLE]) if len(named) <= _MOST_NAMED else USABLE

@@ -24,7 +24,8 @@ class CubeScene:
 
     Args:
         cube: The cube; closed with the scene.
-        bands: What :func:`rsdet.data.cubes.bands.bands_of` takes; constant and empty ones are left out and told.
+        bands: What :func:`rsdet.data.cubes.bands.bands_of` takes; constant and empty ones are refused,
+            with ``usable`` among these words left out.
         name: For messages and files.
 
     Attributes:

@@ -39,7 +39,8 @@ class AnomalyTrain(SafeTrainer, BaseTrainer):
         fit: ``scene`` learns from the cube in which anomalies are sought; ``general`` from the cubes that the data YAML
             names under ``general:``, which have none, with random masks. Of several such cubes the last one chooses the
             weights.
-        bands: Bands of the cube: ``all``, numbers from 1, ``1-50``, ``450-900nm``; what the data say where None.
+        bands: Bands of the cube: ``all``, numbers from 1, ``1-50``, ``450-900nm``; ``usable``, alone or beside these,
+            leaves out what is constant or holds no number. What the data say where None.
         score_on: What the distance is taken of: ``residual``, cube minus background, or ``recon``, the background.
         patch: Side of the training crops in pixels.
         repeats: Crops of each cube in an epoch.

@@ -34,8 +34,8 @@ class LandCoverTrain(SafeTrainer, BaseTrainer):
         overrides: Its arguments.
         _callbacks: Its callbacks.
         lidar: Take the LiDAR of the data, where there is some and the model takes it.
-        bands: Bands of the cube: ``all`` good ones, numbers from 1, or ranges such as ``450-900nm``; the data YAML's
-            where None.
+        bands: Bands of the cube: ``all`` good ones, numbers from 1, or ranges such as ``450-900nm``; ``usable``, alone
+            or beside these, leaves out what is constant or holds no number. The data YAML's where None.
         split_by: ``disjoint`` (maps of the data), ``random`` (pixels of each class, whose neighbours are then tested:
             accuracies look better than they are) or ``blocked`` (folds of blocks); the data YAML's where None.
         per_class: Training pixels of each class, of a random split; below 1 a part of them.
