@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,27 +13,14 @@ import cv2
 import numpy as np
 
 from rsdet.data.geotiff import geo_of, new_tiff
-from rsdet.errors import ConfigError, DataError
+from rsdet.errors import ConfigError, DataError, MissingDependencyError
+from rsdet.quiet import say
 from rsdet.scenes.georef import Georef
+from rsdet.scenes.polygons import PolygonTable, check_packages, write_polygons
+from rsdet.tasks.anomaly.options import NAMES
 from rsdet.writing import replacing, write_csv
 
 FAR = 1e-3  # share of the pixels of a scene that is marked where nobody says otherwise
-_COLUMNS = (
-    "find",
-    "highest",
-    "mean",
-    "pixels",
-    "x1",
-    "y1",
-    "x2",
-    "y2",
-    "peak_x",
-    "peak_y",
-    "map_x",
-    "map_y",
-    "lon",
-    "lat",
-)
 
 
 @dataclass(frozen=True)
@@ -115,31 +104,44 @@ def normalised(score: np.ndarray, values: np.ndarray) -> np.ndarray:
     return ((values - low) / ((high - low) or 1.0)).astype(np.float32)
 
 
-def write_finds(path: Path, found: Finds, georef: Georef | None) -> Path:
-    """Write a table: a row a find, with its place on the map where there is one."""
-    rows: list[dict[str, Any]] = []
+def columns_of(found: Finds, georef: Georef | None) -> dict[str, np.ndarray]:
+    """What files say of each find, (N,) values by name; with its place on map and Earth where it has one."""
+    columns = {
+        "find": np.arange(1, len(found) + 1), "highest": found.highest, "mean": found.mean, "pixels": found.pixels,
+        **dict(zip(("x1", "y1", "x2", "y2"), found.boxes_xyxy.astype(np.int64).T, strict=True)),
+        "peak_x": found.peaks_yx[:, 1], "peak_y": found.peaks_yx[:, 0],
+    }  # fmt: skip
+    if georef is None or not georef.placed:
+        return columns
     middles = found.peaks_yx[:, ::-1] + 0.5
-    placed = georef is not None and georef.placed
-    on_map = georef.to_map(middles) if georef is not None and placed else None
-    lonlat = _lonlat(georef, middles) if georef is not None and placed else None
-    for i in range(len(found)):
-        row = dict(zip(_COLUMNS[:4], (i + 1, found.highest[i], found.mean[i], int(found.pixels[i])), strict=True))
-        row |= dict(zip(_COLUMNS[4:8], (int(v) for v in found.boxes_xyxy[i]), strict=True))
-        row |= {"peak_x": int(found.peaks_yx[i, 1]), "peak_y": int(found.peaks_yx[i, 0])}
-        if on_map is not None:
-            row |= dict(zip(("map_x", "map_y"), on_map[i], strict=True))
-        if lonlat is not None:
-            row |= dict(zip(("lon", "lat"), lonlat[i], strict=True))
-        rows.append(row)
-    columns = [c for c in _COLUMNS if c[:3] != "map" or placed]
-    return write_csv(path, [c for c in columns if c not in ("lon", "lat") or lonlat is not None], rows)
+    columns |= dict(zip(("map_x", "map_y"), georef.to_map(middles).T, strict=True))
+    with suppress(DataError, MissingDependencyError):  # of another body; without pyproj
+        columns |= dict(zip(("lon", "lat"), georef.to_lonlat(middles).T, strict=True))
+    return columns
 
 
-def _lonlat(georef: Georef, xy_px: np.ndarray) -> np.ndarray | None:
+def write_finds(path: Path, found: Finds, georef: Georef | None) -> Path:
+    """Write a table: a row a find; see :func:`columns_of`."""
+    columns = columns_of(found, georef)
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return write_csv(path, list(columns), (dict(zip(columns, row, strict=True)) for row in rows))
+
+
+def write_shapes(folder: Path, stem: str, found: Finds, georef: Georef | None) -> list[Path]:
+    """Write the boxes as layers of a map: GeoPackage, GeoJSON and a style; nothing of a cube without a place."""
+    if georef is None or not georef.placed:
+        return []
     try:
-        return georef.to_lonlat(xy_px)
-    except DataError:  # of another body, or without a CRS
-        return None
+        check_packages()
+    except MissingDependencyError as e:
+        say(f"{stem}: its finds are in the table alone, not in layers of a map: {e}", logging.WARNING)
+        return []
+    import shapely
+
+    columns = {**columns_of(found, georef), "class": np.full(len(found), NAMES[0], object)}
+    boxes = shapely.to_wkb(shapely.box(*found.boxes_xyxy.astype(np.float64).T))
+    del columns["find"]  # the number of the shape
+    return write_polygons(folder, stem, PolygonTable(boxes, columns, georef), NAMES)
 
 
 def write_raster(path: Path, values: np.ndarray, georef: Georef | None, nodata: float) -> Path:

@@ -18,8 +18,7 @@ from rsdet.losses.gms import GMSLoss
 from rsdet.modelyaml import load_model_yaml
 from rsdet.nn.networks import build_network
 from rsdet.nn.sdenet import BackgroundNetwork
-
-NAMES = {0: "anomaly"}
+from rsdet.tasks.anomaly.options import NAMES
 
 
 class AnomalyModel(BaseModel):

@@ -1,4 +1,4 @@
-"""Settings of an export that only networks of this task have; nothing heavy is imported here."""
+"""What the task calls what it finds, and settings of an export that it alone has; nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from rsdet.tasks.task import NoOptions
 
+NAMES = {0: "anomaly"}
 MAX_DIFF, MAX_DIFF_HALF = 1e-3, 3e-2  # rounding in FP32 stays below 1e-5 of the largest residual
 
 

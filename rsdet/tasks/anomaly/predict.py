@@ -35,8 +35,9 @@ from rsdet.tasks.anomaly.finds import (
     threshold_of,
     write_finds,
     write_raster,
+    write_shapes,
 )
-from rsdet.tasks.anomaly.model import NAMES
+from rsdet.tasks.anomaly.options import NAMES
 from rsdet.tasks.anomaly.scene import CubeScene
 from rsdet.tasks.anomaly.scoring import Rebuilder, check_scored, network_scores
 from rsdet.tasks.anomaly.visual import score_picture, spectra_plot
@@ -99,8 +100,8 @@ class AnomalyPredict(PredictFolder, BasePredictor):
 
         Args:
             model: The :class:`rsdet.RSDet`.
-            bands: Bands of the cubes: ``all``, numbers from 1, ``1-50``, ``450-900nm``; those of the training, else
-                all, where None.
+            bands: Bands of the cubes: ``all``, numbers from 1, ``1-50``, ``450-900nm``; ``usable``, alone or beside
+                these, leaves out what is constant or holds no number. Those of the training, else all, where None.
             key: Variable of MATLAB files that holds the cube.
             axes: What the axes of an array are, such as ``BHW``; rows, columns, bands where None.
             far: Share of the pixels that is marked at most, the rate of false alarms where anomalies are few; 0.001
@@ -194,6 +195,7 @@ class AnomalyPredict(PredictFolder, BasePredictor):
             write_raster(folder / f"{stem}_score.tif", result.score, georef, float("nan")),
             write_raster(folder / f"{stem}_mask.tif", found.mask, georef, 255),
             write_finds(folder / f"{stem}_finds.csv", found, georef),
+            *write_shapes(folder, f"{stem}_finds", found, georef),
             write_picture(folder / f"{stem}_score.png", score_picture(result.score)),
         ]
         result.legend = True

@@ -17,7 +17,8 @@ from rsdet.data.cubes.dataset import CubeData, cube_data
 from rsdet.errors import ConfigError, DataError
 from rsdet.modelyaml import buildable, load_model_yaml
 from rsdet.tasks.anomaly.crops import CropDataset, crop_loader, scene_loader
-from rsdet.tasks.anomaly.model import NAMES, AnomalyModel
+from rsdet.tasks.anomaly.model import AnomalyModel
+from rsdet.tasks.anomaly.options import NAMES
 from rsdet.tasks.anomaly.scene import CubeScene
 from rsdet.tasks.anomaly.scoring import check_scored
 from rsdet.tasks.anomaly.val import AnomalyVal, truth_of

@@ -126,6 +126,20 @@ def test_a_place_on_earth_is_kept(tmp_path):
     y, x = result.finds.peaks_yx[0]
     assert float(row["map_x"]) == pytest.approx(500_000 + 20 * (x + 0.5))
     assert float(row["map_y"]) == pytest.approx(4_000_000 - 20 * (y + 0.5))
+    shapely, pyogrio = pytest.importorskip("shapely"), pytest.importorskip("pyogrio")
+    first, *_ = boxes = json.loads((tmp_path / "out" / "cube_finds.geojson").read_text())["features"]
+    assert (len(boxes), first["properties"]["highest"]) == (len(result.finds), result.finds.highest[0])
+    box = shapely.from_geojson(json.dumps(first["geometry"]))
+    assert box.contains(shapely.Point(float(row["lon"]), float(row["lat"])))
+    _, _, wkb, _ = pyogrio.raw.read(tmp_path / "out" / "cube_finds.gpkg")
+    x1, y1, x2, y2 = result.finds.boxes_xyxy[0]
+    on_map = 500_000 + 20 * x1, 4_000_000 - 20 * y2, 500_000 + 20 * x2, 4_000_000 - 20 * y1
+    assert shapely.from_wkb(wkb[0]).bounds == pytest.approx(on_map)
+    assert set(result.files) == set((tmp_path / "out").iterdir())
+    RSDet("rx").predict(
+        tmp_path / "cube.tif", threshold=1e9, save=True, project=str(tmp_path), name="none", verbose=False
+    )
+    assert json.loads((tmp_path / "none" / "cube_finds.geojson").read_text())["features"] == []
 
 
 @pytest.mark.parametrize("far", [0.0, 0.001, 0.01, 0.2])
