@@ -156,6 +156,7 @@ def benchmark(
                 parts = instruments.watch("enhance", lambda: time_parts(chain.to(device), seen, timing))
             for b in batches:
                 entrants = [e for s in sources for e in _prepare(s, formats, b, setup, pictures)]
+                setup.ground = task.ground(sources[0].spec, size, data, pictures)
                 rows += _race(entrants, b, setup, pictures, timing, instruments, chain)
                 if b == batches[0] and (data is not None or accuracy_fn is not None):
                     for entrant, row in zip(entrants, rows, strict=True):
@@ -200,6 +201,7 @@ class _Setup:
     check: bool
     folder: Path
     pictures: str = "random"
+    ground: tuple[int, float | None] = (0, None)
     notes: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:
@@ -238,7 +240,7 @@ class _Source:
             said = artifacts.read_metadata(self.path)
             self.spec = {**said, "family": self.model.family, "channels": int(said.get("channels", 3))}
         else:
-            said = {k: self.module.yaml.get(k) for k in ("sar", "bands")}
+            said = {k: self.module.yaml.get(k) for k in ("sar", "bands", "gsd")}
             self.spec = {
                 **said, "family": artifacts.family_of(self.model, self.module, self.task),
                 "channels": self.module.yaml.get("channels", 3), "names": getattr(self.module, "names", {}),
@@ -418,6 +420,8 @@ def _race(
             memory=e.memory,
             parity=e.parity,
             energy=energy[e.name].as_dict(),
+            pixels=setup.ground[0],
+            gsd=setup.ground[1],
         )
         for e in entrants
     ]

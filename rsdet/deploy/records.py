@@ -63,6 +63,8 @@ class BenchmarkRow:
         best_images_per_s: Highest rate over all batch sizes, network alone.
         best_batch: Batch size of that rate.
         energy: See :meth:`rsdet.deploy.energy.Energy.as_dict`; None when it was not tried.
+        pixels: Of the ground, that one input stands for: of a patch around a pixel one, of a picture all its own.
+        gsd: Metres a pixel; None where nobody says.
     """
 
     model: str
@@ -82,6 +84,8 @@ class BenchmarkRow:
     best_images_per_s: float = 0.0
     best_batch: int = 1
     energy: dict[str, Any] | None = None
+    pixels: int | None = None
+    gsd: float | None = None
 
     @property
     def images_per_s(self) -> float:
@@ -90,8 +94,13 @@ class BenchmarkRow:
 
     @property
     def mpx_per_s(self) -> float:
-        """Millions of input pixels per second of the network alone."""
-        return self.imgsz[0] * self.imgsz[1] * self.images_per_s / 1e6
+        """Millions of pixels of the ground per second of the network alone."""
+        return (self.pixels or self.imgsz[0] * self.imgsz[1]) * self.images_per_s / 1e6
+
+    @property
+    def km2_per_s(self) -> float | None:
+        """Square kilometres per second of the network alone; None where the size of a pixel is not known."""
+        return None if self.gsd is None else self.mpx_per_s * self.gsd**2
 
     def summary(self) -> dict[str, Any]:
         """Return the row of the CSV: plain numbers, and words where there is none."""
@@ -116,7 +125,8 @@ class BenchmarkRow:
             **{f"ratio_{name}": round(ratio, 4) for name, (_, ratio) in timed.items()},
             "ratio_to": self.reference,
             "images_per_s": round(self.images_per_s, 2),
-            "mpx_per_s": round(self.mpx_per_s, 3),
+            "mpx_per_s": float(f"{self.mpx_per_s:.4g}"),
+            **({} if self.km2_per_s is None else {"km2_per_s": float(f"{self.km2_per_s:.4g}")}),
             "best_images_per_s": round(self.best_images_per_s, 2),
             "best_batch": self.best_batch,
             "size_mb": UNKNOWN if self.size_mb is None else round(self.size_mb, 2),
@@ -211,11 +221,14 @@ class BenchmarkResult:
         heads = ("median", "p90", "p95", "p99", "ratio", "img/s")
         called = passes(self.record())
         speeds = [_grid(Table, f"{title}: ms per run on {where}", "artifact", *heads) for title in called.values()]
-        speeds[0].add_column("Mpx/s", justify="right")
+        placed = any(r.gsd for r in self.rows)
+        for unit in ("Mpx/s", "km2/s")[: 1 + placed]:
+            speeds[0].add_column(unit, justify="right")
         cost = _grid(Table, "cost", "artifact", "M params", "GFLOPs legacy / true", "MB", "peak MiB", "mJ / image")
         for r in self.rows:
             name, s = f"{r.model} {r.format}" + (f" b{r.batch}" if r.batch > 1 else ""), r.summary()
-            timed = ((r.network, r.ratio_network, f"{r.mpx_per_s:.2f}"), (r.end_to_end, r.ratio_end_to_end))
+            rates = (f"{r.mpx_per_s:.3g}", f"{r.km2_per_s:.3g}" if r.km2_per_s is not None else UNKNOWN)[: 1 + placed]
+            timed = ((r.network, r.ratio_network, *rates), (r.end_to_end, r.ratio_end_to_end))
             for table, (t, ratio, *more) in zip(speeds, timed, strict=False):
                 times = (f"{ms:.1f}" for ms in (t.median_ms, t.p90, t.p95, t.p99))
                 table.add_row(name, *times, f"{ratio:.2f}", f"{1e3 * r.batch / t.median_ms:.1f}", *more)

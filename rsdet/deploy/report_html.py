@@ -287,13 +287,15 @@ def _embedded(picture: Any) -> str:
 def _tables(rows: Sequence[Mapping[str, Any]], called: Mapping[str, str]) -> str:
     metrics = _metrics(rows)
     times = ("median_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms")
+    rates = ("mpx_per_s", "km2_per_s")[: 1 + any("km2_per_s" in r for r in rows)]
     groups = [(title, [t.removesuffix("_ms") for t in times] + ["ratio", "n"]) for title in called.values()]
     speed = _table(
         f"Speed: milliseconds per run; ratios are to {rows[0].get('ratio_to', 'the first')}, above 1 is slower",
-        [*groups, ("images/s, network alone", ["at this batch", "best", "best batch"]), ("", ["Mpx/s"])],
+        [*groups, ("images/s, network alone", ["at this batch", "best", "best batch"]),
+         ("", ["Mpx/s", "km2/s"][: len(rates)])],
         [
             [*(v for p in called for v in (*(r[p].get(t) for t in times), r.get(f"ratio_{p}"), r[p]["n"])),
-             *map(r.get, ("images_per_s", "best_images_per_s", "best_batch", "mpx_per_s"))]
+             *map(r.get, ("images_per_s", "best_images_per_s", "best_batch", *rates))]
             for r in rows
         ],
         rows,

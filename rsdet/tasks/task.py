@@ -340,6 +340,22 @@ class Task:
         """
         return []
 
+    def ground(
+        self, spec: Mapping[str, Any], size: tuple[int, int], data: str | Path | None, pictures: Sequence[Path]
+    ) -> tuple[int, float | None]:
+        """How much ground one input of a network stands for, by which a benchmark tells its rate.
+
+        Args:
+            spec: What the model says of itself.
+            size: Height and width of its input in pixels.
+            data: The data set that is timed, where there is one.
+            pictures: What :meth:`pictures` gave, or the user.
+
+        Returns:
+            Pixels, and metres a pixel; None where nobody says, or pictures are brought to another size.
+        """
+        return size[0] * size[1], None
+
     def chain(self, model: Any, settings: Mapping[str, Any]) -> Any:
         """What enhances before the model, an :class:`rsdet.enhance.chain.EnhanceChain`, or None.
 

@@ -173,6 +173,19 @@ class Anomaly(Task):
 
         return [cube_data(data, self.name).cube.path]
 
+    def ground(
+        self, spec: Mapping[str, Any], size: tuple[int, int], data: str | Path | None, pictures: Sequence[Path]
+    ) -> tuple[int, float | None]:
+        """All pixels of a tile, of the size that data or cube say."""
+        from rsdet.data.cubes.dataset import cube_data
+        from rsdet.data.cubes.opening import open_cube
+
+        gsd = cube_data(data, self.name).gsd if data is not None else None
+        if gsd is None and pictures:
+            with open_cube(pictures[0]) as cube:
+                gsd = cube.georef.gsd_m() if cube.georef is not None else None
+        return size[0] * size[1], gsd
+
     def draw(self, model: Any, file: Path, spec: Mapping[str, Any], size: tuple[int, int]) -> Any:
         """The scene with what was found in it."""
         with self.read(file, spec) as scene:

@@ -184,7 +184,7 @@ def read_land_data(
     with data.open(lidar) as scene:
         taken = [b + 1 for b in stored["bands"]] if stored else bands if bands is not None else data.bands
         places = bands_of(taken, scene.cube) if stored else usable_bands(taken, scene.cube)[0]
-        count = scene.cube.shape[2]
+        count, georef = scene.cube.shape[2], scene.cube.georef
         parts = [scene.cube.read(bands=places), *([scene.read_lidar()] if scene.lidar else [])]
     values = np.concatenate(parts, 2) if len(parts) > 1 else parts[0]
     check_rasters(values[..., len(places) :], data.name)
@@ -199,7 +199,7 @@ def read_land_data(
     palette = colours_of(len(names), data.palette)
     made = LandData(
         values, np.maximum(train, test), (train > 0) & there, (test > 0) & there, names, len(places), places, count,
-        split, palette, data.name, data.gsd, notes,
+        split, palette, data.name, data.gsd or (georef.gsd_m() if georef is not None else None), notes,
     )  # fmt: skip
     if stored and stored.get("name") == data.name and dict(stored["split"]) != dict(split):
         learnt = split_of(data, SplitChoice.of(stored["split"]), patch)[0] > 0

@@ -133,6 +133,12 @@ class LandCover(Task):
 
         return samples_of(model, images)
 
+    def ground(
+        self, spec: Mapping[str, Any], size: tuple[int, int], data: str | Path | None, pictures: Sequence[Path]
+    ) -> tuple[int, float | None]:
+        """A patch is for the one pixel in its middle; metres are those of the scene of the training."""
+        return 1, spec.get("gsd")
+
     def score(self, model: Any, data: str | Path, **settings: Any) -> Scores:
         """Overall and average accuracy and kappa of the test pixels."""
         metrics = model.val(data=data, **{"plots": False, "baselines": "none", **settings})

@@ -103,6 +103,16 @@ class TestExport:
         assert (classes[0] == classes[1]).mean() > 0.999
 
 
+def test_a_benchmark_counts_the_pixel_in_the_middle_of_a_patch_and_its_ground(trained, tmp_path):
+    quick = {"rounds": 2, "min_s": 0.0, "warmup_s": 0.0, "memory": False, "verbose": False}
+    made = RSDet(trained[1] / "weights" / "best.pt").benchmark(formats=("pytorch",), batch=4, out=tmp_path, **quick)
+    (row,) = made.rows
+    assert row.mpx_per_s == pytest.approx(4 / 1e3 / row.network.median_ms)
+    assert row.km2_per_s == pytest.approx(row.mpx_per_s * 2.0**2)  # gsd: of the data
+    assert "km2_per_s" in made.csv.read_text()
+    assert "km2/s" in made.html.read_text()
+
+
 def refused(capsys, *words: object) -> str:
     assert cli.run([str(w) for w in words]) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rsdet: error: ")]
