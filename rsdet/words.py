@@ -17,7 +17,7 @@ from rsdet.paths import datasets_dir
 
 _WORDS = {"true": True, "false": False, "none": None, "null": None}
 # Never numbers or lists: name=007, name=2024_01, project=1e5, question="Are there ships, or boats?".
-_TEXT = {"model", "data", "source", "project", "name", "out", "a", "b", "weights", "question", "questions"}
+_TEXT = {"model", "data", "source", "project", "name", "out", "a", "b", "by", "weights", "question", "questions"}
 _SHORT = {"m": "model", "d": "data", "s": "source", "e": "epochs", "b": "batch", "o": "out"}
 _TASKS_ELSEWHERE = ("classify", "pose", "semantic", "depth")  # Ultralytics' tasks besides those of this package
 _ELSEWHERE = {  # what other tools, and other parts of this one, call what is meant

@@ -24,10 +24,7 @@ def _run(args: dict[str, Any]) -> None:
 MODE = Mode(
     "follow objects through videos and folders of frames",
     _run,
-    examples=(
-        "track model=best.pt source=flight.mp4",
-        "track model=best.pt source=frames/ tracker=bytetrack save_json=True",
-    ),
+    examples=("track model=best.pt source=flight.mp4 tracker=bytetrack",),
     needs={**NEEDS, "source": "pass a video, or a folder of frames"},
     functions=lambda: (*functions_of_model(), functions_of_model()[0].track),
     own=lambda task: classes_of("predictor")(task) if task.tracks else (),
