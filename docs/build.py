@@ -11,7 +11,8 @@ where what a link points to outside this folder is copied along, and five marks 
     <!-- patches -->              the table of rsdet/integration.py
     <!-- licences -->             what the YAML of each data set says of its licence
 
-The build fails on any warning, on a link or an anchor that leads nowhere, and on anything that a page would fetch.
+The build fails on any warning, on a link or an anchor that leads nowhere, on anything that a page would fetch, and on a
+list that is none: what belongs to an item is indented by four spaces, and a blank line is before the next.
 """
 
 from __future__ import annotations
@@ -174,10 +175,13 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.fetched: list[str] = []
         self.anchors: set[str] = set()
+        self.broken_lists: list[str] = []
+        self._paragraph = False
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {k: v or "" for k, v in attrs}
+        self._paragraph = tag == "p" or (self._paragraph and tag not in ("li", "div", "pre"))
         self.anchors |= {values[k] for k in ("id", "name") if values.get(k)}
         if tag == "a" and "href" in values:
             self.links.append(values["href"])
@@ -186,12 +190,17 @@ class Page(HTMLParser):
         elif "src" in values:
             self.fetched.append(values["src"])
 
+    def handle_data(self, data: str) -> None:
+        if self._paragraph and (before := re.search(r"(.*)\n- ", data)):
+            self.broken_lists.append(before[1])
+
 
 def faults() -> Iterator[str]:
     """What is wrong with the built site: links that lead nowhere, anything fetched from elsewhere."""
     pages = {path.resolve(): Page(path) for path in BUILT.rglob("*.html")}
     for path, page in pages.items():
         name = path.relative_to(BUILT.resolve())
+        yield from (f"{name} shows an item of a list as text, after: {text}" for text in page.broken_lists)
         for link in (*page.links, *page.fetched):
             parts = urlsplit(link)
             if parts.scheme in ("http", "https") or parts.netloc:
@@ -217,6 +226,9 @@ def main(zensical: str = "zensical") -> int:
     done = subprocess.run([zensical, "build", "--strict", "--clean"], cwd=SITE)
     if done.returncode:
         return done.returncode
+    # Pages that are read from disk ask for the index of the search by this name.
+    index = (BUILT / "search.json").read_text(encoding="utf-8")
+    (BUILT / "search.js").write_text(f"var __index = {index}", encoding="utf-8")
     wrong = sorted({*faults()})
     print(
         "\n".join(wrong)

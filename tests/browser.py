@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+DRAWN = "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => r(1))))"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -72,12 +73,17 @@ class Browser:
     def open(self, page: Path, width: int = 1200, height: int = 900, dark: bool = False) -> None:
         theme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=theme)
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.widen(width, height)
         self._loaded = False
         self.call("Page.navigate", url=page.resolve().as_uri())
         while not self._loaded:
             self._event(self._next())
-        self.run("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => r(1))))")
+        self.run(DRAWN)
+
+    def widen(self, width: int, height: int = 900) -> None:
+        """Give the window another size."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.run(DRAWN)
 
     def run(self, script: str) -> Any:
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)

@@ -78,6 +78,7 @@ def test_files_that_a_page_points_to_are_copied_beside_it(build):
         ('<script src="https://cdn.example/x.js"></script>', "fetches"),
         ('<link rel="stylesheet" href="https://fonts.example/x.css">', "fetches"),
         ('<img src="x.png">', "not there"),
+        ("<p>an item\n- <strong>the next</strong></p>", "list"),
     ],
 )
 def test_a_page_that_leads_nowhere_or_calls_out_is_told(build, body, fault):
