@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsdet.errors import ConfigError
 from rsdet.tasks.task import Scores, Task
@@ -42,6 +42,7 @@ class LandCover(Task):
     about = "land cover of hyperspectral cubes, with LiDAR: a class for every pixel"
     families = ("landcover",)
     imgsz = 8
+    modes: ClassVar = {"crossval": "rsdet.tasks.landcover.crossval:crossval"}
 
     def classes(self, family: str) -> dict[str, Any]:
         """Model, trainer, validator and predictor."""
