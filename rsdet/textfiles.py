@@ -144,7 +144,9 @@ def parse_literal(text: str, where: str | Path, error: type[RSDetError] = DataEr
         raise error(f"{where} holds no plain value ({_short(e)}); copy or export it again.") from e
 
 
-def text_of(path: str | Path, error: type[RSDetError], wanted: str, most: int | None = None) -> str:
+def text_of(
+    path: str | Path, error: type[RSDetError], wanted: str, most: int | None = None, else_as: str | None = None
+) -> str:
     """Text of a file in UTF-8, with or without a byte-order mark.
 
     Args:
@@ -152,6 +154,7 @@ def text_of(path: str | Path, error: type[RSDetError], wanted: str, most: int | 
         error: Family of the error.
         wanted: What was expected, for the message.
         most: Bytes that it may have.
+        else_as: Encoding of those that are no UTF-8, as ``latin-1`` where programs write letters of their machine.
 
     Raises:
         RSDetError: It cannot be read, is larger, or is no UTF-8.
@@ -165,6 +168,8 @@ def text_of(path: str | Path, error: type[RSDetError], wanted: str, most: int | 
     except OSError as e:
         raise error(f"{path} cannot be read ({e.strerror or e}); pass {wanted}.") from e
     except UnicodeDecodeError as e:
+        if else_as is not None:
+            return data.decode(else_as)
         raise error(f"{path} cannot be read (byte {e.start} is not UTF-8); pass {wanted}.") from e
 
 

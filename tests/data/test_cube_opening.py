@@ -31,7 +31,7 @@ def write_envi(path: Path, values: np.ndarray, order: str = "bip", swapped: bool
     }  # fmt: skip
     path.write_text("ENVI\n" + "".join(f"{k.replace('_', ' ')} = {v}\n" for k, v in said.items()))
     stored = values.transpose(axes).astype(values.dtype.newbyteorder(">" if swapped else "<"))
-    path.with_suffix(".img").write_bytes(b"\0" * int(said["header offset"]) + stored.tobytes())
+    path.with_suffix(".img").write_bytes(b"\0" * max(0, int(said["header offset"])) + stored.tobytes())
     return path
 
 
@@ -279,6 +279,35 @@ def test_hdf5_leads_into_no_other_file(tmp_path: Path) -> None:
         open_cube(tmp_path / "a.mat")
 
 
+def test_hdf5_that_leads_in_circles_is_read_once(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.mat", "w") as f:
+        loop = f.create_dataset("loop", (40, 1), dtype=h5py.ref_dtype)
+        loop[:, 0] = [loop.ref] * 40
+        group = f.create_group("group")
+        for n in range(40):
+            group[f"again{n}"] = group
+        f["data"] = cube()
+    with open_cube(tmp_path / "a.mat") as c:
+        np.testing.assert_array_equal(c.read(), cube())
+
+
+def test_headers_of_any_alphabet_and_samples_beyond_what_the_header_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_envi(tmp_path / "größe.hdr", cube(), **{"sensor type": "{α,\n = β}", "map info": "{nonsense}"})
+    text = path.read_text()
+    for written in (text.encode(), text.replace("α", "µ").replace("β", "ß").encode("latin-1")):
+        path.write_bytes(written)
+        with open_cube(path) as c:
+            np.testing.assert_array_equal(c.read(), cube())
+    with open(path.with_suffix(".img"), "ab") as f:
+        f.write(bytes(6))
+    open_cube(path).close()
+    told = capsys.readouterr().out + caplog.text
+    assert "6 bytes more than größe.hdr says" in told
+    assert "map info tells no place" in told
+
+
 def test_an_hdf5_that_matlab_did_not_write_keeps_its_axes_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -313,6 +342,8 @@ def test_label_maps_of_every_format(tmp_path: Path) -> None:
     [
         ({"lines": 70}, r"has 280 bytes and b\.hdr says 2,800"),
         ({"lines": 0}, "lines = 0 must be"),
+        ({"header offset": "-9"}, "header offset = -9 must be a whole number of 0 or more"),
+        ({"description": "{cut"}, "list of description is not closed"),
         ({"bands": "many"}, "bands = many must be"),
         ({"data type": 6}, "complex"),
         ({"data type": 77}, "no type that ENVI knows"),

@@ -70,7 +70,8 @@ class LowRank:
         bands = len(background.mean)
         if self.components >= bands:
             raise ConfigError(
-                f"components={self.components}: with {bands} bands nothing is left over; ask for fewer than {bands}."
+                f"components={self.components}: with {bands} band{'s' * (bands > 1)} nothing is left over; "
+                + (f"ask for fewer than {bands}." if bands > 1 else "take another method, such as rx.")
             )
         basis, mean = background.components(self.components)[1], background.mean
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ _COMPLEX = (6, 9)
 _ORDERS = {"bsq": (1, 2, 0), "bil": (0, 2, 1), "bip": (0, 1, 2)}  # from the axes of the file to rows, columns, bands
 _DATA = ("", ".img", ".dat", ".bin", ".raw", ".bsq", ".bil", ".bip", ".sli", ".hsi")
 _HEADER_BYTES = 16 << 20
-_FIELD = re.compile(r"^([^={}\n]+?)\s*=\s*(\{[^}]*\}|[^\n]*)", re.MULTILINE)
 
 
 def is_header(path: Path) -> bool:
@@ -53,18 +52,26 @@ def read_header(path: Path) -> dict[str, Any]:
     Raises:
         DataError: It is no text, or no ENVI header.
     """
-    text = text_of(path, DataError, "the header of an ENVI cube in plain text", _HEADER_BYTES)
+    text = text_of(path, DataError, "the header of an ENVI cube in plain text", _HEADER_BYTES, "latin-1")
     if not text.lstrip().startswith("ENVI"):
         raise DataError(f"{path} does not begin with ENVI, as a header does; pass the header of an ENVI cube.")
-    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(";"))
     fields: dict[str, Any] = {}
-    for name, value in _FIELD.findall(lines):
-        value = value.strip()
-        inside = value[1:-1].strip() if value.startswith("{") else None
-        listed = [] if inside is not None and not inside else None
-        fields[" ".join(name.lower().split())] = (
-            value if inside is None else [part.strip() for part in inside.split(",")] if listed is None else listed
-        )
+    lines = (line for line in text.splitlines() if not line.lstrip().startswith(";"))
+    for line in lines:
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not equals or not name:
+            continue
+        key = " ".join(name.lower().split())
+        if not value.startswith("{"):
+            fields[key] = value
+            continue
+        parts = [value[1:]]
+        while "}" not in parts[-1]:
+            if (more := next(lines, None)) is None:
+                raise DataError(f"{path}: the list of {name} is not closed by a brace; mend the header.")
+            parts.append(more)
+        inside = "\n".join(parts).partition("}")[0].strip()
+        fields[key] = [part.strip() for part in inside.split(",")] if inside else []
     return fields
 
 
@@ -150,6 +157,13 @@ def _samples_of(header: Path, needed: int) -> Path:
     if len(chosen) > 1:
         both = ", ".join(p.name for p in chosen)
         raise DataError(f"{header} could be the header of {both}; leave one of them beside it.")
+    more = chosen[0].stat().st_size - needed
+    if more:
+        say(
+            f"{chosen[0]} has {more:,} bytes more than {header.name} says, which are not read; check size, data type "
+            "and header offset.",
+            logging.WARNING,
+        )
     return chosen[0]
 
 
@@ -177,7 +191,10 @@ def _georef(path: Path, samples: Path, size_hw: tuple[int, int]) -> Georef | Non
     except DataError as e:
         say(f"{path}: its map info is left out ({str(e).rstrip('.')}); results lie nowhere on a map.")
         return None
-    return georef if georef.placed and georef.size_hw == size_hw else None
+    if not georef.placed or georef.size_hw != size_hw:
+        say(f"{path}: its map info tells no place on Earth; results lie nowhere on a map.")
+        return None
+    return georef
 
 
 def _whole(fields: dict[str, Any], name: str, path: Path, default: int | None = None) -> int:
@@ -186,8 +203,10 @@ def _whole(fields: dict[str, Any], name: str, path: Path, default: int | None = 
         number = int(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         number = -1
-    if number < (0 if name in ("header offset", "byte order", "data type") else 1):
-        raise DataError(f"{path}: {name} = {value} must be a whole number above 0; mend the header.")
+    least = 0 if name in ("header offset", "byte order", "data type") else 1
+    if number < least:
+        said = "is missing; it" if value is None else f"= {value}"
+        raise DataError(f"{path}: {name} {said} must be a whole number of {least} or more; mend the header.")
     return number
 
 

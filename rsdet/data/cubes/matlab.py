@@ -56,6 +56,7 @@ class MatFile:
     def __init__(self, path: Path):
         self.path, self._file = path, None
         self.variables = {}
+        self._looked_at, self._above = 0, list[int]()  # objects of HDF5; places of those that the current one is in
         try:
             with open(path, "rb") as f:
                 head = f.read(520)
@@ -130,6 +131,8 @@ class MatFile:
             self.close()
             why = " ".join(str(e).split())[:80]
             raise DataError(f"{self.path} cannot be read as a MATLAB 7.3 file ({why}); copy or save it again.") from e
+        if self._looked_at > 2 * _MOST:
+            say(f"{self.path} leads to more than {2 * _MOST} objects; those beyond are not looked at.")
         turned = {v.reversed for v in self.variables.values() if len(v.shape) > 1}
         if turned and True not in turned:
             say(f"{self.path} was not written by MATLAB: axes of its arrays are taken in the order of the file.")
@@ -143,6 +146,17 @@ class MatFile:
             self._node(h5py, group[name], f"{prefix}{name}", depth)
 
     def _node(self, h5py: Any, item: Any, name: str, depth: int) -> None:
+        self._looked_at += 1
+        if self._looked_at > 2 * _MOST:  # references can lead to few objects in very many ways
+            return
+        place = h5py.h5o.get_info(item.id).addr
+        if place in self._above:  # a circle
+            return
+        self._above.append(place)
+        self._inside(h5py, item, name, depth)
+        self._above.pop()
+
+    def _inside(self, h5py: Any, item: Any, name: str, depth: int) -> None:
         if isinstance(item, h5py.Group):
             self._descend(h5py, item, f"{name}.", depth + 1)
         elif isinstance(item, h5py.Dataset) and item.dtype.kind == "O" and item.size <= _MOST and depth <= _DEPTH:

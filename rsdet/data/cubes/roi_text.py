@@ -33,7 +33,7 @@ def read_roi_text(path: Path) -> np.ndarray:
     Raises:
         DataError: Its numbers do not fit together, or a pixel is in two regions.
     """
-    text = text_of(path, DataError, "an export of regions in plain text", _BYTES)
+    text = text_of(path, DataError, "an export of regions in plain text", _BYTES, "latin-1")
     size, counts = _SIZE.search(text), [int(n) for n in _POINTS.findall(text)]
     rows = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith(";")]
     if size is None or not counts or len(rows) != sum(counts):

@@ -25,6 +25,7 @@ from rsdet.enhance.running import check_tiling
 from rsdet.errors import DataError, RSDetError
 from rsdet.names import printable
 from rsdet.progress import Line, Tiles
+from rsdet.quiet import say
 from rsdet.tasks.anomaly.beside import method_score
 from rsdet.tasks.anomaly.finds import (
     FAR,
@@ -169,6 +170,9 @@ class AnomalyPredict(PredictFolder, BasePredictor):
                 what = self.score_on or self.run.score_on
                 score = network_scores(self.run, scene, (what,), **self.tiling, progress=tell)[what]
         threshold = threshold_of(score, self.far) if self.threshold is None else float(self.threshold)
+        known = int(np.isfinite(score).sum())
+        if self.threshold is None and 0 < self.far * known < 1:
+            say(f"{name}: far={self.far:g} of its {known} pixels is less than one, so none is marked; raise far=.")
         found = find(score, threshold, self.min_area_px)
         ms = {"inference": (time.perf_counter() - begin) * 1e3}
         boxes = np.concatenate([

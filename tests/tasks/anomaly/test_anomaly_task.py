@@ -352,6 +352,12 @@ def test_cubes_that_cannot_be_searched(tmp_path, capsys):
         RSDet("rx").predict(None, verbose=False)
 
 
+def test_a_rate_below_one_pixel_is_told(capsys, caplog):
+    (result,) = RSDet("rx").predict(cube(0, (12, 12))[0], verbose=False)
+    assert not len(result.finds)
+    assert "far=0.001 of its 144 pixels is less than one" in capsys.readouterr().out + caplog.text
+
+
 def test_one_cube_that_cannot_be_searched_leaves_the_others(scene, tmp_path, capsys):
     good, bad = tmp_path / "cubes" / "good.npy", tmp_path / "cubes" / "bad.npy"
     good.parent.mkdir()
