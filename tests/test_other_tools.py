@@ -93,7 +93,8 @@ def test_sahi_slices_around_a_model_of_ours(models, photo, kind):
         for x1, y1, x2, y2 in get_slice_bboxes(*SIZE, side, side, False, 0.0, 0.0):
             (result,) = models[kind].predict(picture[y1:y2, x1:x2], **LOOK)
             found = detections_of(result)
-            boxes = np.clip(found.boxes_xyxy, 0, SIZE[::-1] * 2) + [x1, y1, x1, y1]  # SAHI cuts before it shifts
+            boxes = np.clip(found.boxes_xyxy, 0, SIZE[::-1] * 2)  # SAHI cuts before it shifts
+            boxes = boxes + np.array([x1, y1, x1, y1])
             expected.append(np.concatenate([boxes, found.scores[:, None]], 1))
             names |= {found.names[c] for c in found.classes}
         theirs, classes, _ = sliced(models[kind], photo, side)
