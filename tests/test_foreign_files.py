@@ -137,6 +137,30 @@ def test_infinity_that_has_a_meaning_is_let_pass(good, tmp_path):
     check_weights(file)
 
 
+@pytest.mark.parametrize("stored", ["raw", "typed"])
+@pytest.mark.parametrize("kind", ["float32", "float16", "float64"])
+def test_values_of_a_graph_are_those_that_onnx_reads(kind, stored, good, tmp_path):
+    import numpy as np
+    import onnx
+    from onnx import helper, numpy_helper
+
+    from rsdet.runtime.finite import _onnx
+
+    values = np.array([[0.5, -3.0, 1e-3], [6e4, 0.0, -1e-7]], kind)
+    number = helper.np_dtype_to_tensor_dtype(values.dtype)
+    tensor = numpy_helper.from_array(values, "w") if stored == "raw" else helper.make_tensor("w", number, (2, 3), values)
+    assert bool(tensor.raw_data) == (stored == "raw")
+    model = onnx.load(foreign.graph()(tmp_path, good))
+    model.graph.initializer.append(tensor)
+    model.graph.node.append(helper.make_node("MatMul", ["y", "w"], ["z"]))
+    onnx.save(model, tmp_path / "typed.onnx")
+    found = {name: (read, weight) for name, read, weight in _onnx(tmp_path / "typed.onnx")}
+    np.testing.assert_array_equal(found["w"][0], values.ravel())
+    assert found["w"][1]
+    assert found["kernel"][1]
+    assert set(found) == {t.name for t in model.graph.initializer if t.data_type in (1, 10, 11)}
+
+
 def test_what_is_saved_loads_again(good):
     """The checks refuse nothing that is ours."""
     for name in ("model.pt", "model.safetensors"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,12 @@ from typing import Any
 import numpy as np
 
 from rsdet.errors import CheckpointError
+from rsdet.runtime.protobuf import fields, varint
+
+# Numbers of fields of ONNX's ModelProto, GraphProto, NodeProto and TensorProto, and its types of real numbers.
+_GRAPH, _NODE, _INITIALIZER, _INPUT, _OP_TYPE = 7, 1, 5, 1, 4
+_DATA_TYPE, _FLOAT_DATA, _INT32_DATA, _NAME, _RAW_DATA, _DOUBLE_DATA, _DATA_LOCATION = 2, 4, 5, 8, 9, 10, 14
+_REAL = {1: "<f4", 10: "<f2", 11: "<f8"}
 
 # What multiplies by its constants; elsewhere infinity has a meaning, such as an anchor that no box may come from.
 _WEIGHTED_ONNX = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization"))
@@ -42,18 +47,41 @@ def check_weights(path: str | Path) -> None:
 
 
 def _onnx(path: Path) -> Iterator[tuple[str, np.ndarray, bool]]:
-    import onnx
-    from onnx import numpy_helper
-
     try:
-        graph = onnx.load(str(path), load_external_data=False).graph
-    except Exception:  # not ours to judge
+        whole = memoryview(path.read_bytes())
+        graph = [f for number, part in fields(whole, (_GRAPH,)) if number == _GRAPH for f in fields(part)]
+        nodes = [[*fields(node)] for number, node in graph if number == _NODE]
+        weights = {
+            bytes(name).decode()
+            for node in nodes
+            if any(number == _OP_TYPE and bytes(name).decode() in _WEIGHTED_ONNX for number, name in node)
+            for number, name in node
+            if number == _INPUT
+        }
+        for number, tensor in graph:
+            if number == _INITIALIZER and (read := _tensor(tensor)):
+                yield *read, read[0] in weights
+    except (OSError, ValueError, IndexError):  # not ours to judge
         return
-    weights = {name for node in graph.node if node.op_type in _WEIGHTED_ONNX for name in node.input}
-    for tensor in graph.initializer:
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            with contextlib.suppress(ValueError, TypeError):  # of a kind that NumPy lacks, or cut short
-                yield tensor.name, numpy_helper.to_array(tensor), tensor.name in weights
+
+
+def _tensor(message: bytes | memoryview) -> tuple[str, np.ndarray] | None:
+    """Name and values of a tensor of real numbers that lies in the file."""
+    parts: dict[int, list[bytes | memoryview]] = {}
+    for number, content in fields(message):
+        parts.setdefault(number, []).append(content)
+    kind = _REAL.get(varint(parts.get(_DATA_TYPE, [b"\0"])[-1])[0])
+    if kind is None or varint(parts.get(_DATA_LOCATION, [b"\0"])[-1])[0]:
+        return None
+    name = bytes(parts.get(_NAME, [b""])[-1]).decode()
+    if kind == "<f2" and _INT32_DATA in parts:  # a varint each
+        packed, at, bits = b"".join(parts[_INT32_DATA]), 0, []
+        while at < len(packed):
+            value, at = varint(packed, at)
+            bits.append(value)
+        return name, np.array(bits, "<u2").view(kind)
+    typed = _DOUBLE_DATA if kind == "<f8" else _FLOAT_DATA
+    return name, np.frombuffer(b"".join(parts.get(_RAW_DATA) or parts.get(typed) or []), kind)
 
 
 def _openvino(path: Path) -> Iterator[tuple[str, np.ndarray, bool]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import mmap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from rsdet.data.gsd import is_gsd
 from rsdet.errors import CheckpointError, ConfigError, RSDetError, nearest
 from rsdet.names import class_names, printable_all
 from rsdet.quiet import say
+from rsdet.runtime.protobuf import fields
 from rsdet.textfiles import parse_json, parse_literal, read_json, read_yaml
 
 KEY = "rsdet"
@@ -50,44 +51,12 @@ def stored_metadata(path: str | Path) -> dict[str, Any]:
         )
     try:
         with path.open("rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            entries = [dict(_fields(value)) for number, value in _fields(content) if number == _METADATA_PROPS]
-            return {entry.get(1, b"").decode(): entry.get(2, b"").decode() for entry in entries}
+            found = fields(content, (_METADATA_PROPS,))
+            entries = [dict(fields(value)) for number, value in found if number == _METADATA_PROPS]
+            return {bytes(e.get(1, b"")).decode(): bytes(e.get(2, b"")).decode() for e in entries}
     except (OSError, ValueError, IndexError) as e:
         why = f"it is cut short or no ONNX file: {e}"
         raise CheckpointError(f"{path.name} cannot be loaded ({why}); copy or export it again.") from e
-
-
-def _fields(message: bytes | mmap.mmap) -> Iterator[tuple[int, bytes]]:
-    """Numbers and contents of the fields of a protobuf message; of what is no metadata, the content is left unread.
-
-    Encoding: https://protobuf.dev/programming-guides/encoding.
-    """
-    at, whole = 0, isinstance(message, bytes)
-    while at < len(message):
-        key, at = _varint(message, at)
-        number, kind = key >> 3, key & 7
-        if kind == 0:
-            end = _varint(message, at)[1]
-        elif kind == 2:
-            length, at = _varint(message, at)
-            end = at + length
-        elif kind in (1, 5):
-            end = at + (8 if kind == 1 else 4)
-        else:
-            raise ValueError(f"field of kind {kind}")
-        if end > len(message):
-            raise ValueError(f"{end - len(message)} bytes are missing")
-        yield number, message[at:end] if whole or number == _METADATA_PROPS else b""
-        at = end
-
-
-def _varint(message: bytes | mmap.mmap, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[at]
-        value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
-        if byte < 128 or shift > 63:
-            return value, at
 
 
 def say_untrained(known: Mapping[str, Any], file: str) -> None:
