@@ -74,6 +74,15 @@ def user_errors() -> Iterator[None]:
         raise found from e
 
 
+_PIP = {  # packages whose name on the index is another than that of the module
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+
+
 def one_line(text: str) -> str:
     """Text without colours, pictograms, line breaks and addresses of help pages, and not longer than it can be read."""
     text = _ADDED.sub("", _ANSI.sub("", text))
@@ -94,7 +103,8 @@ def _of_memory(e: Exception) -> RSDetError | None:
 def _of_package(e: Exception) -> RSDetError | None:
     name = getattr(e, "name", None)
     if isinstance(e, ModuleNotFoundError) and name and name.split(".")[0] not in {"rsdet", "ultralytics"}:
-        how = install(name) if name in {"openvino", "tensorrt"} else f"pip install {name}"
+        name = name.split(".")[0]
+        how = install(name) if name in {"openvino", "tensorrt"} else f"pip install {_PIP.get(name, name)}"
         return MissingDependencyError(f"this needs the package {name}, which is not installed; {how}.")
     return None
 

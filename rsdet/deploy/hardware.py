@@ -52,6 +52,13 @@ def describe(device: str = "cpu", threads: int | None = None) -> dict[str, Any]:
         "threads": threads or torch.get_num_threads(),
         "ram_gib": round(psutil.virtual_memory().total / 2**30, 1),
         **_gpu(device),
+        **software(),
+    }
+
+
+def software() -> dict[str, Any]:
+    """The system, Python, packages and commit; needs none of the packages."""
+    return {
         "os": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
         "rsdet": __version__,

@@ -29,11 +29,7 @@ def environment() -> dict[str, Any]:
     """Versions, devices, extras and settings, without names of the user's folders beyond those of the settings."""
     import os
 
-    import torch
-    from ultralytics.utils import SETTINGS
-
-    from rsdet.data.resolve import datasets_root
-    from rsdet.deploy.hardware import describe, version
+    from rsdet.deploy.hardware import describe, software, version
     from rsdet.paths import PACKAGE, home
 
     there = {}
@@ -42,11 +38,23 @@ def environment() -> dict[str, Any]:
         there[name] = f"no ({', '.join(lacking)})" if lacking else ", ".join(f"{p} {version(p)}" for p in packages)
     set_here = ("RSDET_", "YOLO_", "ULTRALYTICS_", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE")
     secret = re.compile("TOKEN|KEY|SECRET|PASS")
+    folders = {"package": str(PACKAGE), "home": str(home())}
+    if version("torch") and version("ultralytics"):
+        import torch
+        from ultralytics.utils import SETTINGS
+
+        from rsdet.data.resolve import datasets_root
+
+        machine = describe("cuda:0" if torch.cuda.is_available() else "cpu")
+        folders["data sets"] = str(datasets_root())
+        settings = {k: v for k, v in sorted(SETTINGS.items()) if k in {"sync", "hub"} or v is True}
+    else:  # where exported files run
+        machine, settings = software(), {}
     return {
-        "machine": describe("cuda:0" if torch.cuda.is_available() else "cpu"),
+        "machine": machine,
         "extras": there or {"not known": "rsdet is not installed, it runs from a folder"},
-        "folders": {"package": str(PACKAGE), "home": str(home()), "data sets": str(datasets_root())},
-        "settings of Ultralytics": {k: v for k, v in sorted(SETTINGS.items()) if k in {"sync", "hub"} or v is True},
+        "folders": folders,
+        "settings of Ultralytics": settings,
         "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(set_here) and not secret.search(k)},
     }
 
