@@ -102,7 +102,14 @@ def _of_memory(e: Exception) -> RSDetError | None:
 
 def _of_package(e: Exception) -> RSDetError | None:
     name = getattr(e, "name", None)
-    if isinstance(e, ModuleNotFoundError) and name and name.split(".")[0] not in {"rsdet", "ultralytics"}:
+    if not isinstance(e, ModuleNotFoundError):
+        return None
+    if name in {"torch", "ultralytics"}:
+        return MissingDependencyError(
+            f"this needs PyTorch and Ultralytics, and {name} is not installed; pip install torch ultralytics. `rsdet "
+            "predict` with an exported .onnx file does without, for the tasks that docs/howto/deploy.md names."
+        )
+    if name and name.split(".")[0] not in {"rsdet", "ultralytics"}:
         name = name.split(".")[0]
         how = install(name) if name in {"openvino", "tensorrt"} else f"pip install {_PIP.get(name, name)}"
         return MissingDependencyError(f"this needs the package {name}, which is not installed; {how}.")

@@ -148,7 +148,9 @@ def test_values_of_a_graph_are_those_that_onnx_reads(kind, stored, good, tmp_pat
 
     values = np.array([[0.5, -3.0, 1e-3], [6e4, 0.0, -1e-7]], kind)
     number = helper.np_dtype_to_tensor_dtype(values.dtype)
-    tensor = numpy_helper.from_array(values, "w") if stored == "raw" else helper.make_tensor("w", number, (2, 3), values)
+    tensor = (
+        numpy_helper.from_array(values, "w") if stored == "raw" else helper.make_tensor("w", number, (2, 3), values)
+    )
     assert bool(tensor.raw_data) == (stored == "raw")
     model = onnx.load(foreign.graph()(tmp_path, good))
     model.graph.initializer.append(tensor)
