@@ -91,6 +91,9 @@ def test_what_the_yaml_lacks_or_misspells_is_told_at_once(scene: Path) -> None:
         ({"cube": {"file": "hsi.mat", "kay": "HSI"}}, "Did you mean 'key'"),
         ({"palette": {"roads": "red"}}, "no colour"),
         ({"task": "detect"}, "task=detect"),
+        ({"split": "blocked"}, "split must be a mapping"),
+        ({"split": {"buy": "blocked"}}, "Did you mean 'by'"),
+        ({"counts": {"train": 27}}, "counts must map"),
     ):
         with pytest.raises((ConfigError, DataError), match=message):
             cube_data(written(scene, **changes), "landcover")

@@ -48,6 +48,7 @@ _OWN = ("cube", "lidar", *MAPS, "bands", "split", "names", "unlabelled", "palett
 _FACTS = ("task", "name", "path", "licence", "homepage", "citation", "protocol", "instruction", "source_format",
           "render", "yaml_file", "channels", "nc", "val")  # fmt: skip
 _SOURCE = ("file", "key", "axes")
+_SPLIT = ("by", "per_class", "fold", "folds", "block_px", "seed")
 
 
 @dataclass(frozen=True)
@@ -297,6 +298,8 @@ def read_cube_data(path: Path, content: dict[str, Any]) -> CubeData:
     names = faults.tried(lambda: _names(content.get("names"), path)) or {}
     palette = faults.tried(lambda: _palette(content.get("palette"), [*names.values()], path))
     unlabelled = faults.tried(lambda: _unlabelled(content.get("unlabelled", 0), names, path))
+    split = faults.tried(lambda: _split(content.get("split"), path))
+    faults.tried(lambda: _check_counts(content.get("counts"), path))
     faults.tried(lambda: gsd_of(content))
     tasks = faults.tried(lambda: tasks_of(path, content)) or ()
     if "landcover" in tasks and not names:
@@ -306,7 +309,7 @@ def read_cube_data(path: Path, content: dict[str, Any]) -> CubeData:
     return CubeData(
         path, str(content.get("name") or path.stem), found["cube"], tuple(several["lidar"]),
         {k: s for k, s in found.items() if k in MAPS}, cleaned, tuple(names), unlabelled, palette or {},
-        content.get("bands", "all"), dict(content.get("split") or {}), tuple(several["general"]), content,
+        content.get("bands", "all"), split or {}, tuple(several["general"]), content,
     )  # fmt: skip
 
 
@@ -371,6 +374,21 @@ def _palette(given: Any, names: list[str], path: Path) -> dict[int, tuple[int, i
             raise ConfigError(f'{path}: palette: {name}: {said!r} is no colour; write it as "#ffff00"')
         colours[names.index(name)] = tuple(bytes.fromhex(text))
     return colours  # type: ignore[return-value]
+
+
+def _split(given: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(given, (Mapping, type(None))):
+        raise ConfigError(f"{path}: split must be a mapping such as {{by: blocked, fold: 0}}; received {given!r}")
+    for key in given or {}:
+        if key not in _SPLIT:
+            raise ConfigError(f"{path}: split: {key} is no key of a split.{nearest(str(key), _SPLIT)}")
+    return dict(given or {})
+
+
+def _check_counts(given: Any, path: Path) -> None:
+    listed = given.values() if isinstance(given, Mapping) else [given] if given is not None else []
+    if not all(isinstance(v, list) and all(type(n) is int for n in v) for v in listed):
+        raise ConfigError(f"{path}: counts must map size, train, test or labels to lists of whole numbers")
 
 
 def _wavelengths(given: Any, bands: int, path: Path) -> np.ndarray:

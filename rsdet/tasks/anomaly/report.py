@@ -67,7 +67,9 @@ class AnomalyMetrics:
             lines.append(
                 f"{row['method']:{wide}}" + "".join(f"{row[k]:>10.4f}" for k in names) + f"{row['seconds']:>10.2f}"
             )
-        return "\n".join([*lines, f"{self.data}; only the first row is of the model, all others learn nothing"])
+        return "\n".join(
+            [*lines, f"{self.data}; the first row is what the model is judged by, and rows of no network learn nothing"]
+        )
 
     def write(self) -> Path:
         """Write ``metrics.json`` and ``metrics.csv`` into the folder of the run."""

@@ -88,6 +88,8 @@ class Anomaly(Task):
 
     def refuses(self, key: str, mode: str) -> str | None:
         """Keys of detectors and of pictures would mislead."""
+        if key == "mode" and mode == "train":  # what the paper's two ways of fitting are also called
+            return "says here what Ultralytics does; use fit=scene or fit=general"
         if key not in OF_PICTURES:
             return None
         remedy = "leave it out" if key != "imgsz" else f"use {'patch' if mode == 'train' else 'tile'}="

@@ -163,6 +163,11 @@ class LandCoverPredict(PredictFolder, BasePredictor):
                 spent = (time.perf_counter() - began) * 1e3
                 result = LandCoverMap(str(path), classes, self.classifier.names, speed={"inference": spent})
             result.path = str(path)
+            if lost := int(result.pixels[0]):
+                say(
+                    f"{path}: {lost} of {result.classes.size} pixels lack a number in some band and are of no class.",
+                    logging.WARNING if lost == result.classes.size else logging.INFO,
+                )
             result.gsd = (cube.georef.gsd_m() if cube.georef is not None else None) or gsd
         return result
 

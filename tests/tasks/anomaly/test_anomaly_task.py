@@ -45,7 +45,7 @@ def words(**kwargs):
     return [f"{k}={v}" for k, v in kwargs.items()]
 
 
-def refused(capsys, mode, **kwargs):
+def refused(capsys, mode, /, **kwargs):
     assert cli.run([mode, *words(**kwargs)]) == 2
     (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("rsdet: error: ")]
     return line
@@ -383,6 +383,7 @@ def test_other_bands_than_the_network_takes(run, folder, tmp_path, capsys):
     [
         ({"fit": "both"}, "fit='both'"),
         ({"fit": "general"}, "add general:"),
+        ({"mode": "general"}, "use fit=scene or fit=general"),
         ({"patch": 4}, "patch=4"),
         ({"repeats": 0}, "repeats=0"),
         ({"score_on": "x"}, "score_on='x'"),
