@@ -13,7 +13,6 @@ from ultralytics.engine.model import Model
 
 from rsdet.arguments import fit, own_keys, split_keys
 from rsdet.calls import check_read, checked, class_of, completed, data_yaml
-from rsdet.data.download import find_stored
 from rsdet.deploy.benchmark import benchmark
 from rsdet.deploy.export import export
 from rsdet.enhance.export import export_chain
@@ -84,7 +83,7 @@ class RSDet(LoadedModel):
         if isinstance(model, Model) and not isinstance(model, RSDet):
             self._chain = None
             self._adopt(adopted(model, task))
-        if self.overrides.get("data") is not None and not find_stored(self.overrides["data"]):
+        if self.overrides.get("data") is not None and not self.definition.stored_data(self.overrides["data"]):
             self.overrides["data"] = None  # what a checkpoint names is never fetched; the exporter wants the key
 
     # -- modes ----------------------------------------------------------------------------------------------------

@@ -157,6 +157,12 @@ class Task:
 
         return resolve_data(data, self.name)
 
+    def stored_data(self, data: Any) -> Path | None:
+        """The data that weights name, where they lie on this disk and nothing has to be fetched for them."""
+        from rsdet.data.download import find_stored
+
+        return find_stored(data)
+
     def stock_keys(self, mode: str) -> frozenset[str] | None:
         """Keys of Ultralytics of which something comes in ``mode``; None for all."""
         return None

@@ -22,7 +22,6 @@ from ultralytics.utils import LOGGER, RANK
 
 from rsdet import checkpoint, quiet
 from rsdet.arguments import own_defaults
-from rsdet.data.download import find_stored
 from rsdet.errors import CheckpointError, ConfigError, DataError, RSDetError, WriteError
 from rsdet.recipes import recipe_settings
 from rsdet.tasks.resuming import ExactResume
@@ -250,7 +249,7 @@ def resumed(model: Any, given: dict[str, Any]) -> dict[str, Any]:
     stored = ckpt.get("train_args") or {}
     checkpoint.check_arguments(stored, last)
     given = {**given, "resume": str(last)}
-    if given.get("data") is None and (data := find_stored(stored.get("data"))) is not None:
+    if given.get("data") is None and (data := model.definition.stored_data(stored.get("data"))) is not None:
         given["data"] = data
     if given.get("data") is None:
         raise DataError(f"{last} was trained on {stored.get('data')!r}, which is no data YAML here; pass data=.")

@@ -121,6 +121,7 @@ def crop_loader(
     return InfiniteDataLoader(
         dataset, batch_size=min(batch, len(sampler)), sampler=sampler, drop_last=True, collate_fn=collate,
         num_workers=workers, worker_init_fn=seed_worker, pin_memory=workers > 0,
+        generator=torch.Generator().manual_seed(dataset.seed % 2**32),  # else PyTorch draws from what the network does
     )  # fmt: skip
 
 

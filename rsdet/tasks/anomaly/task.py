@@ -37,6 +37,12 @@ USUAL: dict[str, Any] = {
 }  # fmt: skip
 
 
+def _cube(data: Any) -> Path | None:
+    """The file that data stand for, where it is no data YAML."""
+    path = Path(data).expanduser() if isinstance(data, (str, Path)) else Path()
+    return path if path.suffix.lower() not in ("", ".yaml", ".yml") and path.is_file() else None
+
+
 class Anomaly(Task):
     """Anomalies in cubes, by networks that rebuild backgrounds and by methods that learn nothing."""
 
@@ -81,10 +87,11 @@ class Anomaly(Task):
 
     def resolve_data(self, data: str | Path) -> Path:
         """A cube that stands for itself, or the data YAML of a scene."""
-        path = Path(data).expanduser() if isinstance(data, (str, Path)) else Path()
-        if path.is_file() and path.suffix.lower() not in (".yaml", ".yml"):
-            return path
-        return super().resolve_data(data)
+        return _cube(data) or super().resolve_data(data)
+
+    def stored_data(self, data: Any) -> Path | None:
+        """The same of what weights name."""
+        return _cube(data) or super().stored_data(data)
 
     def refuses(self, key: str, mode: str) -> str | None:
         """Keys of detectors and of pictures would mislead."""

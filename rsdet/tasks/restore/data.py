@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import SequentialSampler
 from ultralytics.data.build import InfiniteDataLoader, seed_worker
 
@@ -90,6 +91,7 @@ def train_loader(
     return InfiniteDataLoader(
         dataset, batch_size=batch, sampler=sampler, drop_last=True, collate_fn=collate, num_workers=workers,
         worker_init_fn=seed_worker, pin_memory=workers > 0,
+        generator=torch.Generator().manual_seed(seed % 2**32),  # else PyTorch draws from what dropout draws from
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +194,24 @@ def test_a_training_fits_the_bands_of_its_cube_and_keeps_the_highest_score(run):
     with CubeScene.open(cube()[0]) as opened:
         score = network_scores(Rebuilder(model.model.float()), opened, ("recon",))["recon"]
     assert score.max() == pytest.approx(max(highest), rel=1e-4)
+
+
+def test_a_training_on_a_cube_that_was_stopped_goes_on_as_if_it_had_not_been(folder, tmp_path):
+    source, keys = write(tmp_path / "cube.npy", cube()[0]), {**TRAIN, "epochs": 2, "project": str(tmp_path)}
+    kept = tmp_path / "cut" / "weights" / "last.pt"
+    whole = RSDet(model_yaml(folder))
+
+    def keep(trainer):
+        if not trainer.epoch:
+            shutil.copytree(trainer.save_dir, tmp_path / "cut")
+
+    whole.add_callback("on_model_save", keep)
+    whole.train(data=source, name="whole", **keys)
+    RSDet(kept).train(resume=True)
+    rows = [[*csv.DictReader((tmp_path / name / "results.csv").open())] for name in ("whole", "cut")]
+    for a, b in zip(*rows, strict=True):
+        for key in ("train/gms_loss", "metrics/highest"):  # a sample of the network's noise decides the fourth digit
+            assert float(a[key]) == pytest.approx(float(b[key]), rel=1e-3)
 
 
 def test_val_prints_what_learns_nothing_beside_the_network(run, scene, tmp_path, capsys):
