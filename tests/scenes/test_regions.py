@@ -141,6 +141,7 @@ def test_areas_of_pixels_are_those_of_their_geodesic_polygons(crs, transform):
     georef = Georef(pyproj.CRS(crs).to_wkt(), transform, (700, 800))
     areas = PixelAreas(georef).rows(3, 640)
     assert areas.shape == (637, 800)
+    np.testing.assert_array_equal(PixelAreas(georef).rows(97, 130, slice(5, 70)), areas[94:127, 5:70])
     for row, column in ((3, 0), (100, 333), (639, 799)):
         square = np.array([(column + dx, row + dy) for dx, dy in ((0, 0), (1, 0), (1, 1), (0, 1))], float)
         lonlat = to_lonlat.transform(*georef.to_map(square).T)
