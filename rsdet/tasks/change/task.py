@@ -81,9 +81,13 @@ class Change(Task):
         return training_keys() - NOT_HERE if mode == "train" else STOCK_KEYS.get(mode)
 
     def usual(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The recipe of the paper; pictures are never stretched to a rectangle."""
+        """The recipe of the paper; pictures are never stretched to a rectangle, and a CPU gets one tile at a time."""
         if mode != "train":
-            return {"rect": False, "imgsz": self._trained_side(model)}
+            import torch
+
+            gpu = torch.cuda.is_available() and str(given.get("device")) != "cpu"
+            one = {} if gpu else {"batch": 1}  # more are no faster there, and each takes 80 MiB at 256 px
+            return {"rect": False, "imgsz": self._trained_side(model), **one}
         return {**USUAL, "nbs": int(given.get("batch") or USUAL["batch"])}
 
     def _trained_side(self, model: Any) -> Any:

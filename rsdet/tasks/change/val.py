@@ -101,7 +101,7 @@ class ChangeVal(ValFolder, BaseValidator):
         reader = self._reader(network)
         mapper = mapper_of(network, reader.of_one_date, side)
         batch = 1 if fixed_size(network) or self.device.type == "cpu" else self.args.batch  # no gain on a CPU
-        looking = Looking(side, overlap_px(self.overlap, side), self.threshold, batch)
+        looking = self.looking = Looking(side, overlap_px(self.overlap, side), self.threshold, batch)
         every = self.dates.splits[self.args.split]
         pairs = every[max(RANK, 0) :: dist.get_world_size()] if self.training and dist.is_initialized() else every
         self.metrics, self._rows, spent = ChangeMetrics(), [], 0.0
@@ -155,10 +155,10 @@ class ChangeVal(ValFolder, BaseValidator):
     def _write(self) -> None:
         """Tell the outcome and write it into the folder of the run."""
         LOGGER.info(self.metrics.table())
-        side, ms = _side(self.args.imgsz), self.speed["inference"]
+        side, ms = self.looking.tile, self.speed["inference"]
         split = f"{self.dates.name}, {self.args.split}"
         LOGGER.info(f"{self.metrics.images} pairs of {split}, in tiles of {side} px; {ms:.0f} ms each on {self.device}")
-        look = f"tiles of {side} px, overlap {self.overlap}, threshold {self.threshold:g}"
+        look = f"tiles of {side} px that share {self.looking.overlap}, threshold {self.threshold:g}"
         self.metrics.write(split, look, self.dates.gsd)
         if not self.args.plots:
             return
