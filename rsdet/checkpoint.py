@@ -25,7 +25,7 @@ from rsdet import tasks
 from rsdet.errors import CheckpointError, MissingDependencyError, RSDetError, install, nearest
 from rsdet.names import class_names
 from rsdet.textfiles import parse_json
-from rsdet.writing import write_bytes
+from rsdet.writing import with_ending, write_bytes
 
 PLAIN_FORMAT = "rsdet-plain-1"
 
@@ -346,7 +346,7 @@ def save_plain(model: nn.Module, path: str | Path, half: bool = False) -> Path:
 
     Args:
         model: A detection model with ``yaml`` and ``names``.
-        path: Target; the suffix becomes ``.safetensors``.
+        path: Target; ``.safetensors`` is added, or takes the place of ``.pt``.
         half: Keep parameters in half precision, half the size. Running means and variances stay as they are.
 
     Raises:
@@ -354,7 +354,7 @@ def save_plain(model: nn.Module, path: str | Path, half: bool = False) -> Path:
     """
     from safetensors.torch import save
 
-    path = Path(path).with_suffix(".safetensors")
+    path = with_ending(path, ".safetensors", (".pt", ".pth"))
     header = {
         "format": PLAIN_FORMAT,
         "yaml": json.dumps(model.yaml),

@@ -169,6 +169,23 @@ def put(made: Path, target: Path) -> Path:
     raise WriteError(f"{target} is being written by another program all the time; choose another place with out=")
 
 
+def with_ending(path: str | Path, suffix: str, instead: Sequence[str] = ()) -> Path:
+    """A path that ends in a suffix, which is added to names such as ``v1.5``, whose dot begins none.
+
+    Args:
+        path: Of a file.
+        suffix: With its dot.
+        instead: Suffixes that it takes the place of.
+
+    Raises:
+        WriteError: A folder is there.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise WriteError(f"{path} is a folder; name a file in it, such as {path / 'name'}{suffix}.")
+    return path.with_suffix(suffix) if path.suffix in (suffix, *instead) else path.parent / f"{path.name}{suffix}"
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Make a file under another path of the same name; it takes the place of ``path`` once it is complete.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rsdet.arguments import fit
 from rsdet.errors import ConfigError, nearest
 from rsdet.modes.mode import Mode, say
+from rsdet.writing import with_ending
 
 if TYPE_CHECKING:
     from rsdet.schedule.rows import Rows
@@ -136,15 +137,17 @@ def export(*, policy: str, format: str = "lut", out: str | None = None) -> Path:
     Args:
         policy: File of ``schedule train``.
         format: ``lut``, a table of slot, energy and load that can be read by eye; or ``onnx``, of ``algo=dqn``.
-        out: The file; beside the policy where None.
+        out: The file; beside the policy where None: ``policy-lut.csv`` or ``policy.onnx``.
     """
     from rsdet.schedule.artifacts import LookupTable, export_onnx
     from rsdet.schedule.files import load_policy
 
-    suffixes = {"lut": ".csv", "onnx": ".onnx"}
-    if format not in suffixes:
-        raise ConfigError(f"format={format!r} must be one of {', '.join(suffixes)}.{nearest(format, suffixes)}")
-    made, path = load_policy(policy), Path(out or policy).with_suffix(suffixes[format])
+    ends = {"lut": "-lut.csv", "onnx": ".onnx"}  # a table of measured rows may well be called policy.csv
+    if format not in ends:
+        raise ConfigError(f"format={format!r} must be one of {', '.join(ends)}.{nearest(format, ends)}")
+    made, beside = load_policy(policy), Path(policy)
+    suffix = Path(ends[format]).suffix
+    path = beside.with_name(beside.stem + ends[format]) if out is None else with_ending(out, suffix)
     path = LookupTable.of(made).write(path) if format == "lut" else export_onnx(made, path)
     say(f"{format}: {path}")
     return path

@@ -13,6 +13,7 @@ import numpy as np
 
 from rsdet.errors import ConfigError, ExportError
 from rsdet.schedule.dqn import DQN
+from rsdet.schedule.files import check_replaced
 from rsdet.schedule.orbit import J_PER_KWH
 from rsdet.schedule.policies import Policy
 from rsdet.schedule.rows import Rows
@@ -82,7 +83,13 @@ class LookupTable(Policy):
         return found
 
     def write(self, path: Path) -> Path:
-        """Write the table as CSV."""
+        """Write the table as CSV.
+
+        Raises:
+            ConfigError: Another file is there, such as the table of measured rows.
+        """
+        head = ",".join(COLUMNS).encode()
+        check_replaced(path, lambda p: p.read_bytes()[: len(head)] == head, "a lookup table")
         return write_csv(path, COLUMNS, self.lines())
 
 
@@ -159,9 +166,13 @@ def _graph(policy: DQN) -> Any:
     first = constant("column0", [0], np.int64), constant("column1", [1], np.int64)
     energy, images = (node("Gather", ["state", c], f"input{i}", axis=1) for i, c in enumerate(first))
     # Equality is allowed, as in the simulation; rows below the least accuracy never are.
+    if m.infeasible == "partial":  # as Simulation.allowed: what fits in part is allowed, or what does not fit
+        images = node("Min", [images, constant("one", 1.0)], "part")
+    if m.infeasible == "penalty":
+        energy = node("Add", [energy, constant("any", np.inf)], "boundless")
     fits = node("LessOrEqual", [node("Mul", [images, constant("worst", sim.worst_j)], "demand"), energy], "affordable")
     fits = node("And", [fits, constant("accurate", sim.accurate, bool)], "fits")
-    if m.duty is not None:
+    if m.duty is not None and m.infeasible != "penalty":
         need = node("Mul", [images, constant("delays", sim.delays_s)], "time")
         fits = node("And", [fits, node("LessOrEqual", [need, constant("budget", m.duty * m.orbit.slot_s)], "in_time")],
                     "fit")  # fmt: skip

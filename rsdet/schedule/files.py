@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from rsdet._version import __version__
-from rsdet.errors import DataError
+from rsdet.errors import ConfigError, DataError
 from rsdet.schedule.dqn import DQN
 from rsdet.schedule.dynamic import DynamicProgramming
 from rsdet.schedule.learning import QLearning, Reinforce
 from rsdet.schedule.policies import POLICIES, Fixed, Greedy, Policy, Random
 from rsdet.schedule.rows import Row, Rows, Spread, checked
 from rsdet.schedule.settings import mission_of
-from rsdet.writing import replacing
+from rsdet.writing import replacing, with_ending
 
 LEARNED = (DQN, DynamicProgramming, QLearning, Reinforce)
 ALGORITHMS = tuple(p.name for p in (DQN, DynamicProgramming, Greedy, QLearning, Reinforce, Random, Fixed))
@@ -27,17 +28,40 @@ _KEY, _BROKEN = "rsdet.schedule", (KeyError, TypeError, ValueError, IndexError, 
 
 
 def save_policy(policy: Policy, path: str | Path) -> Path:
-    """Write a policy."""
+    """Write a policy; one that is there is replaced.
+
+    Raises:
+        ConfigError: What is there is something else.
+    """
     rows = [{k: vars(v) if isinstance(v, Spread) else v for k, v in vars(r).items()} for r in policy.rows.rows]
     said = {
         "policy": policy.name, "version": __version__, "mission": policy.mission.as_dict(), "rows": rows,
         "digest": policy.rows.digest,
     }  # fmt: skip
-    path = Path(path).with_suffix(".safetensors")
+    path = with_ending(path, ".safetensors")
+    check_replaced(path, _is_policy, "a policy")
     arrays = {"": np.zeros(1)} | {k: np.ascontiguousarray(v) for k, v in policy.arrays().items()}
     with replacing(path) as new:
         save_file(arrays, new, {_KEY: json.dumps(said)})
     return path
+
+
+def check_replaced(path: Path, is_one: Callable[[Path], bool], what: str) -> None:
+    """Refuse to write over files of others.
+
+    Raises:
+        ConfigError: Something is there, and is no older one of the same kind.
+    """
+    if path.exists() and not (path.is_file() and is_one(path)):
+        raise ConfigError(f"{path} is there, and is not {what}; pass another out=, or take it away first.")
+
+
+def _is_policy(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="numpy") as f:
+            return _KEY in (f.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
 
 
 def load_policy(path: str | Path, rows: Rows | None = None) -> Policy:

@@ -251,6 +251,8 @@ def _of_csv(path: Path, power_w: float | None, metric: str | None) -> list[Row]:
         raise DataError(f"{path} cannot be read ({e}); pass a CSV or the JSON of a benchmark.") from e
     if not lines:
         raise DataError(f"{path} has no rows; pass a table with a row per artifact.")
+    if not any(str(k).startswith("metric") for k in lines[0]):
+        raise DataError(f"{path} has no column metric; expected columns, with commas, as in {paper_table().name}.")
     rows = []
     for number, line in enumerate(lines, 2):
         given = {k: v.strip() for k, v in line.items() if isinstance(k, str) and isinstance(v, str) and v.strip()}
@@ -269,6 +271,8 @@ def _of_csv(path: Path, power_w: float | None, metric: str | None) -> list[Row]:
             raise DataError(f"{where}: batch is {batch!r}, expected a whole number of 1 or more; mend the table.")
         parts = [given.get(k) for k in ("model", "format", "precision", "power_mode")]
         name = given.get("engine_id") or " ".join(p for p in parts if p)
+        if not name:
+            raise DataError(f"{where} has neither engine_id nor model; name each row.")
         rows.append(Row(name, accuracy, energy, delay, batch=int(batch), **texts))
     return rows
 

@@ -1,6 +1,7 @@
 """Deep Q-learning, its graph, and the command line."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,6 +75,13 @@ def test_the_graph_chooses_what_pytorch_does(policy, tmp_path):
     assert json.loads(session.get_modelmeta().custom_metadata_map["rsdet"])["inputs"] == list(INPUTS)
 
 
+@pytest.mark.parametrize("how", ["penalty", "partial"])
+def test_the_graph_knows_what_may_be_tried(policy, how, tmp_path):
+    made = DQN(replace(policy.mission, infeasible=how), policy.rows, policy.observation)
+    made.layers = policy.layers
+    assert export_onnx(made, tmp_path / "p.onnx").is_file()  # the file has been compared with the policy
+
+
 def test_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(["schedule", "train", "orbit=tight", "algo=dqn", "episodes=4", "out=p"]) == 0
@@ -91,10 +99,14 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     assert run(["schedule", "plot", "source=e"]) == 0
     assert all((tmp_path / "e" / f).stat().st_size > 1000 for f in ("policies.png", "orbit.png"))
     assert run(["schedule", "export", "policy=p.safetensors", "format=onnx"]) == 0
-    assert run(["schedule", "export", "policy=p.safetensors", "format=lut", "out=t.csv"]) == 0
+    table = tmp_path / "p.csv"
+    table.write_text("the table of measured rows")
+    assert run(["schedule", "export", "policy=p.safetensors", "format=lut"]) == 0
+    assert run(["schedule", "export", "policy=p.safetensors", "format=lut", "out=p.csv"]) == 2
+    assert table.read_text() == "the table of measured rows"
     assert (tmp_path / "p.onnx").is_file()
-    assert (tmp_path / "t.csv").is_file()
-    capsys.readouterr()
+    assert (tmp_path / "p-lut.csv").is_file()
+    assert "is not a lookup table" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

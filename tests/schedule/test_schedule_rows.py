@@ -32,8 +32,11 @@ def row(name, accuracy, energy, delay):
 def test_equation_14_and_the_papers_last_column():
     assert row("a", 0.92, 0.8, 1).aee == pytest.approx(1.15)
     assert row("b", 0.88, 0.5, 1).aee == pytest.approx(1.76)
-    v3 = Row("v3", Spread(0.924, 0.924), Spread(0.87, 0.87), Spread(3.5e-3, 3.5e-3))
-    assert v3.edp_per_accuracy == pytest.approx(3.30, abs=5e-3)
+    printed = [(3.30, 5.46), (3.45, 5.98), (4.63, 11.08)]
+    for one, ends in zip(read_rows(paper_table(), pareto=False).rows, printed, strict=True):
+        best = row("b", one.accuracy.high, one.energy_j.low, one.delay_s.low)
+        worst = row("w", one.accuracy.low, one.energy_j.high, one.delay_s.high)
+        assert (best.edp_per_accuracy, worst.edp_per_accuracy) == pytest.approx(ends, abs=6e-3)
 
 
 def test_a_benchmark_is_a_table(tmp_path):
@@ -94,6 +97,15 @@ def test_csv_rows_that_cannot_be_used(tmp_path, line, says):
     path.write_text(f"model,format,metric,energy_j,latency_ms\n{line}\n")
     with pytest.raises(DataError, match=says):
         read_rows(path)
+
+
+def test_a_csv_of_another_form_is_told_what_it_lacks(tmp_path):
+    path = tmp_path / "t.csv"
+    for text, says in (("model;metric;energy_j\nm;0.5;1\n", "no column metric"),
+                       ("metric,energy_j,latency_ms\n0.5,1,10\n", "neither engine_id nor model")):  # fmt: skip
+        path.write_text(text)
+        with pytest.raises(DataError, match=says):
+            read_rows(path)
 
 
 def test_spreads_of_a_csv(tmp_path):
