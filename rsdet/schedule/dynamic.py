@@ -38,15 +38,11 @@ class DynamicProgramming(Policy):
         top = orbit.battery_max_kwh * J_PER_KWH if self.soc else orbit.reserve_j
         self.grid = np.linspace(0.0, top, bins)
         self.worth = np.zeros((orbit.slots + 1, bins))
-        energy = np.array([r.energy_j.mean for r in rows.rows]) * mission.energy_scale
-        self.energy = np.append(energy, 0.0)
 
     def train(self, seed: int = 0, **settings: Any) -> None:
         """Fill the table of values."""
         for slot in reversed(range(self.mission.orbit.slots)):
-            loads = self._loads(slot)
-            for b, state in enumerate(self.grid):
-                self.worth[slot, b] = self._of(slot, state, loads).max(-1).mean()
+            self.worth[slot] = self._of(slot, self.grid[:, None], self._loads(slot)).max(-1).mean(-1)
 
     def _loads(self, slot: int) -> np.ndarray:
         load = self.mission.load
@@ -54,22 +50,32 @@ class DynamicProgramming(Policy):
             return np.array([load[slot]])
         return load[0] + (load[1] - load[0]) * (np.arange(self.quantiles) + 0.5) / self.quantiles
 
-    def _of(self, slot: int, state: float, images: Any) -> np.ndarray:
-        """Value of each choice, minus infinity where it is not allowed; (S, rows + 1) for loads of shape S."""
-        sim, orbit, images = self.simulation, self.mission.orbit, np.asarray(images)
-        spent = images[..., None] * self.energy
+    def _of(self, slot: int, state: Any, images: Any) -> np.ndarray:
+        """Value of each choice, minus infinity where it is not allowed.
+
+        Args:
+            slot: Its number.
+            state: Joules, see the module; of a shape that goes with that of ``images``.
+            images: What there is to do.
+
+        Returns:
+            (S, rows + 1) for states and loads that together have the shape S.
+        """
+        sim, orbit = self.simulation, self.mission.orbit
+        state, images = np.broadcast_arrays(state, images)
+        before, night = state[..., None], None if self.soc or not sim.dark[slot] else sim.night(slot)
+        energy_j = sim.available(slot, np.zeros(orbit.slots), state)
+        if night is not None:
+            energy_j = np.maximum(0.0, (night[0] - state) / (night[1].stop - slot))
+        share, rewards = self.expected(energy_j, images)
+        spent = share * images[..., None] * np.append(self.energy, 0.0)
+        after = np.zeros_like(spent)
         if self.soc:
-            energy_j = sim.available(slot, np.zeros(orbit.slots), state)
-            after = state + sim.collected[slot] - orbit.base_w * orbit.slot_s - spent
-        elif sim.dark[slot]:
-            reserve, stretch = sim.night(slot)
-            energy_j = max(0.0, (reserve - state) / (stretch.stop - slot))
-            after = (state + spent) * (slot + 1 < stretch.stop)
-        else:
-            energy_j = sim.available(slot, np.zeros(orbit.slots), state)
-            after = np.zeros_like(spent)
+            after = before + sim.collected[slot] - orbit.base_w * orbit.slot_s - spent
+        elif night is not None:
+            after = (before + spent) * (slot + 1 < night[1].stop)
         later = np.interp(after.clip(0.0, self.grid[-1]), self.grid, self.worth[slot + 1])
-        return np.where(sim.allowed(energy_j, images), self.rewards + later, -np.inf)
+        return np.where(sim.allowed(energy_j, images), rewards + later, -np.inf)
 
     def values(self, seen: Mapping[str, Any]) -> np.ndarray:
         """Reward now and value of what is left."""

@@ -17,8 +17,8 @@ class ScheduleEnv(gymnasium.Env):
     """One orbit: an observation and a choice a slot, ``slots`` choices an episode.
 
     Observations are float32 in [0, 2], see :func:`rsdet.schedule.observing.observe`. Actions are the rows, and after
-    them to do nothing. One that is not allowed brings ``infeasible_reward`` and no result; :meth:`action_masks` says
-    which are.
+    them to do nothing. One that does not fit brings ``infeasible_reward`` and no result, or by ``partial`` a share of
+    both; :meth:`action_masks` says which a policy has.
 
     Args:
         mission: What is asked for.

@@ -125,10 +125,11 @@ def table(scores: Iterable[Score]) -> str:
     """The table in text."""
     rows = [s.row() for s in scores]
     width = max(len(r["policy"]) for r in rows)
-    lines = [f"{'policy':{width}}  reward/slot (95 %)    AEE   accuracy  J/image   images done  not allowed"]
+    lines = [f"{'policy':{width}}  reward/slot (95 %)    AEE   accuracy  J/image   images done  did not fit"]
     for r in rows:
+        interval = "(1 orbit)" if math.isnan(r["reward_ci95"]) else f"+-{r['reward_ci95']:.4f}"
         lines.append(
-            f"{r['policy']:{width}}  {r['reward']:8.4f} +-{r['reward_ci95']:.4f}  {r['aee']:6.3f}  "
+            f"{r['policy']:{width}}  {r['reward']:8.4f} {interval:9}  {r['aee']:6.3f}  "
             f"{r['accuracy']:8.4f}  {r['energy_j_per_image']:8.5f}  {100 * r['done']:8.1f} %  "
             f"{r['infeasible_slots']:6d}"
         )

@@ -38,8 +38,10 @@ class Policy(ABC):
         self.mission, self.rows = mission, rows
         self.simulation = Simulation(mission, rows, keep=False)  # knows what is allowed
         accuracy = np.array([r.accuracy.mean for r in rows.rows])
-        energy = np.array([r.energy_j.mean for r in rows.rows]) * mission.energy_scale
-        rewards = mission.aee_weight * accuracy / energy + mission.accuracy_weight * (accuracy - mission.min_accuracy)
+        self.delays = np.array([r.delay_s.mean for r in rows.rows])
+        self.energy = np.array([r.energy_j.mean for r in rows.rows]) * mission.energy_scale
+        rewards = mission.aee_weight * accuracy / self.energy
+        rewards += mission.accuracy_weight * (accuracy - mission.min_accuracy)
         self.rewards = np.append(rewards, mission.infeasible_reward)  # expected, of each choice; the last is idle
 
     def train(self, seed: int = 0, **settings: Any) -> None:  # noqa: B027 (most have nothing to learn)
@@ -49,8 +51,28 @@ class Policy(ABC):
     def values(self, seen: Mapping[str, Any]) -> np.ndarray:
         """What each choice is worth, (rows + 1,), from :meth:`Simulation.observation`."""
 
+    def expected(self, energy_j: Any, images: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Share of a load that each choice is expected to process, and its reward.
+
+        Args:
+            energy_j: Joules that the slot may spend; a number, or several of shape S.
+            images: What there is to do; likewise.
+
+        Returns:
+            Two arrays that go with (S, rows + 1).
+        """
+        sim, m = self.simulation, self.mission
+        if m.infeasible == "mask":
+            return np.ones(1), self.rewards
+        share: Any = sim.fits(energy_j, images)
+        if m.infeasible == "partial":
+            part = sim.part(np.asarray(energy_j)[..., None], self.energy, self.delays)
+            share = np.where(share, 1.0, np.minimum(1.0, part / np.maximum(1, images)[..., None]))
+        share = np.concatenate([share, np.ones((*share.shape[:-1], 1))], -1)
+        return share, share * self.rewards + (1 - share) * m.infeasible_reward
+
     def choose(self, seen: Mapping[str, Any]) -> int:
-        """The best of the choices that are allowed; all where nothing is masked and only by trial one learns."""
+        """The best of the choices that are allowed."""
         allowed = self.simulation.allowed(seen["energy_j"], seen["images"])
         return int(np.where(allowed, self.values(seen), -np.inf).argmax())
 
@@ -87,7 +109,7 @@ class Greedy(Policy):
 
     def values(self, seen: Mapping[str, Any]) -> np.ndarray:
         """Expected rewards."""
-        return self.rewards
+        return self.expected(seen["energy_j"], seen["images"])[1]
 
 
 class Random(Policy):

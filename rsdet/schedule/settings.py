@@ -30,8 +30,9 @@ class Mission:
         accuracy_weight: Of what is above ``min_accuracy`` in the reward.
         infeasible_reward: Of a slot in which nothing could be done, or, by ``penalty``, was tried in vain.
         infeasible: ``mask``: choices that the energy or the time of the slot do not allow are never taken;
-            ``penalty``: they may be, bring ``infeasible_reward`` and no result; ``partial``: what fits is done, the
-            rest is dropped and counted.
+            ``penalty``: they may be, bring ``infeasible_reward`` and no result; ``partial``: they may be where one
+            image fits; what fits is done and brings its share of the reward, the rest brings that of
+            ``infeasible_reward``, is dropped and counted.
         duty: Share of a slot in which images are processed; None leaves time out, as the paper does.
         dynamics: ``paper``: equations 6 and 7, by which work in the sun does not touch the battery; ``soc``: one state
             of charge for all.

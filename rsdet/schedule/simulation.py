@@ -86,14 +86,14 @@ class Simulation:
     @property
     def energy_j(self) -> float:
         """Joules that this slot may spend on images (equations 6 and 7); 0 where the orbit is over."""
-        return 0.0 if self.over else self.available(self.slot, self.used, self.battery)
+        return 0.0 if self.over else float(self.available(self.slot, self.used, self.battery))
 
-    def available(self, slot: int, used: np.ndarray, battery: float) -> float:
-        """Joules that a slot may spend, after ``used`` (slots,) in those before it and with a battery charge."""
+    def available(self, slot: int, used: np.ndarray, battery: Any) -> Any:
+        """Joules that a slot may spend, after ``used`` (slots,) in those before it and with a charge, or several."""
         orbit = self.mission.orbit
         if self.mission.dynamics == "soc":
             income = self.collected[slot] - orbit.base_w * orbit.slot_s
-            return max(0.0, battery + income - orbit.battery_min_kwh * J_PER_KWH)
+            return np.maximum(0.0, battery + income - orbit.battery_min_kwh * J_PER_KWH)
         if not self.dark[slot]:
             return max(0.0, float(self.collected[slot]) - orbit.charging_j)
         reserve, stretch = self.night(slot)
@@ -107,24 +107,47 @@ class Simulation:
         orbit, stretch = self.mission.orbit, self._stretch[slot]
         return orbit.reserve_j * min(1.0, len(stretch) / (orbit.slots - orbit.sun_slots)), stretch
 
-    def allowed(self, energy_j: float, images: Any) -> np.ndarray:
-        """Choices that energy, time and accuracy allow in the worst recorded case.
-
-        To do nothing is allowed where nothing else is and, by ``dynamics: soc``, always: it may pay off later.
+    def fits(self, energy_j: Any, images: Any) -> np.ndarray:
+        """Rows that energy, time and accuracy allow in the worst recorded case.
 
         Args:
-            energy_j: Joules that the slot may spend.
-            images: What there is to do; a number, or several of shape S.
+            energy_j: Joules that the slot may spend; a number, or several of shape S.
+            images: What there is to do; likewise.
+
+        Returns:
+            (S, rows) bool.
+        """
+        energy_j, images = (np.asarray(v)[..., None] for v in (energy_j, images))
+        fits = self.accurate & (images * self.worst_j <= energy_j)
+        if self.mission.duty is not None:
+            fits &= images * self.delays_s <= self.mission.duty * self.mission.orbit.slot_s
+        return fits
+
+    def allowed(self, energy_j: Any, images: Any) -> np.ndarray:
+        """Choices that a policy has: by ``mask`` what fits, by ``partial`` what fits in part, by ``penalty`` all.
+
+        To do nothing is one where nothing else is and, by ``dynamics: soc``, always: it may pay off later. Rows below
+        the least accuracy never are.
+
+        Args:
+            energy_j: As in :meth:`fits`.
+            images: Likewise.
 
         Returns:
             (S, rows + 1) bool.
         """
-        images = np.asarray(images)[..., None]
-        fits = self.accurate & (images * self.worst_j <= energy_j)
-        if self.mission.duty is not None:
-            fits &= images * self.delays_s <= self.mission.duty * self.mission.orbit.slot_s
+        how = self.mission.infeasible
+        some = np.minimum(images, {"mask": np.inf, "partial": 1, "penalty": 0}[how])
+        fits = self.fits(energy_j, some)
         idle = ~fits.any(-1, keepdims=True) | (self.mission.dynamics == "soc")
         return np.concatenate([fits, idle], -1)
+
+    def part(self, energy_j: Any, energies: Any, delays: Any) -> Any:
+        """Images that energy and time of a slot are enough for, at so much for each."""
+        limit = energy_j / energies
+        if self.mission.duty is None:
+            return limit
+        return np.minimum(limit, self.mission.duty * self.mission.orbit.slot_s / delays)
 
     def step(self, choice: int) -> Outcome:
         """Make a choice for this slot and go to the next.
@@ -137,16 +160,20 @@ class Simulation:
                 f"choice {choice} in slot {self.slot + 1}: there is no such choice, or the orbit is over."
             )
         m, energy_j = self.mission, self.energy_j
-        feasible = choice == self.idle or bool(self.allowed(energy_j, self.images)[choice])
+        feasible = choice == self.idle or bool(self.fits(energy_j, self.images)[choice])
         accuracy = energy = delay = 0.0
         done, reward = 0, m.infeasible_reward
         if choice < self.idle:
             row = self.rows.rows[choice]
             accuracy, delay = row.accuracy.draw(self.rng), row.delay_s.draw(self.rng)
             energy = row.energy_j.draw(self.rng) * m.energy_scale
-            done = self.images if feasible else self._part(energy, delay, energy_j)
+            done = self.images
+            if not feasible:
+                done = min(done, int(self.part(energy_j, energy, delay))) if m.infeasible == "partial" else 0
             if feasible or done:
+                share = 1.0 if feasible else done / self.images
                 reward = m.aee_weight * accuracy / energy + m.accuracy_weight * (accuracy - m.min_accuracy)
+                reward = share * reward + (1 - share) * m.infeasible_reward
         used = done * energy
         orbit = m.orbit
         income = self.collected[self.slot] - orbit.base_w * orbit.slot_s - used
@@ -163,15 +190,6 @@ class Simulation:
         self.slot += 1
         self._arrive()
         return Outcome(float(reward), float(used), done, feasible)
-
-    def _part(self, energy: float, delay: float, energy_j: float) -> int:
-        """Images that can be processed of a load that does not fit; none but by ``partial``."""
-        if self.mission.infeasible != "partial":
-            return 0
-        limits = [energy_j / energy]
-        if self.mission.duty is not None:
-            limits.append(self.mission.duty * self.mission.orbit.slot_s / delay)
-        return min(self.images, int(min(limits)))
 
     def _arrive(self) -> None:
         """Draw what there is to do in this slot."""

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from rsdet.errors import ConfigError, DataError
+from rsdet.errors import ConfigError, DataError, WriteError
 from rsdet.schedule.artifacts import LookupTable
 from rsdet.schedule.dynamic import DynamicProgramming
 from rsdet.schedule.evaluation import baselines, evaluate
@@ -72,6 +72,21 @@ def test_a_choice_against_the_mask_brings_nothing_or_a_part():
         assert sim.trace[0]["dropped"] == sim.trace[0]["images"] - done
 
 
+def test_what_may_be_tried_is_tried_and_what_fits_of_it_is_done():
+    shares = {}
+    for how in ("mask", "penalty", "partial"):
+        _, score = rewards(Fixed(read_mission("tight", infeasible=how), ALL, 0))
+        tried = [t for t in score.traces if not t["feasible"]]
+        assert bool(tried) == (how != "mask")
+        assert all((t["done"] > 0) == (how == "partial") and t["used_j"] <= t["energy_j"] for t in tried)
+        shares[how] = score.row()["done"]
+    assert shares["mask"] == pytest.approx(shares["penalty"], abs=0.05)
+    assert shares["partial"] > shares["mask"] + 0.05
+    seen = {"slot": 0, "energy_j": 9.8 * 5e4, "images": 50_000, "battery_j": 0.0}  # enough for the dearest row's mean
+    assert Greedy(read_mission("tight", infeasible="partial"), ALL).choose(seen) == 0
+    assert Greedy(read_mission("tight", infeasible="penalty"), ALL).choose(seen) == 1
+
+
 def test_the_same_seed_gives_the_same_orbit():
     policy = Greedy(read_mission("tight"), ALL)
     assert rewards(policy, [7])[1].traces == rewards(policy, [7])[1].traces
@@ -86,11 +101,14 @@ def test_dearer_images_lower_accuracy_per_joule_in_proportion():
     assert dear == pytest.approx(plain / 4, rel=1e-3)
 
 
-@pytest.mark.parametrize("dynamics", ["paper", "soc"])
-def test_the_optimum_is_that_of_trying_everything(dynamics):
+@pytest.mark.parametrize(
+    ("dynamics", "infeasible"), [("paper", "mask"), ("soc", "mask"), ("paper", "penalty"), ("soc", "partial")]
+)
+def test_the_optimum_is_that_of_trying_everything(dynamics, infeasible):
     orbit = Orbit(slots=6, sunlit=0.34, area_m2=3.0, battery_max_kwh=1.0, battery_min_kwh=0.2, battery_start_kwh=0.5)
     rows = Rows((fixed_row("much", 0.9, 1.4), fixed_row("little", 0.8, 0.7), fixed_row("least", 0.72, 0.5)))
-    mission = Mission(orbit, load=(6e5, 4e5, 8e5, 5e5, 9e5, 7e5), dynamics=dynamics, aee_weight=0.0)
+    load = (6e5, 4e5, 8e5, 5e5, 9e5, 7e5)
+    mission = Mission(orbit, load=load, dynamics=dynamics, aee_weight=0.0, infeasible=infeasible)
     sim = Simulation(mission, rows)
     images = []
     sim.reset(np.random.default_rng(0))
@@ -149,6 +167,20 @@ def test_a_policy_refuses_another_table(tmp_path):
     for other in (Rows(ALL.rows[::-1]), Rows(ALL.rows[:2])):
         with pytest.raises(DataError, match="other rows"):
             load_policy(path, other)
+
+
+def test_names_keep_their_dots_and_files_of_others_stay(tmp_path):
+    policy, other = Greedy(read_mission("paper"), ALL), tmp_path / "weights.safetensors"
+    assert [save_policy(policy, tmp_path / name).name for name in ("duty0.5", "p.safetensors", "p")] == [
+        "duty0.5.safetensors", "p.safetensors", "p.safetensors",
+    ]  # fmt: skip
+    for content in (b"", b"weights"):
+        other.write_bytes(content)
+        with pytest.raises(ConfigError, match="is not a policy"):
+            save_policy(policy, other)
+        assert other.read_bytes() == content
+    with pytest.raises(WriteError, match="is a folder"):
+        save_policy(policy, tmp_path)
 
 
 def test_files_that_are_no_policies(tmp_path):
