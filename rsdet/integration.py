@@ -76,6 +76,11 @@ TABLE = (
         "apostrophes are stripped from names of weights, and another file is loaded or fetched", "names are kept",
     ),
     Patch(
+        "ultralytics.utils.checks:check_requirements", "rsdet.quiet:named_packages",
+        "an exporter warns of missing packages and fails at their import", "it raises what to install, and no more",
+        everywhere=True,
+    ),
+    Patch(
         "ultralytics.nn.autobackend:check_class_names", "rsdet.names:cleaned",
         "class names from files move cursors and leave folders", "never: names from files stay foreign",
         everywhere=True,

@@ -16,6 +16,8 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ _ASKED_OFFLINE = "YOLO_OFFLINE" in os.environ
 _OPENCV_SILENT = 0
 _opencv_lock, _opencv_levels = threading.Lock(), []
 _log_lock, _log_levels = threading.Lock(), []
+_WORK: ContextVar[str] = ContextVar("rsdet_work", default="")  # what must not fetch anything, in the words of a message
 
 
 def _as_text(record: logging.LogRecord) -> bool:
@@ -74,12 +77,68 @@ def only_if_asked(stock: bool) -> bool:
     return env_bool("YOLO_AUTOINSTALL", False)
 
 
+@contextlib.contextmanager
+def nothing_fetched(work: str) -> Iterator[None]:
+    """Refuse what Ultralytics would install or fetch in between, by the name of what is missing.
+
+    Args:
+        work: What needs it, for the message, such as ``"format=ncnn"``.
+    """
+    token = _WORK.set(work)
+    try:
+        yield
+    finally:
+        _WORK.reset(token)
+
+
+def named_packages(stock: Callable[..., bool]) -> Callable[..., bool]:
+    """Ultralytics' look at what is installed, which names what is missing where nothing may be fetched.
+
+    It would install it, or, told not to, warn and fail at the import. Another version than it wants it warns about.
+    """
+
+    @functools.wraps(stock)
+    def check_requirements(*args: Any, **kwargs: Any) -> bool:
+        wanted = args[0] if args else kwargs.get("requirements")
+        if _WORK.get() and isinstance(wanted, (str, list, tuple)) and not only_if_asked(False):
+            groups = [
+                (g,) if isinstance(g, str) else tuple(g) for g in ([wanted] if isinstance(wanted, str) else wanted)
+            ]
+            if absent := [group[0] for group in groups if not any(map(_is_installed, group))]:
+                from rsdet.errors import MissingDependencyError
+
+                packages = " ".join(f'"{name}"' for name in absent)
+                command = " ".join(filter(None, ("pip install", kwargs.get("cmds"), packages)))
+                raise MissingDependencyError(f"{_WORK.get()} needs packages that are not installed; {command}")
+        return stock(*args, **kwargs)
+
+    return check_requirements
+
+
+def _is_installed(requirement: str) -> bool:
+    """Whether there is a package of that name, of whatever version."""
+    name = re.match(r"[\w.-]+", requirement.rpartition("/")[-1].removesuffix(".git"))
+    try:
+        return name is not None and metadata.distribution(name[0]) is not None
+    except metadata.PackageNotFoundError:
+        return False
+
+
 def exact_name(stock: Callable[..., str]) -> Callable[..., str]:
-    """Find the weights that were named."""
+    """Find the weights that were named; where nothing may be fetched, refuse what is not here."""
 
     @functools.wraps(stock)
     def find(file: str | Path, *args: Any, **kwargs: Any) -> str:
-        return str(file) if Path(file).is_file() else stock(file, *args, **kwargs)
+        if Path(file).is_file():
+            return str(file)
+        if _WORK.get():
+            from rsdet.errors import DataError
+
+            raise DataError(
+                f"{_WORK.get()} needs the file {Path(file).name}, which Ultralytics would fetch unasked from its "
+                "releases; put it, unpacked, into the working folder"
+            )
+        return stock(file, *args, **kwargs)
 
     return find
 
@@ -122,10 +181,14 @@ def hushed(level: int = logging.WARNING) -> Iterator[None]:
 
 @contextlib.contextmanager
 def silent_about(place: Path) -> Iterator[None]:
-    """Keep back what Ultralytics says of the folder in which a result is made: nothing stays there."""
+    """Keep back what Ultralytics says of the folder in which a result is made, where nothing stays, and of failures.
+
+    Those are raised, too, and told in one line.
+    """
 
     def keep(record: logging.LogRecord) -> bool:
-        return place.name not in record.getMessage()
+        said = record.getMessage()
+        return place.name not in said and " export failure " not in said
 
     logger = logging.getLogger("ultralytics")
     logger.addFilter(keep)

@@ -206,7 +206,7 @@ def check_foreign(meta: dict[str, Any], path: str | Path, tasks: tuple[str, ...]
     if missing:
         raise CheckpointError(
             f"{name} does not say what it is (no {missing} in its metadata, or the file is damaged); expected a model "
-            "exported by rsdet or Ultralytics; export it again."
+            "exported by rsdet or Ultralytics; export it again, or open it with Ultralytics' YOLO(file, task=...)."
         )
     if meta["task"] not in tasks:
         raise ConfigError(f"{name} is a model for task={meta['task']!r}; expected {' or '.join(tasks)}.")

@@ -19,6 +19,7 @@ from rsdet.deploy.bisect import LayerReport
 from rsdet.deploy.complexity import as_module
 from rsdet.deploy.exporter import quiet
 from rsdet.deploy.gate import GateReport
+from rsdet.deploy.handing_on import hand_on
 from rsdet.deploy.hardware import torch_device
 from rsdet.deploy.job import Job
 from rsdet.deploy.parts import folder_name, leave_commands
@@ -42,10 +43,11 @@ class ExportResult:
     Attributes:
         path: The artifact: a file, or a folder for OpenVINO and for a network of several graphs.
         format: Its kind.
-        parity: Comparison with the PyTorch model; None for INT8, which is judged by its accuracy.
+        parity: Comparison with the PyTorch model; None for INT8, which is judged by its accuracy, and for what is
+            not proved.
         size_mb: Size on disk in MB (10^6 bytes).
         seconds: Time for the export and its check.
-        metadata: What was written into the artifact.
+        metadata: What was written into the artifact, ``{"proved": False}`` for what Ultralytics alone has made.
         accuracy: Outcome of the accuracy gate, with ``data=``.
         layers: Outcome of ``debug="layers"``.
         stac: The STAC item beside it, with ``stac=True``.
@@ -65,7 +67,7 @@ class ExportResult:
 
     def summary(self) -> str:
         """Return the outcome in one line."""
-        said = [r.summary() for r in (self.parity, self.accuracy, self.layers) if r is not None]
+        said = [r.summary() for r in (self.parity, self.accuracy, self.layers) if r is not None] or ["not proved"]
         return f"{self.format} -> {self.path} ({self.size_mb:.1f} MB, {self.seconds:.0f} s); {'; '.join(said)}"
 
     def __str__(self) -> str:
@@ -80,7 +82,8 @@ def export(model: Any, format: str = "onnx", **keys: Any) -> ExportResult:
 
     Args:
         model: A loaded ``RSDet``, ``RTDETR`` or ``YOLO`` with PyTorch weights; it is left as it is.
-        format: ``"onnx"``, ``"openvino"``, ``"torchscript"`` or ``"engine"`` (TensorRT, built where it will run).
+        format: ``"onnx"``, ``"openvino"``, ``"torchscript"`` or ``"engine"`` (TensorRT, built where it will run); with
+            ``unchecked=True`` another one of Ultralytics', which is compared with nothing.
         **keys: Those of :class:`rsdet.deploy.settings.ExportSettings`, of the task's
             :attr:`~rsdet.tasks.task.Task.export_options` such as :class:`rsdet.tasks.detect.options.DetectExport`, and
             further export arguments of Ultralytics.
@@ -99,10 +102,14 @@ def export(model: Any, format: str = "onnx", **keys: Any) -> ExportResult:
     settings = ExportSettings.of(task, model, {**keys, "format": format})
     task.exporter_settings(module, settings)  # what this network cannot do is refused before anything is read
     device = torch_device(settings.device)
-    samples = {size: task.sample(model, size, settings.images) for size in settings.sizes}
-    job = Job(task, model, module, settings, samples, device)
     own = _own_file(model, module)
     folder, exact = _target(own, settings.out)
+    if settings.unchecked:
+        stem = settings.name(own.stem, task.input_size(model, None), format)
+        made, mb, seconds = hand_on(Job(task, model, module, settings, {}, device), folder, stem)
+        return ExportResult(made, settings.format, None, mb, seconds, {"proved": False})
+    samples = {size: task.sample(model, size, settings.images) for size in settings.sizes}
+    job = Job(task, model, module, settings, samples, device)
     names = {f: settings.name(own.stem, task.input_size(model, None), f) for f in {settings.graph, format}}
     if job.parts:
         names = {f: folder_name(names[f].removesuffix(SUFFIXES[f]), task.name, f) for f in names}

@@ -41,6 +41,7 @@ def run_exporter(
     stem: str,
     *,
     calibration: Calibration | None = None,
+    proved: bool = True,
 ) -> Path:
     """Make an artifact of a network that stays as it is.
 
@@ -51,6 +52,7 @@ def run_exporter(
         place: Folder to write to.
         stem: Name of the artifact without its suffix.
         calibration: Pictures for INT8.
+        proved: Whether it is going to be compared with the network; if not, its metadata say so.
 
     Returns:
         The artifact.
@@ -70,7 +72,7 @@ def run_exporter(
 
         @metadata.setter
         def metadata(self, said: dict[str, Any]) -> None:
-            self.written = _signed(said)
+            self.written = {**_signed(said), **({} if proved else {"proved": False})}
 
         def get_int8_calibration_dataloader(self, prefix: str = "") -> Any:
             return calibration if calibration is not None else super().get_int8_calibration_dataloader(prefix)
@@ -91,6 +93,8 @@ def run_exporter(
                 nncf.set_log_level(logging.ERROR)
             return Path(Ours(overrides=arguments, _callbacks=model.callbacks)(model=copy))
     except OSError as e:
+        if e.errno is None:  # no error of the system's: a program of others that is not here, for one
+            raise ExportError(f"{settings['format']} export of {stem} failed: {first_line(e)}") from e
         raise not_written(place.parent, e) from e
     except FAILURES as e:
         raise ExportError(

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from rsdet.arguments import fit
+from rsdet.deploy import unchecked
 from rsdet.errors import ConfigError, MissingDependencyError, install, nearest
 from rsdet.stac import check_stac
 from rsdet.tasks.task import NoOptions, Task
 
 SUFFIXES = {"onnx": ".onnx", "openvino": "_openvino_model", "torchscript": ".torchscript", "engine": ".engine"}
 FORMATS = tuple(SUFFIXES)
+RENAMED = {"tflite": "litert", "tfjs": "litert"}  # as Ultralytics has it
 MIN_OPSET = 17  # below it LayerNormalization is taken apart, which overflows in FP16
 MAX_DROP = 0.1  # points of 100, or decibels: what rounding may cost, in FP32 and FP16
 MAX_DROP_INT8 = 1.0  # eight bits cost some
@@ -51,6 +53,8 @@ class ExportSettings:
         workspace_mb: Limit for scratch memory while an engine is built, in MB.
         stac: Write ``<artifact>.stac.json`` beside it: a STAC item with what the model is (MLM extension).
         out: Path of the artifact or folder to put it in; beside the weights (or here for a YAML) when None.
+        unchecked: For a format of Ultralytics that cannot be compared with the model here, such as ncnn, mnn, litert or
+            coreml: hand the model on to its exporter. The name of what comes out says not-proved.
         verbose: Print Ultralytics' log and the one-line summary.
         options: Settings that only the task has, its :attr:`~rsdet.tasks.task.Task.export_options`.
         more: Further export arguments of Ultralytics.
@@ -72,6 +76,7 @@ class ExportSettings:
     workspace_mb: float = 1024.0
     stac: bool = False
     out: str | Path | None = None
+    unchecked: bool = False
     verbose: bool = True
     options: Any = field(default_factory=NoOptions)
     more: Mapping[str, Any] = field(default_factory=dict)
@@ -89,6 +94,7 @@ class ExportSettings:
             ConfigError: An unknown key, a wrong value, or values that do not fit together.
             MissingDependencyError: A package that the format needs is not installed.
         """
+        keys = {**keys, "format": RENAMED.get(str(keys.get("format")), keys.get("format", FORMATS[0]))}
         own = {f.name for f in fields(task.export_options)}
         common = {f.name for f in fields(cls)} - {*_NO_KEYS}
         more = {k: v for k, v in keys.items() if k not in own | common}
@@ -100,7 +106,7 @@ class ExportSettings:
             **fit(cls, given, "export", also=_NO_KEYS), more=more,
             options=task.export_options(**fit(task.export_options, {k: keys[k] for k in own & keys.keys()}, "export")),
         )  # fmt: skip
-        _check_format(made.format, made.opset)
+        _check_format(made.format, made.opset, made.unchecked)
         made = replace(made, imgsz=task.input_size(model, made.imgsz))
         made._check(task)
         return made
@@ -139,8 +145,9 @@ class ExportSettings:
             precision if format == self.format else None, *self.options.labels(),
             {True: "dynamic", "batch": "dynamic-batch"}.get(self.dynamic),
             None if self.size == own_size else "x".join(map(str, dict.fromkeys(self.size))),
+            "not-proved" if self.unchecked else None,
         ]  # fmt: skip
-        return "-".join([stem, *filter(None, words)]) + SUFFIXES[format]
+        return "-".join([stem, *filter(None, words)]) + SUFFIXES.get(format, "")  # else as Ultralytics has it
 
     def exporter_settings(self, device: str) -> dict[str, Any]:
         """Export arguments of Ultralytics."""
@@ -151,7 +158,9 @@ class ExportSettings:
         if self.half and self.format != "engine":  # TensorRT lowers the precision itself
             settings["quantize"] = 16
         if self.int8 and self.format != "engine":
-            settings.update(quantize=8, data=str(self.data))
+            settings.update(quantize=8, **({"data": str(self.data)} if self.data is not None else {}))
+        if self.unchecked:
+            return {**settings, **unchecked.exporter_settings(self)}
         if self.graph == "onnx":
             settings.update(opset=self.opset, simplify=self.simplify)
         return settings
@@ -169,7 +178,9 @@ class ExportSettings:
         if self.debug and self.graph != "onnx":
             raise ConfigError(f"debug=layers with format={self.format}; it looks into ONNX graphs; use format=onnx")
         self.allowed  # noqa: B018 - a negative one is refused
-        if self.data is not None:
+        if self.unchecked:
+            unchecked.check(self)
+        elif self.data is not None:
             check_square(self.size)
         elif self.max_drop is not None:
             raise ConfigError("max_drop= needs data=, a data YAML on which accuracy is measured; add it")
@@ -188,12 +199,12 @@ class ExportSettings:
                 f"int8=True with task={task.name}, which eight bits are too coarse for; expected FP32 or FP16; use "
                 "half=True, or leave int8= out"
             )
-        if self.format not in ("openvino", "engine"):
+        if self.format not in ("openvino", "engine") and not self.unchecked:
             raise ConfigError(
                 f"INT8 with format={self.format} was asked for; expected openvino or engine, whose accuracy can be "
                 "kept; use format=openvino, or format=engine on a GPU; or half=True"
             )
-        if self.data is None:
+        if self.data is None and not self.unchecked:
             raise ConfigError(
                 "INT8 needs data=, a data YAML: its training images set the ranges, its validation images show what "
                 "accuracy is left; add data="
@@ -264,12 +275,23 @@ def _precision(half: bool, int8: bool, word: Any) -> tuple[bool, bool]:
     return half or _PRECISIONS[word] == "fp16", int8 or _PRECISIONS[word] == "int8"
 
 
-def _check_format(format: str, opset: int) -> None:
-    if format not in FORMATS:
+def _check_format(format: str, opset: int, handed_on: bool) -> None:
+    if format in FORMATS and handed_on:
         raise ConfigError(
-            f"format={format!r} cannot be checked against PyTorch here; expected one of {', '.join(FORMATS)}."
-            + nearest(str(format), FORMATS)
+            f"unchecked=True with format={format}, which is compared with the model; leave unchecked= out"
         )
+    if format not in FORMATS:
+        others = unchecked.formats(FORMATS)
+        if format not in others:
+            raise ConfigError(
+                f"format={format!r} cannot be checked against PyTorch here; expected one of {', '.join(FORMATS)}."
+                f"{nearest(str(format), [*FORMATS, *others])} With unchecked=True also {', '.join(others)}."
+            )
+        if not handed_on:
+            raise ConfigError(
+                f"format={format} cannot be checked against PyTorch here; expected one of {', '.join(FORMATS)}; "
+                "unchecked=True hands the model on to Ultralytics, and the name says not-proved"
+            )
     if not isinstance(opset, int) or opset < MIN_OPSET:
         raise ConfigError(
             f"opset={opset}; expected {MIN_OPSET} or higher, because lower ones split LayerNormalization, which "
