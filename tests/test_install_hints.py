@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 import rsdet
+from rsdet import cli
 from rsdet.errors import install
 
 LINES = ["numpy>=1", "nncf>=2.14; extra == 'int8'", "openvino>=2024.3; extra == 'int8'", 'a<2; extra == "int8x"']
@@ -38,3 +40,12 @@ def test_no_message_names_an_extra_of_an_index():
         pytest.skip("rsdet is not installed here")
     assert extras
     assert extras <= known
+
+
+def test_a_model_that_needs_pytorch_says_so_where_there_is_none(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ultralytics", None)
+    for name in [n for n in sys.modules if n == "rsdet.model" or n.startswith("ultralytics.")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert cli.run(["predict", "model=rx", "source=cube.hdr"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "ultralytics is not installed: pip install ultralytics" in line

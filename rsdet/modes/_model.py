@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rsdet import tasks, zoo
-from rsdet.errors import ConfigError
+from rsdet.errors import ConfigError, MissingDependencyError
 from rsdet.modelyaml import YAML_SUFFIXES, find_model_yaml, form_of, read_model_yaml, variable_names
 from rsdet.tasks.task import Task
 
@@ -39,7 +39,15 @@ def open_model(args: dict[str, Any]) -> RSDet:
     else:
         settable = {v for task in tasks.names() for v in tasks.get(task).variables}
         model_vars = {k: args.pop(k) for k in list(args) if k in settable}
-    from rsdet.model import RSDet  # torch: all that can be refused without it has been
+    try:
+        from rsdet.model import RSDet  # torch: all that can be refused without it has been
+    except ModuleNotFoundError as e:
+        missing = (e.name or "").partition(".")[0]
+        if missing not in ("torch", "ultralytics"):
+            raise
+        raise MissingDependencyError(
+            f"model={name} is run by PyTorch and Ultralytics, and {missing} is not installed: pip install {missing}."
+        ) from e
 
     _check_gpu(args.get("device"))
     return RSDet(name, scale=scale, **model_vars)
