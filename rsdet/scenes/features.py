@@ -10,7 +10,8 @@ import numpy as np
 
 from rsdet.errors import DataError
 from rsdet.names import printable
-from rsdet.scenes.crs import crs_of
+from rsdet.scenes.crs import crs_of, transformer
+from rsdet.scenes.georef import Georef
 from rsdet.scenes.optional import optional
 
 # GDAL opens whatever a file holds, whatever its name, and some formats point to other files and to the network.
@@ -62,3 +63,26 @@ def read_features(
         raise DataError(f"{key}={path} says no CRS; add it: {how}.")
     shapes = shapely.from_wkb(wkb, on_invalid="ignore")
     return shapes, crs_of(meta["crs"], path), dict(zip(map(str, meta["fields"]), fields, strict=True)), fids
+
+
+def in_pixels(shapes: np.ndarray, crs: Any, georef: Georef) -> np.ndarray:
+    """Shapes in pixels of a scene.
+
+    Args:
+        shapes: (N,) shapely geometries.
+        crs: That they are in, of pyproj.
+        georef: The place of the scene.
+
+    Returns:
+        (N,) geometries; an empty one where the projection of the scene shows no ground, as it may far away.
+    """
+    shapely = optional("shapely")
+    way = None if crs.equals(georef.crs_wkt) else transformer(crs.to_wkt(), str(georef.crs_wkt))
+
+    def pixels(xy: np.ndarray) -> np.ndarray:
+        return georef.to_pixels(xy if way is None else np.stack(way.transform(*xy.T), 1))
+
+    xy, number = shapely.get_coordinates(shapes, return_index=True)
+    lost = np.unique(number[~np.isfinite(pixels(xy)).all(1)])
+    shown: np.ndarray = shapely.transform(np.delete(shapes, lost), pixels)
+    return np.insert(shown, lost - np.arange(len(lost)), shapely.Polygon())

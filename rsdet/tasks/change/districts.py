@@ -13,8 +13,7 @@ from rsdet.data.tiling import Tile, partition
 from rsdet.errors import DataError
 from rsdet.metrics.confusion import IGNORE
 from rsdet.scenes.covered import numbered
-from rsdet.scenes.crs import transformer
-from rsdet.scenes.features import read_features
+from rsdet.scenes.features import in_pixels, read_features
 from rsdet.scenes.georef import Georef
 from rsdet.scenes.ground import PixelAreas
 from rsdet.scenes.opening import open_dataset
@@ -118,15 +117,7 @@ class Districts:
         if not len(shapes) or not np.isin(shapely.get_type_id(shapes), _AREAL).all():
             kinds = ", ".join(sorted({"nothing" if s is None else s.geom_type for s in shapes})) or "nothing"
             raise DataError(f"districts={path} must hold polygons and nothing else, received {kinds}; mend the file.")
-        way = None if crs.equals(georef.crs_wkt) else transformer(crs.to_wkt(), georef.crs_wkt)  # type: ignore[arg-type]
-
-        def pixels(xy: np.ndarray) -> np.ndarray:
-            return georef.to_pixels(xy if way is None else np.stack(way.transform(*xy.T), 1))
-
-        shapes = shapely.transform(shapes, pixels)
-        shown = np.isfinite(shapely.bounds(shapes)).all(1)  # far away a projection may show no ground
-        shapes[~shown] = shapely.Polygon()
-        shapes = shapely.make_valid(shapes, method="structure", keep_collapsed=False)
+        shapes = shapely.make_valid(in_pixels(shapes, crs, georef), method="structure", keep_collapsed=False)
         height, width = georef.size_hw
         if not shapely.intersects(shapes, shapely.box(0, 0, width, height)).any():
             raise DataError(

@@ -90,10 +90,11 @@ def usable(
             else:
                 good.scenes.append(pair)
             continue
-        try:
-            check_pairs([pair], channels=bands, bands=taken, name=f"{pair.before} and {pair.after}")
-        except DataError as e:
-            good.skipped.append(str(e).rstrip("."))
+        problems = Problems()
+        check_pairs([pair], channels=bands, bands=taken, problems=problems)
+        if problems.found:
+            said = "; ".join(f"{kind}: {', '.join(what)}" for kind, what in problems.found.items())
+            good.skipped.append(f"{pair.before} and {pair.after} are no two dates of a place ({said})")
         else:
             good.pairs.append(pair)
     if wishes is not None:

@@ -11,8 +11,7 @@ import numpy as np
 from rsdet.data.geotiff import BLOCK_PX
 from rsdet.errors import DataError
 from rsdet.metrics.confusion import IGNORE
-from rsdet.scenes.crs import transformer
-from rsdet.scenes.features import read_features
+from rsdet.scenes.features import in_pixels, read_features
 from rsdet.scenes.georef import Georef
 from rsdet.scenes.opening import open_dataset
 from rsdet.scenes.optional import optional
@@ -110,12 +109,12 @@ class Mapped:
             raise DataError(f"source={self.polygons} must hold polygons and nothing else; take the others out.")
         columns = {k: _plain(v) for k, v in columns.items() if k.lower() not in ("fid", "geom")}
         if grid is not None:
-            way = None if crs.equals(grid.crs_wkt) else transformer(crs.to_wkt(), grid.crs_wkt)
-
-            def pixels(xy: np.ndarray) -> np.ndarray:
-                return grid.to_pixels(xy if way is None else np.stack(way.transform(*xy.T), 1))
-
-            shapes = shapely.transform(shapes, pixels)
+            shapes = in_pixels(shapes, crs, grid)
+            if lost := int(shapely.is_empty(shapes).sum()):
+                raise DataError(
+                    f"source={self.polygons}: {lost} polygons lie where the CRS of the map shows no ground; give the "
+                    "file its own CRS (ogr2ogr -a_srs), or take them out."
+                )
         return shapely.make_valid(shapes, method="structure", keep_collapsed=False), columns, crs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,14 @@ def test_districts_that_say_nothing_are_refused_before_hours_are_spent(tmp_path,
     file = write_geojson(tmp_path / "d.geojson", [on_map(s) for s in shapes])
     with pytest.raises(DataError, match=says):
         compare(tmp_path / "out", a, b, lambda x: pytest.fail("the network was asked"), districts=file)
+
+
+def test_districts_that_claim_another_crs_are_not_on_the_map(tmp_path, scene):
+    a, b, *_ = scene
+    file = write_geojson(tmp_path / "d.geojson", [on_map(DISTRICTS[0])])
+    file.write_text(re.sub(r'"crs": \{.*?\}\}, ', "", file.read_text()))  # metres read as degrees, as GeoJSON has it
+    with pytest.raises(DataError, match="none of its 1 polygons lies on"):
+        compare(tmp_path / "out", a, b, districts=file)
 
 
 def test_rasters_without_a_place_have_no_districts(tmp_path):

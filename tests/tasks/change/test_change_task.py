@@ -139,7 +139,7 @@ def test_a_pair_in_python(made, exported):
     (result,) = RSDet(folder / "w.pt").predict(before, source2=after, imgsz=64, overlap=16, save=False, verbose=False)
     light = Comparer(exported).compare(before, after, overlap=16)
     assert result.probability.shape == result.orig_shape == (96, 96)
-    np.testing.assert_allclose(result.probability, light.probability, atol=1e-3)
+    np.testing.assert_allclose(result.probability, light.probability, atol=1e-2)
     assert len(result) >= 1
     assert result.changed.any()
     (swapped,) = RSDet(folder / "w.pt").predict(after, source2=before, imgsz=64, save=False, verbose=False)
@@ -169,7 +169,7 @@ def test_openvino_proves_itself_and_compares_alike(made):
     assert result.parity.ok
     before, after = (data.parent / "val" / side / "1.png" for side in "AB")
     (full,) = RSDet(folder / "w.pt").predict(before, source2=after, imgsz=64, save=False, verbose=False)
-    np.testing.assert_allclose(full.probability, Comparer(result.path).compare(before, after).probability, atol=1e-3)
+    np.testing.assert_allclose(full.probability, Comparer(result.path).compare(before, after).probability, atol=1e-2)
 
 
 def test_a_benchmark_times_pairs_from_their_files_and_measures_them(made, tmp_path):
