@@ -4,6 +4,10 @@ Each measurement is one fresh process that imports, loads the file, and detects 
 is the resident set after each step and its peak, read from /proc (Linux only). ``hello`` is Python with NumPy alone.
 
     python benchmarks/runtime_footprint.py --out benchmarks/results/runtime-footprint.json
+    python benchmarks/runtime_footprint.py --installed ENVIRONMENT
+
+The second counts the files of an environment, made as docker/runtime.Dockerfile says, and puts their size into the same
+file beside what was measured before; the environment must have no PyTorch, and predict from an exported file.
 
 Without --model, the shipped weights of the demo are exported at 320 px first. Use an idle machine.
 """
@@ -79,10 +83,28 @@ def demo_model(folder: Path) -> Path:
     return RSDet("vmc-detr-demo").export(format="onnx", imgsz=320, out=folder / "vmc-detr-demo-320.onnx").path
 
 
+def installed(environment: Path, picture: Path, folder: Path) -> dict[str, Any]:
+    """Megabytes (10^6) of an environment's packages, pip left out, after a prediction in it."""
+    line = [str(environment / "bin" / "rsdet"), "predict", f"model={demo_model(folder)}", f"source={picture}"]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True)
+    (site,) = environment.glob("lib/python3.*/site-packages")
+    if done.returncode or any((site / name).exists() for name in ("torch", "ultralytics")):
+        sys.exit(f"{environment} is no environment without PyTorch: {done.stderr.strip()[-300:]}")
+    sizes: dict[str, int] = {}
+    for file in site.rglob("*"):
+        name = file.relative_to(site).parts[0]
+        if file.is_file() and "__pycache__" not in file.parts and name.split("-")[0] not in ("pip", "setuptools"):
+            sizes[name] = sizes.get(name, 0) + file.stat().st_size
+    large = {k: round(v / 1e6, 1) for k, v in sorted(sizes.items(), key=lambda i: -i[1]) if v > 1e6}
+    said = next(s for s in done.stdout.splitlines() if "Results saved" in s).partition(". Results")[0]
+    return {"packages_mb": round(sum(sizes.values()) / 1e6, 1), "of_which_mb": large, "predicted": said}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", type=Path, help="exported file; the demo's weights at 320 px by default")
     parser.add_argument("--source", type=Path, help="image; a rendered scene of 640x512 by default")
+    parser.add_argument("--installed", type=Path, help="environment whose files are counted, instead of the rest")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/runtime-footprint.json"))
@@ -94,10 +116,16 @@ def main() -> None:
     from rsdet.deploy.hardware import describe, version
 
     with tempfile.TemporaryDirectory() as folder:
-        model = (args.model or demo_model(Path(folder))).resolve()
         picture = args.source or Path(folder) / "scene.png"
         if args.source is None:
             cv2.imwrite(str(picture), render_scene(1, (512, 640)).image)
+        if args.installed is not None:
+            found = installed(args.installed.absolute(), picture.resolve(), Path(folder))
+            known = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {}
+            args.out.write_text(json.dumps({**known, "installed": found}, indent=1) + "\n", encoding="utf-8")
+            print(json.dumps(found, indent=1))
+            return
+        model = (args.model or demo_model(Path(folder))).resolve()
         raw: dict[str, list[dict[str, Any]]] = {kind: [] for kind in STEPS}
         for kind in STEPS:  # once for the caches of the disk
             measure(kind, model, picture, args.threads, folder)

@@ -20,6 +20,7 @@ from exported import stock_export
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from runtime_list import modules, only
 
 from rsdet import tasks
 from rsdet.data.sar import Stretch
@@ -552,7 +553,7 @@ def test_any_bytes_are_read_or_refused(content, tmp_path_factory):
 # -- what it costs ------------------------------------------------------------------------------------------------
 
 MEASURE = """
-import sys
+{only}
 {code}
 def status(key):
     return next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith(key))
@@ -561,11 +562,18 @@ print("RESULT", heavy, status("VmHWM") if sys.platform == "linux" else 0)
 """
 
 
-def fresh(code: str, cwd: Path) -> tuple[str, int]:
-    """Run code in a process of its own; returns the heavy modules it loaded and its peak of resident memory in MB."""
+def fresh(code: str, cwd: Path, *more: str) -> tuple[str, int]:
+    """Run code where docker/runtime.txt and `more` are installed; returns the heavy modules it loaded and its peak of
+    resident memory in MB.
+    """
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE.format(code=code)], cwd=cwd, env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-c", MEASURE.format(only=only(*more), code=code)],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     heavy, _, peak = done.stdout.strip().splitlines()[-1].removeprefix("RESULT ").rpartition(" ")
@@ -607,7 +615,8 @@ def test_the_command_needs_no_pytorch_and_little_memory(artifact, photos, tmp_pa
 def test_nor_do_the_other_tasks(kind, photos, tmp_path):
     path = stock_export(kind, tmp_path)
     line = ["predict", f"model={path}", f"source={photos[-1]}", "save_json=True", "save_coco=True"]
-    heavy, peak = fresh(f"from rsdet.cli import run\nassert run({line!r}) == 0", tmp_path)
+    code = f"from rsdet.cli import run\nassert run({line!r}) == 0\nlacking = {modules()!r} - {{*sys.modules}}"
+    heavy, peak = fresh(f"{code}\nassert {kind == 'obb'} or not lacking, lacking", tmp_path)  # no more than is used
     print(f"rsdet predict: {peak} MB")
     written = {p.name for p in (tmp_path / "runs" / kind / "predict").iterdir()}
     assert written == {f"{photos[-1].stem}.jpg", "predictions.json", "predictions-coco.json"}
@@ -624,7 +633,8 @@ def test_a_scene_needs_no_pytorch_and_no_memory_for_its_size(artifact, tmp_path)
         for at in range(0, side - 400, 1850):
             file.write(picture, window=rasterio.windows.Window(at, at, 289, 289))
     line = ["predict", f"model={artifact('yolo')}", "source=town.tif", "tile=160", "overlap=0.2", f"conf={CONF}"]
-    heavy, peak = fresh(f"from rsdet.cli import run\nassert run({line!r}) == 0", tmp_path)
+    geo = ("rasterio", "pyogrio", "pyproj", "shapely")
+    heavy, peak = fresh(f"from rsdet.cli import run\nassert run({line!r}) == 0", tmp_path, *geo)
     print(f"rsdet predict: {peak} MB")
     assert {p.suffix for p in (tmp_path / "runs" / "detect" / "predict").iterdir()} >= {".csv", ".png", ".json"}
     assert heavy == "[]"

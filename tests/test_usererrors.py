@@ -55,7 +55,11 @@ def _raise(error: BaseException) -> None:
         (torch.OutOfMemoryError("CUDA out of memory.\nTried"), RSDetError, "lower batch= or imgsz="),
         (MemoryError(), RSDetError, "the memory is full"),
         (ModuleNotFoundError("No module named 'lap'", name="lap"), MissingDependencyError, "pip install lap"),
-        (ModuleNotFoundError("x", name="openvino.runtime"), MissingDependencyError, "pip install openvino.runtime"),
+        (
+            ModuleNotFoundError("x", name="openvino.runtime"),
+            MissingDependencyError,
+            "needs the package openvino, which is not installed",
+        ),
         (ModuleNotFoundError("x", name="openvino"), MissingDependencyError, 'pip install "'),
         (OSError(errno.ENOSPC, "No space left on device", "/x"), WriteError, "to /x: no space is left"),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), WriteError, "/x cannot be read or written"),
@@ -125,3 +129,9 @@ def test_fit_refuses(args, message):
 def test_fit_takes():
     args = {"a": np.int64(3), "d": 1, "imgsz": None}
     assert fit(_takes, args, "f") == args
+
+
+@pytest.mark.parametrize(("module", "said"), [("PIL", "pip install pillow"), ("ultralytics", "torch ultralytics")])
+def test_a_package_is_named_as_the_index_names_it(module, said):
+    with pytest.raises(MissingDependencyError, match=said), user_errors():
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from importlib import metadata
+
+from runtime_list import only
 
 from rsdet.cli import run
 
@@ -36,3 +40,12 @@ def test_where_it_is_not_installed_nothing_is_said_of_extras(capsys, monkeypatch
     monkeypatch.setattr(metadata, "requires", missing)
     assert run(["env"]) == 0
     assert "not known" in capsys.readouterr().out
+
+
+def test_it_answers_where_exported_files_run_without_pytorch():
+    done = subprocess.run(
+        [sys.executable, "-c", f"{only()}\nfrom rsdet.cli import run\nsys.exit(run(['env']))"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "onnxruntime" in done.stdout

@@ -13,6 +13,7 @@ import pytest
 import torch
 from change_fakes import data_yaml, enlivened, model_yaml, place
 from PIL import Image
+from runtime_list import only
 
 from rsdet import RSDet, cli
 from rsdet.data.dates import DatePair
@@ -110,10 +111,7 @@ def test_pairs_are_compared_alike_without_pytorch(made, exported):
     sides = {"source": data.parent / "val" / "A", "source2": data.parent / "val" / "B"}
     assert run(model=folder / "w.pt", name="full", imgsz=64, **sides, **where) == 0
     words = ["predict", f"model={exported}", "name=light", *(f"{k}={v}" for k, v in {**sides, **where}.items())]
-    code = (
-        "import sys; sys.modules['torch'] = sys.modules['ultralytics'] = None; from rsdet.cli import run; "
-        f"sys.exit(run({words!r}))"
-    )
+    code = f"{only()}\nfrom rsdet.cli import run\nsys.exit(run({words!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "2 pairs compared" in done.stdout
