@@ -16,14 +16,14 @@ from rsdet.modes.mode import Mode
 
 _HERE = Path(__file__).parent
 # The order of work; the others follow.
-_FIRST = ("train", "val", "predict", "track", "export", "benchmark", "compare", "info")
+FIRST = ("train", "val", "predict", "track", "export", "benchmark", "compare", "info")
 
 
 def names() -> tuple[str, ...]:
     """Names of all modes, those of a work on a model first."""
     shared = [f.stem.rstrip("_") for f in _HERE.glob("*.py") if not f.stem.startswith("_") and f.stem != "mode"]
     found = {*shared, *(m for name in tasks.names() for m in tasks.get(name).modes)}
-    return tuple(sorted(found, key=lambda m: (_FIRST.index(m) if m in _FIRST else len(_FIRST), m)))
+    return tuple(sorted(found, key=lambda m: (FIRST.index(m) if m in FIRST else len(FIRST), m)))
 
 
 def get(name: str) -> Mode:

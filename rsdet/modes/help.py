@@ -15,7 +15,7 @@ from rsdet.modes.mode import Mode
 from rsdet.tasks.task import Task
 
 _WIDTH = 112
-_FRONT = 2  # examples of a mode on the page of all modes, which is one screen
+_FRONT = 2  # examples of a mode of the work on a model on the page of all modes, one screen; of others one
 # Parameters that a word of a command cannot be, or that the command line sets itself.
 _PYTHON_ONLY = {
     "self", "verbose", "trainer", "validator", "predictor", "stream", "persist", "accuracy_fn", "chain", "extra",
@@ -132,7 +132,8 @@ def _front() -> Iterator[str]:
     for name in modes.names():
         mode = modes.get(name)
         yield f"  {name:<10} {mode.about or f'of a task; `rsdet help {name}`'}"
-        yield from (f"             rsdet {e}" for e in mode.examples[:_FRONT] if e != name)
+        shown = _FRONT if name in modes.FIRST else 1
+        yield from (f"             rsdet {e}" for e in mode.examples[:shown] if e != name)
     yield f"\ntasks: {', '.join(tasks.names())}; the model says which one it is for"
     yield "\nrsdet help MODE, rsdet help TASK and rsdet help TASK MODE name the keys; rsdet list, what ships."
     yield "--debug shows the traceback of an error; --version, --help."
