@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import shutil
 import subprocess
 
 import cv2
@@ -224,3 +225,16 @@ def test_frame_ten_follows_frame_nine():
     assert sorted(["f10.png", "f9.png", "a/f1.png", "f09b.png", "10.png", "9.png"], key=natural) == [
         "9.png", "10.png", "a/f1.png", "f9.png", "f09b.png", "f10.png",
     ]  # fmt: skip
+
+
+def test_a_frame_that_cannot_be_read_is_named_and_the_others_keep_their_numbers(models, folder, tmp_path):
+    pytest.importorskip("lap")
+    frames = tmp_path / "frames"
+    shutil.copytree(folder, frames)
+    (frames / "f3.png").write_bytes((frames / "f3.png").read_bytes()[:200])
+    model = models["yolo"]
+    model.track(frames, imgsz=96, verbose=False, batch=4, save_tracks=True, project=str(tmp_path), name="run")
+    rows = np.loadtxt(tmp_path / "run" / "tracks" / "frames.txt", delimiter=",")
+    assert sorted({*rows[:, 0]}) == [n for n in range(1, FRAMES + 1) if n != 3]
+    assert sorted({*rows[:, 1]}) == [1, 2]
+    assert [line.split()[0] for line in model.skipped] == [str(frames / "f3.png")]
