@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import hashlib
 import json
 import re
 from importlib import metadata
@@ -9,6 +12,8 @@ from typing import Any
 
 from rsdet.arguments import fit
 from rsdet.modes.mode import Mode, say
+
+OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 
 
 def extras() -> dict[str, list[str]]:
@@ -23,6 +28,37 @@ def extras() -> dict[str, list[str]]:
         if package and name and package[0] != "rsdet":
             found.setdefault(name[1], []).append(package[0])
     return found
+
+
+def opencv() -> dict[str, str]:
+    """Wheels of OpenCV that are installed, and whose files are imported: all of them write the same folder ``cv2``."""
+    wheels = {}
+    for name in OPENCV:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            wheels[name] = metadata.distribution(name)
+    said = {}
+    for name, wheel in wheels.items():
+        library = next((f for f in wheel.files or () if re.fullmatch(r"cv2[\w.-]*\.(so|pyd)", f.name)), None)
+        theirs = library is not None and library.hash is not None and _sha256(library.locate()) == library.hash.value
+        whose = "imported" if theirs else "overwritten by another"
+        said[name] = wheel.version if len(wheels) == 1 else f"{wheel.version}, {whose}"
+    if len({wheel.version for wheel in wheels.values()}) > 1:
+        said["different versions"] = (
+            f"in one folder; pip uninstall {' '.join(wheels)}, then pip install one of them, without dependencies"
+        )
+    return said or {"none": "no wheel of OpenCV is installed"}
+
+
+def _sha256(path: Any) -> str | None:
+    """As RECORD of a wheel has it."""
+    try:
+        with open(path, "rb") as file:
+            found = hashlib.sha256()
+            while block := file.read(1 << 20):
+                found.update(block)
+    except OSError:
+        return None
+    return base64.urlsafe_b64encode(found.digest()).rstrip(b"=").decode()
 
 
 def environment() -> dict[str, Any]:
@@ -52,6 +88,7 @@ def environment() -> dict[str, Any]:
         machine, settings = software(), {}
     return {
         "machine": machine,
+        "opencv": opencv(),
         "extras": there or {"not known": "rsdet is not installed, it runs from a folder"},
         "folders": folders,
         "settings of Ultralytics": settings,

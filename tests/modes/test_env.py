@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import subprocess
 import sys
 from importlib import metadata
 
+import pytest
 from runtime_list import only
 
 from rsdet.cli import run
+from rsdet.modes.env import opencv
 
 REQUIRES = [
     "numpy>=2",
@@ -49,3 +53,31 @@ def test_it_answers_where_exported_files_run_without_pytorch():
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "onnxruntime" in done.stdout
+
+
+def wheel(folder, name, version, library):
+    """What an installed wheel of OpenCV says of itself, its library being `library`."""
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    digest = base64.urlsafe_b64encode(hashlib.sha256(library).digest()).rstrip(b"=").decode()
+    (info / "RECORD").write_text(f"cv2/__init__.py,,\ncv2/cv2.abi3.so,sha256={digest},{len(library)}\n")
+
+
+@pytest.mark.parametrize("other", ["5.0", "4.13"])
+def test_two_wheels_of_opencv_are_told_apart(other, monkeypatch, tmp_path):
+    (tmp_path / "cv2").mkdir()
+    (tmp_path / "cv2" / "cv2.abi3.so").write_bytes(b"with windows")
+    wheel(tmp_path, "opencv-python", "5.0", b"with windows")
+
+    def distribution(name):
+        return next(iter(metadata.distributions(name=name, path=[str(tmp_path)])), None) or known("gone")
+
+    known = metadata.distribution
+    monkeypatch.setattr(metadata, "distribution", distribution)
+    assert opencv() == {"opencv-python": "5.0"}
+    wheel(tmp_path, "opencv-python-headless", other, b"without")
+    found = opencv()
+    assert found["opencv-python"] == "5.0, imported"
+    assert found["opencv-python-headless"] == f"{other}, overwritten by another"
+    assert ("different versions" in found) == (other != "5.0")
