@@ -111,7 +111,7 @@ def write_dense(
 
     with alone(parts.folder, "run"):
         bands = tiled_rows(
-            run, read_at, size_hw, grid.tile_hw, overlap, form.scale, batch=batch, progress=tell, first_row=parts.done
+            run, read_at, size_hw, tile, overlap, form.scale, batch=batch, progress=tell, first_row=parts.done
         )
         try:
             for number, (top, band) in enumerate(bands, parts.done):

@@ -46,13 +46,19 @@ class Grid(NamedTuple):
             (a, b), (c, d) = self.size_hw, other.size_hw
             return f"have {b}x{a} and {d}x{c} pixels"
         if None not in (self.crs, other.crs) and self.crs != other.crs:
-            return f"have the reference systems {self.crs.to_string()} and {other.crs.to_string()}"
+            return f"have the reference systems {_called(self.crs)} and {_called(other.crs)}"
         if self.transform is None or other.transform is None:
             return ""
         (height, width), ours, theirs = self.size_hw, np.reshape(self.transform, (2, 3)), other.transform
         corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1]]).T
         moved = np.linalg.solve(ours[:, :2], (np.reshape(theirs, (2, 3)) - ours) @ corners)
         return f"lie up to {np.abs(moved).max():.3g} pixels apart" if np.abs(moved).max() > _MOST_APART_PX else ""
+
+
+def _called(crs: Any) -> str:
+    """The number of a CRS, else its name: one without a number is a page of text."""
+    said = str(crs.to_string())
+    return said.split('"')[1] if said.count('"') > 1 else said
 
 
 def coherence_file(path: str | Path, folder: str) -> Path:

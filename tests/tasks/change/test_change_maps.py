@@ -144,6 +144,13 @@ def test_a_later_date_on_another_grid_is_refused_or_resampled(tmp_path):
     assert (classes[:, 40:] == changed[:, 40:]).all()
 
 
+@pytest.mark.parametrize("size", [(1, 90), (70, 5), (1, 1)])
+def test_strips_narrower_than_what_tiles_share_are_compared(tmp_path, size):
+    before, after, changed = dates(size, [(0, 0, 1, 3)])
+    a, b = write(tmp_path / "a.tif", before), write(tmp_path / "b.tif", after)
+    assert (read(compare(tmp_path, a, b, overlap=16).save_path)[0] == changed).all()
+
+
 def test_the_same_grid_is_not_resampled_when_it_may_be(tmp_path):
     a, b, _ = pair(tmp_path)
     one, other = (compare(tmp_path / str(may), a, b, around, resample=may) for may in (True, False))
@@ -270,16 +277,9 @@ def test_the_overview_loses_no_change(tmp_path):
     assert ((small == 1) == expected).all()
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
-    from change_fakes import enlivened, model_yaml
-
-    from rsdet import RSDet
-
-    folder = tmp_path_factory.mktemp("weights")
-    model = enlivened(RSDet(model_yaml(folder)))
-    model.save(str(folder / "w.pt"))
-    return folder / "w.pt"
+@pytest.fixture
+def weights(made) -> Path:
+    return made[0] / "w.pt"
 
 
 def run(*words: object) -> int:
@@ -303,12 +303,8 @@ def test_two_mosaics_from_the_command_line(tmp_path, weights):
     assert {r["name"]: int(r["pixels"]) for r in rows(folder / "areas.csv")}["changed"] == changed
 
 
-def test_with_pytorch_and_without_the_maps_are_the_same(tmp_path, weights):
-    pytest.importorskip("onnxruntime")
-    from rsdet import RSDet
-
+def test_with_pytorch_and_without_the_maps_are_the_same(tmp_path, weights, exported):
     a, b, _ = pair(tmp_path)
-    exported = RSDet(str(weights)).export(format="onnx", imgsz=64, out=tmp_path, verbose=False).path
     for name, model in (("full", weights), ("light", exported)):
         words = [f"model={model}", f"source={a}", f"source2={b}", f"project={tmp_path}", f"name={name}"]
         assert run(*words, "imgsz=64", "match=True", "verbose=False") == 0
@@ -318,7 +314,8 @@ def test_with_pytorch_and_without_the_maps_are_the_same(tmp_path, weights):
 
 @pytest.mark.parametrize(("profile", "shape", "says"), [
     ({}, (140, 220), "pixels"),
-    ({"crs": "EPSG:25832"}, SIZE, "reference systems"),
+    ({"crs": "EPSG:25832"}, SIZE, "reference systems EPSG:32632 and EPSG:25832;"),
+    ({"crs": "EPSG:32632+5773"}, SIZE, "and WGS 84 / UTM zone 32N + EGM96 height;"),
     ({"transform": place_of(x=500_003)}, SIZE, "6 pixels apart"),
 ])  # fmt: skip
 def test_grids_that_differ_end_in_one_line_with_the_command_that_mends_them(
