@@ -47,7 +47,8 @@ def train(
     Args:
         table: JSON of ``rsdet benchmark``, or CSVs of the same form as ``cfg/schedule/paper-table3.csv``, which is
             taken where none is given and cannot be reproduced.
-        orbit: ``paper``, ``tight`` (ten times the energy per image) or a YAML of the same form.
+        orbit: ``paper``, ``tight`` (ten times the energy per image), ``cubesat`` (a small satellite with one battery
+            for day and night) or a YAML of the same form.
         algo: ``dqn`` (stable-baselines3), ``dp`` (dynamic programming, the optimum), ``greedy``, ``q``, ``reinforce``,
             ``random`` or ``fixed``.
         out: The file.
@@ -72,8 +73,9 @@ def train(
         raise ConfigError(f"observation={observation!r} must be one of {', '.join(OBSERVATIONS)}.")
     if type(episodes) is not int or not 1 <= episodes <= 10**7:
         raise ConfigError(f"episodes={episodes!r} must be a whole number of 1 or more; e.g. 2000.")
+    asked = read_mission(orbit, **mission)
     rows = _rows(table, power_w, metric, pareto)
-    policy = POLICIES[algo](read_mission(orbit, **mission), rows)
+    policy = POLICIES[algo](asked, rows)
     policy.train(seed, episodes=episodes, observation=observation, row=row)
     path = save_policy(policy, out)
     say(f"{algo} for {len(rows)} choices: {path}")

@@ -94,7 +94,7 @@ def read_mission(name: str | Path = "paper", **changes: Any) -> Mission:
     """Read a mission.
 
     Args:
-        name: A shipped one, ``paper`` or ``tight``, or the path of a YAML of the same form.
+        name: A shipped one, ``paper``, ``tight`` or ``cubesat``, or the path of a YAML of the same form.
         **changes: Fields of :class:`Mission` to set besides.
 
     Raises:
