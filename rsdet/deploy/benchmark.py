@@ -318,7 +318,7 @@ def _pictures(
         setup.note(f"from files to an outcome is not timed: task={task.name} times the network alone")
         return []
     if any(s.spec["channels"] not in (1, 3) for s in sources):
-        setup.note(f"{task.end_to_end} is not timed: rendered scenes have no such bands; pass data= or images=")
+        setup.note(f"{task.end_to_end} is not timed: no such inputs are rendered; pass data= or images=")
         return []
     setup.pictures = f"{SCENES} rendered scenes"
     for source in sources:

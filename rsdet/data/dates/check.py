@@ -23,7 +23,7 @@ _THREADS = 8
 
 
 def read_dates(
-    data: Mapping[str, Any], splits: Sequence[str] = ("train", "val"), name: str = "data"
+    data: Mapping[str, Any], splits: Sequence[str] = ("train", "val"), name: str = "data", bits: int | None = None
 ) -> dict[str, list[DatePair]]:
     """Pairs of several splits, matched and checked.
 
@@ -31,6 +31,7 @@ def read_dates(
         data: Content of a data YAML with an absolute ``path``; see :mod:`rsdet.data.dates.pairs`.
         splits: Splits to read.
         name: For messages.
+        bits: Of a sample; None for any number.
 
     Raises:
         ConfigError: A split is missing, or the YAML has wrong values.
@@ -39,7 +40,7 @@ def read_dates(
     problems, labels = Problems(), LabelReader.of(data)
     found = {split: date_pairs(data, split, problems=problems) for split in splits}
     every = list(dict.fromkeys(pair for pairs in found.values() for pair in pairs))
-    check_pairs(every, labels, channels=data.get("channels"), bands=data.get("bands"), problems=problems)
+    check_pairs(every, labels, channels=data.get("channels"), bands=data.get("bands"), problems=problems, bits=bits)
     problems.raise_any(name, REMEDY)
     train, val = ({p.before.resolve() for p in found.get(s, ())} for s in ("train", "val"))
     if shared := train & val:
@@ -58,6 +59,7 @@ def check_pairs(
     bands: Sequence[int] | None = None,
     problems: Problems | None = None,
     name: str = "the pairs",
+    bits: int | None = None,
 ) -> None:
     """Look at all files of pairs: damage, sizes, bands, types, places on Earth, equal files, values of labels.
 
@@ -68,6 +70,7 @@ def check_pairs(
         bands: Bands to take of each file, counted from 1.
         problems: Filled; without it, what is wrong is raised.
         name: For messages.
+        bits: Of a sample; None for any number.
 
     Raises:
         DataError: One line about all that is wrong.
@@ -76,7 +79,7 @@ def check_pairs(
     used: set[int] = set()
     with no_pixel_limit(), ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
         for pair, (faults, present) in zip(
-            pairs, pool.map(lambda p: _look(p, labels, channels, bands), pairs), strict=True
+            pairs, pool.map(lambda p: _look(p, labels, channels, bands, bits), pairs), strict=True
         ):
             used |= present
             for kind, what in faults:
@@ -88,7 +91,11 @@ def check_pairs(
 
 
 def _look(
-    pair: DatePair, labels: LabelReader | None, channels: int | None, bands: Sequence[int] | None
+    pair: DatePair,
+    labels: LabelReader | None,
+    channels: int | None,
+    bands: Sequence[int] | None,
+    bits: int | None,
 ) -> tuple[list[tuple[str, str]], set[int]]:
     """What is wrong with a pair, as kinds and files, and which doubtful values its label holds."""
     one, two = whole_header(pair.before), whole_header(pair.after)
@@ -97,6 +104,9 @@ def _look(
         own = channels if channels is not None else header.bands - header.alpha
         if why := header_problem(header, own, list(bands) if bands else None):
             kinds.append(("files that cannot be used", f"{header.path.name} {why}"))
+        elif bits is not None and int("".join(filter(str.isdigit, header.dtype)) or 0) > bits:
+            kind = f"files of more than {bits} bits per sample, which want one fixed stretch for the whole set"
+            kinds.append((kind, f"{header.path.name} ({header.dtype})"))
     if kinds:
         pass  # of what cannot be read, nothing more is known
     elif _size(one) != _size(two):

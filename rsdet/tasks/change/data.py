@@ -60,5 +60,5 @@ def read_change_data(path: str | Path, splits: Sequence[str]) -> ChangeData:
         raise ConfigError(f"{path}: channels: must be the number of bands of one date, received {bands!r}; e.g. 3.")
     content = {**content, "path": str(root_of(path, content)), "channels": bands}
     reader = PairReader(bands, content.get("bands"))
-    found = read_dates(content, list(dict.fromkeys(splits)), path.name)
+    found = read_dates(content, list(dict.fromkeys(splits)), path.name, bits=8)
     return ChangeData(path, found, LabelReader.of(content), reader, gsd_of(content))

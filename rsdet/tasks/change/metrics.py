@@ -63,7 +63,9 @@ class ChangeMetrics(SemanticMetrics):
             f"{100 * (tp + fn) / max(1, int(s.matrix.sum())):.2f} % changed)",
             say_objects(self.objects.rows(class_names(NAMES))),
         ]
-        if not tp + fn:
+        if not s.matrix.sum():
+            lines.append("no pixel of them is labelled, so that there is nothing to measure")
+        elif not tp + fn:
             lines.append("nothing has changed in any of them, so that precision is all there is to measure")
         if self.curve is not None and np.any(self.curve.counts[1]):
             f1, threshold = self.curve.best

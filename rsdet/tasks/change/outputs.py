@@ -61,6 +61,11 @@ class ChangeResult:
         """Number of changed regions: connected pixels, corners included."""
         return cv2.connectedComponents(self.changed.astype(np.uint8), connectivity=8)[0] - 1
 
+    @property
+    def places(self) -> str:
+        """How many regions have changed, in words."""
+        return f"{len(self)} place{'s' * (len(self) != 1)}"
+
 
 def change_map(probability: np.ndarray, names: dict[int, str], threshold: float, input_hw: tuple[int, int]) -> ClassMap:
     """The map of a probability (H, W), whose confidence is that of what it says."""
@@ -102,7 +107,7 @@ class ChangeOutputs(MapOutputs):
         write_picture(folder / f"{stem}.jpg", shown[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
         if self.swipe:
             tags, share = (result.pair.before.name, result.pair.after.name), 100 * float(result.changed.mean())
-            said = f"{stack.shape[1]} x {stack.shape[0]} pixels, {share:.2f} % changed in {len(result)} places."
+            said = f"{stack.shape[1]} x {stack.shape[0]} pixels, {share:.2f} % changed in {result.places}."
             write_swipe(folder / SWIPE / f"{stem}.html", stack, found.classes, " and ".join(tags), tags, said)
         if self.polygons.wanted:
             write_polygons(folder / POLYGONS, stem, picture_polygons(found), found.names)

@@ -119,4 +119,4 @@ class ChangePredict(PredictFolder, BasePredictor):
 
     def _side(self) -> int:
         """Side of the tiles where nobody says otherwise."""
-        return self.args.imgsz if isinstance(self.args.imgsz, int) else max(self.args.imgsz)
+        return self.args.imgsz if isinstance(self.args.imgsz, int) else min(self.args.imgsz)

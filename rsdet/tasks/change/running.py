@@ -80,10 +80,8 @@ class PairRun:
             if self.verbose:
                 (height, width), share = result.orig_shape, 100 * float(result.changed.mean())
                 ms = result.speed["inference"]
-                say(
-                    f"{head}: {width}x{height}, {share:.2f} % changed in {len(result)} places, {ms:.0f} ms",
-                    logging.INFO,
-                )
+                said = f"{width}x{height}, {share:.2f} % changed in {result.places}, {ms:.0f} ms"
+                say(f"{head}: {said}", logging.INFO)
             yield result
         if not done:
             more = f" (and {len(self.skipped) - 1} more)" if self.skipped[1:] else ""

@@ -32,8 +32,8 @@ def sample_pairs(model: Any, size: tuple[int, int], images: Sequence[Any] | None
     Args:
         model: The :class:`rsdet.RSDet`; its training arguments name a data set.
         size: Height and width of the input in pixels.
-        images: Folders that hold both dates, two paths each, or arrays; None for pairs of the validation split where
-            they are on this disk, else rendered ones.
+        images: Folders that hold both dates of one or more places, two paths each, or arrays; None for pairs of the
+            validation split where they are on this disk, else rendered ones.
 
     Raises:
         DataError: One given cannot be read.
@@ -41,7 +41,7 @@ def sample_pairs(model: Any, size: tuple[int, int], images: Sequence[Any] | None
     spec = model.model.yaml if hasattr(model.model, "yaml") else {}
     reader = PairReader.of({**spec, "channels": model.channels or 6})
     if images is not None and len(images):
-        return [_given(x, reader) for x in images]
+        return [stack for x in images for stack in _given(x, reader)]
     stored = find_stored(((getattr(model, "ckpt", None) or {}).get("train_args") or {}).get("data"))
     try:
         pairs = [] if stored is None else read_change_data(stored, ("val",)).splits["val"]
@@ -74,13 +74,13 @@ def cut(stack: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return out
 
 
-def _given(what: Any, reader: PairReader) -> np.ndarray:
+def _given(what: Any, reader: PairReader) -> list[np.ndarray]:
     if isinstance(what, np.ndarray):
-        return reader.checked(what, "the array")
+        return [reader.checked(what, "the array")]
     if isinstance(what, (tuple, list)) and len(what) == 2:
-        return reader(DatePair(Path(what[0]), Path(what[1])))
+        return [reader(DatePair(Path(what[0]), Path(what[1])))]
     if isinstance(what, (str, Path)):
-        return reader(find_pairs(what).pairs[0])
+        return [reader(pair) for pair in find_pairs(what).pairs]
     raise DataError(f"a pair must be a folder, two paths or an array, received {type(what).__name__}.")
 
 
@@ -100,8 +100,17 @@ def pair_folders(data: Path, folder: Path, most: int) -> list[Path]:
 
 
 def read_folder(folder: Path, spec: Mapping[str, Any]) -> np.ndarray:
-    """The pair of a folder that holds both dates."""
-    return PairReader.of(spec)(find_pairs(folder).pairs[0])
+    """The pair of a folder that holds both dates.
+
+    Raises:
+        DataError: It holds none, or more than one.
+    """
+    pairs = find_pairs(folder).pairs
+    if len(pairs) > 1:
+        raise DataError(
+            f"{folder} holds {len(pairs)} pairs; pass a folder for each by images=, or all of them by data=."
+        )
+    return PairReader.of(spec)(pairs[0])
 
 
 def compared_files(

@@ -91,7 +91,7 @@ def usable(
                 good.scenes.append(pair)
             continue
         problems = Problems()
-        check_pairs([pair], channels=bands, bands=taken, problems=problems)
+        check_pairs([pair], channels=bands, bands=taken, problems=problems, bits=8)
         if problems.found:
             said = "; ".join(f"{kind}: {', '.join(what)}" for kind, what in problems.found.items())
             good.skipped.append(f"{pair.before} and {pair.after} are no two dates of a place ({said})")

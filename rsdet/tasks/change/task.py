@@ -92,7 +92,8 @@ class Change(Task):
 
     def _trained_side(self, model: Any) -> Any:
         """Side of the windows that the network has learnt from."""
-        return model.overrides.get("imgsz") or self.imgsz
+        side = model.overrides.get("imgsz") or self.imgsz
+        return side if isinstance(side, int) else min(side)  # an exported file says height and width
 
     def outcome(self, images: int, items: int) -> str:
         """Say how many pairs were compared, and how many regions have changed."""

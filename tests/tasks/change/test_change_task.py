@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from change_fakes import data_yaml, enlivened, model_yaml, place
+from change_fakes import place
 from PIL import Image
 from runtime_list import only
 
@@ -22,7 +22,7 @@ from rsdet.errors import ConfigError, DataError
 from rsdet.tasks.change.outputs import change_map
 from rsdet.tasks.change.reading import PairReader
 from rsdet.tasks.change.runtime.comparer import Comparer
-from rsdet.tasks.change.samples import sample_pairs
+from rsdet.tasks.change.samples import read_folder, sample_pairs
 from rsdet.tasks.change.source import find_pairs
 from rsdet.tasks.change.visual import compared, error_map
 
@@ -84,21 +84,6 @@ def test_changes_are_shown_in_the_later_date_alone():
 
 
 # ------------------------------------------------------------------------------------------------------ predictions
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("change")
-    model = enlivened(RSDet(model_yaml(folder)))
-    model.save(str(folder / "w.pt"))
-    return folder, data_yaml(folder)
-
-
-@pytest.fixture(scope="module")
-def exported(made):
-    pytest.importorskip("onnxruntime")
-    folder, _ = made
-    return RSDet(folder / "w.pt").export(format="onnx", imgsz=64, out=folder, verbose=False).path
 
 
 def run(*words, **kwargs):
@@ -191,7 +176,9 @@ def test_what_proves_an_export_is_the_users_or_of_the_data_or_rendered(made):
     one, two = (data.parent / "val" / side / "0.png" for side in "AB")
     given = sample_pairs(model, size, [(one, two), data.parent / "val", stacks[0]])
     assert (given[0] == given[1]).all()
-    assert given[0].shape == (96, 96, 6)
+    assert [x.shape for x in given] == [(96, 96, 6), (96, 96, 6), (96, 96, 6), (64, 64, 6)]  # two of the folder
+    with pytest.raises(DataError, match="holds 2 pairs"):
+        read_folder(data.parent / "val", {})
     with pytest.raises(DataError, match="bands"):
         sample_pairs(model, size, [np.zeros((64, 64, 4), np.uint8)])
 

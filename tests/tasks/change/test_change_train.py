@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -176,6 +177,7 @@ def test_values_out_of_range(key, value):
     [
         ("nothing has changed", "has changed"), ("another value", "not declared"), ("a name", "without a later date"),
         ("a size", "of two sizes"), ("the same picture", "one picture"), ("no folder", "a single date"),
+        ("16 bits", "2 files of more than 8 bits per sample"),
     ],
 )  # fmt: skip
 def test_data_that_teach_nothing_are_refused_in_one_line(small, tmp_path, capsys, spoil, told):
@@ -193,6 +195,9 @@ def test_data_that_teach_nothing_are_refused_in_one_line(small, tmp_path, capsys
         write_image(train / "B" / "0.png", np.zeros((64, 80, 3)))
     elif spoil == "the same picture":
         (train / "B" / "0.png").write_bytes((train / "A" / "0.png").read_bytes())
+    elif spoil == "16 bits":
+        for side in "AB":
+            cv2.imwrite(str(train / side / "0.png"), np.full((64, 64, 3), 300 + ord(side), np.uint16))
     else:
         for file in (train / "B").iterdir():
             file.unlink()

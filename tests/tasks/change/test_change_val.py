@@ -7,7 +7,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from change_fakes import data_yaml, enlivened, model_yaml
+from change_fakes import data_yaml
 
 from rsdet import RSDet
 from rsdet.data.raster_io import write_image
@@ -56,6 +56,10 @@ def test_kappa_has_its_limits():
 
 
 def test_pixels_that_nobody_knows_count_nowhere():
+    nothing = ChangeMetrics()
+    nothing.add_map(np.full((4, 4), 255, np.uint8), np.ones((4, 4), np.uint8), None)
+    nothing.process()
+    assert "no pixel of them is labelled" in nothing.table()
     got = measured([1, 1, 255, 0], [1, 0, 1, 0])
     assert got["metrics/precision"] == 1
     assert got["metrics/recall"] == 0.5
@@ -72,13 +76,6 @@ def test_counts_of_several_processes_add_up():
     assert parts[0].mean_results() == whole.mean_results()
     assert (parts[0].curve.counts == whole.curve.counts).all()
     assert parts[0].images == 2
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("val")
-    enlivened(RSDet(model_yaml(folder))).save(str(folder / "w.pt"))
-    return folder, data_yaml(folder)
 
 
 def test_val_counts_what_predict_finds_and_draws_the_errors(made):
@@ -119,17 +116,16 @@ def test_a_lower_threshold_finds_more(made):
             model.val(data=data, **wrong)
 
 
-def test_files_are_measured_as_their_network(made):
-    pytest.importorskip("onnxruntime")
+def test_files_are_measured_as_their_network(made, exported):
     folder, data = made
     model, run = RSDet(folder / "w.pt"), {"data": data, "plots": False, "project": str(folder)}
     ours = model.val(imgsz=64, **run).scores.matrix
-    exported = RSDet(model.export(format="onnx", imgsz=64, out=folder, verbose=False).path)
-    theirs = exported.val(**run).scores.matrix
+    file = RSDet(exported)
+    theirs = file.val(**run).scores.matrix
     assert ours.sum() == theirs.sum()
     assert np.abs(ours - theirs).sum() <= 2e-3 * ours.sum()
     with pytest.raises(ConfigError, match="64x64"):
-        exported.val(imgsz=96, **run)
+        file.val(imgsz=96, **run)
 
 
 def test_what_label_mapping_leaves_out_is_not_measured(made, tmp_path):
