@@ -395,7 +395,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, help="the owner's repository, for prepare")
     parser.add_argument("--part", choices=("all", "fifth"), default="all")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--dense-epochs", type=int, default=4, help="0: none")
     parser.add_argument("--minutes", type=float, default=0.0, help="for this call; 0: until the end")
     parser.add_argument("--rounds", type=int, default=60)
