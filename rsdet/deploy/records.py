@@ -218,16 +218,17 @@ class BenchmarkResult:
         hw = self.hardware
         where = hw["gpu"] or f"{hw['cpu']}, {hw['threads']} threads"
         where += f"; ratios to {self.rows[0].reference}"
-        heads = ("median", "p90", "p95", "p99", "ratio", "img/s")
+        single, placed = all(r.pixels == 1 for r in self.rows), any(r.gsd for r in self.rows)
+        heads = ("median", "p90", "p95", "p99", "ratio", "px/s" if single else "img/s")
         called = passes(self.record())
         speeds = [_grid(Table, f"{title}: ms per run on {where}", "artifact", *heads) for title in called.values()]
-        placed = any(r.gsd for r in self.rows)
-        for unit in ("Mpx/s", "km2/s")[: 1 + placed]:
+        for unit in ("Mpx/s", "km2/s")[single : 1 + placed]:  # a column more is a line of 80 less
             speeds[0].add_column(unit, justify="right")
         cost = _grid(Table, "cost", "artifact", "M params", "GFLOPs legacy / true", "MB", "peak MiB", "mJ / image")
         for r in self.rows:
             name, s = f"{r.model} {r.format}" + (f" b{r.batch}" if r.batch > 1 else ""), r.summary()
-            rates = (f"{r.mpx_per_s:.3g}", f"{r.km2_per_s:.3g}" if r.km2_per_s is not None else UNKNOWN)[: 1 + placed]
+            km2 = "-" if r.km2_per_s is None else f"{r.km2_per_s:.2g}"
+            rates = (f"{r.mpx_per_s:.2f}", km2)[single : 1 + placed]
             timed = ((r.network, r.ratio_network, *rates), (r.end_to_end, r.ratio_end_to_end))
             for table, (t, ratio, *more) in zip(speeds, timed, strict=False):
                 times = (f"{ms:.1f}" for ms in (t.median_ms, t.p90, t.p95, t.p99))

@@ -41,7 +41,7 @@ from rsdet.tasks.anomaly.finds import (
 from rsdet.tasks.anomaly.options import NAMES
 from rsdet.tasks.anomaly.scene import CubeScene
 from rsdet.tasks.anomaly.scoring import Rebuilder, check_scored, network_scores
-from rsdet.tasks.anomaly.visual import score_picture, spectra_plot
+from rsdet.tasks.anomaly.visual import enlarged, score_picture, spectra_plot
 from rsdet.tasks.detect.predict import DetectResults
 from rsdet.tasks.runs import PredictFolder
 from rsdet.writing import free_name, write_bytes, write_picture
@@ -200,7 +200,7 @@ class AnomalyPredict(PredictFolder, BasePredictor):
             write_raster(folder / f"{stem}_mask.tif", found.mask, georef, 255),
             write_finds(folder / f"{stem}_finds.csv", found, georef),
             *write_shapes(folder, f"{stem}_finds", found, georef),
-            write_picture(folder / f"{stem}_score.png", score_picture(result.score)),
+            write_picture(folder / f"{stem}_score.png", enlarged(score_picture(result.score))),
         ]
         result.legend = True
         files.append(write_picture(folder / f"{stem}_finds.png", result.plot()))

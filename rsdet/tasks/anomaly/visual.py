@@ -11,6 +11,7 @@ import numpy as np
 from rsdet.figures import new_figure, png_of
 
 _CELL_PX = 260
+_SHOWN_PX = 500
 _TEXT_PX = 20
 
 
@@ -24,6 +25,12 @@ def score_picture(score: np.ndarray) -> np.ndarray:
     low, high = np.percentile(logs[known], (1, 100))
     shown = np.rint(np.clip((logs - low) / ((high - low) or 1.0), 0, 1) * 255).astype(np.uint8)
     return np.where(known[..., None], cv2.applyColorMap(shown, cv2.COLORMAP_INFERNO), 0).astype(np.uint8)
+
+
+def enlarged(picture: np.ndarray) -> np.ndarray:
+    """A picture whose pixels can be told apart, where it is small."""
+    factor = max(1, _SHOWN_PX // max(picture.shape[:2]))
+    return picture.repeat(factor, 0).repeat(factor, 1)
 
 
 def maps_picture(picture: np.ndarray, truth: np.ndarray, scores: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -109,6 +109,7 @@ def test_a_benchmark_counts_the_pixel_in_the_middle_of_a_patch_and_its_ground(tr
     (row,) = made.rows
     assert row.mpx_per_s == pytest.approx(4 / 1e3 / row.network.median_ms)
     assert row.km2_per_s == pytest.approx(row.mpx_per_s * 2.0**2)  # gsd: of the data
+    assert [c.header for c in made.tables()[0].columns][-2:] == ["px/s", "km2/s"]
     assert "km2_per_s" in made.csv.read_text()
     assert "km2/s" in made.html.read_text()
 
