@@ -33,12 +33,24 @@ def scene(folder):
     return scene_yaml(folder / "scene")
 
 
+def nothing_beside(patch):
+    """Leave out the methods beside a network where a test does not look at them: they take most of its time."""
+    patch.setattr("rsdet.tasks.anomaly.val.scores_beside", lambda scene: {})
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    nothing_beside(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def run(folder, scene):
     """Folder of a training of three epochs."""
-    RSDet(model_yaml(folder)).train(
-        data=scene, project=str(folder), name="run", **{**TRAIN, "epochs": 3, "score_on": "recon"}
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        nothing_beside(patch)
+        RSDet(model_yaml(folder)).train(
+            data=scene, project=str(folder), name="run", **{**TRAIN, "epochs": 3, "score_on": "recon"}
+        )
     return folder / "run"
 
 
@@ -252,7 +264,7 @@ def test_a_training_ends_after_so_many_epochs_without_a_higher_score(folder, sce
     assert TASK.usual("train", None, {})["patience"] == 30  # the paper's
 
 
-def test_cubes_without_anomalies_are_learnt_from_and_the_scene_is_never_looked_at(folder, tmp_path, monkeypatch):
+def test_cubes_without_anomalies_are_learnt_from_and_the_scene_is_never_looked_at(alone, folder, tmp_path, monkeypatch):
     from rsdet.tasks.anomaly import train
 
     for k in (1, 2, 3):
@@ -310,7 +322,7 @@ def test_backgrounds_beyond_the_memory_go_to_the_disk(run, monkeypatch):
     assert np.array_equal(a, b)
 
 
-def test_an_exported_file_scores_as_its_network(run, scene, tmp_path):
+def test_an_exported_file_scores_as_its_network(alone, run, scene, tmp_path):
     pytest.importorskip("onnxruntime")
     weights = run / "weights" / "best.pt"
     made = RSDet(weights).export(format="onnx", imgsz=64, out=tmp_path, verbose=False)
@@ -452,7 +464,7 @@ def test_public_scenes_give_the_areas_that_others_measured(file, rx, pca, shared
         assert anomaly_scores(result.score, cube_data(path).map("labels")).auc_df == pytest.approx(area, abs=6e-4)
 
 
-def test_the_recipe_is_that_of_the_paper(folder, scene, tmp_path):
+def test_the_recipe_is_that_of_the_paper(alone, folder, scene, tmp_path):
     model = RSDet(model_yaml(folder))
     model.train(data=scene, recipe="sdenet-paper", bands="1-6", project=str(tmp_path), name="run", **TRAIN)
     trainer, (group,) = model.trainer, model.trainer.optimizer.param_groups[-1:]
