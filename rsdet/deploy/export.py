@@ -23,6 +23,7 @@ from rsdet.deploy.handing_on import hand_on
 from rsdet.deploy.hardware import torch_device
 from rsdet.deploy.job import Job
 from rsdet.deploy.parts import folder_name, leave_commands
+from rsdet.deploy.serving import write_cpp, write_triton
 from rsdet.deploy.settings import FORMATS, MIN_OPSET, SUFFIXES, ExportSettings
 from rsdet.names import printable
 from rsdet.paths import home, weights_dir
@@ -51,6 +52,8 @@ class ExportResult:
         accuracy: Outcome of the accuracy gate, with ``data=``.
         layers: Outcome of ``debug="layers"``.
         stac: The STAC item beside it, with ``stac=True``.
+        triton: The model repository beside it, with ``triton=True``.
+        cpp: The program beside it, with ``cpp=True``.
         tensorrt: What versions of TensorRT would not take in an ONNX graph, one line each.
     """
 
@@ -63,6 +66,8 @@ class ExportResult:
     accuracy: GateReport | None = None
     layers: LayerReport | None = None
     stac: Path | None = None
+    triton: Path | None = None
+    cpp: Path | None = None
     tensorrt: tuple[str, ...] = ()
 
     def summary(self) -> str:
@@ -131,6 +136,10 @@ def export(model: Any, format: str = "onnx", **keys: Any) -> ExportResult:
         from rsdet.deploy.stac import write_item
 
         reports["stac"] = write_item(job, made, reports["metadata"])
+    if settings.triton:
+        reports["triton"] = write_triton(made)
+    if settings.cpp:
+        reports["cpp"] = write_cpp(made)
     result = ExportResult(made, format, size_mb=size_mb(made), seconds=time.perf_counter() - begin, **reports)
     if settings.verbose:
         print(printable(result.summary(), keep="\n"))

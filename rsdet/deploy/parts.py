@@ -65,7 +65,7 @@ def check_settings(settings: ExportSettings) -> None:
         )
     for key, why in (
         ("dynamic", "the batch of each graph is free as it is, and its size is not"), ("debug", "it looks into one"),
-        ("stac", "an item describes one"),
+        ("stac", "an item describes one"), ("triton", "a server's model is one"), ("cpp", "the program runs one"),
     ):  # fmt: skip
         if getattr(settings, key):
             raise ConfigError(f"{key}= is not for a network of two graphs: {why}; leave it out.")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rsdet.arguments import fit
-from rsdet.deploy import unchecked
+from rsdet.deploy import serving, unchecked
 from rsdet.errors import ConfigError, MissingDependencyError, install, nearest
 from rsdet.stac import check_stac
 from rsdet.tasks.task import NoOptions, Task
@@ -52,6 +52,8 @@ class ExportSettings:
         debug: ``"layers"`` compares an ONNX graph with the model row by row, whatever the outcome.
         workspace_mb: Limit for scratch memory while an engine is built, in MB.
         stac: Write ``<artifact>.stac.json`` beside it: a STAC item with what the model is (MLM extension).
+        triton: Write ``<stem>_triton/`` beside an ONNX file: a model repository of NVIDIA's Triton server.
+        cpp: Write ``<stem>.cpp`` beside an ONNX file: a program that runs it by ONNX Runtime, without Python.
         out: Path of the artifact or folder to put it in; beside the weights (or here for a YAML) when None.
         unchecked: For a format of Ultralytics that cannot be compared with the model here, such as ncnn, mnn, litert or
             coreml: hand the model on to its exporter. The name of what comes out says not-proved.
@@ -75,6 +77,8 @@ class ExportSettings:
     debug: str | None = None
     workspace_mb: float = 1024.0
     stac: bool = False
+    triton: bool = False
+    cpp: bool = False
     out: str | Path | None = None
     unchecked: bool = False
     verbose: bool = True
@@ -187,6 +191,7 @@ class ExportSettings:
         task.check_export(self)
         if self.stac:
             check_stac()
+        serving.check(self.format, self.triton, self.cpp)
         _check_packages(self.format, self.simplify, self.int8)
 
     def _check_precision(self, task: Task) -> None:

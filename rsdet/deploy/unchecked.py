@@ -14,7 +14,8 @@ from rsdet.errors import ConfigError
 if TYPE_CHECKING:
     from rsdet.deploy.settings import ExportSettings
 
-_OF_PROOFS = ("images", "max_drop", "debug", "stac", "workspace_mb")  # keys about what is proved, or about engines
+# Keys about what is proved, or about engines.
+_OF_PROOFS = ("images", "max_drop", "debug", "stac", "triton", "cpp", "workspace_mb")
 
 
 def formats(proved: Collection[str]) -> list[str]:
