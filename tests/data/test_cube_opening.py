@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -277,6 +278,22 @@ def test_hdf5_leads_into_no_other_file(tmp_path: Path) -> None:
         f.create_virtual_dataset("virtual", layout)
     with pytest.raises(ConfigError, match="no arrays of numbers"):
         open_cube(tmp_path / "a.mat")
+
+
+def test_nothing_runs_of_an_array_of_objects(tmp_path: Path) -> None:
+    class Made:
+        def __reduce__(self) -> tuple:
+            return Path.touch, (tmp_path / "ran",)
+
+    np.save(tmp_path / "a.npy", np.array([Made()], object), allow_pickle=True)
+    (tmp_path / "b.npy").write_bytes(pickle.dumps(Made()))
+    for name in ("a.npy", "b.npy"):
+        for read in (open_cube, label_map):
+            with pytest.raises(DataError, match=name):
+                read(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+    pickle.loads((tmp_path / "b.npy").read_bytes())
+    assert (tmp_path / "ran").exists()  # it would have
 
 
 def test_hdf5_that_leads_in_circles_is_read_once(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ therefore the residual, which scores are computed of.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,14 +34,17 @@ def compare_residuals(runs: Sequence[Run], max_diff: float) -> RawReport:
     return RawReport(**{**vars(worst(reports)), "vacuous": largest == 0.0})
 
 
-def parity_cubes(size: tuple[int, int], bands: int, given: Sequence[Any] | None = None) -> list[np.ndarray]:
+def parity_cubes(
+    size: tuple[int, int], bands: int, given: Sequence[Any] | None = None, places: Sequence[int] | None = None
+) -> list[np.ndarray]:
     """Cubes (bands, H, W) float32 in [-0.1, 0.1] of exactly a size.
 
     Args:
         size: Height and width in pixels.
         bands: Bands of the network.
-        given: Cubes of the user's, paths or (H, W, bands) arrays, cut or continued to the size; None renders some:
-            smooth spectra in patches, with noise and a few pixels of another spectrum.
+        given: Cubes of the user's, paths, (H, W, bands) arrays or open ones, cut or continued to the size; None renders
+            some: smooth spectra in patches, with noise and a few pixels of another spectrum.
+        places: Bands of files that the network was trained on, numbers from 1; None for all.
 
     Raises:
         DataError: One of them has other bands.
@@ -50,7 +54,8 @@ def parity_cubes(size: tuple[int, int], bands: int, given: Sequence[Any] | None 
 
         found = []
         for source in given:
-            with CubeScene.open(source) as scene:
+            taken = places if isinstance(source, (str, Path)) and places else "all"
+            with source if isinstance(source, CubeScene) else CubeScene.open(source, taken) as scene:
                 if scene.bands != bands:
                     raise DataError(f"{scene.name} has {scene.bands} bands, the network {bands}; pass another cube.")
                 found.append(scene.scaled(slice(0, size[0]))[:, : size[1]])

@@ -140,7 +140,8 @@ class Anomaly(Task):
         """Tiles (B, H, W) float32 in [-0.1, 0.1]."""
         from rsdet.tasks.anomaly.parity import parity_cubes
 
-        return parity_cubes(size, model.model.network.channels, images)
+        places = (model.model.yaml.get("anomaly") or {}).get("bands")
+        return parity_cubes(size, model.model.network.channels, images, places)
 
     def score(self, model: Any, data: str | Path, **settings: Any) -> Scores:
         """AUC(D,F), AUC(D,t) and 1 - AUC(F,t) of the model on a scene with a map."""

@@ -22,6 +22,7 @@ from rsdet.data.geotiff import BLOCK_PX, geo_of, new_tiff
 from rsdet.data.tiling import Tile, tiled
 from rsdet.errors import DataError
 from rsdet.progress import Line, Tiles
+from rsdet.quiet import say
 from rsdet.scenes.dense import Form, write_dense
 from rsdet.scenes.ground import PixelAreas
 from rsdet.scenes.parts import Parts
@@ -95,6 +96,7 @@ class OpenScene:
         places, count = list(classifier.scene.get("bands", range(classifier.bands))), cube.shape[2]
         whole = classifier.scene.get("of")
         if count == len(places) and count != whole:
+            say(f"{cube.path} has {count} bands of {whole}, as many as the model takes; they are taken to be those.")
             places = list(range(count))
         elif count != whole and whole is not None:
             raise DataError(

@@ -340,6 +340,19 @@ def test_an_exported_file_scores_as_its_network(alone, run, scene, tmp_path):
     assert small.score.shape == SIZE
 
 
+def test_a_benchmark_times_cubes_from_their_files_and_tells_ground_a_second(alone, folder, scene, tmp_path):
+    model, quick = RSDet(model_yaml(folder)), {"rounds": 2, "min_s": 0.0, "warmup_s": 0.0, "memory": False}
+    model.train(data=scene, bands="2-5", project=str(tmp_path), name="run", **TRAIN)
+    scene.with_name("wide.yaml").write_text(f"{scene.read_text()}\ngsd: 20\n")
+    best = RSDet(tmp_path / "run" / "weights" / "best.pt")
+    (row,) = best.benchmark(
+        formats=("pytorch",), imgsz=32, data=scene.with_name("wide.yaml"), verbose=False, details=True, **quick
+    ).rows
+    assert row.end_to_end.n >= 2
+    assert row.km2_per_s == pytest.approx(32 * 32 * 20**2 / 1e6 / (row.network.median_ms / 1e3))
+    assert 0 < row.accuracy["auc_df"] <= 1
+
+
 # ------------------------------------------------------------------------------------------------------ bad input
 
 
