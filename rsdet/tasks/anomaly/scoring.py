@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from rsdet.classical.anomaly import RX, Background
+from rsdet.data.cubes.bands import shown
 from rsdet.data.tiling import Progress, tiled_rows
 from rsdet.deploy.artifact import read_metadata
 from rsdet.deploy.runners import open_runner
@@ -147,6 +148,13 @@ def network_scores(
         raise DataError(
             f"{scene.name} has {bands} usable bands, the network takes {run.bands}; choose them with bands=, or train "
             "on this scene (fit=scene)."
+        )
+    if run.places and [b + 1 for b in scene.places] != list(run.places):
+        trained = shown([b - 1 for b in run.places])
+        say(
+            f"{scene.name}: the bands {shown(scene.places)} go to a network that was trained on {trained}; scores mean "
+            "something where these are of the same wavelengths.",
+            logging.WARNING,
         )
     if min(height, width) < run.min_px:
         raise DataError(f"{scene.name} is {width}x{height} px; the network takes {run.min_px} px or more.")

@@ -414,12 +414,18 @@ def test_one_cube_that_cannot_be_searched_leaves_the_others(scene, tmp_path, cap
     assert "bad.npy" in model.predictor.skipped[0]
 
 
-def test_other_bands_than_the_network_takes(run, folder, tmp_path, capsys):
+def test_other_bands_than_the_network_takes(run, capsys, caplog):
     model = RSDet(run / "weights" / "best.pt")
     with pytest.raises(ConfigError, match="bands"):
         model.predict(cube()[0][..., :3], verbose=False)
     with pytest.raises(DataError, match="3 usable bands, the network takes 6"):
         model.predict(cube()[0], bands="1-3", verbose=False)
+    values = np.concatenate([np.full((*SIZE, 1), 7), cube()[0]], 2)
+    with pytest.raises(DataError, match="one value everywhere in: 1"):
+        model.predict(values, verbose=False)
+    model.predict(values, bands="usable", verbose=False)
+    told = capsys.readouterr().out + caplog.text
+    assert "the bands 2-7 go to a network that was trained on 1-6" in told
 
 
 @pytest.mark.parametrize(
