@@ -128,7 +128,7 @@ def place(path: Path) -> Path:
     if path.is_relative_to(HERE):
         return PAGES / path.relative_to(HERE)
     copy = PAGES / "files" / path.relative_to(ROOT)
-    copy = copy.with_name(f"{copy.name}.txt") if copy.suffix in (".py", ".toml", "") else copy
+    copy = copy.with_name(f"{copy.name}.txt") if copy.suffix in (".py", ".toml", ".lock", "") else copy
     if not copy.exists():
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.touch()  # pages may point at one another
