@@ -22,6 +22,8 @@ shapely = pytest.importorskip("shapely")
 pytest.importorskip("pyogrio")
 from rasters import around, compare, dates, local, mapper, place_of, read, write  # noqa: E402
 
+pytest_plugins = ["change_fixtures"]
+
 SIZE = (150, 220)
 # On seams of tiles of 64 pixels, in corners of the raster, over several tiles, of one pixel, touching in a corner.
 SQUARES = [

@@ -26,6 +26,8 @@ from rsdet.tasks.change.samples import read_folder, sample_pairs
 from rsdet.tasks.change.source import find_pairs
 from rsdet.tasks.change.visual import compared, error_map
 
+pytest_plugins = ["change_fixtures"]
+
 
 def test_ssa_net_has_the_size_and_cost_of_the_paper():
     model = RSDet("ssa-net.yaml")

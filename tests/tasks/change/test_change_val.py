@@ -15,6 +15,8 @@ from rsdet.errors import ConfigError
 from rsdet.metrics.confusion import PixelScores, count_pixels
 from rsdet.tasks.change.metrics import ChangeMetrics
 
+pytest_plugins = ["change_fixtures"]
+
 
 def measured(truth, found):
     metrics = ChangeMetrics()
