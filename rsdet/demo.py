@@ -119,7 +119,11 @@ def _real(out: Path, seed: int) -> dict[str, Any]:
     measured = f"{metrics.protocol_metrics.n_images} real pictures"
     haze = {"AP50 in haze, and after dehazing": f"{before:.3f}, {after:.3f}; haze is rendered"}
     rows = _looked_at(model, REAL_WEIGHTS, metrics, measured, pictures, out, haze)
-    seen = {"found": "predict", "found in haze": "predict-hazed", "found after dehazing": "predict-dehazed"}
+    seen = {
+        "found": "predict",
+        "found in haze": "predict-hazed",
+        "found after dehazing, on the hazed picture": "predict-dehazed",
+    }
     shown = {
         f"{what}, {n} ({CREDIT})": file
         for what, folder in seen.items()
