@@ -1,9 +1,10 @@
 """Policies of `rsdet schedule` on the paper's table, on the same with dearer images, and on a table measured here.
 
     python benchmarks/schedule.py paper tight
-    python benchmarks/schedule.py cubesat --table runs/speed.json --power-w 15
+    python benchmarks/schedule.py benchmarks/cubesat_hituav.yaml --table runs/speed.json --power-w 15
 
-Each mission is a JSON in --work, skipped where it is there; the last step writes benchmarks/results/schedule.md.
+A mission is a shipped name or a YAML of the same form. Each is a JSON in --work, skipped where it is there; the last step
+writes benchmarks/results/schedule.md.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def run(name: str, tables: list[Path], power_w: float | None) -> dict:
         found[score.name] = {**score.row(), "choices": score.shares()}
     fixed = {k: v for k, v in found.items() if k.startswith("always ")}
     return {
-        "mission": name, "rows": [r.told() for r in rows.rows], "dropped": list(rows.dropped), "table": found,
+        "mission": Path(name).stem, "rows": [r.told() for r in rows.rows], "dropped": list(rows.dropped), "table": found,
         "train_seconds": seconds, "best_fixed": max(fixed, key=lambda k: fixed[k]["reward"]), "hardware": describe(),
         "power_w": power_w,
     }  # fmt: skip
@@ -94,7 +95,7 @@ def main() -> None:
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     for name in args.missions:
-        file = args.work / f"{name}.json"
+        file = args.work / f"{Path(name).stem}.json"
         if not file.exists():
             np.seterr(all="raise", under="ignore")
             file.write_text(json.dumps(run(name, args.table, args.power_w), indent=1))
