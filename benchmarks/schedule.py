@@ -3,8 +3,8 @@
     python benchmarks/schedule.py paper tight
     python benchmarks/schedule.py benchmarks/cubesat_hituav.yaml --table runs/speed.json --power-w 15
 
-A mission is a shipped name or a YAML of the same form. Each is a JSON in --work, skipped where it is there; the last step
-writes benchmarks/results/schedule.md.
+A mission is a shipped name or a YAML of the same form. Each is a JSON in --work, skipped where it is there; the last
+step writes benchmarks/results/schedule.md.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def run(name: str, tables: list[Path], power_w: float | None) -> dict:
         found[score.name] = {**score.row(), "choices": score.shares()}
     fixed = {k: v for k, v in found.items() if k.startswith("always ")}
     return {
-        "mission": Path(name).stem, "rows": [r.told() for r in rows.rows], "dropped": list(rows.dropped), "table": found,
-        "train_seconds": seconds, "best_fixed": max(fixed, key=lambda k: fixed[k]["reward"]), "hardware": describe(),
+        "mission": Path(name).stem, "rows": [r.told() for r in rows.rows], "dropped": list(rows.dropped),
+        "table": found, "train_seconds": seconds, "best_fixed": max(fixed, key=lambda k: fixed[k]["reward"]), "hardware": describe(),
         "power_w": power_w,
     }  # fmt: skip
 
