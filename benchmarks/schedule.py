@@ -57,8 +57,8 @@ def run(name: str, tables: list[Path], power_w: float | None) -> dict:
     fixed = {k: v for k, v in found.items() if k.startswith("always ")}
     return {
         "mission": Path(name).stem, "rows": [r.told() for r in rows.rows], "dropped": list(rows.dropped),
-        "table": found, "train_seconds": seconds, "best_fixed": max(fixed, key=lambda k: fixed[k]["reward"]), "hardware": describe(),
-        "power_w": power_w,
+        "table": found, "train_seconds": seconds, "best_fixed": max(fixed, key=lambda k: fixed[k]["reward"]),
+        "hardware": describe(), "power_w": power_w,
     }  # fmt: skip
 
 
