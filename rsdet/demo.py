@@ -84,7 +84,7 @@ def _rendered(out: Path, epochs: int, seed: int) -> dict[str, Any]:
     _say(3, "validating on scenes that were not trained on")
     metrics = _validate(model, data, "val", out, "val")
     pictures = _busiest(data.parent / "labels" / "val", 8)
-    rows = _looked_at(model, WEIGHTS, metrics, "80 rendered scenes", pictures, out)
+    rows, _ = _looked_at(model, WEIGHTS, metrics, "80 rendered scenes", pictures, out)
     print(f"\npictures with boxes: {out / 'predict'}")
     print(f"weights:             {out / 'train' / 'weights' / 'best.pt'}")
     _end(out, begin, "Rendered scenes: for showing and testing only. On real pictures: rsdet demo real=True")
@@ -118,19 +118,18 @@ def _real(out: Path, seed: int) -> dict[str, Any]:
 
     measured = f"{metrics.protocol_metrics.n_images} real pictures"
     haze = {"AP50 in haze, and after dehazing": f"{before:.3f}, {after:.3f}; haze is rendered"}
-    rows = _looked_at(model, REAL_WEIGHTS, metrics, measured, pictures, out, haze)
+    rows, timed = _looked_at(model, REAL_WEIGHTS, metrics, measured, pictures, out, haze)
     seen = {
         "found": "predict",
         "found in haze": "predict-hazed",
         "found after dehazing, on the hazed picture": "predict-dehazed",
     }
-    shown = {
-        f"{what}, {n} ({CREDIT})": file
+    shown = {  # by name: an earlier demo may have left pictures of its own there
+        f"{what}, {n} ({CREDIT})": out / folder / f"{picture.stem}.jpg"
         for what, folder in seen.items()
-        for n, file in enumerate(sorted((out / folder).glob("*.*g"))[:2], 1)
+        for n, picture in enumerate(pictures[:2], 1)
     }
-    (record,) = (out / "speed").glob("*.json")
-    page = write_html(record, out / "demo.html", title="rsdet demo on real pictures", pictures=shown)
+    page = write_html(timed, out / "demo.html", title="rsdet demo on real pictures", pictures=shown)
     print(f"\none page:            {page}")
     print(f"pictures with boxes: {out / 'predict'}")
     _end(out, begin, "Sixty pictures: a first look, no number to be compared with others'.")
@@ -166,8 +165,8 @@ def _hazed(data: Path, out: Path, seed: int) -> Path:
 def _looked_at(
     model: Any, name: str, metrics: Any, measured: str, pictures: list[Path], out: Path,
     more: dict[str, str] | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Detect, export and time; print the table, whose rows come back."""
+) -> tuple[dict[str, Any], Any]:  # fmt: skip
+    """Detect, export and time; print the table, whose rows come back with the times."""
     shown = [str(p) for p in pictures]
     _say(4, "detecting, and drawing what was found")
     results = model.predict(
@@ -199,7 +198,7 @@ def _looked_at(
             f"file to boxes {row.end_to_end.median_ms:.1f} ms"
         )
     _print(rows)
-    return rows
+    return rows, timed
 
 
 def _end(out: Path, begin: float, last: str) -> None:

@@ -80,6 +80,9 @@ def test_the_real_demo_finds_dehazes_exports_and_shows_it(tmp_path, monkeypatch,
     monkeypatch.setattr("rsdet.data.download._datasets_root", lambda: tmp_path / "datasets")
     monkeypatch.setattr(demo, "REAL_DATA", str(tmp_path / "few.yaml"))
     monkeypatch.setattr(demo, "REAL_WEIGHTS", demo.WEIGHTS)
+    for left in ("predict/0.jpg", "predict-hazed/0.jpg", "speed/other.json"):  # by an earlier demo, of other pictures
+        (tmp_path / "out" / left).parent.mkdir(parents=True)
+        (tmp_path / "out" / left).write_bytes(b"not of this one")
     table = demo.run_demo(out=tmp_path / "out", real=True)
     printed = capsys.readouterr().out
     assert "of the test" in printed
