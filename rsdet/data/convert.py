@@ -31,6 +31,7 @@ from rsdet.data.importers._labels import read_lines
 from rsdet.data.importers._layout import Source
 from rsdet.data.lost import check_losses
 from rsdet.data.masks.maps import ClassMaps, cut_maps, keep_outlined
+from rsdet.data.merging import Merge, merge_classes, read_merge
 from rsdet.data.report import REPORT_NAME, ConvertReport, SplitReport
 from rsdet.data.splitting import Splitter
 from rsdet.data.tile_files import write_tiles
@@ -75,6 +76,7 @@ def convert(
     val_fraction: float | None = None,
     split_seed: int = 0,
     val_prefixes: Sequence[str] | str | None = None,
+    merge: str | Merge | None = None,
     gsd: float | None = None,
     labels: str | Path | None = None,
     class_column: str | None = None,
@@ -137,6 +139,8 @@ def convert(
         split_seed: Another number draws another split.
         val_prefixes: For a source without splits: images whose names begin so become ``val``, such as the scenes that
             overlapping tiles were cut from.
+        merge: Classes that become one: ``vehicle=car+truck+bus,person=pedestrian+people``, or such a mapping of lists;
+            by the names of the source, and after ``names`` has said which of them are read.
         gsd: Metres a pixel of the pictures, for the data YAML and what is trained on it; measured where they are
             GeoTIFFs of one resolution.
         labels: Of ``vector``: GeoPackage, GeoJSON or Shapefile of polygons on the scenes of ``source``, in any CRS; or
@@ -181,6 +185,7 @@ def convert(
     if (labels is None) != (format != "vector"):
         raise ConfigError(f"labels= and format=vector belong together; received labels={labels} format={format}.")
     _check_places(source, out, format)
+    parts = read_merge(merge)
     before = ConvertReport.load(out)
     splitter = Splitter.of(out, val_fraction, split_seed, val_prefixes)
     if splitter and split is not None:
@@ -203,6 +208,8 @@ def convert(
     if not allow_empty:
         check_losses(dataset, log, source, format, split, "outlines or masks" if maps else "boxes")
     _check_not_empty(dataset, log, source, format)
+    if parts:
+        merge_classes(dataset, parts)
     drawing = ClassMaps.of(dataset, background) if maps else None
     if cutting is not None:
         if drawing is not None:

@@ -21,6 +21,7 @@ from rsdet.data.archives import unpack
 from rsdet.data.checked import NOT_RUN, is_package_yaml
 from rsdet.data.convert import convert
 from rsdet.data.fetch import fetch
+from rsdet.data.merging import parts_of, read_merge
 from rsdet.data.report import ConvertReport
 from rsdet.errors import ConfigError, DataError, RSDetError, nearest
 from rsdet.paths import datasets_dir
@@ -32,6 +33,7 @@ __all__ = ["check_dataset", "dataset_yaml", "fetch", "find_yaml", "list_datasets
 _OWN_KEYS = ("fetch", "instruction", "source_format", "render")  # one of these makes a YAML one of ours
 _IMPORT_OPTIONS = {
     "task", "obb", "difficult", "others", "min_area_px", "angle_unit", "val_fraction", "split_seed", "val_prefixes",
+    "merge",
 }  # fmt: skip
 _KEPT = ("protocol", "licence", "homepage", "sar")  # what the plain data YAML says too
 
@@ -266,6 +268,8 @@ def _convert_sources(
         raise ConfigError(f"{content.get('name')}: sources must map splits to files, options may hold {known}")
     names = content.get("names")
     names = [names[key] for key in sorted(names)] if isinstance(names, dict) else names
+    if names and "merge" in options:
+        names = parts_of(names, read_merge(options["merge"]))
     if {"label_mapping", "palette"} & content.keys():
         names = str(path)  # which says what its masks hold
     extra = {key: content[key] for key in _KEPT if key in content}

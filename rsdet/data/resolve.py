@@ -3,6 +3,8 @@
 ``task:`` of a data YAML names the task, or a list of those that the set can be made for: the first is the usual one,
 the sets for others lie beside it (``<name>-obb``). Without it, the labels on disk say what they are for.
 
+``pictures_of: aerial-cars`` names a set that has to be ready first.
+
 ``render: {by: "rsdet.data.demo:make_demo", n_train: 400, n_val: 100}`` names what draws a set. Only functions called
 ``make_demo…`` in :mod:`rsdet.data` are taken, with whole numbers: a data YAML holds no code, and none is run from it.
 """
@@ -88,6 +90,8 @@ def resolve_data(data: str | Path, task: str | None = None) -> Path:
         from rsdet.data.cubes import shipped as cubes  # so does the room of cubes
 
         return cubes.prepare(path, content, datasets_root())
+    if content.get("pictures_of"):  # inputs are made of the pictures of another set, sample by sample
+        resolve_data(str(content["pictures_of"]))
     if part:
         raise ConfigError(f"data={data}: {path.name} has no parts; give data={name}")
     ready = check_dataset(path, datasets_root(), task=None if not tasks or task == tasks[0] else task)
