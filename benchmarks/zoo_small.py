@@ -93,7 +93,7 @@ SHARP = STREETS | {
 SMALL = {
     "yolo11n-vehicles": Small(
         "yolo11n.yaml", "vehicles on streets, in colour pictures of drones and aircraft, boxes", "aerial-cars",
-        DETECT | {"epochs": 16, "scale": 0.5, "recipe": "none"},
+        DETECT | {"epochs": 10, "scale": 0.5, "recipe": "none"},
         STREETS | {"intended_use": "cars in colour pictures of 5 to 15 cm a pixel; larger pictures with tile=640. Few "
                    "places have been seen, so other towns, snow and night may look different to it"},
         train_on=tiles, sides=(1280, 1920),

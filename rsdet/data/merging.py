@@ -52,10 +52,10 @@ def merge_classes(dataset: Dataset, merge: Merge) -> None:
     """
     new_of = {old: new for new, olds in merge.items() for old in olds}
     if missing := next((old for old in new_of if old not in dataset.names), None):
-        known = ", ".join(dataset.names)
-        raise ConfigError(f"merge: the source has no class {missing!r}; it has {known}.{nearest(missing, dataset.names)}")
+        known = f"{', '.join(dataset.names)}.{nearest(missing, dataset.names)}"
+        raise ConfigError(f"merge: the source has no class {missing!r}; it has {known}")
     if taken := next((n for n in dataset.names if n in merge and n not in new_of), None):
-        raise ConfigError(f"merge: the source has a class {taken!r} of its own; add it to its parts, or take another name")
+        raise ConfigError(f"merge: the source has a class {taken!r} of its own; make it a part, or take another name")
     merged = [new_of.get(name, name) for name in dataset.names]
     names = list(dict.fromkeys(merged))
     numbers = np.array([names.index(name) for name in merged], np.int16)
