@@ -234,3 +234,13 @@ def test_a_shipped_set_is_converted_for_the_task_of_the_model(tmp_path, monkeypa
         assert rows
         assert task == "segment" or {len(r) for r in rows} == {9 if task == "obb" else 5}
         assert task != "segment" or min(len(r) for r in rows) > 6
+
+
+def test_a_set_made_of_the_pictures_of_another_has_it_made_ready_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "datasets_root", lambda: tmp_path / "datasets")
+    asked = []
+    monkeypatch.setattr(
+        module, "check_dataset", lambda path, *_, **__: asked.append(Path(path).stem) or {"yaml_file": str(path)}
+    )
+    resolve_data("aerial-cars-haze", "restore")
+    assert asked == ["aerial-cars", "aerial-cars-haze"]
