@@ -10,6 +10,7 @@ where what a link points to outside this folder is copied along, and five marks 
     <!-- keys of mode: MODE -->   the keys of a mode
     <!-- patches -->              the table of rsdet/integration.py
     <!-- licences -->             what the YAML of each data set says of its licence
+    <!-- weights -->              the cards of the weights that have names
 
 The build fails on any warning, on a link or an anchor that leads nowhere, on anything that a page would fetch, and on a
 list that is none: what belongs to an item is indented by four spaces, and a blank line is before the next.
@@ -31,7 +32,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 SITE = ROOT / ".site"
 PAGES, BUILT = SITE / "pages", SITE / "site"
-MARK = re.compile(r"<!-- (include|keys|keys of mode|patches|licences)(?:: (\S+))? -->")
+MARK = re.compile(r"<!-- (include|keys|keys of mode|patches|licences|weights)(?:: (\S+))? -->")
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 NOT_RUN = re.compile(r"<!-- not run by the tests: .*? -->\n?")
 CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -96,6 +97,38 @@ def licences() -> str:
     return table(("data set", "licence, as far as it is stated"), rows)
 
 
+def weights() -> str:
+    """The cards of the weights that have names: a table of all, and what each can do and cannot."""
+    from rsdet.zoo import card_of, list_weights, measures
+
+    cards = [card_of(name) for name in list_weights()]
+    numbers = {
+        c.name: [
+            f"{', '.join(f'{k} {v:.4g}' for k, v in measures(r).items())} ({r['data']} {r['split']}, {r['images']} "
+            f"pictures, protocol {r['protocol']}, {r['imgsz']}{' px' if isinstance(r['imgsz'], int) else ''})"
+            for r in c.results
+        ]
+        for c in cards
+    }
+    rows = (
+        (f"[`{c.name}`](#{c.name})", c.facts["task"], c.facts["about"], numbers[c.name][0], f"{c.size_mb:.1f}")
+        for c in cards
+    )
+    parts = [table(("name", "task", "what it is for", "measured", "MB"), rows)]
+    for c in cards:
+        f, data = c.facts, c.facts["data"]
+        parts += [
+            f"## {c.name} {{ #{c.name} }}",
+            f"For {f['intended_use']}.",
+            "\n".join(f"- {line}" for line in numbers[c.name]),
+            f"**Gets wrong**: {f['failures']['words']}.",
+            f"![Of {c.name}](../{f['failures']['pictures'][0]})",
+            f"`{f['model']}`, seed {', '.join(map(str, f['seeds']))}; `{f['command']}`. Data: {data['name']} "
+            f"({data.get('credit') or data['source']}); {data['licence']}. Split: {f['split']}. Weights: {f['licence']}.",
+        ]
+    return "\n\n".join(parts)
+
+
 def filled(text: str, page: Path) -> str:
     """A page with its marks filled in and its links as the site has them."""
 
@@ -106,7 +139,7 @@ def filled(text: str, page: Path) -> str:
             return filled(source.read_text(encoding="utf-8"), source)
         if name:
             return {"keys": keys_of_task, "keys of mode": keys_of_mode}[what](name)
-        return {"patches": patches, "licences": licences}[what]()
+        return LINK.sub(link, {"patches": patches, "licences": licences, "weights": weights}[what]())
 
     def link(found: re.Match) -> str:
         return found[1] + moved(found[2], page) + found[3]
