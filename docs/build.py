@@ -124,7 +124,8 @@ def weights() -> str:
             f"**Gets wrong**: {f['failures']['words']}.",
             f"![Of {c.name}](../{f['failures']['pictures'][0]})",
             f"`{f['model']}`, seed {', '.join(map(str, f['seeds']))}; `{f['command']}`. Data: {data['name']} "
-            f"({data.get('credit') or data['source']}); {data['licence']}. Split: {f['split']}. Weights: {f['licence']}.",
+            f"({data.get('credit') or data['source']}); {data['licence']}. Split: {f['split']}. "
+            f"Weights: {f['licence']}.",
         ]
     return "\n\n".join(parts)
 
