@@ -69,7 +69,7 @@ class Network:
 NETWORKS = {
     "vmc-detr-hituav": Network("vmc-detr-demo.yaml"),
     "rtdetr-r18-hituav": Network("rtdetr-r18.yaml", "t"),  # equal FLOPs: 1.30 GFLOPs, both conventions
-    "rtdetr-r18-latency-hituav": Network("rtdetr-r18.yaml", "t", {"w2": 56, "w3": 112, "w4": 192}),  # `latency`
+    "rtdetr-r18-latency-hituav": Network("rtdetr-r18.yaml", "t", {"w2": 48, "w3": 104, "w4": 176}),  # `latency`
     "vmc-detr-lite-hituav": Network("vmc-detr-lite.yaml", "t"),
     "yolo11n-obb-hituav": Network("yolo11n-obb.yaml", task="obb"),
 }
