@@ -13,7 +13,7 @@ from restore_fakes import clear_picture, model_yaml
 from rsdet import RSDet
 from rsdet.data.raster_io import read_image
 from rsdet.errors import DataError
-from rsdet.tasks.restore.predict import Interrupted
+from rsdet.tasks.restore.run import Interrupted
 
 
 @pytest.fixture(scope="module")

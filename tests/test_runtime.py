@@ -515,7 +515,7 @@ def test_a_file_is_asked_for_its_task_before_its_graph_is_loaded(artifact, photo
         raise AssertionError("the graph was loaded")
 
     monkeypatch.setattr("rsdet.runtime.backends.OnnxNetwork.__init__", never)
-    for task in ("restore", "classify", "no such task"):
+    for task in ("pose", "classify", "no such task"):
         other = edited(artifact("yolo"), tmp_path / "other.onnx", task=task)
         assert small_cli.predict(words(other, photos[-1], project=str(tmp_path))) is None
     with pytest.raises(AssertionError, match="was loaded"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ import numpy as np
 
 from rsdet.data.tiling import tiled
 from rsdet.errors import CheckpointError, ConfigError
-from rsdet.runtime.backends import Shape, open_network
-from rsdet.runtime.metadata import merged
+from rsdet.runtime.graph import open_graph
 
 RIM_SHARE = 8  # tiles of a fixed-size graph overlap by this share of their side
 
@@ -25,7 +23,8 @@ class ArtifactEnhancer:
     Args:
         path: ``.onnx``, ``.torchscript`` or ``.engine`` file, OpenVINO folder or ``.xml`` file.
         threads: Threads for one operator; the backend's own choice when None.
-        device: Where TorchScript runs, or an engine (``"cpu"`` stands for the first GPU); the others run on the CPU.
+        device: Where it runs (``"cpu"`` stands for the first GPU where it is an engine); see
+            :func:`rsdet.runtime.graph.open_graph`.
 
     Raises:
         ConfigError: The file holds a model of another task.
@@ -37,7 +36,9 @@ class ArtifactEnhancer:
 
     def __init__(self, path: str | Path, threads: int | None = None, device: Any = "cpu"):
         self.path = Path(path)
-        self.graph, meta, shape = _opened(self.path, threads, str(device))
+        anywhere = self.path.suffix == ".engine" and str(device) == "cpu"
+        self.graph = open_graph(self.path, None if anywhere else device, threads)
+        meta = self.graph.said
         if meta.get("task") not in (None, "restore"):
             raise ConfigError(
                 f"enhance={self.path.name} is a model for task={meta['task']!r}; an enhancer is one for task='restore'."
@@ -47,7 +48,7 @@ class ArtifactEnhancer:
                 f"{self.path.name} does not say what it is (no task: and kind: in its metadata); expected a model of "
                 "task=restore that `rsdet export` has made; export it again."
             )
-        self.batch, _, self.height, self.width = shape
+        self.height, self.width = self.graph.shape[2:]
         self.meta: dict[str, Any] = meta
         self.name, self.kind, self.scale = self.path.name, str(meta["kind"]), int(meta.get("scale", 1))
         self.channels, self.local = int(meta.get("channels", 3)), bool(meta.get("local", False))
@@ -91,26 +92,8 @@ class ArtifactEnhancer:
         return np.ascontiguousarray(y[: image.shape[0] * self.scale, : image.shape[1] * self.scale])
 
     def _run(self, x: np.ndarray) -> np.ndarray:
-        batch = np.ascontiguousarray(x.transpose(2, 0, 1), dtype=np.float32)[None]
-        y = self.graph(np.repeat(batch, self.batch, axis=0) if (self.batch or 1) > 1 else batch)[0][0]
+        y = self.graph(x.transpose(2, 0, 1)[None])[0]
         return np.ascontiguousarray(np.clip(y, 0, 1).transpose(1, 2, 0))
-
-
-def _opened(path: Path, threads: int | None, device: str) -> tuple[Callable[[np.ndarray], Any], dict, Shape]:
-    """The graph, what its file says, and the shape that it takes."""
-    if path.suffix not in (".torchscript", ".engine"):
-        graph = open_network(path, threads)
-        return graph, merged(graph.metadata, path.name), graph.shape
-    from rsdet.deploy.artifact import read_metadata
-    from rsdet.deploy.runners import open_runner
-
-    meta = read_metadata(path)
-    if "imgsz" not in meta:
-        raise CheckpointError(f"{path.name} does not say what it is (no imgsz: in its metadata); export it again.")
-    size = meta["imgsz"] if isinstance(meta["imgsz"], (list, tuple)) else [meta["imgsz"]] * 2
-    device = "cuda:0" if path.suffix == ".engine" and device == "cpu" else device
-    shape = (int(meta.get("batch", 1)), int(meta.get("channels", 3)), *size)
-    return open_runner(path, device, threads).outputs, meta, shape
 
 
 def _continued(image: np.ndarray, down: int, right: int) -> np.ndarray:

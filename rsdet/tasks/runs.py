@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ultralytics.cfg import get_cfg, get_save_dir
+from ultralytics.utils.torch_utils import select_device
 
 from rsdet.writing import check_apart, new_folder
 
@@ -22,6 +23,11 @@ def run_folder(args: Any) -> Path:
     if getattr(args, "save_dir", None):
         return get_save_dir(args)
     return new_folder(get_save_dir(SimpleNamespace(**{**vars(args), "exist_ok": True})), args.exist_ok)
+
+
+def asked_device(args: Any) -> str | None:
+    """The device that a user asks for, as :func:`rsdet.runtime.graph.open_graph` takes it; None where nobody does."""
+    return None if args.device in (None, "") else str(select_device(args.device, verbose=False))
 
 
 class ValFolder:

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from rsdet.classical.anomaly import RX, Background
 from rsdet.data.cubes.bands import shown
 from rsdet.data.tiling import Progress, tiled_rows
-from rsdet.deploy.artifact import read_metadata
-from rsdet.deploy.runners import open_runner
 from rsdet.errors import CheckpointError, ConfigError, DataError
 from rsdet.quiet import say
+from rsdet.runtime.graph import open_graph
 from rsdet.tasks.anomaly.scene import CubeScene
 
 TILE_PX, OVERLAP_PX = 64, 8  # those of the paper's scenes, and of AETNet
@@ -41,9 +39,10 @@ class Rebuilder:
 
     Args:
         model: :class:`~rsdet.tasks.anomaly.model.AnomalyModel`, or the path of an exported file.
-        device: Where it runs.
+        device: Where it runs; the CPU where None, of an exported file see :func:`rsdet.runtime.graph.open_graph`.
 
     Attributes:
+        backend: What runs an exported file, in words.
         bands: That it takes.
         places: Those of the cube that it was trained on, numbers from 1; None for all.
         score_on: What its training was judged by.
@@ -53,16 +52,17 @@ class Rebuilder:
         CheckpointError: An exported file of something else.
     """
 
-    def __init__(self, model: Any, device: torch.device | str = "cpu"):
+    backend = ""
+
+    def __init__(self, model: Any, device: Any = None):
         if isinstance(model, (str, Path)):
-            said = read_metadata(model)
-            if said.get("task") != "anomaly" or "imgsz" not in said:
+            graph = open_graph(model, device)
+            if graph.said.get("task") != "anomaly" or "channels" not in graph.said or graph.size_hw is None:
                 raise CheckpointError(f"{model} is no exported network of task=anomaly; export it again.")
-            size = said["imgsz"] if isinstance(said["imgsz"], (list, tuple)) else [said["imgsz"]] * 2
-            runner = open_runner(model, str(device))
-            self._take(runner, said, (int(size[0]), int(size[1])), int(said.get("batch", 1)), 1)
+            self.backend = graph.backend
+            self._take(graph, graph.said, graph.size_hw, graph.shape[0] or 1, 1)
         else:
-            self.network, self.device = model.network.eval().to(device), device
+            self.network, self.device = model.network.eval().to(device or "cpu"), device or "cpu"
             self._take(self._on_torch, model.yaml, None, 0, model.network.min_px)
 
     @classmethod
@@ -83,6 +83,8 @@ class Rebuilder:
         self.places, self.score_on = about.get("bands"), check_scored(about.get("score_on", "residual"))
 
     def _on_torch(self, x: np.ndarray) -> np.ndarray:
+        import torch  # which exported files do without
+
         with torch.inference_mode():
             return self.network(torch.from_numpy(x).to(self.device)).float().cpu().numpy()
 

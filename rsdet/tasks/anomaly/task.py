@@ -50,6 +50,7 @@ class Anomaly(Task):
     about = "what does not belong to the background of a hyperspectral cube"
     families = ("network", "classical")
     imgsz = 64
+    light = "rsdet.tasks.anomaly.runtime.cli"
     stac_task = "object-detection"
     end_to_end = "cube files to score maps"
     unchecked: ClassVar = {"max_diff": float("inf")}

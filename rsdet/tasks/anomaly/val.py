@@ -29,7 +29,7 @@ from rsdet.tasks.anomaly.scoring import (
     network_scores,
 )
 from rsdet.tasks.anomaly.visual import maps_picture
-from rsdet.tasks.runs import ValFolder
+from rsdet.tasks.runs import ValFolder, asked_device
 from rsdet.writing import write_bytes, write_picture
 
 
@@ -90,7 +90,9 @@ class AnomalyVal(ValFolder, BaseValidator):
         data = cube_data(self.args.data, "anomaly")
         model = _loaded(model)
         classical = hasattr(model, "method")
-        run = None if classical else Rebuilder(model, select_device(self.args.device, verbose=False))
+        exported = isinstance(model, (str, Path))
+        device = asked_device(self.args) if exported else select_device(self.args.device, verbose=False)
+        run = None if classical else Rebuilder(model, device)
         bands = self.bands or (run and run.places) or data.bands
         self.run_callbacks("on_val_start")
         with CubeScene(data.open(lidar=False).cube, bands, data.name) as scene:

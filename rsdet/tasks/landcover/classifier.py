@@ -8,15 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from ultralytics.nn.tasks import load_checkpoint
-from ultralytics.utils.torch_utils import unwrap_model
 
-from rsdet import checkpoint, digest
-from rsdet.deploy.artifact import read_metadata, weights_sha256
-from rsdet.deploy.runners import open_runner
+from rsdet import digest
 from rsdet.errors import CheckpointError
-from rsdet.tasks.landcover.model import LandCoverModel, described
+from rsdet.runtime.graph import open_graph
 from rsdet.tasks.landcover.patches import AT_ONCE
 
 
@@ -25,12 +20,12 @@ class PatchClassifier:
     """See the module.
 
     Attributes:
-        run: (N, C, p, p) float32 to logits (N, nc), N of ``at_once`` where ``fixed``.
+        run: (N, C, p, p) float32 to logits (N, nc).
         names: Class number from 0 to name.
         said: What :func:`rsdet.tasks.landcover.model.described` says of the network.
         key: What tells it from all others.
-        at_once: Patches that it is given.
-        fixed: Whether it takes exactly so many.
+        at_once: Patches that it is given, at most.
+        exported: What runs it, where it is an exported file, whose graph takes all channels.
         components: Principal components; 0 where they are not known.
     """
 
@@ -39,7 +34,7 @@ class PatchClassifier:
     said: Mapping[str, Any]
     key: str
     at_once: int = AT_ONCE
-    fixed: bool = False
+    exported: str = ""
     components: int = 0
     fill: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
@@ -65,8 +60,8 @@ class PatchClassifier:
 
     @property
     def does_without(self) -> bool:
-        """Whether the rasters may be missing; in a graph of fixed size they may not."""
-        return bool(self.said["does_without"]) and not self.fixed
+        """Whether the rasters may be missing; in an exported graph they may not."""
+        return bool(self.said["does_without"]) and not self.exported
 
     @property
     def scene(self) -> Mapping[str, Any]:
@@ -75,23 +70,33 @@ class PatchClassifier:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Logits (n, nc) of n patches, ``at_once`` at most."""
-        n = len(x)
-        if self.fixed and n < self.at_once:
-            x = np.concatenate([x, np.repeat(x[-1:], self.at_once - n, 0)])
-        return self.run(x)[:n]
+        return self.run(x)
 
 
-def opened(model: Any, device: torch.device | str = "cpu") -> PatchClassifier:
+def opened(model: Any, device: Any = None) -> PatchClassifier:
     """The function of a network, of its weights or of an exported file.
+
+    Args:
+        model: :class:`~rsdet.tasks.landcover.model.LandCoverModel`, or a file.
+        device: Where it runs; the CPU where None, of an exported file see :func:`rsdet.runtime.graph.open_graph`.
 
     Raises:
         CheckpointError: A file that cannot be used.
     """
     if isinstance(model, (str, Path)) and Path(model).suffix != ".pt":
         return _of_artifact(Path(model), device)
+    import torch  # which exported files do without
+    from ultralytics.nn.tasks import load_checkpoint
+    from ultralytics.utils.torch_utils import unwrap_model
+
+    from rsdet import checkpoint
+    from rsdet.deploy.artifact import weights_sha256
+    from rsdet.tasks.landcover.model import described
+
     if isinstance(model, (str, Path)):
         model = load_checkpoint(checkpoint.check(model))[0]
-    network: LandCoverModel = unwrap_model(model).to(device).float().eval()
+    device = device or "cpu"
+    network = unwrap_model(model).to(device).float().eval()
 
     def run(x: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
@@ -104,15 +109,14 @@ def opened(model: Any, device: torch.device | str = "cpu") -> PatchClassifier:
     )  # fmt: skip
 
 
-def _of_artifact(path: Path, device: torch.device | str) -> PatchClassifier:
-    meta = read_metadata(path)
-    fill, size = meta.get("fill"), meta.get("batch")
-    numbers = [meta.get(k) for k in ("cube_bands", "rasters", "patch")]
+def _of_artifact(path: Path, device: Any) -> PatchClassifier:
+    graph = open_graph(path, device)
+    said, fill = graph.said, graph.said.get("fill")
+    numbers = [said.get(k) for k in ("cube_bands", "rasters", "patch")]
     good = all(isinstance(n, int) and 0 <= n < 1 << 16 for n in numbers) and isinstance(fill, list)
     if not good or len(fill) != numbers[0] + numbers[1] or not all(isinstance(v, (int, float)) for v in fill):
         raise CheckpointError(f"{path} does not say how scenes are read for it; export it again.")
-    free = bool((meta.get("args") or {}).get("dynamic"))
     return PatchClassifier(
-        open_runner(path, str(device)), meta["names"], meta, digest.digest(path), AT_ONCE if free else int(size or 1),
-        not free, fill=np.array(fill, np.float32),
+        graph, said["names"], said, digest.digest(path), graph.shape[0] or AT_ONCE, graph.backend,
+        fill=np.array(fill, np.float32),
     )  # fmt: skip

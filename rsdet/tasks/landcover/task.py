@@ -42,6 +42,7 @@ class LandCover(Task):
     about = "land cover of hyperspectral cubes, with LiDAR: a class for every pixel"
     families = ("landcover",)
     imgsz = 8
+    light = "rsdet.tasks.landcover.runtime.cli"
     modes: ClassVar = {"crossval": "rsdet.tasks.landcover.crossval:crossval"}
 
     def classes(self, family: str) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from rsdet.arguments import check_number, own_defaults
 from rsdet.errors import ConfigError, DataError
 from rsdet.modelyaml import buildable, load_model_yaml
 from rsdet.tasks.landcover.data import LandData, choice_of, held_out, read_land_data
+from rsdet.tasks.landcover.dataset import PatchDataset, Turns, loader_of
 from rsdet.tasks.landcover.model import LandCoverModel
-from rsdet.tasks.landcover.patches import PatchDataset, Turns, loader_of, padded
+from rsdet.tasks.landcover.patches import padded
 from rsdet.tasks.landcover.val import LandCoverVal
 from rsdet.tasks.training import SafeTrainer, transfer, transfer_line
 

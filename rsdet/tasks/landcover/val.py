@@ -28,7 +28,7 @@ from rsdet.tasks.landcover.classifier import PatchClassifier, opened
 from rsdet.tasks.landcover.data import LandData, choice_of, held_out, read_land_data
 from rsdet.tasks.landcover.patches import batches, padded
 from rsdet.tasks.landcover.quality import MODEL, LandCoverMetrics
-from rsdet.tasks.runs import ValFolder
+from rsdet.tasks.runs import ValFolder, asked_device
 
 
 class LandCoverVal(ValFolder, BaseValidator):
@@ -112,7 +112,9 @@ class LandCoverVal(ValFolder, BaseValidator):
     # -- by itself ------------------------------------------------------------------------------------------------
 
     def _alone(self, model: Any) -> dict[str, float]:
-        classifier = opened(model, select_device(self.args.device, verbose=False))
+        exported = isinstance(model, (str, Path))
+        device = asked_device(self.args) if exported else select_device(self.args.device, verbose=False)
+        classifier = opened(model, device)
         land = self._data(classifier)
         mask = self._pixels(land, classifier)
         rows, cols = np.nonzero(mask)

@@ -7,18 +7,16 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
-import torch
 
 from rsdet.data.tiling import Progress, tiled
 from rsdet.deploy.artifact import weights_sha256
 from rsdet.enhance import running
 from rsdet.enhance.base import check_enhancer
-from rsdet.enhance.network import NetworkEnhancer
 from rsdet.errors import ConfigError, DataError
 from rsdet.quiet import say
 
 
-def runner_of(model: Any, device: torch.device | str = "cpu", half: bool = False) -> Any:
+def runner_of(model: Any, device: Any = "cpu", half: bool = False) -> Any:
     """The function of a network, of a method without weights, or of what is one already.
 
     Args:
@@ -30,14 +28,35 @@ def runner_of(model: Any, device: torch.device | str = "cpu", half: bool = False
     Raises:
         ConfigError: FP16 on the CPU.
     """
-    if half and torch.device(device).type == "cpu":
+    if half and str(device) == "cpu":
         raise ConfigError("half=True on the CPU would emulate its arithmetic, many times slower; leave half= out.")
     if hasattr(model, "network"):
+        from rsdet.enhance.network import NetworkEnhancer  # brings PyTorch, which exported files do without
+
         network = deepcopy(model.network) if half else model.network
         return NetworkEnhancer(network, model.yaml["network"], model.kind, device, half)
     if hasattr(model, "enhancer"):
         return model.enhancer()
     return check_enhancer(model)
+
+
+def check_tiles(run: Any, tile: Any, overlap: Any) -> None:
+    """Refuse tiles that a model does not take.
+
+    Args:
+        run: What :func:`runner_of` gave.
+        tile: As in :func:`apply`.
+        overlap: As there.
+
+    Raises:
+        ConfigError: They cannot be, are smaller than the model takes, or of another size than an exported graph's.
+    """
+    running.check_tiling(tile, overlap, prefix="")
+    fixed = getattr(run, "tile_hw", None)
+    if tile is not None and fixed is not None and (tile, tile) != fixed:
+        raise ConfigError(f"tile={tile}: {run.name} takes tiles of {fixed[1]}x{fixed[0]} px; leave tile= out.")
+    if tile and tile < getattr(run, "min_px", 1):
+        raise ConfigError(f"tile={tile} is smaller than the {run.min_px} px that the model takes.")
 
 
 def digest_of(model: Any, run: Any) -> str:

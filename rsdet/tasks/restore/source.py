@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
 
 from rsdet.data.geotiff import Samples
@@ -93,7 +93,8 @@ def find(source: Any) -> Source:
 
 
 def _as_arrays(picture: Any) -> list[np.ndarray]:
-    if isinstance(picture, torch.Tensor):
+    torch = sys.modules.get("torch")  # without which nobody has a tensor
+    if torch is not None and isinstance(picture, torch.Tensor):
         if picture.ndim not in (3, 4) or not picture.is_floating_point():
             raise DataError(f"a tensor must be (C, H, W) or (B, C, H, W) in [0, 1], received {tuple(picture.shape)}.")
         batch = picture[None] if picture.ndim == 3 else picture

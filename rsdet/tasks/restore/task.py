@@ -45,6 +45,7 @@ class Restore(Task):
     families = ("restore", "classical", "per-image")
     variables = ("upscale",)
     imgsz = 256
+    light = "rsdet.tasks.restore.runtime.cli"
     stac_task = "generative"
     end_to_end = "image files to restored pictures, in tiles"
     unchecked: ClassVar = {"min_psnr_db": float("-inf"), "max_diff": float("inf")}

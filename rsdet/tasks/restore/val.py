@@ -30,9 +30,9 @@ from rsdet.metrics.image_quality import METRICS, Convention, QualityMeter
 from rsdet.metrics.niqe import NiqeModel
 from rsdet.tasks.restore.data import read_pairs, val_dataset
 from rsdet.tasks.restore.quality import RestoreMetrics
-from rsdet.tasks.restore.running import apply, runner_of
+from rsdet.tasks.restore.running import apply, check_tiles, runner_of
 from rsdet.tasks.restore.visual import side_by_side, write_jpeg
-from rsdet.tasks.runs import ValFolder
+from rsdet.tasks.runs import ValFolder, asked_device
 
 TRAINING_PX = 1024  # side of the part of a picture that is measured during a training
 SHOWN = 8  # pictures drawn
@@ -152,9 +152,10 @@ class RestoreVal(ValFolder, BaseValidator):
 
     def _alone(self, model: Any) -> dict[str, float]:
         """Measure whole pictures."""
-        model = _loaded(model)
+        model = _loaded(model, asked_device(self.args))
         device = select_device(self.args.device, verbose=False)
         run = runner_of(model, device, half=self.args.quantize == 16)
+        check_tiles(run, self.tile, self.overlap)
         if self.pairs is None:
             splits = (self.args.split, "train") if "niqe" in self.wanted and not self.niqe else (self.args.split,)
             self.pairs = read_pairs(self.args.data, run, splits)
@@ -215,13 +216,13 @@ def check_metrics(names: Any) -> tuple[str, ...]:
     return ("psnr", "ssim", *(n for n in METRICS[2:] if n in names))
 
 
-def _loaded(model: Any) -> Any:
+def _loaded(model: Any, device: str | None) -> Any:
     """The network of a weights file, the function that another exported file is; anything else as it is."""
     if not isinstance(model, (str, Path)):
         return model
     if Path(model).suffix == ".pt":
         return load_checkpoint(checkpoint.check(model))[0]
-    return ArtifactEnhancer(model)
+    return ArtifactEnhancer(model, device=device)
 
 
 def _pictures(sample: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, str]:

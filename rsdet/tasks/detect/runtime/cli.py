@@ -36,6 +36,11 @@ def flag(value: Any) -> bool:
     return isinstance(value, bool)
 
 
+def checked_later(value: Any) -> bool:
+    """True: whatever it is, what it is for checks it, with a message of its own."""
+    return True
+
+
 def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 

@@ -1,0 +1,1 @@
+"""Anomalies by exported files, without PyTorch and Ultralytics."""

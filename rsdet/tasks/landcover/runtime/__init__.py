@@ -1,0 +1,1 @@
+"""Land cover by exported files, without PyTorch and Ultralytics."""

@@ -1,0 +1,1 @@
+"""Restored pictures by exported files, without PyTorch and Ultralytics."""
