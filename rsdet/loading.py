@@ -202,7 +202,10 @@ def _from_artifact(path: str) -> Loaded:
         checkpoint.check_torchscript(path)
     say_untrained(meta, path)
     task = tasks.get(meta["task"])
-    overrides = {"model": path, "task": task.name, **({"imgsz": meta["imgsz"]} if "imgsz" in meta else {})}
+    overrides = {"model": path, "task": task.name}
+    if "imgsz" in meta:  # one number where it is enough, for Ultralytics' validators warn of two
+        sides = {*meta["imgsz"]} if isinstance(meta["imgsz"], (list, tuple)) else {meta["imgsz"]}
+        overrides["imgsz"] = sides.pop() if len(sides) == 1 else meta["imgsz"]
     family = meta.get("family") or task.family_of(str(meta.get("head", "")))
     return Loaded(path, task.name, family, path, overrides, ckpt=None, ckpt_path=path, meta=meta)
 

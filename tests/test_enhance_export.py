@@ -131,6 +131,22 @@ def test_the_small_runtime_finds_the_same_boxes_without_pytorch(exported, folder
         np.testing.assert_allclose([x["xyxy_px"] for x in a["boxes"]], [x["xyxy_px"] for x in b["boxes"]], atol=0.02)
 
 
+def test_enhancers_may_be_named_without_a_json(exported, folder, tmp_path):
+    enhance = [str(exported.parent / f"tiny-gain-x{scale}-c3-64.onnx") for scale in (1, 2)]
+    words = {"source": str(folder / "in" / "a.png"), "project": str(tmp_path), "save_json": True, **QUIET}
+    for name, given in (("small", {"enhance": enhance, "enhance_overlap": 16}), ("plain", {"enhance": "none"})):
+        done = light.predict({"model": str(exported.parent / "det-96.onnx"), **words, **given, "name": name})
+        assert done.objects > 5
+    RSDet(folder / "det.pt").predict(**words, imgsz=96, enhance=enhance, enhance_overlap=16, name="full")
+    (one,), (two,), (plain,) = (
+        json.loads((tmp_path / n / "predictions.json").read_text()) for n in ("small", "full", "plain")
+    )
+    np.testing.assert_allclose([b["xyxy_px"] for b in one["boxes"]], [b["xyxy_px"] for b in two["boxes"]], atol=0.02)
+    assert one["boxes"] != plain["boxes"]
+    for given in ({"enhance": "dcp"}, {"enhance_tile": 64}, {"enhance": str(folder / "tiny-gain-x1-c3.pt")}):
+        assert light.predict({"model": str(exported.parent / "det-96.onnx"), **words, **given}) is None
+
+
 @pytest.mark.parametrize("kind", ["obb", "segment"])
 def test_turned_boxes_and_masks_behind_a_chain_are_in_pixels_of_the_source(kind, exported, folder, tmp_path):
     shutil.copy(stock_export(kind, tmp_path, imgsz=96), exported.parent)

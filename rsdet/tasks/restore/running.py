@@ -41,7 +41,7 @@ def runner_of(model: Any, device: Any = "cpu", half: bool = False) -> Any:
 
 
 def check_tiles(run: Any, tile: Any, overlap: Any) -> None:
-    """Refuse tiles that a model does not take.
+    """Refuse tiles that a model does not take, and tell what the size of an exported graph changes.
 
     Args:
         run: What :func:`runner_of` gave.
@@ -57,6 +57,11 @@ def check_tiles(run: Any, tile: Any, overlap: Any) -> None:
         raise ConfigError(f"tile={tile}: {run.name} takes tiles of {fixed[1]}x{fixed[0]} px; leave tile= out.")
     if tile and tile < getattr(run, "min_px", 1):
         raise ConfigError(f"tile={tile} is smaller than the {run.min_px} px that the model takes.")
+    if fixed is not None and not run.local:
+        say(
+            f"{run.name} takes {fixed[1]}x{fixed[0]} px and its network looks at all of a picture: of larger ones it "
+            "sees tiles, smaller ones are continued by reflection, and both differ from what weights make of the whole."
+        )
 
 
 def digest_of(model: Any, run: Any) -> str:

@@ -17,6 +17,8 @@ from rsdet.data.decoding import within_memory
 from rsdet.enhance.chain_json import is_chain_json, read_chain_json
 from rsdet.errors import DataError, RSDetError
 from rsdet.names import printable
+from rsdet.quiet import say
+from rsdet.runtime.backends import is_deployable
 from rsdet.runtime.light import Summary
 from rsdet.runtime.results import Detections
 from rsdet.scenes.predictor import TilePredictor
@@ -104,6 +106,30 @@ TAKES: dict[str, Check] = {
 }
 
 
+def _enhancers(value: Any) -> bool:
+    """Whether ``enhance=`` names exported files alone, or none."""
+    from rsdet.enhance.loading import split_spec  # brings the room of enhancers, which few detectors need
+
+    return value == "none" or all(map(is_deployable, split_spec(value)))
+
+
+_ENHANCE: dict[str, Check] = {
+    "enhance": _enhancers, "enhance_tile": _or_none(_whole), "enhance_overlap": _or_none(_whole)
+}  # fmt: skip
+
+
+def _opened(
+    detector_class: type[Detector], args: Mapping[str, Any], own: Mapping[str, Check] | None
+) -> Detector | None:
+    """The detector that arguments ask for; None for what only the full path does."""
+    own = {**_ENHANCE, **(own or {})}
+    alone = args.get("enhance", "none") == "none" and {"enhance_tile", "enhance_overlap"} & set(args)
+    if alone or not understood({"source": "", **args}, {**TAKES, **own}):
+        return None
+    more = {k: args[k] for k in own if k in args}
+    return detector_class(args["model"], bands=args.get("bands"), **more)
+
+
 def predict(args: Mapping[str, Any]) -> Summary | None:
     """Detect objects in images with an exported file; see :func:`rsdet.runtime.light.predict`."""
     return predict_with(Detector, args)
@@ -127,11 +153,9 @@ def predict_with(
     Raises:
         RSDetError: Bad input, or no image of the source can be used.
     """
-    own = own or {}
-    if not understood(args, {**TAKES, **own}):
+    detector = _opened(detector_class, args, own) if "source" in args else None
+    if detector is None:
         return None
-    more = {k: args[k] for k in own if k in args}
-    detector = detector_class(args["model"], bands=args.get("bands"), **more)
     size = detector.size(args.get("imgsz"))
     outputs = Outputs(save_json=args.get("save_json", False), save_coco=args.get("save_coco", False))
     with usable_source(args["source"], detector.reader) as usable:
@@ -168,13 +192,16 @@ def tiles_with(
     detector_class: type[Detector], args: Mapping[str, Any], tile_px: int, own: Mapping[str, Check] | None = None
 ) -> TilePredictor | None:
     """An exported model for the tiles of a scene; arguments as for :func:`predict_with`, without a source."""
-    own = own or {}
-    if not understood({"source": "", **args}, {**TAKES, **own}):
+    detector = _opened(detector_class, args, own)
+    if detector is None:
         return None
-    detector = detector_class(args["model"], bands=args.get("bands"), **{k: args[k] for k in own if k in args})
     size = detector.size(args.get("imgsz") or (tile_px if detector.free_size else None))
     rules = _rules(detector, args)
-    facts = {"imgsz": size, "rules": str(rules), "bands": args.get("bands"), **{k: args.get(k) for k in own}}
+    facts = {"imgsz": size, "rules": str(rules), "bands": args.get("bands"), **{k: args.get(k) for k in own or {}}}
+    if detector.chain is not None:
+        facts["enhance"] = detector.chain.key
+        if args.get("enhance_tile") is None:
+            say("tile= cuts the scene, and an enhancer gets its tiles; to cut these again for it, say enhance_tile=.")
     given = {k: v for k, v in args.items() if k != "model"}
     again = {"model": str(args["model"]), "settings": {}, "given": given, "gpu": False}
     return TilePredictor(

@@ -33,6 +33,10 @@ class Detector:
             the chain JSON that ``rsdet export ... enhance=...`` makes: the detector then looks at enhanced pictures.
         threads: Threads for one operator; the backend's own choice when None.
         bands: Bands of the files to take, counted from 1, in the order of the channels; those in the file when None.
+        enhance: Exported files of the task ``restore`` that enhance pictures before, in the order of work; ``"none"``
+            for none, whatever a chain JSON names.
+        enhance_tile: Side of their tiles in pixels; see :class:`rsdet.enhance.chain.EnhanceChain`.
+        enhance_overlap: Pixels that neighbouring tiles share.
 
     Attributes:
         names: Class number -> name.
@@ -53,7 +57,16 @@ class Detector:
     families: ClassVar[Sequence[str]] = FAMILIES
     outputs: ClassVar[int] = 1  # that are looked at
 
-    def __init__(self, path: str | Path, threads: int | None = None, *, bands: Sequence[int] | None = None):
+    def __init__(
+        self,
+        path: str | Path,
+        threads: int | None = None,
+        *,
+        bands: Sequence[int] | None = None,
+        enhance: Any = None,
+        enhance_tile: int | None = None,
+        enhance_overlap: int | None = None,
+    ):
         file = Path(path)
         if is_chain_json(path):
             file = file.parent / str(read_chain_json(path).model)
@@ -73,10 +86,11 @@ class Detector:
         self.imgsz = fixed or self._facts.imgsz or DEFAULT_IMGSZ
         self._batch = batch
         self.chain = None
-        if is_chain_json(path):
+        spec = path if enhance is None and is_chain_json(path) else enhance
+        if spec not in (None, "none"):
             from rsdet.enhance.loading import load_chain  # brings the room of enhancers, which few detectors need
 
-            self.chain = load_chain(path)
+            self.chain = load_chain(spec, tile=enhance_tile, overlap=enhance_overlap)
             self.chain.check_detector(self.channels, {} if self.reader.of_values else None)
 
     def predict(
