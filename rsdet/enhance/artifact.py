@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rsdet import digest
 from rsdet.data.tiling import tiled
 from rsdet.errors import CheckpointError, ConfigError
 from rsdet.runtime.graph import open_graph
@@ -63,11 +63,7 @@ class ArtifactEnhancer:
     @property
     def key(self) -> str:
         """Tells this file from every other."""
-        files = sorted(self.path.glob("*")) if self.path.is_dir() else [self.path]
-        digest = hashlib.sha256()
-        for file in files:
-            digest.update(file.read_bytes())
-        return digest.hexdigest()
+        return digest.digest(self.path)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """(H, W, C) float32 in [0, 1] to (scale * H, scale * W, C), whatever sizes the graph takes."""

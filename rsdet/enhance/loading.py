@@ -14,6 +14,7 @@ from rsdet.enhance.chain import EnhanceChain, Part
 from rsdet.enhance.chain_json import read_chain_json
 from rsdet.errors import ConfigError
 from rsdet.runtime.backends import is_deployable
+from rsdet.runtime.metadata import say_untrained
 
 TASK = "restore"
 
@@ -100,6 +101,7 @@ def _from_file(name: str, settings: dict[str, Any], folder: Path | None, untrain
                 f"enhance={name}: {', '.join(settings)} cannot be set, the file is exported; leave it out."
             )
         artifact = ArtifactEnhancer(path)
+        say_untrained(artifact.meta, path.name)
         return Part(artifact, str(path), {}, artifact.key)
     from rsdet.loading import load_model  # brings PyTorch, which chains of exported files do without
 

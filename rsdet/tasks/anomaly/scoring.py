@@ -43,6 +43,7 @@ class Rebuilder:
 
     Attributes:
         backend: What runs an exported file, in words.
+        said: What it says of itself.
         bands: That it takes.
         places: Those of the cube that it was trained on, numbers from 1; None for all.
         score_on: What its training was judged by.
@@ -78,7 +79,8 @@ class Rebuilder:
         self, run: Any, said: Mapping[str, Any], tile_hw: tuple[int, int] | None, batch: int, min_px: int
     ) -> None:
         self.run: Callable[[np.ndarray], np.ndarray] = run
-        self.tile_hw, self._batch, self.min_px, self.bands = tile_hw, batch, min_px, int(said["channels"])
+        self.said, self.tile_hw, self._batch, self.min_px = said, tile_hw, batch, min_px
+        self.bands = int(said["channels"])
         about = said.get("anomaly") or {}
         self.places, self.score_on = about.get("bands"), check_scored(about.get("score_on", "residual"))
 

@@ -113,8 +113,9 @@ def _of_artifact(path: Path, device: Any) -> PatchClassifier:
     graph = open_graph(path, device)
     said, fill = graph.said, graph.said.get("fill")
     numbers = [said.get(k) for k in ("cube_bands", "rasters", "patch")]
-    good = all(isinstance(n, int) and 0 <= n < 1 << 16 for n in numbers) and isinstance(fill, list)
-    if not good or len(fill) != numbers[0] + numbers[1] or not all(isinstance(v, (int, float)) for v in fill):
+    good = all(isinstance(n, int) and 0 <= n < 1 << 16 for n in numbers) and bool(said.get("names"))
+    good = good and isinstance(fill, list) and len(fill) == numbers[0] + numbers[1]
+    if not good or not all(isinstance(v, (int, float)) for v in fill):
         raise CheckpointError(f"{path} does not say how scenes are read for it; export it again.")
     return PatchClassifier(
         graph, said["names"], said, digest.digest(path), graph.shape[0] or AT_ONCE, graph.backend,

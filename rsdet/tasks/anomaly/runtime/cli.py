@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rsdet.runtime.light import Summary
+from rsdet.runtime.metadata import say_untrained
 from rsdet.tasks.anomaly.run import SearchRun, cubes_of
 from rsdet.tasks.anomaly.scoring import Rebuilder
 from rsdet.tasks.anomaly.task import TASK
@@ -27,6 +28,7 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
     folder = cache(lambda: run_folder(args, TASK.name, [c for c in cubes if isinstance(c, Path)], saved))
     own = {k: args[k] for k in _OWN if k in args}
     run = SearchRun(model, folder=folder if saved else None, verbose=verbose, **own)
+    say_untrained(model.said, Path(args["model"]).name)
     if verbose:
         print(f"Using {model.backend}\n")
     done = finds = 0

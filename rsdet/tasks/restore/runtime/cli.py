@@ -9,6 +9,7 @@ from typing import Any
 
 from rsdet.enhance.artifact import ArtifactEnhancer
 from rsdet.runtime.light import Summary
+from rsdet.runtime.metadata import say_untrained
 from rsdet.tasks.detect.runtime.cli import TAKES, checked_later, run_folder, understood
 from rsdet.tasks.restore.run import RestoreRun
 from rsdet.tasks.restore.source import find
@@ -31,6 +32,7 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
     folder = cache(lambda: run_folder(args, TASK.name, files, saved))  # made once there is something to write
     facts, own = {"device": "cpu", "half": False}, {k: args[k] for k in _OWN if k in args}
     run = RestoreRun(model, model, folder if saved else None, place, facts=facts, verbose=verbose, **own)
+    say_untrained(model.meta, model.name)
     if verbose:
         print(f"Using {model.graph.backend}\n")
     done = sum(1 for _ in run.over(found))
