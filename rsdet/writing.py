@@ -116,8 +116,7 @@ def workplace(folder: Path, name: str, need_mb: float = 0.0) -> Iterator[Path]:
                 f"{free_mb:.0f} MB are free in {folder}; expected {need_mb:.0f} MB for the export and its check; free "
                 "some space there, or choose another folder with out="
             )
-        shown = name.encode("utf-8", "surrogateescape")[:80].decode("utf-8", "ignore")  # names have 255 bytes at most
-        place = Path(tempfile.mkdtemp(prefix=f".{shown}.{_owner()}.", suffix=".part", dir=folder))
+        place = Path(tempfile.mkdtemp(prefix=f".{_shown(name)}.{_owner()}.", suffix=".part", dir=folder))
         yield place
     except OSError as e:
         raise not_written(folder, e) from e
@@ -126,21 +125,27 @@ def workplace(folder: Path, name: str, need_mb: float = 0.0) -> Iterator[Path]:
             shutil.rmtree(place, ignore_errors=True)  # what cannot be removed must not hide what went wrong
 
 
+def _shown(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape")[:80].decode("utf-8", "ignore")  # names have 255 bytes at most
+
+
 @contextmanager
-def alone(folder: Path, name: str) -> Iterator[None]:
+def alone(folder: Path, name: str, otherwise: str = "choose another out=") -> Iterator[None]:
     """Keep others that ask for the same out of a folder to which many files are going to be written.
 
     Args:
         folder: The folder; made where it is missing.
         name: What is done there.
+        otherwise: What to do who does not want to wait.
 
     Raises:
         WriteError: Another process does it right now; in place of any system error, too.
     """
     with workplace(folder, name) as mine:
         sweep(folder)
-        if any(p.name.startswith(f".{name}.") and _LEFTOVER.fullmatch(p.name) and p != mine for p in folder.iterdir()):
-            raise WriteError(f"another {name} is writing to {folder}; wait for it, or choose another out=")
+        start = f".{_shown(name)}."
+        if any(p.name.startswith(start) and _LEFTOVER.fullmatch(p.name) and p != mine for p in folder.iterdir()):
+            raise WriteError(f"another {name} is writing to {folder}; wait for it, or {otherwise}")
         yield
 
 

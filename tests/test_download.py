@@ -19,7 +19,7 @@ from fakes import fingerprint, make_fake, picture
 from rsdet.data import download as module
 from rsdet.data.archives import unpack
 from rsdet.data.download import check_dataset, dataset_yaml, fetch, find_yaml, list_datasets, load_yaml
-from rsdet.errors import ConfigError, DataError
+from rsdet.errors import ConfigError, DataError, WriteError
 from rsdet.paths import datasets_dir
 
 BODY = bytes(range(256)) * 4000  # about 1 MB, larger than the socket's buffers
@@ -33,6 +33,7 @@ class Server:
         self.break_after: dict[str, list[int]] = {}  # path: bytes after which each coming answer ends
         self.no_range: set[str] = set()
         self.etag = '"one"'
+        self.endless = False
         self.asked: list[tuple[str, str | None]] = []
         outer = self
 
@@ -72,6 +73,10 @@ class Server:
             request.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         else:
             request.send_response(200)
+        if self.endless:
+            request.end_headers()
+            while True:
+                request.wfile.write(body)
         request.send_header("Content-Length", str(len(body) - start))
         if self.etag:
             request.send_header("ETag", self.etag)
@@ -166,13 +171,48 @@ def test_wrong_size_and_digest(server, tmp_path, options, says):
         assert list(tmp_path.iterdir()) == []
 
 
+def test_a_server_without_end_is_left(server, tmp_path):
+    server.endless = True
+    with pytest.raises(DataError, match=r"has 1,\d+,\d+ bytes, expected 1,024,000; it was deleted"):
+        get(server, tmp_path / "x.bin", size=len(BODY))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refusal_of_a_part_that_was_not_asked_for_is_an_error_as_any_other(server, tmp_path):
+    server.answer = lambda request: request.send_error(416)
+    with pytest.raises(DataError, match="answered 416"):
+        get(server, tmp_path / "x.bin")
+
+
+def test_a_second_download_of_the_same_file_waits_for_no_one_and_harms_nothing(server, tmp_path):
+    first = threading.Event()
+    go_on, stock = threading.Event(), server.answer
+
+    def slowly(request):
+        first.set()
+        assert go_on.wait(30)
+        stock(request)
+
+    server.answer = slowly
+    target = tmp_path / f"{'x' * 120}.bin"
+    done = threading.Thread(target=get, args=(server, target))
+    done.start()
+    assert first.wait(30)
+    with pytest.raises(WriteError, match=r"another download of x+.bin is writing to .*; wait for it, or end it"):
+        get(server, target)
+    go_on.set()
+    done.join()
+    assert target.read_bytes() == BODY
+    assert [p.name for p in tmp_path.iterdir()] == [target.name]
+
+
 def test_missing_on_the_server(server, tmp_path):
     with pytest.raises(DataError, match="404"):
         get(server, tmp_path / "y.bin", "/y.bin")
     assert len(server.asked) == 1
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", "x.zip"])
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", "x.zip", "http://", "http://[::1", "http://x/ü"])
 def test_only_http(tmp_path, url):
     with pytest.raises(DataError, match="http"):
         fetch(url, tmp_path / "x", progress=False)

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from rsdet.errors import DataError, RSDetError
 from rsdet.textfiles import read_json
-from rsdet.writing import disk_errors, write_if_changed
+from rsdet.usererrors import one_line
+from rsdet.writing import alone, disk_errors, write_if_changed
 
 _CHUNK = 1 << 18
 _TIMEOUT_S = 30
@@ -39,16 +40,24 @@ def fetch(
         progress: Show a progress bar.
 
     Raises:
-        DataError: Not reachable, wrong length, wrong digest, or no space.
+        DataError: No address, not reachable, wrong length, wrong digest, or no space.
+        WriteError: Another process fetches the same file right now, or it cannot be written.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise DataError(f"url {url!r} must start with http:// or https://; mend the dataset YAML")
+    try:
+        known = urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname is not None and url.isascii()
+    except ValueError:
+        known = False
+    if not known:
+        raise DataError(
+            f"url {url!r} must start with http:// or https:// and be plain ASCII; mend it where it is stated"
+        )
     target = Path(target)
     if target.is_file() and _is_right(target, size, sha256):
         return target
     part = target.with_name(f"{target.name}.part")
-    with disk_errors(target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(target.parent), alone(target.parent, f"download of {target.name}", "end it"):
+        if target.is_file() and _is_right(target, size, sha256):  # by another process, meanwhile
+            return target
         if part.is_symlink():  # not made here
             part.unlink()
         total = None
@@ -58,10 +67,13 @@ def fetch(
                 break
             except urllib.error.HTTPError as e:
                 if e.code < 500 or attempt == _TRIES - 1:
-                    raise DataError(f"{url} answered {e.code} {e.reason}; check the address, or try later") from e
+                    why = one_line(str(e.reason))
+                    raise DataError(f"{url} answered {e.code} {why}; check the address, or try later") from e
+            except (http.client.InvalidURL, UnicodeError) as e:
+                raise DataError(f"url {url!r} is no address ({one_line(str(e))}); mend it where it is stated") from e
             except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as e:
                 if attempt == _TRIES - 1:
-                    reason = getattr(e, "reason", None) or e
+                    reason = one_line(str(getattr(e, "reason", None) or e))
                     kept = part.stat().st_size if part.exists() else 0
                     raise DataError(
                         f"{url} broke off ({reason}); {kept:,} bytes are kept; run it again to go on from there"
@@ -91,7 +103,7 @@ def _continue(url: str, part: Path, size: int | None, progress: bool) -> int | N
     try:
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S)
     except urllib.error.HTTPError as e:
-        if e.code != 416:
+        if e.code != 416 or not have:  # an answer to a part that was not asked for is an error as any other
             raise
         length = (e.headers.get("Content-Range") or "").rpartition("/")[2]
         if length == str(have):
@@ -105,7 +117,10 @@ def _continue(url: str, part: Path, size: int | None, progress: bool) -> int | N
             have = 0
             total = _as_int(response.headers.get("Content-Length"))
         if size is not None and total is not None and size != total:
-            raise DataError(f"{url} has {total:,} bytes, expected {size:,}; the file on the server is another one")
+            raise DataError(
+                f"{url} has {total:,} bytes, expected {size:,}; the file on the server is another one, so nothing was "
+                "fetched: look for a newer rsdet, or mend the bytes where they are stated"
+            )
         free = shutil.disk_usage(part.parent).free
         if total is not None and total - have > free:
             raise DataError(f"{url} needs {total - have:,} bytes, {part.parent} has {free:,} free; free some space")
@@ -120,6 +135,8 @@ def _continue(url: str, part: Path, size: int | None, progress: bool) -> int | N
                 f.write(chunk)
                 have += len(chunk)
                 go(len(chunk))
+                if size is not None and have > size:  # without end, perhaps; the check of the length says it
+                    return None
     if total is not None and have < total:
         raise http.client.IncompleteRead(b"", total - have)
     return total
@@ -161,7 +178,10 @@ def _verify(part: Path, url: str, size: int | None, sha256: str | None) -> None:
     if problem:
         part.unlink()
         _notes(part).unlink(missing_ok=True)
-        raise DataError(f"the download of {url} {problem}; it was deleted; run it again, or check the dataset YAML")
+        raise DataError(
+            f"the download of {url} {problem}; it was deleted; run it again, and where that does not help, the file on "
+            "the server is another one: look for a newer rsdet, or mend what is stated of it"
+        )
 
 
 class _bar:
