@@ -23,7 +23,7 @@ from typing import Any
 
 from rsdet.data.download import check_dataset, find_yaml, list_datasets, set_name
 from rsdet.data.label_kind import label_kind
-from rsdet.errors import ConfigError
+from rsdet.errors import ConfigError, nearest
 from rsdet.paths import datasets_dir, home
 from rsdet.textfiles import read_yaml
 
@@ -72,6 +72,10 @@ def resolve_data(data: str | Path, task: str | None = None) -> Path:
     tasks = tasks_of(path, content)
     check_task(data, tasks, task)
     task = task or (tasks[0] if tasks else None)
+    if part and content.get("source_format") != "pairs":  # before anything is drawn or fetched for another name
+        raise ConfigError(
+            f"data={data}: {path.name} has no parts; give data={name}.{nearest(str(data), list_datasets())}"
+        )
     if "render" in content:
         return _render(path, content, tasks, task)
     if content.get("source_format") == "pairs":
@@ -92,8 +96,6 @@ def resolve_data(data: str | Path, task: str | None = None) -> Path:
         return cubes.prepare(path, content, datasets_root())
     if content.get("pictures_of"):  # inputs are made of the pictures of another set, sample by sample
         resolve_data(str(content["pictures_of"]))
-    if part:
-        raise ConfigError(f"data={data}: {path.name} has no parts; give data={name}")
     ready = check_dataset(path, datasets_root(), task=None if not tasks or task == tasks[0] else task)
     if not tasks:
         check_task(data, label_tasks(ready), task, stated=False)

@@ -88,6 +88,16 @@ def test_what_the_user_has_put_there_is_not_fetched_again(owner):
     assert asked == []
 
 
+@pytest.mark.parametrize(("name", "meant"), [("demo-sarr", "demo-sar"), ("hydice-urban", "hydice")])
+def test_a_name_with_more_behind_it_is_no_other_set(name, meant, capsys, monkeypatch):
+    for way in ("rsdet.data.resolve._render", "rsdet.data.cubes.shipped.prepare"):
+        monkeypatch.setattr(way, lambda *args: pytest.fail("made, drawn or fetched"))
+    assert run(["get", name]) == 2
+    said = capsys.readouterr().err
+    assert "has no parts" in said
+    assert f"Did you mean '{meant}'" in said
+
+
 def test_the_command_says_where_it_is_and_what_there_is(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("rsdet.data.resolve.home", lambda: tmp_path)
     assert run(["get"]) == 0
