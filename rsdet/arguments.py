@@ -89,7 +89,8 @@ def _element(hint: Any) -> Any:
 def _words(hint: Any) -> list[str]:
     if _element(hint) is not None:
         return [f"a list of {w.removeprefix('a ')}s" for w in _words(_element(hint))] if hint else []
-    return [w for h in _options(hint) for w in ([_SAID[h]] if h in _SAID else ["a path"] if h is Path else [])]
+    said = {**_SAID, Path: "a path", Mapping: "a mapping"}
+    return [said[h] for h in (get_origin(h) or h for h in _options(hint)) if h in said]
 
 
 def _accepts(hint: Any, value: Any) -> bool:

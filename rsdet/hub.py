@@ -19,16 +19,20 @@ import yaml
 from rsdet._version import __version__
 from rsdet.checkpoint import save_plain
 from rsdet.errors import CheckpointError, ConfigError, MissingDependencyError, WriteError, install
+from rsdet.modelyaml import YAML_SUFFIXES
 from rsdet.names import class_names
 
 WEIGHTS = "model.safetensors"
 LICENCE = "agpl-3.0"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_FILES = {".pt", ".pth", ".safetensors", ".onnx", ".engine", ".torchscript", ".xml", ".json", *YAML_SUFFIXES}
 
 
 def is_repository(name: str) -> bool:
-    """Whether a name has the form ``org/name`` and is no file here."""
-    return _REPOSITORY.fullmatch(name) is not None and not Path(name).exists()
+    """Whether a name is ``org/name``, no file here, and does not end like one: a typing error asks nobody."""
+    return (
+        _REPOSITORY.fullmatch(name) is not None and Path(name).suffix.lower() not in _FILES and not Path(name).exists()
+    )
 
 
 def _hub() -> Any:
@@ -55,7 +59,7 @@ def _refusals(what: str, error: type[CheckpointError] | type[WriteError]) -> Ite
     """Say in one line what the Hub or the way to it refuses."""
     try:
         yield
-    except (OSError, RuntimeError, ValueError) as e:  # whatever huggingface_hub raises
+    except Exception as e:  # whatever huggingface_hub, and what it asks the network by, raises
         why = (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
         raise error(f"{what} ({why}); check name, network and token (hf auth login).") from e
 
@@ -110,12 +114,13 @@ def push(
         MissingDependencyError: huggingface_hub is not installed.
         WriteError: The Hub refuses it, or cannot be reached.
     """
-    repository, hub = _checked(repository), _hub()
+    repository, page = _checked(repository), card_page(repository, network, card or {})
+    hub = _hub()
     with TemporaryDirectory() as folder:
         place = Path(folder)
         save_plain(network, place / WEIGHTS, half)
         (place / "model.yaml").write_text(yaml.safe_dump(network.yaml, sort_keys=False), encoding="utf-8")
-        (place / "README.md").write_text(card_page(repository, network, card or {}), encoding="utf-8")
+        (place / "README.md").write_text(page, encoding="utf-8")
         with _refusals(f"the weights were not written to {repository}", WriteError):
             api = hub.HfApi(token=token)
             url = str(api.create_repo(repository, private=private, exist_ok=True))
@@ -141,6 +146,9 @@ def card_page(repository: str, network: Any, card: Mapping[str, Any]) -> str:
         repository: ``org/name``.
         network: The network.
         card: See :data:`rsdet.zoo.FIELDS`; empty where nobody has written one, which the page says.
+
+    Raises:
+        ConfigError: The card holds something else than plain values.
     """
     task = str(getattr(network, "task", "detect"))
     header = {
@@ -150,7 +158,10 @@ def card_page(repository: str, network: Any, card: Mapping[str, Any]) -> str:
         **({"pipeline_tag": _PIPELINES[task]} if task in _PIPELINES else {}),
     }
     names = ", ".join(class_names(network.names, twins=True).values())
-    facts = yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True, width=100) if card else ""
+    try:
+        facts = yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True, width=100) if card else ""
+    except (TypeError, ValueError, yaml.YAMLError) as e:
+        raise ConfigError(f"card={card!r} must be a mapping of plain values, as rsdet.zoo.FIELDS names them.") from e
     known = f"```yaml\n{facts}```" if facts else "No card was written: what they were trained on is not known."
     return (
         f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\n# {repository}\n\nWeights for `task={task}` of rsdet "

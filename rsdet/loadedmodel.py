@@ -12,6 +12,7 @@ from ultralytics.engine.model import Model
 from ultralytics.utils import LOGGER
 
 from rsdet import checkpoint, hub, tasks
+from rsdet.arguments import fit
 from rsdet.data.gsd import gsd_of
 from rsdet.deploy.complexity import complexity
 from rsdet.errors import ConfigError
@@ -149,6 +150,8 @@ class LoadedModel(Model):
         """
         if hub.is_repository(str(name)):
             name = hub.pull(str(name), revision, token)
+        elif revision is not None:
+            raise ConfigError(f"revision={revision!r} is of a repository, and {name} is none; leave revision= out.")
         return cls(name, **settings)
 
     @user_errors()
@@ -164,7 +167,8 @@ class LoadedModel(Model):
         """
         self._check_is_pytorch_model()
         self.check_trained("push_to_hub")
-        return hub.push(self.model, repository, **settings)
+        given = fit(hub.push, settings, "push_to_hub", also=["network", "repository"])
+        return hub.push(self.model, repository, **given)
 
     def _say_untrained(self) -> None:
         if self.untrained:

@@ -15,11 +15,16 @@ from rsdet import RSDet
 from rsdet.errors import CheckpointError, ConfigError, MissingDependencyError, WriteError
 
 
+class OwnError(Exception):
+    """As those of httpx, by which the package asks the network: of no family of the system's errors."""
+
+
 class FakeHub:
     """As much of huggingface_hub as is used; repositories are folders, and what is asked is noted."""
 
     def __init__(self, root: Path):
         self.root, self.asked, self.down = root, [], False
+        self.error: Exception = ConnectionError("the network is unreachable")
         self.HfApi = lambda token=None: SimpleNamespace(create_repo=self.create, upload_folder=self.upload)
 
     def create(self, repository: str, private: bool, exist_ok: bool) -> str:
@@ -40,7 +45,7 @@ class FakeHub:
 
     def answer(self, *what: str | None) -> None:
         if self.down:
-            raise ConnectionError("the network is unreachable")
+            raise self.error
         self.asked.append(what)
 
 
@@ -77,6 +82,10 @@ def test_names_of_the_zoo_and_files_ask_nobody(hub, tmp_path, monkeypatch):
     (tmp_path / "org").mkdir()
     model.save_plain("org/w")
     assert RSDet.from_pretrained("org/w.safetensors").names == model.names
+    with pytest.raises(CheckpointError, match="do not exist"):
+        RSDet.from_pretrained("runs/best.pt")  # mistyped, and nobody's repository
+    with pytest.raises(ConfigError, match="leave revision= out"):
+        RSDet.from_pretrained("vmc-detr-demo", revision="v1")
     assert hub.asked == []
 
 
@@ -91,6 +100,15 @@ def test_problems_are_one_line(hub, tmp_path, monkeypatch):
     hub.down = True
     with pytest.raises(WriteError, match=r"not written to org/ships \(the network is unreachable\)"):
         model.push_to_hub("org/ships")
+    hub.error = OwnError("no route")
+    with pytest.raises(WriteError, match=r"not written to org/ships \(no route\); check name, network and token"):
+        model.push_to_hub("org/ships")
+    with pytest.raises(ConfigError, match="does not know licence="):
+        model.push_to_hub("org/ships", licence="MIT")
+    with pytest.raises(ConfigError, match="must be a mapping or none"):
+        model.push_to_hub("org/ships", card="README.md")
+    with pytest.raises(ConfigError, match="must be a mapping of plain values"):
+        model.push_to_hub("org/ships", card={"data": tmp_path})
     with pytest.raises(ConfigError, match="no weights"):
         RSDet("vmc-detr-lite.yaml", scale="t").push_to_hub("org/ships")
 
