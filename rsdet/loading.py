@@ -97,7 +97,7 @@ def load_model(
     variables, parts = dict(variables or {}), dict(parts or {})
     if zoo.find_card(name) is not None and not (Path(name) / digest.PARTS).is_file():
         name = str(zoo.weights(name))
-    elif Path(name).suffix == "" and find_model_yaml(name) is not None:
+    elif Path(name).suffix == "" and not Path(name).is_file() and find_model_yaml(name) is not None:
         name = f"{name}.yaml"  # the bare name of a shipped model, such as cfar
     suffix = Path(name).suffix.lower()
     if suffix in YAML_SUFFIXES:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from fnmatch import fnmatch
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def find_model_yaml(name: str | Path) -> Path | None:
     if path.parent != Path("."):
         return None
     wanted = path.name if path.suffix in YAML_SUFFIXES else f"{path.name}.yaml"
-    return next((cfg_dir() / "models").glob(f"*/{wanted}"), None)
+    return next((cfg_dir() / "models").glob(f"*/{escape(wanted)}"), None)
 
 
 def form_of(d: dict[str, Any]) -> str:

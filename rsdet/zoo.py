@@ -108,10 +108,13 @@ def list_weights(pattern: str = "*") -> list[str]:
 
 
 def find_card(name: str | Path) -> Card | None:
-    """The card of that name; ``None`` where there is none, or where a file here has the name."""
-    name = str(name)
+    """The card that ``model=`` means; ``None`` where there is none, or where a file here has the name."""
+    return None if Path(name).is_file() else _card(str(name))
+
+
+def _card(name: str) -> Card | None:
     path = weights_dir() / f"{name}.yaml"
-    if Path(name).name != name or Path(name).is_file() or name not in list_weights(name):
+    if Path(name).name != name or name not in list_weights(name):
         return None
     return Card(name, read_yaml(path), path)
 
@@ -122,7 +125,7 @@ def card_of(name: str) -> Card:
     Raises:
         ConfigError: There is none.
     """
-    card = find_card(name)
+    card = _card(name)
     if card is None:
         known = list_weights()
         raise ConfigError(f"there are no weights {name!r}.{nearest(name, known)} There are: {', '.join(known)}.")

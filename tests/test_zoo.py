@@ -81,11 +81,17 @@ def test_a_name_means_the_weights_and_its_yaml_a_fresh_network():
     assert RSDet("vmc-detr-demo.yaml", **TINY).untrained
 
 
-def test_a_file_here_comes_first(tmp_path, monkeypatch):
+def test_a_file_here_comes_first_and_is_taken_for_nothing_else(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert zoo.find_card("vmc-detr-demo") is not None
     (tmp_path / "vmc-detr-demo").write_text("mine")
     assert zoo.find_card("vmc-detr-demo") is None
+    with pytest.raises(ConfigError, match="is no model"):  # and not a fresh network by the YAML of that name
+        RSDet("vmc-detr-demo")
+    assert run(["get", "vmc-detr-demo"]) == 0  # asks for the weights and nothing else
+    assert str(zoo.weights("vmc-detr-demo")) in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"neither a file nor a shipped model.*Did you mean"):
+        RSDet("vmc-detr-*")  # a pattern names nothing
     for name in ("../weights/vmc-detr-demo", "vmc-detr-demo.yaml", "*", ""):
         assert zoo.find_card(name) is None
 

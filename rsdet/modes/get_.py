@@ -26,7 +26,7 @@ def get(name: str | None = None, task: str | None = None) -> None:
     if name is None:
         say("\n".join(_known()))
         return
-    if zoo.find_card(name) is not None:
+    if name in zoo.list_weights():
         if task is not None:
             raise ConfigError(f"{name} are weights, which have their task; leave task= out.")
         say(f"{name}: {zoo.weights(name)}")
