@@ -213,7 +213,25 @@ def check_model(model: Any, path: str | Path) -> None:
     for key, kind in (("enhance", dict), ("channels", int), ("family", str)):
         if not isinstance(model.yaml.get(key) or kind(), kind):
             raise CheckpointError(f"{path}: {key}: in its YAML is no {kind.__name__}; pass another checkpoint.")
+    check_names(model, path)
     check_finite(model.state_dict(), path)
+
+
+def check_names(model: Any, path: str | Path) -> None:
+    """Make sure that each class that a network can find has a name: one without would end the run that finds it.
+
+    Raises:
+        CheckpointError: There are fewer names than classes.
+    """
+    layers = getattr(model, "model", None)
+    classes = getattr(layers[-1], "nc", None) if isinstance(layers, nn.Sequential) else None
+    names = model.names if isinstance(model.names, dict) else dict(enumerate(model.names))
+    nameless = [i for i in range(classes) if i not in names] if isinstance(classes, int) and names else []
+    if nameless:
+        raise CheckpointError(
+            f"{path} finds {classes} classes and has no name for class {nameless[0]}; set model.model.names in Python "
+            "to {number: name} of them all and save it again, or copy it again."
+        )
 
 
 def check_arguments(values: Mapping[str, Any], path: str | Path) -> None:
@@ -418,5 +436,6 @@ def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         raise CheckpointError(f"{path}: the weights do not fit the YAML in their header ({_one_line(e)}).") from e
     check_finite(state, path)
     model.names = class_names(names, twins=True)
+    check_names(model, path)
     model.task = cfg.get("task", "detect")
     return model.float().eval(), {**header, "task": model.task, "imgsz": imgsz}

@@ -95,7 +95,8 @@ def one_line(text: str) -> str:
 def _of_memory(e: Exception) -> RSDetError | None:
     if type(e).__name__ == "OutOfMemoryError":  # torch's; not imported here, the command line's help needs no torch
         return RSDetError("the memory of the GPU is full; lower batch= or imgsz=, or use a smaller model.")
-    if isinstance(e, MemoryError):
+    full = isinstance(e, RuntimeError) and "can't allocate memory" in str(e)  # PyTorch's on a CPU
+    if isinstance(e, MemoryError) or full or (type(e).__module__ == "cv2" and "Insufficient memory" in str(e)):
         return RSDetError("the memory is full; lower batch= or imgsz=, or cut the images into tiles.")
     return None
 

@@ -123,6 +123,16 @@ def test_the_plain_form_gives_the_same_model(tiny_weights, tmp_path):
     assert (again.family, again.task) == ("rtdetr", "detect")
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_a_class_without_a_name_is_told_when_weights_are_loaded(tiny_weights, tmp_path, suffix):
+    model = RSDet(tiny_weights)
+    del model.model.names[1]
+    file = tmp_path / f"w{suffix}"
+    model.save_plain(file) if suffix == ".safetensors" else model.save(file)
+    with pytest.raises(CheckpointError, match="has no name for class 1; set"):
+        RSDet(file)
+
+
 def test_a_foreign_safetensors_file_is_one_line(tmp_path):
     from safetensors.torch import save_file
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -65,6 +66,12 @@ def _raise(error: BaseException) -> None:
         (PermissionError(errno.EACCES, "Permission denied", "/x"), WriteError, "/x cannot be read or written"),
         (FileNotFoundError(errno.ENOENT, "No such file", "/x"), DataError, "/x does not exist"),
         (ConnectionResetError("peer"), DataError, "peer; check"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), RSDetError, "the memory is full"),
+        (
+            cv2.error("(-4:Insufficient memory) Failed to allocate"),
+            RSDetError,
+            "the memory is full; lower batch= or imgsz=",
+        ),
     ],
 )
 def test_errors_of_the_system(error, kind, message):
