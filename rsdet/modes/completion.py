@@ -65,24 +65,30 @@ def _bash() -> str:
     return "\n".join([
         "# rsdet completion bash >> ~/.bash_completion",
         "_rsdet() {",
-        '    local line="${COMP_LINE:0:$COMP_POINT}" keys="" plain="" values="" cur',
-        "    local -a typed",
-        '    read -r -a typed <<< "$line"',
-        '    [[ "$line" == *[[:space:]] ]] && typed+=("")',
-        '    cur="${typed[${#typed[@]}-1]}"',
+        '    local keys="" plain="" values="" key="" cur="${COMP_WORDS[COMP_CWORD]}" before="" at=$COMP_CWORD found',
+        "    (( at > 0 )) && before=\"${COMP_WORDS[at-1]}\"",
+        '    if [[ "$cur" == *=* && "$cur" != "=" ]]; then key="${cur%%=*}"',
+        '    elif [[ "$cur" == "=" ]]; then key="$before"; cur=""',
+        '    elif [[ "$before" == "=" ]]; then key="${COMP_WORDS[at-2]}"',
+        "    fi",
         "    COMPREPLY=()",
-        "    if (( ${#typed[@]} <= 2 )); then",
+        '    if (( at <= 1 )); then',
         f'        COMPREPLY=($(compgen -W "{" ".join(modes.names())}" -- "$cur"))',
         "        return",
         "    fi",
-        '    case "${typed[1]}" in',
+        '    case "${COMP_WORDS[1]}" in',
         *rows,
         "    esac",
-        '    if [[ "$cur" == *=* ]]; then  # bash replaces what stands behind the sign only',
-        '        case "${cur%%=*}" in',
+        '    if [[ -n "$key" ]]; then',
+        '        case "$key" in',
         *values,
         "        esac",
-        '        COMPREPLY=($(compgen -W "$values" -- "${cur#*=}") $(compgen -f -- "${cur#*=}"))',
+        '        local start="" value="$cur"',
+        '        [[ "$cur" == "$key="* ]] && start="$key=" value="${cur#*=}"',
+        "        while IFS= read -r found; do COMPREPLY+=(\"$found\"); done < <(",
+        '            compgen -P "$start" -W "$values" -- "$value"; compgen -P "$start" -f -- "$value"',
+        "        )",
+        "        compopt -o filenames 2> /dev/null  # their spaces are quoted, folders end in a stroke",
         "    else",
         '        COMPREPLY=($(compgen -W "$plain" -- "$cur") $(compgen -W "$keys" -- "$cur"))',
         '        [[ "${COMPREPLY[*]}" == *= ]] && compopt -o nospace 2> /dev/null',
@@ -118,19 +124,23 @@ def _zsh() -> str:
         "        esac",
         "    fi",
         "}",
-        "compdef _rsdet rsdet",
+        'if [[ "${funcstack[1]}" == _rsdet ]]; then _rsdet "$@"; else compdef _rsdet rsdet; fi',  # the first time, too
     ])  # fmt: skip
 
 
 def _fish() -> str:
     lines = [
         "# rsdet completion fish > ~/.config/fish/completions/rsdet.fish",
+        "function __rsdet_mode",  # the first word alone: a later one may have the name of a mode, too
+        "    set -l typed (commandline -opc)",
+        '    test "$typed[2]" = "$argv[1]"',
+        "end",
         f"complete -c rsdet -f -n '__fish_is_first_arg' -a '{' '.join(modes.names())}'",
     ]
     values = _values()
     for name, (keys, plain) in _words().items():
         words = [*plain, *(f"{k}=" for k in keys), *(f"{k}={v}" for k in keys for v in values.get(k, ()))]
-        lines.append(f"complete -c rsdet -n '__fish_seen_subcommand_from {name}' -a '{' '.join(words)}'")
+        lines.append(f"complete -c rsdet -n '__rsdet_mode {name}' -a '{' '.join(words)}'")
     return "\n".join(lines)
 
 
