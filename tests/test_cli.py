@@ -149,6 +149,18 @@ def test_every_mode_has_help_in_which_every_key_is_described(rsdet):
         assert not [line for line in lines if line.rstrip().endswith("=") or line.endswith("=None")], mode
 
 
+def test_a_task_is_said_to_have_the_modes_that_it_has(capsys, rsdet):
+    rows = {line.split(":")[0].strip(): line.rpartition("modes ")[2] for line in rsdet("list", "tasks").splitlines()}
+    assert "track" in rows["detect"]
+    assert "track" not in rows["vqa"]
+    assert rows["landcover"].endswith("crossval")
+    for task, mode in (("restore", "track"), ("detect", "crossval")):
+        assert cli.run(["help", task, mode]) == 2
+        assert f"{task} has no {mode}, which is for" in capsys.readouterr().err
+    assert cli.run(["help", "train", "obbb"]) == 2
+    assert "Did you mean 'obb'?" in capsys.readouterr().err
+
+
 def test_version_needs_nothing_heavy():
     code = "import sys; from rsdet import cli; cli.run(['-V']); print(sorted({'torch', 'cv2'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

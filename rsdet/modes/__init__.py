@@ -55,4 +55,4 @@ def _of_task(name: str, place: str) -> Mode:
 
         function()(**fit(function(), args, name))
 
-    return Mode("", run, functions=lambda: (function(),))
+    return Mode("", run, functions=lambda: (function(),), suits=lambda task: name in task.modes)

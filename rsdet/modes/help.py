@@ -214,9 +214,12 @@ def print_help(topic: str | None = None, mode: str | None = None) -> None:
     if mode in tasks.names() and topic not in tasks.names():
         topic, mode = mode, topic
     known = (*modes.names(), *tasks.names())
-    for word, choices in ((topic, known), (mode, modes.names())):
+    for word, choices in ((topic, known), (mode, tasks.names() if topic in modes.names() else modes.names())):
         if word is not None and word not in choices:
-            raise ConfigError(f"there is no help on {word!r}.{nearest(word, choices)} Topics: {', '.join(choices)}.")
+            raise ConfigError(f"there is no help on {word!r}.{nearest(word, known)} Topics: {', '.join(choices)}.")
+    if topic is not None and mode is not None and not modes.get(mode).suits(tasks.get(topic)):
+        those = [name for name in tasks.names() if modes.get(mode).suits(tasks.get(name))]
+        raise ConfigError(f"{topic} has no {mode}, which is for {', '.join(those)}; see `rsdet help {mode}`.")
     if topic is None:
         lines = _front()
     elif mode is not None:

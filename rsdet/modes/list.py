@@ -51,9 +51,12 @@ def _protocols() -> list[str]:
 def _tasks() -> list[str]:
     from rsdet import modes  # not yet complete while this module is imported by it
 
-    shared = [m for m in modes.names() if any(key.startswith("model") for key in modes.get(m).needs)]
-    found = (tasks.get(name) for name in tasks.names())
-    return [f"{t.name}: {t.about}; families {', '.join(t.families)}; modes {', '.join(shared)}" for t in found]
+    shared = {m: modes.get(m) for m in modes.names() if any(key.startswith("model") for key in modes.get(m).needs)}
+    lines = []
+    for task in map(tasks.get, tasks.names()):
+        theirs = [*(name for name, mode in shared.items() if mode.suits(task)), *task.modes]
+        lines.append(f"{task.name}: {task.about}; families {', '.join(task.families)}; modes {', '.join(theirs)}")
+    return lines
 
 
 KINDS: dict[str, Callable[[], list[str]]] = {

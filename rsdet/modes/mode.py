@@ -23,6 +23,7 @@ class Mode:
         functions: Functions and classes whose parameters are its keys; called by help alone.
         own: Classes of a task whose keyword-only parameters are more keys; called by help alone.
         stock: Whether keys of Ultralytics are taken, too, and said by the task.
+        suits: Whether a task has it.
     """
 
     about: str
@@ -33,6 +34,7 @@ class Mode:
     functions: Callable[[], tuple[Callable[..., Any], ...]] = tuple
     own: Callable[[Task], tuple[type, ...]] | None = None
     stock: bool = False
+    suits: Callable[[Task], bool] = lambda task: True
 
 
 def say(text: str) -> None:

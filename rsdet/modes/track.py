@@ -29,4 +29,5 @@ MODE = Mode(
     functions=lambda: (*functions_of_model(), functions_of_model()[0].track),
     own=lambda task: classes_of("predictor")(task) if task.tracks else (),
     stock=True,
+    suits=lambda task: task.tracks is not None,
 )
