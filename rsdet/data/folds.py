@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 
 import yaml
 
-from rsdet.data.resolve import resolve_data, split_files, tasks_of
+from rsdet.data.resolve import resolve_data, split_files, tasks_of, tasks_stated
 from rsdet.data.splitting import scene_of
 from rsdet.errors import ConfigError, DataError, nearest
 from rsdet.quiet import say
@@ -25,6 +25,7 @@ from rsdet.writing import write_if_changed
 
 _TASKS = {"detect", "obb", "segment", "semantic"}  # whose pictures stand in lists; others have pairs, tables or cubes
 _LAST_NUMBER = re.compile(r"[\W_]*\d+\D*$")
+_MADE = re.compile(r"fold\d+(\.yaml|-(train|val)\.txt)")
 _NOT_KEPT = ("train", "val", "path", "download", "yaml_file")
 
 
@@ -68,39 +69,47 @@ def split(
     """
     if k < 2:
         raise ConfigError(f"k={k} must be 2 or more: one fold validates, the others train; e.g. k=5")
+    _check_task(data, tasks_stated(data))  # before anything is drawn or fetched
     path = resolve_data(data, task)
     content = read_yaml(path)
-    known = tasks_of(path, content)
-    if "names" not in content or (known and not _TASKS & {*known}):
-        raise ConfigError(
-            f"data={data} is for task={', '.join(known) or 'another one'}, whose pictures do not stand in lists; split "
-            f"takes data for {', '.join(sorted(_TASKS))}"
-        )
+    _check_task(data, tasks_of(path, content), "names" in content)
     files = {os.path.abspath(f) for part in ("train", "val") for f in split_files(path, part, 10**9, task)[0]}
     root = Path(split_files(path, "train", 1, task)[1]["path"])
     groups = _groups(sorted(files), root, by)
     folds = _folds(groups, k, seed)
     folder = Path(out or f"{path.stem}-folds").expanduser().absolute()
     names = [f"fold{i + 1}" for i in range(k)]
-    if others := sorted(p.name for p in folder.glob("fold*.yaml") if p.stem not in names):
-        raise DataError(f"{folder} holds {others[0]} of another split; choose another out=, or remove the folder")
-    made = []
+    texts, counts = {}, []
     for i, name in enumerate(names):
         parts = {
             "train": [f for j in range(k) if j != i for group in folds[j] for f in groups[group]],
             "val": [f for group in folds[i] for f in groups[group]],
         }
         for part, members in parts.items():
-            write_if_changed(folder / f"{name}-{part}.txt", "".join(f"{f}\n" for f in sorted(members)))
+            texts[folder / f"{name}-{part}.txt"] = "".join(f"{f}\n" for f in sorted(members))
         lists = {part: str(folder / f"{name}-{part}.txt") for part in parts}
         kept = {key: v for key, v in content.items() if key not in _NOT_KEPT}
         text = yaml.safe_dump({"path": str(root), **lists, **kept}, sort_keys=False, allow_unicode=True)
-        write_if_changed(folder / f"{name}.yaml", text)
-        made.append(folder / f"{name}.yaml")
-        say(f"{name}: {len(parts['train'])} train, {len(parts['val'])} val, of {len(folds[i])} groups")
+        texts[folder / f"{name}.yaml"] = text
+        counts.append(f"{name}: {len(parts['train'])} train, {len(parts['val'])} val, of {len(folds[i])} groups")
+    for there in sorted(folder.glob("fold*")):  # something may have been trained on them
+        if _MADE.fullmatch(there.name) and there.read_bytes() != texts.get(there, "").encode():
+            raise DataError(f"{folder} holds {there.name} of another split; choose another out=, or remove the folder")
+    for file, text in texts.items():
+        write_if_changed(file, text)
+    for line in counts:
+        say(line)
     if len(groups) == len(files) and by != "image":
         say(f"by={by} found no two pictures that belong together; by=sequence or by=PATTERN may, such as by='^[^_]+'")
-    return made
+    return [folder / f"{name}.yaml" for name in names]
+
+
+def _check_task(data: str, known: tuple[str, ...], listed: bool = True) -> None:
+    if not listed or (known and not _TASKS & {*known}):
+        raise ConfigError(
+            f"data={data} is for task={', '.join(known) or 'another one'}, whose pictures do not stand in lists; split "
+            f"takes data for {', '.join(sorted(_TASKS))}"
+        )
 
 
 def _groups(files: list[str], root: Path, by: str) -> dict[str, list[str]]:
@@ -124,12 +133,14 @@ def _groups(files: list[str], root: Path, by: str) -> dict[str, list[str]]:
             return PurePath(os.path.relpath(file, root)).as_posix()
         if by in _RULES:
             return _RULES[by](stem)
-        if (found := pattern.search(stem)) is None:
+        found = pattern.search(stem)
+        fits = found and (found[1] if pattern.groups else found[0])
+        if not fits:
             raise DataError(
                 f"by={by!r} does not fit the name {stem}, so that nobody knows what it belongs to."
                 f"{nearest(by, [*_RULES, 'image'])} Give a pattern that fits every name"
             )
-        return found[1] or "" if pattern.groups else found[0]
+        return fits
 
     groups: dict[str, list[str]] = {}
     for file in files:

@@ -102,6 +102,12 @@ def resolve_data(data: str | Path, task: str | None = None) -> Path:
     return Path(ready["yaml_file"])
 
 
+def tasks_stated(data: str | Path) -> tuple[str, ...]:
+    """Tasks that what stands after ``data=`` says it is for, before anything is drawn or fetched."""
+    path = find_yaml(_whole_and_part(str(data))[0])
+    return tasks_of(path, read_yaml(path))
+
+
 def tasks_of(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
     """Tasks that a data YAML says it is for; none where it says nothing.
 

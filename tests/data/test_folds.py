@@ -114,6 +114,7 @@ def test_a_fold_is_read_like_any_data(tmp_path, capsys):
         ({"k": 1}, ConfigError, "k=1 must be 2 or more"),
         ({"k": 6}, DataError, "5 groups .* cannot make k=6"),
         ({"by": "("}, ConfigError, "no regular expression"),
+        ({"by": "^(x_)?"}, DataError, "does not fit the name"),  # it fits nothing, and nothing is no name of a group
         ({"by": "scnee"}, DataError, "does not fit the name .*Did you mean 'scene'"),
     ],
 )
@@ -125,13 +126,23 @@ def test_what_cannot_be_folded_is_one_line_and_writes_nothing(tmp_path, keys, er
     assert not (tmp_path / "folds").exists()
 
 
-def test_folds_of_another_number_are_not_mixed_in(tmp_path):
+@pytest.mark.parametrize("other", [{"k": 2}, {"k": 4}, {"k": 3, "seed": 1}])
+def test_folds_that_are_there_are_never_others_afterwards(tmp_path, other):
+    """Something may have been trained on them, and would be measured on what it has seen."""
     data = data_set(tmp_path / "set")
     split(str(data), k=3, out=str(tmp_path / "folds"))
     before = contents(tmp_path / "folds")
-    with pytest.raises(DataError, match=r"holds fold3.yaml of another split"):
-        split(str(data), k=2, out=str(tmp_path / "folds"))
+    with pytest.raises(DataError, match=r"holds fold\d.* of another split; choose another out="):
+        split(str(data), **other, out=str(tmp_path / "folds"))
     assert contents(tmp_path / "folds") == before
+    split(str(data), k=3, out=str(tmp_path / "folds"))
+    assert contents(tmp_path / "folds") == before
+
+
+def test_a_set_for_another_task_is_refused_before_it_is_drawn(monkeypatch):
+    monkeypatch.setattr("rsdet.data.folds.resolve_data", lambda *args: pytest.fail("drawn"))
+    with pytest.raises(ConfigError, match="data=demo-vqa is for task=vqa"):
+        split("demo-vqa")
 
 
 def test_data_whose_pictures_come_in_pairs_are_refused(tmp_path):
