@@ -17,6 +17,7 @@ VIDEOS = {
 }  # fmt: skip
 OTHER_SUFFIXES = VIDEOS | {".dng", ".heic", ".heif"}
 LISTS = (".txt", ".csv")
+_TICKS = 300  # a rate above is none of frames
 
 
 def files_of(source: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[Path] | None:
@@ -106,3 +107,19 @@ def first_of(skipped: Sequence[str]) -> str:
     """A message about all that was left out, where nothing else is left: the first line and how many follow."""
     more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
     return f"{skipped[0]}{more}."
+
+
+def frames_lost(path: str | Path, read: int, stated: int, fps: float) -> str:
+    """One line where fewer frames of a video could be read than its header states; empty where it says nothing.
+
+    Some headers state a length and a rate of ticks, of which OpenCV makes a count: a few frames less prove nothing.
+
+    Args:
+        path: The video.
+        read: Frames that were read.
+        stated: Frames by its header, below 1 where it does not say.
+        fps: Frames a second by its header.
+    """
+    if fps > _TICKS or read + 1 >= 0.98 * stated:
+        return ""
+    return f"{path}: {read} of the {stated} frames that its header states can be read; copy it again, or convert it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from ultralytics.utils.plotting import save_one_box
 from rsdet.data.decoding import within_memory
 from rsdet.data.pictures import PictureReader, reader_of
 from rsdet.data.sar import SarReader
+from rsdet.data.sources import frames_lost
 from rsdet.enhance.wiring import chain_for, with_time
 from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.names import csv_cell, folder_names, printable
@@ -239,6 +241,37 @@ class OurImages(LoadImagesAndVideos):
             return list(pool.map(one, files))
 
 
+class OurFilms(LoadImagesAndVideos):
+    """Ultralytics' source of videos, which takes a frame that cannot be read for the end, and says nothing.
+
+    Attributes:
+        stated: Video -> frames and frames a second by its header.
+        frames_read: Video -> frames that were read.
+    """
+
+    stated: dict[str, tuple[int, float]]
+    frames_read: Counter[str]
+
+    def _new_video(self, path: str) -> None:
+        super()._new_video(path)
+        self.begin(path)
+
+    def begin(self, path: str) -> None:
+        """Note what the header of the video says that has been opened."""
+        self.stated[path] = self.frames, self.cap.get(cv2.CAP_PROP_FPS)
+
+    def __next__(self) -> tuple[list[str], list[np.ndarray], list[str]]:
+        """Return paths, frames and log texts of the next batch."""
+        paths, frames, texts = super().__next__()
+        self.frames_read.update(paths)
+        return paths, frames, texts
+
+    def lost(self) -> dict[str, str]:
+        """Video -> one line that says how much of it could not be read."""
+        said = {path: frames_lost(path, self.frames_read[path], *known) for path, known in self.stated.items()}
+        return {path: line for path, line in said.items() if line}
+
+
 class OurPredictor(EnhancedPrediction):
     """What the predictors of boxes share, whatever their form.
 
@@ -316,6 +349,8 @@ class OurPredictor(EnhancedPrediction):
                 self.say_time()
                 if self.outputs.plain:
                     self.outputs.write(self.make_folder())
+            if isinstance(self.dataset, OurFilms):
+                self.unread.update(self.dataset.lost())
             if read or not self.args.embed:
                 usable.check_read(read, self.unread)
 
@@ -329,6 +364,11 @@ class OurPredictor(EnhancedPrediction):
             self.dataset.reader, self.dataset.unread = self.reader, self.unread
             if self.args.mode == "track":  # Ultralytics would put frame 10 before frame 9
                 self.dataset.files.sort(key=natural)
+        elif isinstance(self.dataset, LoadImagesAndVideos):
+            self.dataset.__class__ = OurFilms
+            self.dataset.stated, self.dataset.frames_read = {}, Counter()
+            if self.dataset.cap is not None:  # the first is open already
+                self.dataset.begin(self.dataset.files[self.dataset.video_flag.index(True)])
 
     @contextmanager
     def of_picture(self, i: int) -> Iterator[None]:

@@ -43,7 +43,7 @@ class Usable:
         """Add the images whose pixels could not be decoded to ``skipped``.
 
         Args:
-            read: Paths of the images that were.
+            read: Paths of the images and videos that were.
             reasons: Path -> one line that says why not, where it is known.
 
         Raises:
@@ -54,7 +54,7 @@ class Usable:
         lines = [why.pop(str(p.absolute()), f"{p} {unknown}") for p in lost]
         lines = [line.rstrip(".") for line in [*lines, *why.values()]]  # also of what Ultralytics has fetched itself
         self.skipped += lines
-        if lines and len(lost) == len(self.files):
+        if lines and (len(lost) == len(self.files) if self.files else not read):
             raise DataError(first_of(lines))
         for line in lines:
             say(f"left out: {printable(line)}", logging.WARNING)

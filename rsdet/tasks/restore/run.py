@@ -15,6 +15,7 @@ import numpy as np
 from rsdet.data.decoding import within_memory
 from rsdet.data.pictures import check_bands
 from rsdet.data.raster_io import ImageMeta, check_range
+from rsdet.data.sources import frames_lost
 from rsdet.errors import ConfigError, DataError
 from rsdet.names import printable
 from rsdet.progress import Line
@@ -91,10 +92,10 @@ class RestoreRun:
             DataError: None could be done.
             Interrupted: Ctrl-C in a method that has its best so far.
         """
+        self.skipped = source.skipped
         return self._video(source.video) if source.video else self._all(source)
 
     def _all(self, source: Source) -> Iterator[RestoreResults]:
-        self.skipped = source.skipped
         streams = self.folder is not None and not self.per_image and self.write_routes is None
         scenes = by_windows(source.files, self.tile) if streams else set()
         if scenes:
@@ -216,3 +217,6 @@ class RestoreRun:
                 writer.release()
         if not n:
             raise DataError(f"{path} holds no frame that can be decoded; copy it again.")
+        if line := frames_lost(path, n, total, fps):
+            self.skipped.append(line)
+            say(f"left out: {line}", logging.WARNING)
