@@ -156,7 +156,7 @@ def test_a_cube_is_mapped_with_its_lidar(made):
     [
         ("restore", ["tile=64"], r"tile=64: restore\.onnx takes tiles of 32x32 px; leave tile= out"),
         ("restore", ["overlap=0.5"], "overlap=0.5 is a share of a tile"),
-        ("restore", ["save_routes=True"], "has no experts"),
+        ("restore", ["save_routes=True"], r"restore\.onnx is exported and gives pictures alone; use its weights"),
         ("anomaly", ["tile=64"], "tile=64: this exported file takes 32 px; leave tile= out"),
         ("anomaly", ["far=0.1", "threshold=3"], "two thresholds"),
         ("anomaly", ["bands=1-2"], "2 usable bands, the network takes 6"),

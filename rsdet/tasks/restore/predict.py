@@ -16,6 +16,7 @@ from ultralytics.engine.predictor import BasePredictor
 from ultralytics.utils.torch_utils import select_device
 
 from rsdet.enhance.artifact import ArtifactEnhancer
+from rsdet.errors import ConfigError
 from rsdet.tasks.restore.results import RestoreResults
 from rsdet.tasks.restore.routes import check_flag, routed_network, write_routes
 from rsdet.tasks.restore.run import RestoreRun
@@ -72,6 +73,10 @@ class RestorePredict(PredictFolder, BasePredictor):
             ConfigError: A value out of its range, or one that does not apply to this model.
         """
         if check_flag("save_routes", save_routes):
+            if isinstance(self.run, ArtifactEnhancer):
+                raise ConfigError(
+                    f"save_routes=: {self.run.name} is exported and gives pictures alone; use its weights."
+                )
             routed_network(self.run)
         place = {"project": Path(self.args.project), "name": self.args.name, "exist_ok": self.args.exist_ok}
         self.work = RestoreRun(
