@@ -100,7 +100,7 @@ SMALL = {
     ),
     "sar-ship-t-rendered": Small(
         "sar-ship.yaml", "ships in rendered SAR scenes of 2 to 7 m a pixel, boxes", "demo-sar",
-        DETECT | {"epochs": 12, "scale": 0.3, "recipe": "none", "speckle": 8.0, "hsv_h": 0.0, "hsv_s": 0.0,
+        DETECT | {"epochs": 8, "scale": 0.3, "recipe": "none", "speckle": 8.0, "hsv_h": 0.0, "hsv_s": 0.0,
                   "hsv_v": 0.0},
         {"data": RENDERED, "split": "seed 7 to train on; data=demo-sar, whose scenes have other seeds, to measure on",
          "intended_use": "trying, teaching, and a start for trainings on real SAR pictures: it has seen rendered ones "
@@ -109,11 +109,11 @@ SMALL = {
     ),
     "aod-net-haze": Small(
         "aod-net.yaml", "takes haze from colour pictures from above", "aerial-cars-haze",
-        RESTORE | {"epochs": 20, "repeats": 8, "patch": 96, "lr0": 1e-3, "recipe": "none"}, HAZE,
+        RESTORE | {"epochs": 8, "repeats": 8, "patch": 96, "lr0": 1e-3, "recipe": "none"}, HAZE,
     ),
     "dwtma-net-t-haze": Small(
         "dwtma-net-t.yaml", "takes haze from colour pictures from above", "aerial-cars-haze",
-        RESTORE | {"epochs": 20, "repeats": 6, "patch": 96, "lr0": 1e-3, "recipe": "none"}, HAZE,
+        RESTORE | {"epochs": 16, "repeats": 6, "patch": 96, "lr0": 1e-3, "recipe": "none"}, HAZE,
     ),
     "edsr-t-x2": Small(
         "edsr-t.yaml", "enlarges colour pictures from above twice", "aerial-cars-sr",
