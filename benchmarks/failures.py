@@ -13,6 +13,7 @@ from rsdet.writing import write_picture
 
 OUT = Path(__file__).parent / "results" / "zoo"
 SHOWN = 4
+WIDEST = 1920  # px, of truth and findings together
 CONF = 0.25
 
 
@@ -54,6 +55,9 @@ def failures(model: Any, folder: Path, split: str, imgsz: int, name: str, every:
     files = []
     for n, (_, _, frame, rows, result) in enumerate(off):
         file = OUT / f"{name}-{n}.jpg"
-        write_picture(file, np.concatenate([outlined(frame, rows), result.plot(line_width=1, font_size=8)], 1))
+        pair = np.concatenate([outlined(frame, rows), result.plot(line_width=1, font_size=8)], 1)
+        if (width := pair.shape[1]) > WIDEST:
+            pair = cv2.resize(pair, None, fx=WIDEST / width, fy=WIDEST / width, interpolation=cv2.INTER_AREA)
+        write_picture(file, pair)
         files.append(f"benchmarks/results/zoo/{file.name}")
     return files
