@@ -145,12 +145,11 @@ def test_enhancers_may_be_named_without_a_json(exported, folder, tmp_path):
     assert one["boxes"] != plain["boxes"]
     det = {"model": str(exported.parent / "det-96.onnx"), "conf": 1e-6}
     seen = [light.tiles({**det, **more}, 96) for more in ({}, {"enhance": enhance[0]}, {"enhance": enhance[1]})]
-    assert (
-        len({json.dumps(tiles.identity, sort_keys=True) for tiles in seen}) == 3
-    )  # no run goes on with another's tiles
+    identities = {json.dumps(tiles.identity, sort_keys=True) for tiles in seen}
+    assert len(identities) == 3  # no run goes on with the tiles of another
     picture = cv2.imread(str(folder / "in" / "a.png"))
     boxes = [tiles.look([picture], 96)[0].boxes_xyxy for tiles in seen]
-    assert [(len(b) > 5, b.max() <= 96.01) for b in boxes] == [(True, True)] * 3, [(len(b), b.max()) for b in boxes]
+    assert all(len(b) > 5 and b.max() < 120 for b in boxes)  # pixels of the tile, not of one enlarged to 192
     for given in ({"enhance": "dcp"}, {"enhance_tile": 64}, {"enhance": str(folder / "tiny-gain-x1-c3.pt")}):
         assert light.predict({"model": str(exported.parent / "det-96.onnx"), **words, **given}) is None
 
