@@ -379,12 +379,15 @@ def test_broken_download_leaves_no_dataset(server, recipe, tmp_path):
 
 @pytest.mark.parametrize(
     "entry",
-    [{"url": "http://h/x.zip", "unpack_to": "../up"}, {"url": "http://h/"}, {"unpack_to": "x"}, "http://h/x.zip"],
-)
+    [
+        {"url": "http://h/x.zip", "unpack_to": "../up"}, {"url": "http://h/"}, {"unpack_to": "x"}, "http://h/x.zip",
+        {"url": "http://h/x.zip", "bytes": "12"}, {"url": "http://h/x.zip", "sha256": 12},
+    ],
+)  # fmt: skip
 def test_fetch_entries_are_checked(recipe, tmp_path, entry):
     content = {**load_yaml(recipe), "fetch": [entry]}
     recipe.write_text(yaml.safe_dump(content))
-    with pytest.raises(ConfigError, match="fetch"):
+    with pytest.raises(ConfigError, match=r"fetch|(bytes|sha256) of http://h/x.zip must be"):
         check_dataset(recipe, tmp_path / "datasets", progress=False)
 
 
@@ -498,7 +501,7 @@ def test_single_files_are_fetched_each_verified(server, tmp_path):
     assert {k: (root / "few-original" / k).read_bytes() for k in files} == files
     assert Path(data["yaml_file"]).is_file()
     assert len(server.asked) - asked < len(files) or len(files) <= 8, "what had come was fetched again"
-    for place in ("../up.jpg", "/up.jpg"):
+    for place in ("../up.jpg", "/up.jpg", "", ".", 5):
         content["fetch"][0]["files"] = {place: "0" * 64}
         (tmp_path / "out.yaml").write_text(yaml.safe_dump({**content, "name": "out"}))
         with pytest.raises(ConfigError, match="paths below the dataset"):

@@ -179,6 +179,8 @@ def test_turned_boxes_and_masks_behind_a_chain_are_in_pixels_of_the_source(kind,
         ([Slow()], {}, "nothing to export"),
         ("dcp.yaml", {"format": "coreml"}, "expected one of onnx"),
         ("dcp.yaml", {"out": "x.onnx"}, "must be a folder"),
+        ("dcp.yaml", {"triton": True}, "triton=True with enhance=.*leave triton= out"),
+        ("dcp.yaml", {"cpp": True}, "a chain of several files"),
     ],
 )
 def test_what_is_not_exported(folder, enhance, more, says):

@@ -24,6 +24,7 @@ from rsdet.data.fetch import fetch
 from rsdet.data.merging import parts_of, read_merge
 from rsdet.data.report import ConvertReport
 from rsdet.errors import ConfigError, DataError, RSDetError, nearest
+from rsdet.names import lies_below
 from rsdet.paths import datasets_dir
 from rsdet.textfiles import read_yaml as load_yaml
 from rsdet.writing import disk_errors, write_text
@@ -181,6 +182,13 @@ def _bring(content: dict, path: Path, original: Path, progress: bool) -> None:
     items = content.get("fetch") or []
     if not isinstance(items, list) or not all(isinstance(i, dict) and isinstance(i.get("url"), str) for i in items):
         raise ConfigError(f"{path}: fetch must be a list of entries with url and unpack_to; mend the dataset YAML")
+    for item in items:
+        for key, kind in (("bytes", int), ("sha256", str)):
+            if item.get(key) is not None and type(item[key]) is not kind:
+                said = "a whole number" if kind is int else "text"
+                raise ConfigError(
+                    f"{path}: {key} of {item['url']} must be {said}, received {item[key]!r}; mend the YAML"
+                )
     for item in [] if _by_hand(items, original) else items:
         _fetch_item(item, path, original, progress)
     if not items and not (original.is_dir() and any(original.iterdir())):
@@ -232,8 +240,7 @@ def _fetch_files(item: dict, path: Path, original: Path, progress: bool) -> None
     """Fetch single files below an address, each verified; those that are there already are left alone."""
     url, files, into = item["url"], item["files"], Path(str(item.get("unpack_to") or "."))
     inside = isinstance(files, dict) and all(
-        isinstance(v, str) and not (place := Path(str(k))).is_absolute() and ".." not in place.parts
-        for k, v in files.items()
+        isinstance(v, str) and isinstance(k, str) and lies_below(k) for k, v in files.items()
     )
     if not inside or not url.endswith("/") or into.is_absolute() or ".." in into.parts:
         raise ConfigError(

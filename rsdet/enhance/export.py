@@ -55,6 +55,9 @@ def export_chain(model: Any, chain: EnhanceChain, settings: Mapping[str, Any]) -
     format = settings.get("format", "onnx")
     if format not in FORMATS:
         raise ConfigError(f"format={format!r} with enhance=; expected one of {', '.join(FORMATS)}; choose one.")
+    for key in ("triton", "cpp"):  # they would run the detector, and on what nothing has been done to
+        if settings.get(key):
+            raise ConfigError(f"{key}=True with enhance=, which makes a chain of several files; leave {key}= out.")
     for part in chain.parts:
         _check(part)
     own = Path(getattr(model, "ckpt_path", None) or model.model_name or "model")
