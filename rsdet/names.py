@@ -72,6 +72,13 @@ def class_names(names: Mapping[Any, Any] | Sequence[Any], twins: bool = False) -
     return found
 
 
+class Numbered(dict[int, str]):
+    """Class names of an exported file, which says fewer than it has classes: those without one are their numbers."""
+
+    def __missing__(self, number: int) -> str:
+        return str(int(number))
+
+
 def cleaned(stock: Callable[[Any], dict[int, str]]) -> Callable[[Any], dict[int, str]]:
     """Ultralytics' ``check_class_names``, which the names of weights, exported files and data YAMLs go through."""
 

@@ -28,7 +28,7 @@ from rsdet.data.sar import SarReader
 from rsdet.data.sources import frames_lost
 from rsdet.enhance.wiring import chain_for, with_time
 from rsdet.errors import ConfigError, DataError, RSDetError
-from rsdet.names import csv_cell, folder_names, printable
+from rsdet.names import Numbered, csv_cell, folder_names, printable
 from rsdet.runtime.results import detections_of
 from rsdet.tasks.detect import visual
 from rsdet.tasks.detect.enhanced import EnhancedPrediction
@@ -170,7 +170,7 @@ class DetectResults(Results):
         """Write each object as ``<save_dir>/<class>/<file_name>``; whatever a class is called, it stays below."""
         names = folder_names(self.names)
         for number, crop in self.crops():
-            path = Path(save_dir) / names[number] / Path(file_name).with_suffix(".jpg")
+            path = Path(save_dir) / names.get(number, str(number)) / Path(file_name).with_suffix(".jpg")
             if crop.size:
                 write_picture(increment_path(path), crop, _CROP)
 
@@ -353,6 +353,12 @@ class OurPredictor(EnhancedPrediction):
                 self.unread.update(self.dataset.lost())
             if read or not self.args.embed:
                 usable.check_read(read, self.unread)
+
+    def setup_model(self, model: Any, verbose: bool = True) -> None:
+        """Open the model as Ultralytics does; whatever an exported file finds has a name."""
+        super().setup_model(model, verbose)
+        if isinstance(model, (str, Path)):
+            self.model.names = Numbered(self.model.names)
 
     def setup_source(self, *args: Any, **kwargs: Any) -> None:
         """Open the source as Ultralytics does, with our reader behind its files."""
