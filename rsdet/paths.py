@@ -36,4 +36,5 @@ def weights_dir() -> Path:
 
 def home() -> Path:
     """Folder for what rsdet makes or fetches for the user: ``$RSDET_HOME``, else ``~/.cache/rsdet``."""
-    return Path(os.environ.get("RSDET_HOME", Path.home() / ".cache" / "rsdet"))
+    said = os.environ.get("RSDET_HOME")  # set to nothing, it is not set: the working directory is nobody's cache
+    return Path(said or "~/.cache/rsdet").expanduser()

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from rsdet.errors import ConfigError, DataError, WriteError
 from rsdet.names import csv_cell
+from rsdet.paths import home
 
 if TYPE_CHECKING:  # help and errors about words go through here, and need nothing heavy
     import numpy as np
@@ -53,15 +54,20 @@ def not_written(where: str | Path, e: BaseException) -> WriteError:
     why = getattr(e, "strerror", None) or (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
     if getattr(e, "errno", None) in _FULL or _SAYS_FULL.search(str(e)):  # GDAL has no numbers
         return WriteError(
-            f"nothing could be written to {where}: no space is left ({why}); free some space there, or choose another "
-            "folder with project= or out="
+            f"nothing could be written to {where}: no space is left ({why}); free some space there, or "
+            f"{_elsewhere(where)}"
         )
     named = Path(str(getattr(e, "filename", None) or where))
     named = Path(where) if any(map(_LEFTOVER.fullmatch, named.parts)) else named
-    return WriteError(
-        f"{named} cannot be read or written ({why}); check its permissions, or choose "
-        "another folder with project= or out="
-    )
+    return WriteError(f"{named} cannot be read or written ({why}); check its permissions, or {_elsewhere(named)}")
+
+
+def _elsewhere(where: str | Path) -> str:
+    """How another folder is chosen: what is rendered or fetched for all runs has one that no key names."""
+    place = Path(os.path.abspath(where))
+    if home().absolute() in (place, *place.parents):
+        return "set RSDET_HOME to another folder"
+    return "choose another folder with project= or out="
 
 
 @contextmanager
@@ -315,9 +321,9 @@ def check_apart(folder: str | Path, sources: Iterable[str | Path], labels: bool 
         ConfigError: One of the files lies in it, with ``labels`` also where it lies below.
     """
     folder = Path(folder).resolve()
-    for home in {Path(os.path.abspath(source)).parent for source in sources}:
-        home = home.resolve()
-        if folder == home or (labels and folder in home.parents):
+    for place in {Path(os.path.abspath(source)).parent for source in sources}:
+        theirs = place.resolve()
+        if folder == theirs or (labels and folder in theirs.parents):
             raise ConfigError(f"{folder} is where the pictures come from; choose another project= or name=.")
 
 

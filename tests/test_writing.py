@@ -17,6 +17,7 @@ import pytest
 
 from rsdet import writing
 from rsdet.errors import DataError, WriteError
+from rsdet.paths import home
 from rsdet.writing import (
     full_disk,
     new_folder,
@@ -131,6 +132,22 @@ def test_no_permission_is_no_full_disk(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(WriteError, match=r"cannot be read or written.*permissions"):
         write_text(tmp_path / "file" / "below.txt", "x")
+
+
+def test_of_what_is_kept_for_all_runs_the_folder_is_chosen_by_its_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv("RSDET_HOME", str(tmp_path / "kept"))
+    (tmp_path / "kept").write_text("a file")
+    for folder, remedy in (("kept/demo", "set RSDET_HOME to another folder"), ("kept2", "with project= or out=")):
+        (tmp_path / "kept2").write_text("another")
+        with pytest.raises(WriteError, match=remedy):
+            write_text(tmp_path / folder / "a.txt", "a")
+
+
+def test_a_home_of_nothing_is_none_and_a_tilde_is_the_users(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for said, place in (("", ".cache/rsdet"), ("~/kept", "kept")):
+        monkeypatch.setenv("RSDET_HOME", said)
+        assert home() == tmp_path / place
 
 
 def test_two_records_of_one_name_are_never_mixed(tmp_path):
