@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rsdet.data.images import SUFFIXES
 from rsdet.data.rendered import write_data_yaml
 from rsdet.deploy.report_html import write_html
 from rsdet.errors import ConfigError, DataError
@@ -153,7 +154,7 @@ def _hazed(data: Path, out: Path, seed: int) -> Path:
     haze, rng, source = build_degradation(HAZE), np.random.default_rng(seed), data.parent
     for name in ("images", "labels"):
         (out / name / "test").mkdir(parents=True, exist_ok=True)
-    for picture in sorted((source / "images" / "test").iterdir()):
+    for picture in _pictures(source / "images" / "test").values():
         clear = cv2.imread(str(picture)).astype(np.float32) / 255
         write_picture(out / "images" / "test" / f"{picture.stem}.png", np.rint(haze(clear, rng) * 255).astype(np.uint8))
         label = source / "labels" / "test" / f"{picture.stem}.txt"
@@ -210,8 +211,13 @@ def _busiest(labels: Path, n: int) -> list[Path]:
     """Pictures with a middling number of objects: enough to see, not too many to look at."""
     counted = [(len(p.read_text().splitlines()), p.stem) for p in sorted(labels.glob("*.txt"))]
     good = [stem for count, stem in counted if 6 <= count <= 40][:n]
-    images = labels.parents[1] / "images" / labels.name
-    return [next(images.glob(f"{stem}.*")) for stem in good]
+    images = _pictures(labels.parents[1] / "images" / labels.name)
+    return [images[stem] for stem in good if stem in images]
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    """Pictures of a folder by name, without what a run before has left beside them (``cache=disk``)."""
+    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES}
 
 
 def _print(rows: dict[str, str]) -> None:

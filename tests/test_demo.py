@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -95,6 +96,23 @@ def test_the_real_demo_finds_dehazes_exports_and_shows_it(tmp_path, monkeypatch,
     page = (tmp_path / "out" / "demo.html").read_text()
     assert page.count("<img") + page.count("<image") >= 6
     assert "found after dehazing" in page
+
+
+def test_what_a_run_has_left_beside_the_pictures_is_no_picture(tmp_path):
+    from rsdet.demo import _busiest, _hazed
+
+    images, labels = tmp_path / "images" / "test", tmp_path / "labels" / "test"
+    for folder in (images, labels):
+        folder.mkdir(parents=True)
+    for name in ("a", "b"):
+        cv2.imwrite(str(images / f"{name}.jpg"), np.full((16, 16, 3), 90, np.uint8))
+        (images / f"{name}.jpg.rsdet-cache.npy").write_bytes(b"of cache=disk")
+        (labels / f"{name}.txt").write_text("0 .5 .5 .1 .1\n" * 8)
+    (images / "Thumbs.db").write_bytes(b"of a file manager")
+    (tmp_path / "few.yaml").write_text("names: [car]\ntest: images/test\n")
+    assert _busiest(labels, 8) == [images / "a.jpg", images / "b.jpg"]
+    hazed = _hazed(tmp_path / "few.yaml", tmp_path / "hazed", 0)
+    assert sorted(p.name for p in (hazed.parent / "images" / "test").iterdir()) == ["a.png", "b.png"]
 
 
 def test_a_demo_that_cannot_be_is_refused():
