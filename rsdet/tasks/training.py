@@ -10,6 +10,7 @@ import errno
 import os
 import shlex
 from collections.abc import Callable, Mapping
+from copy import copy
 from functools import wraps
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,9 +44,11 @@ class SafeTrainer(ExactResume):
 
     Attributes:
         bad_step_remedy: What to do about a loss that is not finite.
+        validator_class: What it validates with.
     """
 
     bad_step_remedy: ClassVar[str] = "lower lr0, set amp=False, or look for broken labels"
+    validator_class: ClassVar[type]
 
     def __init__(
         self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None, **own: Any
@@ -63,6 +66,26 @@ class SafeTrainer(ExactResume):
         Raises:
             ConfigError: A value out of its range.
         """
+
+    def _ours(self, key: str) -> Any:
+        """An argument of ours; its default in a training that began before it was known."""
+        return vars(self.args).get(key, own_defaults(type(self))[key])
+
+    def get_validator(self) -> Any:
+        """Return our validator, which has keys of its own."""
+        args = copy(self.args)
+        for key in own_defaults(type(self)):
+            vars(args).pop(key, None)
+        return self.validator_class(self.test_loader, self.save_dir, args, self.callbacks)
+
+    def learning_rate(self) -> Callable[[int], float] | None:
+        """Learning rate of an epoch as a part of ``lr0``; None where ``lrf`` and ``cos_lr`` say it."""
+        return None
+
+    def _setup_scheduler(self) -> None:
+        super()._setup_scheduler()
+        if (lf := self.learning_rate()) is not None:
+            self.lf, self.scheduler = lf, torch.optim.lr_scheduler.LambdaLR(self.optimizer, lr_lambda=lf)
 
     def _do_train(self) -> None:
         with quiet.plain_labels():  # a class called $x{$ would end the training at its last plot
@@ -181,6 +204,13 @@ def transfer(model: torch.nn.Module, source: torch.nn.Module | dict[str, torch.T
         "missing": sorted(k for k in mine if k not in theirs),
         "unused": sorted(k for k in theirs if k not in mine),
     }
+
+
+def take_over(model: torch.nn.Module, weights: torch.nn.Module | dict[str, torch.Tensor]) -> None:
+    """:func:`transfer`, and tell of it in the first of several processes."""
+    report = transfer(model, weights)
+    if RANK in {-1, 0}:
+        LOGGER.info(transfer_line(report, len(model.state_dict())))
 
 
 def transfer_line(report: dict[str, list[str]], total: int) -> str:

@@ -175,6 +175,9 @@ class PairSampler(Sampler[int]):
         order = np.resize(order, len(self) * self.world)
         return iter((first + order[self.rank :: self.world]).tolist())
 
+    def set_epoch(self, epoch: int) -> None:
+        """Nothing to do: it counts its passes itself, since workers that prefetch are ahead of the trainer."""
+
 
 def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     """Batch of samples: tensors stacked, all else listed.

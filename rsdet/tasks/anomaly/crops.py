@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, SequentialSampler
-from ultralytics.data.build import InfiniteDataLoader, seed_worker
+from torch.utils.data import Dataset
+from ultralytics.data.build import InfiniteDataLoader
 
 from rsdet.data.pairs.dataset import PairSampler, collate
 from rsdet.errors import DataError
 from rsdet.tasks.anomaly.scene import CubeScene
+from rsdet.tasks.loaders import loader_of
 
 _CELL_PX = 8  # of the grid that masks are spread over, one in a cell
 _MASKS, _MASK_PX = (1, 32), (3, 20)  # masks of a crop, and pixels of a mask: AETNet's
@@ -97,13 +98,6 @@ def _grow(rng: np.random.Generator, window: np.ndarray, pixels: int) -> None:
         edge += [(i, j) for i, j in near if 0 <= i < height and 0 <= j < width and not window[i, j]]
 
 
-class _Sampler(PairSampler):
-    """Counts its passes itself, since workers that prefetch are ahead of the trainer, which would tell it."""
-
-    def set_epoch(self, epoch: int) -> None:
-        """Nothing to do; see the class."""
-
-
 def crop_loader(
     dataset: CropDataset, *, batch: int, repeats: int, workers: int, rank: int = -1, world: int = 1
 ) -> InfiniteDataLoader:
@@ -117,12 +111,8 @@ def crop_loader(
         rank: Of this process; -1 without others.
         world: Number of processes.
     """
-    sampler = _Sampler(len(dataset), dataset.seed, rank=max(rank, 0), world=max(world, 1), repeats=repeats)
-    return InfiniteDataLoader(
-        dataset, batch_size=min(batch, len(sampler)), sampler=sampler, drop_last=True, collate_fn=collate,
-        num_workers=workers, worker_init_fn=seed_worker, pin_memory=workers > 0,
-        generator=torch.Generator().manual_seed(dataset.seed % 2**32),  # else PyTorch draws from what the network does
-    )  # fmt: skip
+    sampler = PairSampler(len(dataset), dataset.seed, rank=max(rank, 0), world=max(world, 1), repeats=repeats)
+    return loader_of(dataset, batch, sampler, workers=workers, seed=dataset.seed, drop_last=True, collate=collate)
 
 
 class SceneList(Dataset):
@@ -143,5 +133,4 @@ class SceneList(Dataset):
 
 def scene_loader(scenes: Sequence[CubeScene]) -> InfiniteDataLoader:
     """Whole scenes one by one."""
-    dataset = SceneList(scenes)
-    return InfiniteDataLoader(dataset, batch_size=1, sampler=SequentialSampler(dataset), collate_fn=list, num_workers=0)
+    return loader_of(SceneList(scenes), 1, workers=0, collate=list)

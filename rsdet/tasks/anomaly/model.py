@@ -7,10 +7,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils import LOGGER
 
-import rsdet.nn.sdenet  # noqa: F401  makes the networks known by name
 from rsdet.arguments import fit
 from rsdet.classical.anomaly import METHODS
 from rsdet.errors import ConfigError, nearest
@@ -19,9 +17,10 @@ from rsdet.modelyaml import load_model_yaml
 from rsdet.nn.networks import build_network
 from rsdet.nn.sdenet import BackgroundNetwork
 from rsdet.tasks.anomaly.options import NAMES
+from rsdet.tasks.network_model import OneNetwork
 
 
-class AnomalyModel(BaseModel):
+class AnomalyModel(OneNetwork[BackgroundNetwork]):
     """A network of :mod:`rsdet.nn.sdenet` in the form that Ultralytics trains, stores and exports.
 
     Args:
@@ -51,30 +50,13 @@ class AnomalyModel(BaseModel):
             raise ConfigError(
                 f"the network takes {network.channels} bands, received {ch}; build it with channels={ch}."
             )
-        self.yaml = {**d, "channels": network.channels}
-        self.model = nn.Sequential(network)
-        network.i, network.f, network.type = 0, -1, type(network).__name__  # what Ultralytics' rows know of themselves
-        network.np = sum(p.numel() for p in network.parameters())
-        self.save: list[int] = []
-        self.names = dict(NAMES)
-        self.stride = torch.tensor([float(network.multiple)])
-        self.criterion = None
-        self.loss_share = 1.0  # of each process: gradients are averaged, and Ultralytics multiplies the loss by them
+        self.hold(network, {**d, "channels": network.channels}, NAMES)
         if verbose:
             LOGGER.info(self.describe())
-
-    @property
-    def network(self) -> BackgroundNetwork:
-        """The network itself."""
-        return self.model[0]
 
     def describe(self) -> str:
         """Say in one line what it is."""
         return f"{self.yaml['network']}: {self.network.np:,} parameters, {self.network.channels} bands"
-
-    def predict(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Rebuild backgrounds; what Ultralytics passes to detectors does not apply."""
-        return self.network(x)
 
     def loss(self, batch: dict[str, Any], preds: torch.Tensor | None = None) -> tuple[torch.Tensor, dict[str, Any]]:
         """Loss of a batch and its parts.

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from typing import Any, ClassVar
 
 import torch
 from ultralytics.cfg import DEFAULT_CFG
-from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.utils import LOGGER, RANK
+from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from rsdet.arguments import own_defaults
 from rsdet.data.cubes.dataset import CubeData, cube_data
 from rsdet.errors import ConfigError, DataError
 from rsdet.modelyaml import buildable, load_model_yaml
@@ -22,12 +19,13 @@ from rsdet.tasks.anomaly.options import NAMES
 from rsdet.tasks.anomaly.scene import CubeScene
 from rsdet.tasks.anomaly.scoring import check_scored
 from rsdet.tasks.anomaly.val import AnomalyVal, truth_of
-from rsdet.tasks.training import SafeTrainer, transfer, transfer_line
+from rsdet.tasks.network_training import NetworkTrainer, data_dict
+from rsdet.tasks.training import take_over
 
 FITS = ("scene", "general")
 
 
-class AnomalyTrain(SafeTrainer, BaseTrainer):
+class AnomalyTrain(NetworkTrainer):
     """Trainer of the task ``anomaly``.
 
     After each epoch the scene is scored; the best weights are those of the highest score of any pixel, and the training
@@ -49,6 +47,8 @@ class AnomalyTrain(SafeTrainer, BaseTrainer):
     """
 
     bad_step_remedy: ClassVar[str] = "lower lr0, or look for broken values in the cube"
+    validator_class = AnomalyVal
+    counted = "Crops"
 
     scenes: tuple[list[CubeScene], list[CubeScene]] | None = None  # learnt from, and watched
 
@@ -89,8 +89,7 @@ class AnomalyTrain(SafeTrainer, BaseTrainer):
 
     def get_dataset(self) -> dict[str, Any]:
         """Note where the data are; they are read once the bands are known."""
-        return {"train": "train", "val": "val", "test": "test", "names": dict(NAMES), "nc": 1, "channels": 1,
-                "yaml_file": str(self.args.data)}  # fmt: skip
+        return data_dict(self.args.data, NAMES, 1)
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> torch.nn.Module:
         """Read the cubes, build the network for their bands, and take over what fits of the weights."""
@@ -105,9 +104,7 @@ class AnomalyTrain(SafeTrainer, BaseTrainer):
             model = AnomalyModel(cfg, verbose=verbose and RANK == -1)
             model.init_criterion()  # refuses a wrong loss before anything is learnt
         if weights is not None:
-            report = transfer(model, weights)
-            if RANK in {-1, 0}:
-                LOGGER.info(transfer_line(report, len(model.state_dict())))
+            take_over(model, weights)
         return model
 
     def _read(self, bands: Any) -> None:
@@ -130,16 +127,9 @@ class AnomalyTrain(SafeTrainer, BaseTrainer):
             self._read((unwrap_model(self.model).yaml.get("anomaly") or {}).get("bands"))
         return ckpt
 
-    def set_model_attributes(self) -> None:
-        """What the checkpoint knows of the training."""
-        self.model.names, self.model.args = self.data["names"], self.args
-
     def _setup_train(self) -> Any:
         self.args.imgsz = max(64, -(-int(self.args.patch) // 32) * 32)
-        self.args.multi_scale = 0.0
-        result = super()._setup_train()
-        unwrap_model(self.model).loss_share = 1 / max(self.world_size, 1)
-        return result
+        return super()._setup_train()
 
     # -- how it learns --------------------------------------------------------------------------------------------
 
@@ -167,22 +157,12 @@ class AnomalyTrain(SafeTrainer, BaseTrainer):
         )  # fmt: skip
 
     def get_validator(self) -> AnomalyVal:
-        """Our validator."""
-        args = copy(self.args)
-        score_on, bands = args.score_on, args.bands
-        for key in own_defaults(type(self)):  # a validator has keys of its own
-            vars(args).pop(key, None)
-        return AnomalyVal(
-            self.test_loader, save_dir=self.save_dir, args=args, _callbacks=self.callbacks, score_on=score_on,
-            bands=bands,
-        )  # fmt: skip
+        """Our validator, which scores as the training does."""
+        validator = super().get_validator()
+        validator.score_on, validator.bands = self.args.score_on, self.args.bands
+        return validator
 
     # -- while it runs --------------------------------------------------------------------------------------------
-
-    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Move a batch to the device."""
-        move = {"device": self.device, "non_blocking": self.device.type == "cuda"}
-        return {**batch, "img": batch["img"].to(**move), "target": batch["target"].to(**move)}
 
     def label_loss_items(self, loss_items: Any = None, prefix: str = "train") -> Any:
         """Names of the losses, or their values: of five digits, where Ultralytics' five decimals would be zeros."""
@@ -191,14 +171,6 @@ class AnomalyTrain(SafeTrainer, BaseTrainer):
         if loss_items is None:
             return [f"{prefix}/{k}" for k in self.loss_names]
         return {f"{prefix}/{k}": float(f"{float(v):.5g}") for k, v in loss_items.items()}
-
-    def progress_string(self) -> str:
-        """Head of the columns."""
-        names = ("Epoch", "GPU_mem", *self.loss_names, "Crops", "Size")
-        return ("\n" + "%11s" * len(names)) % names
-
-    def plot_training_samples(self, batch: dict[str, Any], ni: int) -> None:
-        """Nothing: crops of hundreds of bands are no pictures."""
 
     def plot_metrics(self) -> None:
         """Nothing: the table says it, and columns of scenes without a map are empty."""

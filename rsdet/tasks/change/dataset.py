@@ -8,42 +8,27 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, DistributedSampler, RandomSampler
-from ultralytics.data.build import InfiniteDataLoader, seed_worker
+from torch.utils.data import Dataset
 
 from rsdet.data.dates import DatePair, LabelReader
 from rsdet.data.sar.header import read_sar_header
+from rsdet.data.turns import Turns
 from rsdet.metrics.confusion import IGNORE
 from rsdet.runtime.geometry import PAD
 from rsdet.tasks.change.reading import PairReader
-from rsdet.tasks.resuming import count_passes
 
 
 @dataclass(frozen=True)
-class Views:
+class Views(Turns):
     """What may be done to a sample.
 
     Attributes:
-        fliplr: Probability that left and right are exchanged.
-        flipud: Probability that top and bottom are.
-        rot90: Probability of a turn by 90, 180 or 270 degrees.
         jitter: Of each date by itself, how much brightness and contrast change at most: parts of 1.
         swap: Probability that the two dates change roles.
     """
 
-    fliplr: float = 0.0
-    flipud: float = 0.0
-    rot90: float = 0.0
     jitter: float = 0.0
     swap: float = 0.0
-
-    def turned(self, sample: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Mirror and turn a square (S, S, C), all of its channels at once."""
-        left, up, turn = rng.random(3)
-        quarters = int(rng.integers(1, 4))
-        sample = sample[:, ::-1] if left < self.fliplr else sample
-        sample = sample[::-1] if up < self.flipud else sample
-        return np.rot90(sample, quarters) if turn < self.rot90 else sample
 
     def lit(self, dates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change the light of both dates (S, S, 2 * C) uint8, and now and then their order."""
@@ -106,7 +91,7 @@ class ChangeWindows(Dataset):
         dates, change = self.read(number)
         sample = self._window(dates, change, rng)
         if self.views is not None:
-            sample = self.views.turned(sample, rng)
+            sample = self.views(sample, rng)
         shown, change = sample[..., :-1], sample[..., -1]
         if self.views is not None:
             shown = self.views.lit(shown, rng)
@@ -137,28 +122,3 @@ class ChangeWindows(Dataset):
         part = np.concatenate([dates[at], change[at][..., None]], 2)
         sample[: part.shape[0], : part.shape[1]] = part
         return sample
-
-
-def train_loader(
-    dataset: ChangeWindows, batch: int, *, workers: int, rank: int = -1, world: int = 1, seed: int = 0
-) -> InfiniteDataLoader:
-    """Batches in an order that depends on seed and epoch alone.
-
-    Args:
-        dataset: The windows.
-        batch: Windows of a batch and process.
-        workers: Worker processes.
-        rank: Of this process; -1 without others.
-        world: Number of processes.
-        seed: Of the order.
-    """
-    if rank >= 0 and world > 1:
-        sampler: Any = DistributedSampler(dataset, world, rank, shuffle=True, seed=seed)
-    else:
-        sampler = RandomSampler(dataset, generator=torch.Generator())
-    loader = InfiniteDataLoader(
-        dataset, batch_size=min(batch, len(dataset)), sampler=sampler, num_workers=workers,
-        worker_init_fn=seed_worker, pin_memory=workers > 0,
-        generator=torch.Generator().manual_seed(seed % 2**32),  # else PyTorch draws from what dropout draws from
-    )  # fmt: skip
-    return count_passes(loader, seed)

@@ -6,21 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils import LOGGER
 
-import rsdet.nn  # noqa: F401  makes every network known by name
 from rsdet.losses.change import ChangeLoss
 from rsdet.modelyaml import load_model_yaml
 from rsdet.nn.change import DATES
 from rsdet.nn.networks import build_network
 from rsdet.nn.segmentation import SegmentationNetwork
+from rsdet.tasks.network_model import OneNetwork
 
 NAMES = {0: "changed"}
 
 
-class ChangeModel(BaseModel):
+class ChangeModel(OneNetwork[SegmentationNetwork]):
     """Two dates (B, 2 * bands, H, W) in [0, 1], stacked along the channels, to the logit of a change (B, 1, H, W).
 
     Args:
@@ -46,28 +44,13 @@ class ChangeModel(BaseModel):
         d = cfg if isinstance(cfg, dict) else load_model_yaml(cfg)
         args = {**(d.get("args") or {}), **({} if ch is None else {"bands": ch // DATES})}
         network = build_network(d["network"], args, SegmentationNetwork)
-        network.i, network.f, network.type = 0, -1, type(network).__name__  # what Ultralytics' rows know of themselves
-        network.np = sum(p.numel() for p in network.parameters())
-        self.yaml = {**d, "args": args, "channels": network.channels, "nc": 1}
-        self.model, self.save, self.names = nn.Sequential(network), [], dict(NAMES)
-        self.stride = torch.tensor([float(network.multiple)])
-        self.criterion: ChangeLoss | None = None
-        self.loss_share = 1.0  # of each process: gradients are averaged, and Ultralytics multiplies the loss by them
+        self.hold(network, {**d, "args": args, "channels": network.channels, "nc": 1}, NAMES)
         if verbose:
             LOGGER.info(self.describe())
-
-    @property
-    def network(self) -> SegmentationNetwork:
-        """The network itself."""
-        return self.model[0]
 
     def describe(self) -> str:
         """Say in one line what it is."""
         return f"{self.yaml['network']}: {self.network.np:,} parameters, {self.network.channels // DATES} bands a date"
-
-    def predict(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Logits; what Ultralytics passes to detectors does not apply."""
-        return self.network(x)
 
     def loss(self, batch: dict[str, Any], preds: Any = None) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Loss of a batch and its terms.

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from copy import copy
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from ultralytics.cfg import DEFAULT_CFG
-from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, RANK
-from ultralytics.utils.torch_utils import unwrap_model
 
-from rsdet.arguments import check_number, own_defaults
+from rsdet.arguments import check_number
 from rsdet.errors import ConfigError, DataError
 from rsdet.losses.change import ChangeLoss
 from rsdet.metrics.confusion import IGNORE
 from rsdet.modelyaml import buildable, load_model_yaml
 from rsdet.nn.change import DATES
 from rsdet.tasks.change.data import ChangeData, read_change_data
-from rsdet.tasks.change.dataset import ChangeWindows, Views, train_loader
+from rsdet.tasks.change.dataset import ChangeWindows, Views
 from rsdet.tasks.change.model import NAMES, ChangeModel
 from rsdet.tasks.change.val import ChangeVal
 from rsdet.tasks.change.visual import dates_of, error_map
+from rsdet.tasks.loaders import pictures_to_device, shuffled_loader
+from rsdet.tasks.network_training import NetworkTrainer, data_dict
 from rsdet.tasks.restore.visual import side_by_side, write_jpeg
-from rsdet.tasks.training import SafeTrainer, transfer, transfer_line
+from rsdet.tasks.training import take_over
 
 _DRAWN = 6  # windows of a batch in a training picture
 
 
-class ChangeTrain(SafeTrainer, BaseTrainer):
+class ChangeTrain(NetworkTrainer):
     """Trainer of change networks. ``imgsz`` is the side of its windows, in pixels of the pictures.
 
     Args:
@@ -51,6 +49,8 @@ class ChangeTrain(SafeTrainer, BaseTrainer):
     """
 
     bad_step_remedy: ClassVar[str] = "lower lr0, set amp=False, or look for broken labels"
+    validator_class = ChangeVal
+    counted = "Windows"
     dates: ChangeData
 
     def __init__(
@@ -95,10 +95,7 @@ class ChangeTrain(SafeTrainer, BaseTrainer):
     def get_dataset(self) -> dict[str, Any]:
         """Read the data set and look at all of its files, before anything else."""
         self.dates = read_change_data(self.args.data, ("train", self.args.split))
-        return {
-            "train": "train", "val": "val", "test": "test", "names": dict(NAMES), "nc": 1,
-            "channels": DATES * self.dates.reader.bands, "yaml_file": str(self.args.data),
-        }  # fmt: skip
+        return data_dict(self.args.data, NAMES, DATES * self.dates.reader.bands)
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> ChangeModel:
         """Build the network for the bands of the data, and take over what fits of the weights."""
@@ -108,35 +105,16 @@ class ChangeTrain(SafeTrainer, BaseTrainer):
             cfg = {k: v for k, v in {**cfg, **told}.items() if k not in told or v is not None}
         with buildable(self.args.model):  # weights bring a YAML of their own
             model = ChangeModel(cfg, self.data["channels"], verbose=verbose and RANK == -1)
-        told = None
         if weights is not None:
-            told = transfer_line(transfer(model, weights), len(model.state_dict()))
-        elif not self.resume and (what := model.network.load_pretrained()):
-            told = f"pretrained weights: {what}"
-        if told and RANK in {-1, 0}:
-            LOGGER.info(told)
+            take_over(model, weights)
+        elif not self.resume and (what := model.network.load_pretrained()) and RANK in {-1, 0}:
+            LOGGER.info(f"pretrained weights: {what}")
         return model
 
-    def set_model_attributes(self) -> None:
-        """What the checkpoint knows of the training."""
-        self.model.names, self.model.args = self.data["names"], self.args
-
-    def _setup_train(self) -> Any:
-        self.args.multi_scale = 0.0
-        result = super()._setup_train()
-        unwrap_model(self.model).loss_share = 1 / max(self.world_size, 1)
-        return result
-
-    def _setup_scheduler(self) -> None:
-        super()._setup_scheduler()
-        if power := float(self._ours("lr_power")):
-            cycle = int(self._ours("poly_cycle") or self.epochs)
-            self.lf = lambda epoch: (1 - epoch % cycle / cycle) ** power
-            self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lr_lambda=self.lf)
-
-    def _ours(self, key: str) -> Any:
-        """An argument of ours; its default in a training that began before it was known."""
-        return vars(self.args).get(key, own_defaults(type(self))[key])
+    def learning_rate(self) -> Callable[[int], float] | None:
+        """Falls to 0, again and again with ``poly_cycle``."""
+        power, cycle = float(self._ours("lr_power")), int(self._ours("poly_cycle") or self.epochs)
+        return (lambda epoch: (1 - epoch % cycle / cycle) ** power) if power else None
 
     # -- data -----------------------------------------------------------------------------------------------------
 
@@ -154,9 +132,9 @@ class ChangeTrain(SafeTrainer, BaseTrainer):
         )  # fmt: skip
         if training and RANK in {-1, 0}:
             self._check_labelled(dataset)
-        return train_loader(
-            dataset, batch_size, workers=self.args.workers if training else 0, rank=rank, world=max(self.world_size, 1),
-            seed=self.args.seed,
+        return shuffled_loader(
+            dataset, batch_size, workers=self.args.workers if training else 0, seed=self.args.seed, rank=rank,
+            world=self.world_size,
         )  # fmt: skip
 
     def _check_labelled(self, dataset: ChangeWindows) -> None:
@@ -178,11 +156,8 @@ class ChangeTrain(SafeTrainer, BaseTrainer):
         )
 
     def get_validator(self) -> ChangeVal:
-        """Our validator."""
-        args = copy(self.args)
-        for key in own_defaults(type(self)):  # a validator does not know them
-            vars(args).pop(key, None)
-        validator = ChangeVal(self.test_loader, save_dir=self.save_dir, args=args, _callbacks=self.callbacks)
+        """Our validator, with the data as they are read already."""
+        validator = super().get_validator()
         validator.dates = self.dates
         return validator
 
@@ -190,13 +165,7 @@ class ChangeTrain(SafeTrainer, BaseTrainer):
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Move a batch to the device, pictures in [0, 1]."""
-        move = {"device": self.device, "non_blocking": self.device.type == "cuda"}
-        return {**batch, "img": batch["img"].to(**move).float() / 255, "change": batch["change"].to(**move)}
-
-    def progress_string(self) -> str:
-        """Head of the columns."""
-        names = ("Epoch", "GPU_mem", *self.loss_names, "Windows", "Size")
-        return ("\n" + "%11s" * len(names)) % names
+        return pictures_to_device(batch, self.device)
 
     def plot_training_samples(self, batch: dict[str, Any], ni: int) -> None:
         """Draw windows as the network gets them: both dates and the label."""
@@ -209,6 +178,3 @@ class ChangeTrain(SafeTrainer, BaseTrainer):
         half = (len(rows) + 1) // 2
         table = [a + (rows[half + i] if half + i < len(rows) else []) for i, a in enumerate(rows[:half])]
         self.on_plot(write_jpeg(self.save_dir / f"train_batch{ni}.jpg", side_by_side(table)))
-
-    def plot_training_labels(self) -> None:
-        """Draw nothing: what has changed is in the pictures of the windows."""

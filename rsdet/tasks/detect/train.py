@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from copy import copy
 from typing import Any, ClassVar
 
 import torch
@@ -19,7 +18,7 @@ from ultralytics.models.yolo.detect.train import DetectionTrainer
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from rsdet.arguments import check_number, own_defaults
+from rsdet.arguments import check_number
 from rsdet.data.gsd import gsd_of
 from rsdet.enhance.joint import joint_networks, taken_over
 from rsdet.errors import ConfigError, DataError
@@ -32,10 +31,10 @@ from rsdet.tasks.detect.dataset import (
     train_section,
     val_section,
 )
-from rsdet.tasks.detect.model import RTDETRModel, YOLOModel, transfer
+from rsdet.tasks.detect.model import RTDETRModel, YOLOModel
 from rsdet.tasks.detect.val import RTDETRVal, YOLOVal, check_channels, warn_of_left_out
 from rsdet.tasks.resuming import count_passes
-from rsdet.tasks.training import MAX_BAD_STEPS, SafeTrainer, TrainingFailed, resume_line, transfer_line
+from rsdet.tasks.training import MAX_BAD_STEPS, SafeTrainer, TrainingFailed, resume_line, take_over
 
 __all__ = ["MAX_BAD_STEPS", "RTDETRTrain", "TrainingFailed", "YOLOTrain", "resume_line"]
 
@@ -53,7 +52,6 @@ class PictureTrainer(SafeTrainer):
     """
 
     model_class: type
-    validator_class: type
     datasets: ClassVar[Callable[..., AbstractContextManager[None]]] = staticmethod(our_datasets)
 
     def __init__(
@@ -84,9 +82,8 @@ class PictureTrainer(SafeTrainer):
             )
         self.set_model_names_for_load(model)
         if weights is not None:
-            report = transfer(model, weights)
+            take_over(model, weights)
             if RANK in {-1, 0}:
-                LOGGER.info(transfer_line(report, len(model.state_dict())))
                 self._say_classes(getattr(weights, "names", None) or {}, self.data["names"])
             if getattr(weights, "names", None) is not None:
                 model.load(weights, verbose=False)  # also maps the rows of the class heads by name
@@ -148,13 +145,6 @@ class PictureTrainer(SafeTrainer):
         """Ultralytics' loader, with samples that depend on their epoch and not on what was drawn before."""
         loader = super().get_dataloader(*args, mode=mode, **kwargs)
         return count_passes(loader, self.args.seed) if mode == "train" else loader
-
-    def get_validator(self) -> Any:
-        """Return our validator, which knows the protocols and the ignored regions."""
-        args = copy(self.args)
-        for key in own_defaults(type(self)):  # a validator does not know them
-            delattr(args, key)
-        return self.validator_class(self.test_loader, self.save_dir, args, self.callbacks)
 
 
 class OurTrainer(PictureTrainer):

@@ -6,32 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, RandomSampler, SequentialSampler
-from ultralytics.data.build import InfiniteDataLoader, seed_worker
+from torch.utils.data import Dataset
+from ultralytics.data.build import InfiniteDataLoader
 
+from rsdet.data.turns import Turns
 from rsdet.tasks.landcover.patches import patches_at
-from rsdet.tasks.resuming import count_passes
-
-
-class Turns:
-    """Mirror and turn patches at random, cube and LiDAR alike. The pixel of an even patch moves by one with it.
-
-    Args:
-        fliplr: Probability that left and right are exchanged.
-        flipud: That top and bottom are.
-        rot90: Of a turn by 90, 180 or 270 degrees.
-    """
-
-    def __init__(self, fliplr: float = 0.0, flipud: float = 0.0, rot90: float = 0.0):
-        self.fliplr, self.flipud, self.rot90 = fliplr, flipud, rot90
-
-    def __call__(self, patch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Change a patch (C, p, p)."""
-        left, up, turn = rng.random(3)
-        k = int(rng.integers(1, 4))
-        patch = patch[..., ::-1] if left < self.fliplr else patch
-        patch = patch[:, ::-1] if up < self.flipud else patch
-        return np.rot90(patch, k, (1, 2)) if turn < self.rot90 else patch
+from rsdet.tasks.loaders import shuffled_loader
 
 
 class PatchDataset(Dataset):
@@ -45,7 +25,8 @@ class PatchDataset(Dataset):
         patch: Side of a patch.
         labels: (H, W) class numbers from 1.
         mask: (H, W) bool: the pixels.
-        turns: What is done to patches; None for nothing.
+        turns: What is done to patches, cube and LiDAR alike; None for nothing. The pixel of an even patch moves by one
+            with it.
         seed: Any whole number.
         name: Of the scene.
     """
@@ -72,7 +53,8 @@ class PatchDataset(Dataset):
         epoch, i = divmod(index, len(self))
         patch = patches_at(self.scene, self.patch, self.rows[i : i + 1], self.cols[i : i + 1])[0]
         if self.turns is not None:
-            patch = self.turns(patch, np.random.default_rng((self.seed % 2**32, epoch, i)))
+            rng = np.random.default_rng((self.seed % 2**32, epoch, i))
+            patch = self.turns(patch.transpose(1, 2, 0), rng).transpose(2, 0, 1)
         return {"img": torch.from_numpy(np.ascontiguousarray(patch)), "cls": self.classes[i], "im_file": self.name}
 
 
@@ -84,16 +66,8 @@ def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def loader_of(dataset: PatchDataset, batch: int, *, shuffle: bool, workers: int = 0, seed: int = 0) -> Any:
-    """Batches of patches; shuffled, in an order that depends on seed and epoch alone.
-
-    A last one of a single patch, which BatchNorm cannot learn from, is left out.
-    """
+def train_loader(dataset: PatchDataset, batch: int, *, workers: int = 0, seed: int = 0) -> InfiniteDataLoader:
+    """Batches of patches; a last one of a single patch, which BatchNorm cannot learn from, is left out."""
     batch = min(batch, len(dataset))
-    sampler = RandomSampler(dataset, generator=torch.Generator()) if shuffle else SequentialSampler(dataset)
-    loader = InfiniteDataLoader(
-        dataset, batch_size=batch, sampler=sampler, collate_fn=collate, num_workers=workers,
-        drop_last=shuffle and len(dataset) % batch == 1 and batch > 1, worker_init_fn=seed_worker,
-        pin_memory=workers > 0, generator=torch.Generator().manual_seed(seed % 2**32),
-    )  # fmt: skip
-    return count_passes(loader, seed) if shuffle else loader
+    single = len(dataset) % batch == 1 and batch > 1
+    return shuffled_loader(dataset, batch, workers=workers, seed=seed, drop_last=single, collate=collate)

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
-from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils import LOGGER
 
 import rsdet.nn  # noqa: F401  makes every network known by name
@@ -17,9 +16,10 @@ from rsdet.errors import ConfigError
 from rsdet.modelyaml import load_model_yaml
 from rsdet.nn.landcover import LandCoverNetwork
 from rsdet.nn.networks import build_network
+from rsdet.tasks.network_model import OneNetwork
 
 
-class LandCoverModel(BaseModel):
+class LandCoverModel(OneNetwork[LandCoverNetwork]):
     """Patches of raw numbers (N, bands + rasters, p, p) to logits (N, nc).
 
     Args:
@@ -46,26 +46,14 @@ class LandCoverModel(BaseModel):
         network = build_network(d["network"], d.get("args"), LandCoverNetwork)
         if ch is not None and ch != network.channels:
             raise ConfigError(f"the network takes {network.channels} bands and rasters, received {ch}; leave ch= out.")
-        self.yaml = {**d, "channels": network.channels}
-        self.model = nn.Sequential(network)
-        network.i, network.f, network.type = 0, -1, type(network).__name__  # what Ultralytics' rows know of themselves
-        network.np = sum(p.numel() for p in network.parameters())
-        self.save: list[int] = []
         known = d.get("names")
         known = dict(enumerate(known)) if isinstance(known, list) else known or {}
-        self.names = {i: str(known.get(i, i)) for i in range(network.nc)}
-        self.stride = torch.tensor([1.0])
-        self.criterion = None  # there is one loss; Ultralytics asks for the attribute
+        names = {i: str(known.get(i, i)) for i in range(network.nc)}
+        self.hold(network, {**d, "channels": network.channels}, names)
         self.class_weights: torch.Tensor | None = None
         self.lidar_dropout = 0.0
-        self.loss_share = 1.0  # of each process: gradients are averaged, and Ultralytics multiplies the loss by them
         if verbose:
             LOGGER.info(self.describe())
-
-    @property
-    def network(self) -> LandCoverNetwork:
-        """The network itself."""
-        return self.model[0]
 
     @property
     def scene(self) -> Mapping[str, Any]:
@@ -80,10 +68,6 @@ class LandCoverModel(BaseModel):
             f"{self.yaml['network']}: {n.np:,} parameters, {n.components} components of {n.bands} bands{rasters}, "
             f"patches of {n.patch} px, {n.nc} classes"
         )
-
-    def predict(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Logits; what Ultralytics passes to detectors does not apply."""
-        return self.network(x)
 
     def loss(self, batch: dict[str, Any], preds: torch.Tensor | None = None) -> tuple[torch.Tensor, dict[str, Any]]:
         """Cross-entropy of a batch, Eq. 17 of CAB-HL.

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from ultralytics.cfg import DEFAULT_CFG
-from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from rsdet.arguments import check_number, own_defaults
+from rsdet.arguments import check_number
+from rsdet.data.turns import Turns
 from rsdet.errors import ConfigError, DataError
 from rsdet.modelyaml import buildable, load_model_yaml
 from rsdet.tasks.landcover.data import LandData, choice_of, held_out, read_land_data
-from rsdet.tasks.landcover.dataset import PatchDataset, Turns, loader_of
+from rsdet.tasks.landcover.dataset import PatchDataset, collate, train_loader
 from rsdet.tasks.landcover.model import LandCoverModel
 from rsdet.tasks.landcover.patches import padded
 from rsdet.tasks.landcover.val import LandCoverVal
-from rsdet.tasks.training import SafeTrainer, transfer, transfer_line
+from rsdet.tasks.loaders import loader_of
+from rsdet.tasks.network_training import NetworkTrainer, data_dict
+from rsdet.tasks.training import take_over
 
 TURNS = ("fliplr", "flipud", "rot90")
 IMGSZ = 32  # what Ultralytics prints; patches have the side that the model says
 
 
-class LandCoverTrain(SafeTrainer, BaseTrainer):
+class LandCoverTrain(NetworkTrainer):
     """Trainer of the task ``landcover``; ``batch`` counts patches.
 
     Args:
@@ -53,6 +54,8 @@ class LandCoverTrain(SafeTrainer, BaseTrainer):
     """
 
     bad_step_remedy: ClassVar[str] = "lower lr0, set amp=False, or look for bands with extreme values"
+    validator_class = LandCoverVal
+    counted = "Patches"
     land: LandData | None = None
 
     def __init__(
@@ -94,8 +97,7 @@ class LandCoverTrain(SafeTrainer, BaseTrainer):
 
     def get_dataset(self) -> dict[str, Any]:
         """Note where the data are; they are read once it is known what the network takes."""
-        return {"train": "train", "val": "val", "test": "test", "names": {0: "class"}, "nc": 1, "channels": 1,
-                "yaml_file": str(self.args.data)}  # fmt: skip
+        return data_dict(self.args.data, {0: "class"}, 1)
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> LandCoverModel:
         """Read the data, build the network for its bands, rasters and classes, and take over what fits of weights."""
@@ -114,9 +116,7 @@ class LandCoverTrain(SafeTrainer, BaseTrainer):
         with buildable(self.args.model):
             model = LandCoverModel(cfg, verbose=verbose and RANK == -1)
         if weights is not None:
-            report = transfer(model, weights)
-            if RANK in {-1, 0}:
-                LOGGER.info(transfer_line(report, len(model.state_dict())))
+            take_over(model, weights)
         self._start(model, fit=not self.resume)
         return model
 
@@ -148,21 +148,11 @@ class LandCoverTrain(SafeTrainer, BaseTrainer):
             counts = np.bincount(land.labels[self._train] - 1, minlength=len(land.names))
             model.class_weights = torch.tensor(counts.sum() / (len(counts) * counts.clip(1)), dtype=torch.float32)
         model.lidar_dropout = float(self._ours("lidar_dropout")) if model.network.does_without else 0.0
-        self.data = {**self.get_dataset(), "names": dict(land.names), "nc": len(land.names), "channels": land.channels}
-
-    def set_model_attributes(self) -> None:
-        """What the checkpoint knows of the training."""
-        self.model.names, self.model.args = self.data["names"], self.args
+        self.data = data_dict(self.args.data, land.names, land.channels)
 
     def _setup_train(self) -> Any:
-        self.args.imgsz, self.args.multi_scale = IMGSZ, 0.0
-        result = super()._setup_train()
-        unwrap_model(self.model).loss_share = 1 / max(self.world_size, 1)
-        return result
-
-    def _ours(self, key: str) -> Any:
-        """An argument of ours; its default in a training that began before it was known."""
-        return vars(self.args).get(key, own_defaults(type(self))[key])
+        self.args.imgsz = IMGSZ
+        return super()._setup_train()
 
     # -- data -----------------------------------------------------------------------------------------------------
 
@@ -175,28 +165,6 @@ class LandCoverTrain(SafeTrainer, BaseTrainer):
         mask = self._train if training else land.test if self.args.split == "test" else self._val
         turns = Turns(**{key: float(vars(self.args)[key]) for key in TURNS}) if training else None
         dataset = PatchDataset(scene, network.patch, land.labels, mask, turns, self.args.seed, land.name)
-        return loader_of(dataset, batch_size, shuffle=training, workers=self.args.workers, seed=self.args.seed)
-
-    def get_validator(self) -> LandCoverVal:
-        """Our validator."""
-        args = copy(self.args)
-        for key in own_defaults(type(self)):  # a validator does not know them
-            vars(args).pop(key, None)
-        return LandCoverVal(self.test_loader, save_dir=self.save_dir, args=args, _callbacks=self.callbacks)
-
-    # -- while it runs --------------------------------------------------------------------------------------------
-
-    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Move a batch to the device."""
-        return {**batch, **{k: batch[k].to(self.device, non_blocking=True) for k in ("img", "cls")}}
-
-    def progress_string(self) -> str:
-        """Head of the columns."""
-        names = ("Epoch", "GPU_mem", *self.loss_names, "Patches", "Size")
-        return ("\n" + "%11s" * len(names)) % names
-
-    def plot_training_samples(self, batch: dict[str, Any], ni: int) -> None:
-        """Draw nothing: a patch of some pixels shows nobody anything."""
-
-    def plot_training_labels(self) -> None:
-        """Draw nothing: pixels of each class stand in the table of the validation."""
+        if training:
+            return train_loader(dataset, batch_size, workers=self.args.workers, seed=self.args.seed)
+        return loader_of(dataset, batch_size, workers=self.args.workers, seed=self.args.seed, collate=collate)

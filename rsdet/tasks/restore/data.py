@@ -6,10 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch.utils.data import SequentialSampler
-from ultralytics.data.build import InfiniteDataLoader, seed_worker
+from ultralytics.data.build import InfiniteDataLoader
 
 from rsdet.data.pairs import PairData, read_pair_data
 from rsdet.data.pairs.dataset import PairDataset, PairSampler, collate
@@ -17,6 +14,7 @@ from rsdet.data.raster_io import write_image
 from rsdet.data.resolve import resolve_data
 from rsdet.errors import ConfigError, DataError
 from rsdet.quiet import say
+from rsdet.tasks.loaders import loader_of
 
 CACHES = {None: "none", False: "none", True: "ram", "ram": "ram", "disk": "disk", "none": "none"}
 
@@ -86,13 +84,8 @@ def train_loader(
         chosen, scale=scale, patch_px=patch, augment=augment, degrade=pairs.degradation(scale), seed=seed, cache=cache,
         **pairs.reading(),
     )  # fmt: skip
-    sampler = _Sampler(len(dataset), seed, rank=max(rank, 0), world=max(world, 1), repeats=repeats)
-    batch = min(batch, len(sampler))
-    return InfiniteDataLoader(
-        dataset, batch_size=batch, sampler=sampler, drop_last=True, collate_fn=collate, num_workers=workers,
-        worker_init_fn=seed_worker, pin_memory=workers > 0,
-        generator=torch.Generator().manual_seed(seed % 2**32),  # else PyTorch draws from what dropout draws from
-    )  # fmt: skip
+    sampler = PairSampler(len(dataset), seed, rank=max(rank, 0), world=max(world, 1), repeats=repeats)
+    return loader_of(dataset, batch, sampler, workers=workers, seed=seed, drop_last=True, collate=collate)
 
 
 def val_dataset(pairs: PairData, split: str, *, scale: int, seed: int, cache: str) -> PairDataset:
@@ -104,10 +97,8 @@ def val_dataset(pairs: PairData, split: str, *, scale: int, seed: int, cache: st
 
 def val_loader(dataset: PairDataset, *, rank: int = -1, world: int = 1, workers: int = 0) -> InfiniteDataLoader:
     """Whole pictures one at a time; of several processes, each takes every so many."""
-    sampler = SequentialSampler(dataset) if rank < 0 else _Every(len(dataset), rank, world)
-    return InfiniteDataLoader(
-        dataset, batch_size=1, sampler=sampler, collate_fn=collate, num_workers=workers, pin_memory=workers > 0
-    )
+    sampler = None if rank < 0 else range(rank, len(dataset), world)  # no picture twice, or it would count twice
+    return loader_of(dataset, 1, sampler, workers=workers, collate=collate)
 
 
 def input_files(data: str | Path, scale: int, folder: Path, most: int) -> list[Path]:
@@ -130,35 +121,6 @@ def input_files(data: str | Path, scale: int, folder: Path, most: int) -> list[P
         write_image(folder / f"{Path(made[i]['im_file']).stem}-{i}{suffix}", made[i]["img"].numpy().transpose(1, 2, 0))
         for i in range(0, len(made), step)
     ]
-
-
-class _Sampler(PairSampler):
-    """Counts its passes itself, since workers that prefetch are ahead of the trainer, which would tell it."""
-
-    def set_epoch(self, epoch: int) -> None:
-        """Nothing to do; see the class."""
-
-
-class _Every:
-    """Indices ``rank``, ``rank + world``, …: no picture twice, or it would count twice."""
-
-    def __init__(self, n: int, rank: int, world: int):
-        self.indices = np.arange(rank, n, world).tolist()
-
-    def __iter__(self) -> Any:
-        return iter(self.indices)
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-
-def data_dict(path: Path | str, kind: str, channels: int) -> dict[str, Any]:
-    """What Ultralytics' trainer and its callbacks want to know about a data set."""
-    names = {0: kind}
-    return {
-        "train": "train", "val": "val", "test": "test", "names": names, "nc": 1, "channels": channels,
-        "yaml_file": str(path),
-    }  # fmt: skip
 
 
 def check_has_work(loader: InfiniteDataLoader, pairs: PairData) -> None:

@@ -7,19 +7,18 @@ from typing import Any
 
 import torch
 from torch import nn
-from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils import LOGGER
 
-import rsdet.nn  # noqa: F401  makes every network known by name
 from rsdet.errors import ConfigError
 from rsdet.losses.restoration import RestorationLoss
 from rsdet.modelyaml import load_model_yaml
 from rsdet.nn.networks import build_network
 from rsdet.nn.restoration import RestorationNetwork
+from rsdet.tasks.network_model import OneNetwork
 from rsdet.tasks.restore.methods import RestoreMethod
 
 
-class RestoreModel(BaseModel):
+class RestoreModel(OneNetwork[RestorationNetwork]):
     """Pictures (B, C, H, W) in [0, 1] to (B, C, scale * H, scale * W).
 
     Args:
@@ -48,22 +47,9 @@ class RestoreModel(BaseModel):
             raise ConfigError(
                 f"the network takes {network.channels} channels, received {ch}; build it with channels={ch}."
             )
-        self.yaml = {**d, "channels": network.channels}
-        self.model = nn.Sequential(network)
-        network.i, network.f, network.type = 0, -1, type(network).__name__  # what Ultralytics' rows know of themselves
-        network.np = sum(p.numel() for p in network.parameters())
-        self.save: list[int] = []
-        self.names = {0: d["kind"]}
-        self.stride = torch.tensor([float(network.multiple)])
-        self.criterion = None
-        self.loss_share = 1.0  # of each process: gradients are averaged, and Ultralytics multiplies the loss by them
+        self.hold(network, {**d, "channels": network.channels}, {0: d["kind"]})
         if verbose:
             LOGGER.info(self.describe())
-
-    @property
-    def network(self) -> RestorationNetwork:
-        """The network itself."""
-        return self.model[0]
 
     @property
     def scale(self) -> int:
@@ -82,10 +68,6 @@ class RestoreModel(BaseModel):
             f"{self.yaml['network']} ({self.kind}{size}): {self.network.np:,} parameters, {self.network.channels} "
             f"channels, {self.network.min_px} px or more"
         )
-
-    def predict(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Restore; what Ultralytics passes to detectors does not apply."""
-        return self.network(x)
 
     def loss(self, batch: dict[str, Any], preds: torch.Tensor | None = None) -> tuple[torch.Tensor, dict[str, Any]]:
         """Loss of a batch and its parts.

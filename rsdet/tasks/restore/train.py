@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from copy import copy
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from ultralytics.cfg import DEFAULT_CFG
-from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from rsdet.arguments import own_defaults
 from rsdet.data.gsd import gsd_of
 from rsdet.errors import ConfigError
 from rsdet.modelyaml import buildable, load_model_yaml
+from rsdet.tasks.network_training import NetworkTrainer, data_dict
 from rsdet.tasks.restore.data import (
     cache_of,
     check_has_work,
-    data_dict,
     read_pairs,
     train_loader,
     val_dataset,
@@ -31,13 +28,13 @@ from rsdet.tasks.restore.data import (
 from rsdet.tasks.restore.model import RestoreModel
 from rsdet.tasks.restore.val import RestoreVal
 from rsdet.tasks.restore.visual import side_by_side, write_jpeg
-from rsdet.tasks.training import SafeTrainer, transfer, transfer_line
+from rsdet.tasks.training import take_over
 
 PATCH_PX = 128  # of the input, unless asked for otherwise
 _DRAWN = 8  # patches of a batch in a training picture
 
 
-class RestoreTrain(SafeTrainer, BaseTrainer):
+class RestoreTrain(NetworkTrainer):
     """Trainer of the task ``restore``.
 
     Args:
@@ -61,6 +58,8 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
     """
 
     bad_step_remedy: ClassVar[str] = "lower lr0, set amp=False, or look for pictures that are no pairs"
+    validator_class = RestoreVal
+    counted = "Patches"
 
     pairs: Any = None
 
@@ -112,7 +111,7 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
 
     def get_dataset(self) -> dict[str, Any]:
         """Note where the data are; they are read once the network is there, whose scale and channels they must fit."""
-        return data_dict(self.args.data, "restored", 3)
+        return data_dict(self.args.data, {0: "restored"}, 3)
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> torch.nn.Module:
         """Build the network, take over what fits of the weights, and read the data."""
@@ -123,15 +122,13 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
             model = RestoreModel(cfg, verbose=verbose and RANK == -1)
             model.init_criterion()  # refuses a wrong loss before anything is read
         if weights is not None:
-            report = transfer(model, weights)
-            if RANK in {-1, 0}:
-                LOGGER.info(transfer_line(report, len(model.state_dict())))
+            take_over(model, weights)
         self._read_data(model)
         return model
 
     def _read_data(self, model: RestoreModel) -> None:
         self.pairs = read_pairs(self.args.data, model, ("train", self.args.split))
-        self.data = data_dict(self.args.data, model.kind, model.network.channels)
+        self.data = data_dict(self.args.data, {0: model.kind}, model.network.channels)
         told = {"gsd": gsd_of(self.pairs.content)}  # of its input
         model.yaml = {k: v for k, v in {**model.yaml, **told}.items() if k not in told or v is not None}
 
@@ -142,27 +139,16 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
             self._read_data(self.model)
         return ckpt
 
-    def set_model_attributes(self) -> None:
-        """What the checkpoint knows of the training."""
-        self.model.names, self.model.args = self.data["names"], self.args
-
     def _setup_train(self) -> Any:
         # Ultralytics prints imgsz= and judges batches by it; a network of this task takes any size.
         self.args.imgsz = max(64, math.ceil(self.patch / 32) * 32)
-        self.args.multi_scale = 0.0
-        result = super()._setup_train()
-        unwrap_model(self.model).loss_share = 1 / max(self.world_size, 1)
-        return result
+        return super()._setup_train()
 
     @property
     def patch(self) -> int:
         """Side of the training patches, in pixels of the input."""
         target = self._ours("target_patch")
         return int(self.args.patch or (target and max(1, target // unwrap_model(self.model).scale)) or PATCH_PX)
-
-    def _ours(self, key: str) -> Any:
-        """An argument of ours; its default in a training that began before it was known."""
-        return vars(self.args).get(key, own_defaults(type(self))[key])
 
     # -- how it learns --------------------------------------------------------------------------------------------
 
@@ -174,12 +160,11 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
                 group["betas"] = (group["betas"][0], float(self._ours("beta2")))
         return optimizer
 
-    def _setup_scheduler(self) -> None:
-        super()._setup_scheduler()
-        if steps := self._ours("lr_steps"):
-            steps = [s * self.epochs for s in (steps if isinstance(steps, (list, tuple)) else [steps])]
-            self.lf = lambda epoch: 0.5 ** sum(epoch >= s for s in steps)
-            self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lr_lambda=self.lf)
+    def learning_rate(self) -> Callable[[int], float] | None:
+        """Halved after each of ``lr_steps``."""
+        steps = self._ours("lr_steps") or ()
+        steps = [s * self.epochs for s in (steps if isinstance(steps, (list, tuple)) else [steps])]
+        return (lambda epoch: 0.5 ** sum(epoch >= s for s in steps)) if steps else None
 
     @property
     def ema(self) -> Any:
@@ -209,19 +194,7 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
         check_has_work(loader, self.pairs)
         return loader
 
-    def get_validator(self) -> RestoreVal:
-        """Our validator."""
-        args = copy(self.args)
-        for key in own_defaults(type(self)):  # a validator does not know them
-            vars(args).pop(key, None)
-        return RestoreVal(self.test_loader, save_dir=self.save_dir, args=args, _callbacks=self.callbacks)
-
     # -- while it runs --------------------------------------------------------------------------------------------
-
-    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Move a batch to the device."""
-        move = {"device": self.device, "non_blocking": self.device.type == "cuda"}
-        return {**batch, "img": batch["img"].to(**move), "target": batch["target"].to(**move)}
 
     def validate(self) -> tuple[Any, Any]:
         """Validate every ``val_period`` epochs and after the last; between them nothing is known."""
@@ -231,11 +204,6 @@ class RestoreTrain(SafeTrainer, BaseTrainer):
         if due or self.epoch + 1 >= self.epochs or self.stop or self.stopper.possible_stop:
             return super().validate()
         return dict.fromkeys(self.metrics, math.nan), None
-
-    def progress_string(self) -> str:
-        """Head of the columns."""
-        names = ("Epoch", "GPU_mem", *self.loss_names, "Patches", "Size")
-        return ("\n" + "%11s" * len(names)) % names
 
     def plot_training_samples(self, batch: dict[str, Any], ni: int) -> None:
         """Draw patches as the network gets them, beside their targets."""

@@ -18,6 +18,7 @@ from rsdet.modelyaml import load_model_yaml
 from rsdet.nn.networks import build_network
 from rsdet.nn.segmentation import SegmentationNetwork
 from rsdet.registry import building
+from rsdet.tasks.network_model import OneNetwork
 
 HEAD_STRIDE = 8  # of the logits of Ultralytics' head
 
@@ -109,7 +110,7 @@ class SemanticModel(Learning, SemanticSegmentationModel):
         pass  # Ultralytics' trainer sets what it has built it with
 
 
-class NetworkModel(Learning, SemanticSegmentationModel):
+class NetworkModel(Learning, OneNetwork[SegmentationNetwork], SemanticSegmentationModel):
     """A network of :mod:`rsdet.nn.segmentation`; the arguments are those of :class:`SemanticModel`.
 
     Attributes:
@@ -131,13 +132,7 @@ class NetworkModel(Learning, SemanticSegmentationModel):
         d = cfg if isinstance(cfg, dict) else load_model_yaml(cfg)
         args = {**(d.get("args") or {}), **({} if ch is None else {"channels": ch})}
         network = build_network(d["network"], {**args, "nc": nc or d.get("nc", 1)}, SegmentationNetwork)
-        network.i, network.f, network.type = 0, -1, type(network).__name__  # what Ultralytics' rows know of themselves
-        network.np = sum(p.numel() for p in network.parameters())
-        self.yaml = {**d, "args": args, "channels": network.channels, "nc": network.nc}
-        self.model, self.save = nn.Sequential(network), []
-        self.names = dict(network.names)
-        self.stride = torch.tensor([float(network.multiple)])
-        self.criterion = None
+        self.hold(network, {**d, "args": args, "channels": network.channels, "nc": network.nc}, network.names)
         if verbose:
             LOGGER.info(self.describe())
 
@@ -146,19 +141,10 @@ class NetworkModel(Learning, SemanticSegmentationModel):
         """Names of the layers that the decoder reads."""
         return ("model.0.features",)
 
-    @property
-    def network(self) -> SegmentationNetwork:
-        """The network itself."""
-        return self.model[0]
-
     def describe(self) -> str:
         """Say in one line what it is."""
         n = self.network
         return f"{self.yaml['network']}: {n.np:,} parameters, {n.channels} channels, {n.nc} classes"
-
-    def predict(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Logits; what Ultralytics passes to detectors does not apply."""
-        return self.network(x)
 
 
 MODELS: dict[str, type[nn.Module]] = {"network": NetworkModel, "yolo": SemanticModel}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -181,12 +181,10 @@ class SemanticTrain(PictureTrainer, SemanticSegmentationTrainer):
             model.method = self._learn
         return result
 
-    def _setup_scheduler(self) -> None:
-        super()._setup_scheduler()
-        power = vars(self.args).get("lr_power")
-        if power is not None:
-            self.lf = lambda epoch: max(1 - epoch / self.epochs, 0) ** float(power)
-            self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lr_lambda=self.lf)
+    def learning_rate(self) -> Callable[[int], float] | None:
+        """Falls to 0 by ``lr_power``, where it is given."""
+        power = self._ours("lr_power")
+        return None if power is None else lambda epoch: max(1 - epoch / self.epochs, 0) ** float(power)
 
     def _learn(self, model: torch.nn.Module, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Loss of a batch by the method, from the student and the EMA, its teacher."""

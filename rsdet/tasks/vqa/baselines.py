@@ -11,7 +11,7 @@ import torch
 
 from rsdet.data.questions.records import Questions
 from rsdet.metrics.answer_baselines import ImageOnly, fit_baselines
-from rsdet.tasks.vqa.dataset import to_device
+from rsdet.tasks.loaders import pictures_to_device
 from rsdet.tasks.vqa.model import VqaModel
 
 MOST_PICTURES = 2000  # of the training, that the baseline without questions is fitted on
@@ -31,7 +31,7 @@ def encodings(network: VqaModel, loader: Any, device: torch.device) -> Iterator[
     for batch in loader:
         first = batch["counts"].cumsum(0) - batch["counts"]
         names = [dataset.questions[int(batch["index"][i])].image for i in first]
-        cells = network.encode_image(to_device(batch, device)["img"]).mean(1)
+        cells = network.encode_image(pictures_to_device(batch, device)["img"]).mean(1)
         yield from zip(names, cells.float().cpu().numpy(), strict=True)
 
 

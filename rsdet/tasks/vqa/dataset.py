@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, DistributedSampler, RandomSampler, SequentialSampler
-from ultralytics.data.build import InfiniteDataLoader, seed_worker
+from torch.utils.data import Dataset
 
 from rsdet.data.questions.records import Question
 from rsdet.data.questions.vocabulary import Vocabulary
+from rsdet.data.turns import Turns
 from rsdet.metrics.answers import question_types
-from rsdet.tasks.resuming import count_passes
 from rsdet.tasks.vqa.answering import squared
 
 Reader = Callable[[Path], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Turns:
-    """Probabilities of what may be done to a picture without changing an answer.
-
-    Attributes:
-        fliplr: Left and right exchanged.
-        flipud: Top and bottom exchanged.
-        rot90: Turned by 90, 180 or 270 degrees.
-    """
-
-    fliplr: float = 0.0
-    flipud: float = 0.0
-    rot90: float = 0.0
-
-    def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Change a square picture (S, S, C)."""
-        left, up, turn = rng.random(3)
-        k = int(rng.integers(1, 4))
-        picture = picture[:, ::-1] if left < self.fliplr else picture
-        picture = picture[::-1] if up < self.flipud else picture
-        return np.rot90(picture, k) if turn < self.rot90 else picture
 
 
 def to_tensor(picture: np.ndarray) -> torch.Tensor:
@@ -153,36 +128,3 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "im_file": [s["im_file"] for s in samples],
         "cls": batch["answer"],
     }
-
-
-def to_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """A batch on a device, its pictures as numbers in [0, 1]."""
-    move = {"device": device, "non_blocking": device.type == "cuda"}
-    moved = {k: v.to(**move) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
-    return {**moved, "img": moved["img"].float() / 255}
-
-
-def loader_of(
-    dataset: AskedPictures, pictures: int, *, shuffle: bool, workers: int, rank: int = -1, world: int = 1, seed: int = 0
-) -> InfiniteDataLoader:
-    """Batches of a data set.
-
-    Args:
-        dataset: The data set.
-        pictures: Samples of it in a batch.
-        shuffle: In an order that depends on seed and epoch alone; else in the order of the file.
-        workers: Worker processes.
-        rank: Of this process; -1 without others.
-        world: Number of processes.
-        seed: Of the order.
-    """
-    if rank >= 0 and world > 1:
-        sampler: Any = DistributedSampler(dataset, world, rank, shuffle=shuffle, seed=seed)
-    else:
-        sampler = RandomSampler(dataset, generator=torch.Generator()) if shuffle else SequentialSampler(dataset)
-    loader = InfiniteDataLoader(
-        dataset, batch_size=min(pictures, len(dataset)), sampler=sampler, collate_fn=collate, num_workers=workers,
-        worker_init_fn=seed_worker, pin_memory=workers > 0,
-        generator=torch.Generator().manual_seed(seed % 2**32),  # else PyTorch draws from what dropout draws from
-    )  # fmt: skip
-    return count_passes(loader, seed) if shuffle else loader

@@ -8,10 +8,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils import LOGGER
 
-import rsdet.nn  # noqa: F401  makes every network known by name
 from rsdet.arguments import fit
 from rsdet.data.questions.numbers import number_of
 from rsdet.data.questions.vocabulary import UNKNOWN, Vocabulary
@@ -20,12 +18,14 @@ from rsdet.losses.answers import AnswerLoss
 from rsdet.modelyaml import load_model_yaml
 from rsdet.nn.answering import AnsweringNetwork, Answers, expand
 from rsdet.nn.networks import build_network
+from rsdet.tasks.network_model import OneNetwork
 
+NAMES = {0: "answer"}
 YES_NO = frozenset({"yes", "no"})
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1]; its weights expect this
 
 
-class VqaModel(BaseModel):
+class VqaModel(OneNetwork[AnsweringNetwork]):
     """Pictures (I, 3, S, S) in [0, 1], RGB, and questions about them to answers.
 
     Args:
@@ -59,13 +59,8 @@ class VqaModel(BaseModel):
         network = build_network(d["network"], args, AnsweringNetwork)
         if known is not None and args.get("closed_mask"):
             network.restrict_closed(i for i, a in enumerate(known.answers) if a.casefold() in YES_NO)
-        network.i, network.f, network.type = 0, -1, type(network).__name__  # what Ultralytics' rows know of themselves
-        network.np = sum(p.numel() for p in network.parameters())
-        self.yaml, self._known = {**d, "args": args, "channels": 3}, known
-        self.model, self.save = nn.Sequential(network), []
-        self.names, self.stride = {0: "answer"}, torch.tensor([float(network.multiple)])
-        self.criterion = None
-        self.loss_share = 1.0  # of each process: gradients are averaged, and Ultralytics multiplies the loss by them
+        self.hold(network, {**d, "args": args, "channels": 3}, NAMES)
+        self._known = known
         for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
         if verbose:
@@ -81,11 +76,6 @@ class VqaModel(BaseModel):
         if self._known is None and self.yaml.get("vocabulary"):
             self._known = Vocabulary.from_dict(self.yaml["vocabulary"], "the model")
         return self._known
-
-    @property
-    def network(self) -> AnsweringNetwork:
-        """The network itself."""
-        return self.model[0]
 
     @property
     def length(self) -> int:

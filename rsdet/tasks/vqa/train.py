@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from copy import copy
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from ultralytics.cfg import DEFAULT_CFG
-from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from rsdet.arguments import check_number, own_defaults
+from rsdet.arguments import check_number
 from rsdet.data.questions.datasets import QuestionData, read_question_data
 from rsdet.data.questions.word_vectors import read_word_vectors
+from rsdet.data.turns import Turns
 from rsdet.errors import ConfigError
 from rsdet.modelyaml import buildable, load_model_yaml
-from rsdet.tasks.training import SafeTrainer
+from rsdet.tasks.loaders import loader_of, pictures_to_device, shuffled_loader
+from rsdet.tasks.network_training import NetworkTrainer, data_dict
 from rsdet.tasks.vqa.baselines import spread
 from rsdet.tasks.vqa.data import described, directed, reader_for
-from rsdet.tasks.vqa.dataset import AskedPictures, Turns, loader_of, to_device
-from rsdet.tasks.vqa.model import VqaModel
+from rsdet.tasks.vqa.dataset import AskedPictures, collate
+from rsdet.tasks.vqa.model import NAMES, VqaModel
 from rsdet.tasks.vqa.transfer import FIRST_WORD, transfer_words
 from rsdet.tasks.vqa.val import VqaVal
 from rsdet.tasks.vqa.visual import draw_batch
@@ -32,7 +31,7 @@ BLIND = ("image", "question")
 _POSITIONS = ("fliplr", "flipud", "rot90")
 
 
-class VqaTrain(SafeTrainer, BaseTrainer):
+class VqaTrain(NetworkTrainer):
     """Trainer of networks that answer questions; ``batch`` counts questions.
 
     Args:
@@ -54,6 +53,8 @@ class VqaTrain(SafeTrainer, BaseTrainer):
     """
 
     bad_step_remedy: ClassVar[str] = "lower lr0, set amp=False, or look for broken questions"
+    validator_class = VqaVal
+    counted = "Questions"
 
     def __init__(
         self,
@@ -100,11 +101,7 @@ class VqaTrain(SafeTrainer, BaseTrainer):
         self.asked: QuestionData = read_question_data(self.args.data)
         for split in ("train", self.args.split):
             self.asked.split(split)
-        names = {0: "answer"}
-        return {
-            "train": "train", "val": "val", "test": "test", "names": names, "nc": 1, "channels": 3,
-            "yaml_file": str(self.args.data),
-        }  # fmt: skip
+        return data_dict(self.args.data, NAMES, 3)
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> VqaModel:
         """Build the network for the words and answers of the training, and take over what the weights know of them."""
@@ -129,25 +126,10 @@ class VqaTrain(SafeTrainer, BaseTrainer):
             told.append(f"word vectors: {len(vectors)} of {len(words)} words are in {file}")
         return told
 
-    def set_model_attributes(self) -> None:
-        """What the checkpoint knows of the training."""
-        self.model.args = self.args
-
-    def _setup_train(self) -> Any:
-        self.args.multi_scale = 0.0
-        result = super()._setup_train()
-        unwrap_model(self.model).loss_share = 1 / max(self.world_size, 1)
-        return result
-
-    def _ours(self, key: str) -> Any:
-        """An argument of ours; its default in a training that began before it was known."""
-        return vars(self.args).get(key, own_defaults(type(self))[key])
-
-    def _setup_scheduler(self) -> None:
-        super()._setup_scheduler()
-        if power := float(self._ours("poly")):
-            self.lf = lambda epoch: max(1 - epoch / self.epochs, 0) ** power
-            self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lr_lambda=self.lf)
+    def learning_rate(self) -> Callable[[int], float] | None:
+        """Falls to 0 by the power ``poly``."""
+        power = float(self._ours("poly"))
+        return (lambda epoch: max(1 - epoch / self.epochs, 0) ** power) if power else None
 
     # -- data -----------------------------------------------------------------------------------------------------
 
@@ -176,34 +158,19 @@ class VqaTrain(SafeTrainer, BaseTrainer):
             per_image=per_image if training else 0, turns=self.turns() if training else None,
         )  # fmt: skip
         if not training:
-            return loader_of(dataset, max(1, batch_size // PER_IMAGE), shuffle=False, workers=self.args.workers)
+            return loader_of(dataset, max(1, batch_size // PER_IMAGE), workers=self.args.workers, collate=collate)
         pictures = max(1, batch_size // (per_image or dataset.mean_questions())) if grouped else batch_size
-        return loader_of(
-            dataset, pictures, shuffle=True, workers=self.args.workers, rank=rank, world=max(self.world_size, 1),
-            seed=self.args.seed,
+        return shuffled_loader(
+            dataset, pictures, workers=self.args.workers, seed=self.args.seed, rank=rank, world=self.world_size,
+            collate=collate,
         )  # fmt: skip
-
-    def get_validator(self) -> VqaVal:
-        """Our validator."""
-        args = copy(self.args)
-        for key in own_defaults(type(self)):  # a validator does not know them
-            vars(args).pop(key, None)
-        return VqaVal(self.test_loader, save_dir=self.save_dir, args=args, _callbacks=self.callbacks)
 
     # -- while it runs --------------------------------------------------------------------------------------------
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Move a batch to the device."""
-        return to_device(batch, self.device)
-
-    def progress_string(self) -> str:
-        """Head of the columns."""
-        names = ("Epoch", "GPU_mem", *self.loss_names, "Questions", "Size")
-        return ("\n" + "%11s" * len(names)) % names
+        return pictures_to_device(batch, self.device)
 
     def plot_training_samples(self, batch: dict[str, Any], ni: int) -> None:
         """Draw pictures as the network gets them, with what is asked."""
         self.on_plot(draw_batch(batch, self.train_loader.dataset.questions, self.save_dir / f"train_batch{ni}.jpg"))
-
-    def plot_training_labels(self) -> None:
-        """Draw nothing: answers are counted in the table of the validation."""

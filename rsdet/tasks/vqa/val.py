@@ -20,10 +20,11 @@ from rsdet.data.questions.datasets import QuestionData, Split, read_question_dat
 from rsdet.errors import ConfigError, DataError
 from rsdet.metrics.answers import AnswerScores
 from rsdet.nn.answering import Answers
+from rsdet.tasks.loaders import loader_of, pictures_to_device
 from rsdet.tasks.runs import ValFolder
 from rsdet.tasks.vqa.baselines import baseline_answers, encodings, spread
 from rsdet.tasks.vqa.data import reader_for
-from rsdet.tasks.vqa.dataset import AskedPictures, loader_of, to_device
+from rsdet.tasks.vqa.dataset import AskedPictures, collate
 from rsdet.tasks.vqa.exported import check_side
 from rsdet.tasks.vqa.model import VqaModel
 from rsdet.tasks.vqa.parts import PartsNetwork
@@ -118,7 +119,7 @@ class VqaVal(ValFolder, BaseValidator):
     def loader(self, dataset: AskedPictures) -> Any:
         """Batches of pictures in the order of the files."""
         workers = 0 if self.device.type in ("cpu", "mps") else self.args.workers
-        return loader_of(dataset, max(1, self.args.batch // 4), shuffle=False, workers=workers)
+        return loader_of(dataset, max(1, self.args.batch // 4), workers=workers, collate=collate)
 
     def _baselines(self, network: VqaModel, dataset: AskedPictures) -> dict[str, list[str]]:
         """Answers of what sees less; nothing where there is no training to fit it on."""
@@ -138,7 +139,7 @@ class VqaVal(ValFolder, BaseValidator):
         dataset, parts, order = loader.dataset, [], []
         for i, batch in enumerate(TQDM(loader, desc=self.get_desc(), total=len(loader))):
             self.run_callbacks("on_val_batch_start")
-            batch = to_device(batch, self.device)
+            batch = pictures_to_device(batch, self.device)
             cells = network.encode_image(batch["img"])
             owner = torch.arange(len(cells), device=self.device).repeat_interleave(batch["counts"])
             pieces = [

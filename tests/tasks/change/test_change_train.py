@@ -13,9 +13,10 @@ from rsdet.data.dates import DatePair, LabelReader
 from rsdet.data.raster_io import write_image
 from rsdet.errors import ConfigError, DataError
 from rsdet.metrics.confusion import IGNORE
-from rsdet.tasks.change.dataset import ChangeWindows, Views, train_loader
+from rsdet.tasks.change.dataset import ChangeWindows, Views
 from rsdet.tasks.change.reading import PairReader
 from rsdet.tasks.change.train import ChangeTrain
+from rsdet.tasks.loaders import shuffled_loader
 
 EVERY = Views(fliplr=0.5, flipud=0.5, rot90=0.75)
 
@@ -70,7 +71,7 @@ def test_samples_depend_on_epoch_and_number_alone(tmp_path):
     one, two = windows[5], windows[5]
     assert torch.equal(one["img"], two["img"])
     assert not torch.equal(one["img"], windows[9]["img"])
-    orders = [[b["img"].sum().item() for b in train_loader(windows, 2, workers=0, seed=1)] for _ in range(2)]
+    orders = [[b["img"].sum().item() for b in shuffled_loader(windows, 2, workers=0, seed=1)] for _ in range(2)]
     assert orders[0] == orders[1]
 
 

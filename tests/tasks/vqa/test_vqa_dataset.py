@@ -13,8 +13,10 @@ from vqa_fakes import enlivened, model_yaml, vocabulary, write_questions
 from rsdet import RSDet
 from rsdet.data.questions.datasets import read_question_data
 from rsdet.data.questions.records import Question
+from rsdet.data.turns import Turns
+from rsdet.tasks.loaders import pictures_to_device, shuffled_loader
 from rsdet.tasks.vqa.data import directed, reader_for
-from rsdet.tasks.vqa.dataset import AskedPictures, Turns, collate, loader_of, to_device
+from rsdet.tasks.vqa.dataset import AskedPictures, collate
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +44,14 @@ def test_a_picture_is_read_once_for_all_its_questions(data):
     asked, read = read_question_data(data), []
     reader = reader_for(asked)
     dataset = made(data, reader=lambda path: read.append(path) or reader(path), per_image=2)
-    for _ in loader_of(dataset, 3, shuffle=True, workers=0):
+    for _ in shuffled_loader(dataset, 3, workers=0, seed=0, collate=collate):
         pass
     assert sorted(read) == sorted(asked.split("train").images.values())
 
 
 def test_an_epoch_has_another_order_and_the_same_seed_the_same(data):
     def names(seed: int) -> list[list[str]]:
-        loader = loader_of(made(data, per_image=2, seed=seed), 2, shuffle=True, workers=0, seed=seed)
+        loader = shuffled_loader(made(data, per_image=2, seed=seed), 2, workers=0, seed=seed, collate=collate)
         return [[Path(f).name for batch in loader for f in batch["im_file"]] for _ in range(2)]
 
     first = names(1)
@@ -61,8 +63,8 @@ def test_an_epoch_has_another_order_and_the_same_seed_the_same(data):
 def test_grouped_and_independent_questions_have_one_loss(data, tmp_path):
     model = enlivened(RSDet(model_yaml(tmp_path))).model.double()
     groups, alone = made(data), made(data, grouped=False)
-    together = to_device(collate([groups[i] for i in range(3)]), torch.device("cpu"))
-    apart = to_device(collate([alone[i] for i in range(12)]), torch.device("cpu"))
+    together = pictures_to_device(collate([groups[i] for i in range(3)]), torch.device("cpu"))
+    apart = pictures_to_device(collate([alone[i] for i in range(12)]), torch.device("cpu"))
     assert together["counts"].tolist() == [4, 4, 4]
     assert apart["counts"].tolist() == [1] * 12
     assert torch.equal(together["tokens"], apart["tokens"])
