@@ -87,6 +87,8 @@ class Task:
         export_options: Dataclass of the keys of ``export`` that only this task has, with an ``Args:`` for help.
         stac_task: What it does, in a word of the extension of STAC for machine learning models.
         takes_int8: Whether eight bits are enough for it.
+        used_keys: Keys of Ultralytics of which something comes, by mode; of all of them in a mode that is not named.
+        unused_keys: Those of which something comes in the training of a detector, and nothing in this task's.
         loss_unit: Unit in which a loss of accuracy is told, and how many of it make one of what :meth:`score` gives.
     """
 
@@ -104,6 +106,8 @@ class Task:
     export_options: type[NoOptions] = NoOptions
     stac_task: str = "regression"
     takes_int8: bool = False
+    used_keys: Mapping[str, frozenset[str]] = {}
+    unused_keys: frozenset[str] = frozenset()
     loss_unit: tuple[str, float] = ("points of 100", 100.0)
 
     # -- what it is made of ---------------------------------------------------------------------------------------
@@ -165,7 +169,11 @@ class Task:
 
     def stock_keys(self, mode: str) -> frozenset[str] | None:
         """Keys of Ultralytics of which something comes in ``mode``; None for all."""
-        return None
+        if mode == "train" and self.unused_keys:
+            from rsdet.arguments import training_keys
+
+            return training_keys() - self.unused_keys
+        return self.used_keys.get(mode)
 
     def refuses(self, key: str, mode: str) -> str | None:
         """Why a key of Ultralytics, or of another task, would mislead here; None where it does not."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsdet.errors import ConfigError
 from rsdet.tasks.anomaly.options import AnomalyExport
-from rsdet.tasks.task import Scores, Task
+from rsdet.tasks.network_task import OF_DETECTORS, NetworkTask
+from rsdet.tasks.task import Scores
 
 if TYPE_CHECKING:
     from rsdet.deploy.runners import Runner, TorchRunner
@@ -20,15 +21,9 @@ STOCK_KEYS = {
     "predict": frozenset({"source", "save", "batch"}), "val": frozenset({"data", "plots"}), "export": frozenset(),
 }  # fmt: skip
 # Keys of Ultralytics that mean nothing here; accepted in silence, they would mislead.
-OF_PICTURES = frozenset({
-    "agnostic_nms", "augment", "augmentations", "auto_augment", "bgr", "box", "cache", "classes", "close_mosaic", "cls",
-    "cls_pw", "conf", "copy_paste", "copy_paste_mode", "cutmix", "degrees", "dfl", "dropout", "embed", "end2end",
-    "enhance", "erasing", "fliplr", "flipud", "freeze_enhancer", "hsv_h", "hsv_s", "hsv_v", "imgsz", "iou", "iou_loss",
-    "kobj", "line_width", "mask_ratio", "max_det", "mixup", "mosaic", "multi_scale", "nms", "overlap_mask",
-    "perspective", "pose", "protocol", "rect", "retina_masks", "save_conf", "save_crop", "save_json", "save_txt",
-    "scale", "shear", "show_boxes", "show_conf", "show_labels", "single_cls", "split", "tracker", "translate",
-    "visualize",
-})  # fmt: skip
+OF_PICTURES = OF_DETECTORS - {"angle", "compile", "distill_model", "ignore_regions", "speckle"} | {
+    "cache", "fliplr", "flipud", "imgsz", "split",
+}  # fmt: skip
 # What is set where neither the user nor a recipe says otherwise: AETNet's settings, for Algorithm 1.
 USUAL: dict[str, Any] = {
     "optimizer": "Adam", "lr0": 1e-4, "lrf": 1.0, "momentum": 0.9, "weight_decay": 5e-6, "warmup_epochs": 0.0,
@@ -43,12 +38,14 @@ def _cube(data: Any) -> Path | None:
     return path if path.suffix.lower() not in ("", ".yaml", ".yml") and path.is_file() else None
 
 
-class Anomaly(Task):
+class Anomaly(NetworkTask):
     """Anomalies in cubes, by networks that rebuild backgrounds and by methods that learn nothing."""
 
     name = "anomaly"
     about = "what does not belong to the background of a hyperspectral cube"
     families = ("network", "classical")
+    methods = ("classical",)
+    used_keys = STOCK_KEYS
     imgsz = 64
     light = "rsdet.tasks.anomaly.runtime.cli"
     stac_task = "object-detection"
@@ -75,16 +72,10 @@ class Anomaly(Task):
         Raises:
             ConfigError: Its name is missing.
         """
-        key = "network" if d["family"] == self.families[0] else "method"
-        if not isinstance(d.get(key), str):
-            raise ConfigError(f"{name}: {key}: must be a name, received {d.get(key)!r}; mend the file.")
-        if key == "network":
+        super().check_yaml(d, name)
+        if d["family"] == self.families[0]:
             d["channels"] = (d.get("args") or {}).get("channels", 50)
         return d
-
-    def build(self, d: dict[str, Any], verbose: bool = False) -> Any:
-        """Build the network, which knows its bands itself, or the method."""
-        return self.classes(d["family"])["model"](d, verbose=verbose)
 
     def resolve_data(self, data: str | Path) -> Path:
         """A cube that stands for itself, or the data YAML of a scene."""
@@ -102,10 +93,6 @@ class Anomaly(Task):
             return None
         remedy = "leave it out" if key != "imgsz" else f"use {'patch' if mode == 'train' else 'tile'}="
         return f"is for pictures, and this model looks at cubes; {remedy}"
-
-    def stock_keys(self, mode: str) -> frozenset[str] | None:
-        """Keys of Ultralytics of which something comes."""
-        return STOCK_KEYS.get(mode)
 
     def usual(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         """What suits scenes; a step of the optimizer after each batch."""

@@ -4,33 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from rsdet.errors import ConfigError
-from rsdet.tasks.semantic.options import SemanticExport
-from rsdet.tasks.task import Scores, Task
+from rsdet.tasks.network_task import OF_DETECTORS
+from rsdet.tasks.semantic.task import MapTask
 
 if TYPE_CHECKING:
-    from rsdet.deploy.runners import Runner, TorchRunner
-    from rsdet.deploy.settings import ExportSettings
-    from rsdet.deploy.verify import Run
-    from rsdet.tasks.task import Report
+    from rsdet.deploy.runners import Runner
 
 STOCK_KEYS = {
     "predict": frozenset({"imgsz", "batch", "source", "save"}),
     "val": frozenset({"imgsz", "batch", "data", "split", "plots"}),
     "export": frozenset(),
 }  # fmt: skip
-# Keys of Ultralytics of which nothing comes in a training of changes.
-NOT_HERE = frozenset({
-    "agnostic_nms", "angle", "augment", "augmentations", "auto_augment", "bgr", "box", "classes", "close_mosaic",
-    "cls", "cls_pw", "compile", "conf", "copy_paste", "copy_paste_mode", "cutmix", "degrees", "dfl", "distill_model",
-    "dropout", "embed", "end2end", "enhance", "erasing", "freeze_enhancer", "hsv_h", "hsv_s", "hsv_v",
-    "ignore_regions", "iou", "iou_loss", "kobj", "line_width", "mask_ratio", "max_det", "mixup", "mosaic",
-    "multi_scale", "nms", "overlap_mask", "perspective", "pose", "protocol", "rect", "retina_masks", "save_conf",
-    "save_crop", "save_json", "save_txt", "scale", "shear", "show_boxes", "show_conf", "show_labels", "single_cls",
-    "speckle", "tracker", "translate", "visualize",
-})  # fmt: skip
 # The recipe of SSA-Net's paper, where it says something; a step of the optimizer after each batch.
 USUAL: dict[str, Any] = {
     "optimizer": "Adam", "lr0": 1e-4, "weight_decay": 5e-4, "momentum": 0.9, "batch": 8, "epochs": 200,
@@ -39,17 +25,17 @@ USUAL: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Change(Task):
+class Change(MapTask):
     """Maps of changed pixels by networks that see both dates, stacked along the channels."""
 
     name = "change"
     about = "what has changed between two dates: buildings new and gone"
     families = ("network",)
     imgsz = 256
+    used_keys = STOCK_KEYS
+    unused_keys = OF_DETECTORS
     light = "rsdet.tasks.change.runtime.cli"
     end_to_end = "pairs of image files to maps of changes"
-    unchecked: ClassVar = {"min_agreement": 0.0, "logit_tol": float("inf")}
-    export_options = SemanticExport
 
     def classes(self, family: str) -> dict[str, Any]:
         """Model, trainer, validator and predictor."""
@@ -59,26 +45,6 @@ class Change(Task):
         from rsdet.tasks.change.val import ChangeVal
 
         return {"model": ChangeModel, "trainer": ChangeTrain, "validator": ChangeVal, "predictor": ChangePredict}
-
-    def check_yaml(self, d: dict[str, Any], name: str) -> dict[str, Any]:
-        """Check what the YAML of a network says of itself.
-
-        Raises:
-            ConfigError: The name of the network is missing.
-        """
-        if not isinstance(d.get("network"), str):
-            raise ConfigError(f"{name}: network: must be a name, received {d.get('network')!r}; mend the file.")
-        return d
-
-    def build(self, d: dict[str, Any], verbose: bool = False) -> Any:
-        """Build the network, which knows its bands itself."""
-        return self.classes(d["family"])["model"](d, verbose=verbose)
-
-    def stock_keys(self, mode: str) -> frozenset[str] | None:
-        """Keys of Ultralytics of which something comes."""
-        from rsdet.arguments import training_keys
-
-        return training_keys() - NOT_HERE if mode == "train" else STOCK_KEYS.get(mode)
 
     def usual(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         """The recipe of the paper; pictures are never stretched to a rectangle, and a CPU gets one tile at a time."""
@@ -101,27 +67,11 @@ class Change(Task):
 
     # -- deployment -----------------------------------------------------------------------------------------------
 
-    def compare(self, reference: TorchRunner, runs: Sequence[Run], settings: ExportSettings) -> Report:
-        """Compare which pixels have changed, and the logits."""
-        from rsdet.tasks.semantic.parity import compare_maps
-
-        return compare_maps(runs, *settings.options.allowed(settings.half))
-
-    def describe(self, module: Any, settings: ExportSettings | None = None) -> dict[str, Any]:
-        """What sides of the input are multiples of."""
-        return {"stride": int(max(module.stride))}
-
     def sample(self, model: Any, size: tuple[int, int], images: Sequence[Any] | None) -> list[Any]:
         """Pairs (H, W, 2 * bands) uint8."""
         from rsdet.tasks.change.samples import sample_pairs
 
         return sample_pairs(model, size, images)
-
-    def score(self, model: Any, data: str | Path, **settings: Any) -> Scores:
-        """Measures of the changed pixels, F1 first."""
-        metrics = model.val(data=data, **{"plots": False, **settings})
-        means = zip(metrics.keys, metrics.mean_results(), strict=True)
-        return Scores({k.removeprefix("metrics/"): v for k, v in means}, metrics.images)
 
     # -- benchmark ------------------------------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ class Detect(Task):
     about = "axis-aligned boxes around objects"
     families = ("rtdetr", "yolo", "cfar")
     variables = ("nq", "decoder_layers")
+    used_keys = STOCK_KEYS
     light = "rsdet.tasks.detect.runtime.cli"
     tiles = "rsdet.tasks.detect.tiles"
     tracks = "rsdet.tasks.detect.tracking"
@@ -108,10 +109,6 @@ class Detect(Task):
             set_queries(model, values["nq"])
         if "decoder_layers" in values:
             set_decoder_layers(model, values["decoder_layers"])
-
-    def stock_keys(self, mode: str) -> frozenset[str] | None:
-        """Keys of Ultralytics of which something comes."""
-        return STOCK_KEYS.get(mode)
 
     def settings(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments with ``enhance=`` and ``freeze=`` in terms that our classes know."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsdet.errors import ConfigError
-from rsdet.tasks.task import Scores, Task
+from rsdet.tasks.network_task import OF_DETECTORS, NetworkTask
+from rsdet.tasks.task import Scores
 
 if TYPE_CHECKING:
     from rsdet.deploy.settings import ExportSettings
@@ -17,16 +18,6 @@ STOCK_KEYS = {
     "val": frozenset({"data", "split", "plots"}),
     "export": frozenset(),
 }
-# Keys of Ultralytics of which nothing comes in a training on pixels.
-NOT_HERE = frozenset({
-    "agnostic_nms", "angle", "augment", "augmentations", "auto_augment", "bgr", "box", "cache", "classes",
-    "close_mosaic", "cls", "cls_pw", "compile", "conf", "copy_paste", "copy_paste_mode", "cutmix", "degrees", "dfl",
-    "distill_model", "dropout", "embed", "end2end", "enhance", "erasing", "fraction", "freeze_enhancer", "hsv_h",
-    "hsv_s", "hsv_v", "ignore_regions", "imgsz", "iou", "iou_loss", "kobj", "line_width", "mask_ratio", "max_det",
-    "mixup", "mosaic", "multi_scale", "nms", "overlap_mask", "perspective", "pose", "protocol", "rect",
-    "retina_masks", "save_conf", "save_crop", "save_json", "save_txt", "scale", "shear", "show_boxes", "show_conf",
-    "show_labels", "single_cls", "speckle", "tracker", "translate", "visualize",
-})  # fmt: skip
 # The recipe of CAB-HL; a step of the optimizer after each batch.
 USUAL: dict[str, Any] = {
     "optimizer": "Adam", "lr0": 1e-4, "lrf": 1.0, "epochs": 150, "batch": 64, "weight_decay": 0.0, "momentum": 0.9,
@@ -35,7 +26,7 @@ USUAL: dict[str, Any] = {
 }  # fmt: skip
 
 
-class LandCover(Task):
+class LandCover(NetworkTask):
     """Land cover by networks that see a patch of a cube around each pixel."""
 
     name = "landcover"
@@ -43,6 +34,8 @@ class LandCover(Task):
     families = ("landcover",)
     imgsz = 8
     light = "rsdet.tasks.landcover.runtime.cli"
+    used_keys = STOCK_KEYS
+    unused_keys = OF_DETECTORS | {"cache", "fraction", "imgsz"}
     modes: ClassVar = {"crossval": "rsdet.tasks.landcover.crossval:crossval"}
 
     def classes(self, family: str) -> dict[str, Any]:
@@ -55,20 +48,6 @@ class LandCover(Task):
         both = {"validator": LandCoverVal, "predictor": LandCoverPredict}
         return {"model": LandCoverModel, "trainer": LandCoverTrain, **both}
 
-    def check_yaml(self, d: dict[str, Any], name: str) -> dict[str, Any]:
-        """Check what the YAML of a network says of itself.
-
-        Raises:
-            ConfigError: The name of the network is missing.
-        """
-        if not isinstance(d.get("network"), str):
-            raise ConfigError(f"{name}: network: must be a name, received {d.get('network')!r}; mend the file.")
-        return d
-
-    def build(self, d: dict[str, Any], verbose: bool = False) -> Any:
-        """Build the network, which knows its channels itself."""
-        return self.classes(self.families[0])["model"](d, verbose=verbose)
-
     def refuses(self, key: str, mode: str) -> str | None:
         """What Ultralytics would do in a way that only fits pictures."""
         if key == "imgsz":
@@ -78,12 +57,6 @@ class LandCover(Task):
         if key in ("half", "quantize"):
             return "is not offered for networks for land cover, which take raw bands in float32; leave it out"
         return None
-
-    def stock_keys(self, mode: str) -> frozenset[str] | None:
-        """Keys of Ultralytics of which something comes."""
-        from rsdet.arguments import training_keys
-
-        return training_keys() - NOT_HERE if mode == "train" else STOCK_KEYS.get(mode)
 
     def usual(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         """The paper's recipe; by itself, a validation is of the test pixels."""

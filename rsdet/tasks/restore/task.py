@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsdet.errors import ConfigError
+from rsdet.tasks.network_task import OF_DETECTORS, NetworkTask
 from rsdet.tasks.restore.options import RestoreExport
-from rsdet.tasks.task import Scores, Task
+from rsdet.tasks.task import Scores
 
 if TYPE_CHECKING:
     from rsdet.deploy.runners import Runner, TorchRunner
@@ -18,16 +19,13 @@ if TYPE_CHECKING:
     from rsdet.tasks.task import Report
 
 
-# Keys of Ultralytics that mean nothing to a model that restores pictures; accepted in silence, they would mislead.
-OF_DETECTORS = frozenset({
-    "agnostic_nms", "augment", "augmentations", "auto_augment", "bgr", "box", "classes", "close_mosaic", "cls",
-    "cls_pw", "conf", "copy_paste", "copy_paste_mode", "cutmix", "degrees", "dfl", "dropout", "embed", "end2end",
-    "enhance", "erasing", "fliplr", "flipud", "freeze_enhancer", "hsv_h", "hsv_s", "hsv_v", "ignore_regions", "imgsz",
-    "iou", "iou_loss", "kobj", "line_width", "max_det", "mixup", "mosaic", "multi_scale", "nms", "overlap_mask",
-    "perspective", "pose", "protocol", "rect", "retina_masks", "rot90", "save_coco", "save_conf", "save_crop",
-    "save_enhanced", "save_json", "save_txt", "scale", "shear", "show_boxes", "show_conf", "show_labels",
-    "single_cls", "speckle", "tracker", "translate", "visualize",
-})  # fmt: skip
+# Keys that mean nothing to a model that restores pictures; accepted in silence, they would mislead.
+MISLEADING = OF_DETECTORS - {"angle", "compile", "distill_model", "mask_ratio"} | {
+    "fliplr", "flipud", "imgsz", "rot90", "save_coco", "save_enhanced",
+}  # fmt: skip
+STOCK_KEYS = {
+    "predict": frozenset({"source", "save"}), "val": frozenset({"data", "split", "plots"}), "export": frozenset(),
+}  # fmt: skip
 KINDS = ("dehaze", "superres", "clouds")  # what a model of this task is for
 # What is asked for where neither the user nor the recipe says otherwise: Ultralytics' own values are for detectors.
 USUAL: dict[str, Any] = {
@@ -37,12 +35,14 @@ USUAL: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Restore(Task):
+class Restore(NetworkTask):
     """Pictures to pictures: networks, methods without weights, and methods that optimise on each picture."""
 
     name = "restore"
     about = "better pictures: dehazing, super-resolution, cloud removal"
     families = ("restore", "classical", "per-image")
+    methods = ("classical", "per-image")
+    used_keys = STOCK_KEYS
     variables = ("upscale",)
     imgsz = 256
     light = "rsdet.tasks.restore.runtime.cli"
@@ -73,18 +73,12 @@ class Restore(Task):
         Raises:
             ConfigError: A part is missing.
         """
-        key = "network" if d["family"] == self.families[0] else "method"
-        if not isinstance(d.get(key), str):
-            raise ConfigError(f"{name}: {key}: must be a name, received {d.get(key)!r}; mend the file.")
+        super().check_yaml(d, name)
         if d.get("kind") not in KINDS:
             raise ConfigError(f"{name}: kind: must be one of {list(KINDS)}, received {d.get('kind')!r}; mend the file.")
-        if key == "network":
+        if d["family"] not in self.methods:
             d["channels"] = int((d.get("args") or {}).get("channels", 3))
         return d
-
-    def build(self, d: dict[str, Any], verbose: bool = False) -> Any:
-        """Build the network, which knows its channels itself, or the method."""
-        return self.classes(d["family"])["model"](d, verbose=verbose)
 
     def set_variables(self, model: Any, values: Mapping[str, Any], name: str) -> None:
         """Compare the enlargement of weights with that which is asked for; to say it again is no mistake.
@@ -99,15 +93,10 @@ class Restore(Task):
 
     def refuses(self, key: str, mode: str) -> str | None:
         """Keys of detectors would mislead."""
-        if key not in OF_DETECTORS:
+        if key not in MISLEADING:
             return None
         remedy = "leave it out" if key != "imgsz" else f"use {'patch' if mode == 'train' else 'tile'}="
         return f"is for detectors, and this model restores pictures; {remedy}"
-
-    def stock_keys(self, mode: str) -> frozenset[str] | None:
-        """Keys of Ultralytics of which something comes."""
-        keys = {"predict": {"source", "save"}, "val": {"data", "split", "plots"}, "export": set()}
-        return frozenset(keys[mode]) if mode in keys else None
 
     def settings(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments as they are, once there is something to train.

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rsdet.errors import ConfigError
+from rsdet.tasks.network_task import NetworkTask
 from rsdet.tasks.semantic.options import SemanticExport
-from rsdet.tasks.task import Scores, Task
+from rsdet.tasks.task import Scores
 
 if TYPE_CHECKING:
     from rsdet.deploy.runners import Runner, TorchRunner
@@ -31,21 +31,44 @@ OF_OBJECTS = frozenset({
 })  # fmt: skip
 
 
-class Semantic(Task):
+class MapTask(NetworkTask):
+    """Maps of classes in the place of pictures, of however many dates."""
+
+    unchecked: ClassVar = {"min_agreement": 0.0, "logit_tol": float("inf")}
+    export_options = SemanticExport
+
+    def compare(self, reference: TorchRunner, runs: Sequence[Run], settings: ExportSettings) -> Report:
+        """Compare the classes of all pixels, and the logits."""
+        from rsdet.tasks.semantic.parity import compare_maps
+
+        return compare_maps(runs, *settings.options.allowed(settings.half))
+
+    def describe(self, module: Any, settings: ExportSettings | None = None) -> dict[str, Any]:
+        """What sides of the input are multiples of."""
+        return {"stride": int(max(module.stride))}
+
+    def score(self, model: Any, data: str | Path, **settings: Any) -> Scores:
+        """The measures of ``val``; the first one is what counts."""
+        metrics = model.val(data=data, **{"plots": False, **settings})
+        means = zip(metrics.keys, metrics.mean_results(), strict=True)
+        return Scores({k.removeprefix("metrics/"): v for k, v in means}, metrics.images)
+
+
+class Semantic(MapTask):
     """Maps of classes by networks of our own and of Ultralytics."""
 
     name = "semantic"
     about = "a class for every pixel: terrain, land cover, landslides"
     families = ("network", "yolo")
     imgsz = 512
+    used_keys = STOCK_KEYS
+    unused_keys = OF_OBJECTS
     light = "rsdet.tasks.semantic.runtime.cli"
     modes: ClassVar = {
         "masks": "rsdet.tasks.semantic.masks:masks",
         "postprocess": "rsdet.tasks.semantic.postprocess:postprocess",
     }
     end_to_end = "image files to maps of classes"
-    unchecked: ClassVar = {"min_agreement": 0.0, "logit_tol": float("inf")}
-    export_options = SemanticExport
 
     def classes(self, family: str) -> dict[str, Any]:
         """Model, trainer, validator and predictor."""
@@ -56,16 +79,6 @@ class Semantic(Task):
 
         parts = {"model": MODELS[family], "trainer": SemanticTrain}
         return {**parts, "validator": SemanticVal, "predictor": SemanticPredict}
-
-    def check_yaml(self, d: dict[str, Any], name: str) -> dict[str, Any]:
-        """Check what the YAML of a network says of itself.
-
-        Raises:
-            ConfigError: The name of the network is missing.
-        """
-        if not isinstance(d.get("network"), str):
-            raise ConfigError(f"{name}: network: must be a name, received {d.get('network')!r}; mend the file.")
-        return d
 
     def family_of(self, head: str) -> str:
         """``"yolo"`` for networks of rows."""
@@ -82,12 +95,6 @@ class Semantic(Task):
         """Build the network of a resolved model YAML; one that is a class knows its channels itself."""
         more = {"ch": d.get("channels", 3)} if d["family"] == "yolo" else {}
         return self.classes(d["family"])["model"](d, verbose=verbose, **more)
-
-    def stock_keys(self, mode: str) -> frozenset[str] | None:
-        """Keys of Ultralytics of which something comes."""
-        from rsdet.arguments import training_keys
-
-        return training_keys() - OF_OBJECTS if mode == "train" else STOCK_KEYS.get(mode)
 
     def usual(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         """What suits maps: pictures as they are in place of mosaics, one size of input."""
@@ -106,27 +113,11 @@ class Semantic(Task):
 
     # -- deployment -----------------------------------------------------------------------------------------------
 
-    def compare(self, reference: TorchRunner, runs: Sequence[Run], settings: ExportSettings) -> Report:
-        """Compare the classes of all pixels, and the logits."""
-        from rsdet.tasks.semantic.parity import compare_maps
-
-        return compare_maps(runs, *settings.options.allowed(settings.half))
-
-    def describe(self, module: Any, settings: ExportSettings | None = None) -> dict[str, Any]:
-        """What sides of the input are multiples of."""
-        return {"stride": int(max(module.stride))}
-
     def sample(self, model: Any, size: tuple[int, int], images: Sequence[Any] | None) -> list[Any]:
         """Pictures (H, W, C) uint8."""
         from rsdet.deploy.verify import parity_images
 
         return parity_images(model, images)
-
-    def score(self, model: Any, data: str | Path, **settings: Any) -> Scores:
-        """Means over classes and pixels, mIoU first."""
-        metrics = model.val(data=data, **{"plots": False, **settings})
-        means = zip(metrics.keys, metrics.mean_results(), strict=True)
-        return Scores({k.removeprefix("metrics/"): v for k, v in means}, metrics.images)
 
     # -- benchmark ------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rsdet.errors import ConfigError, RSDetError
-from rsdet.tasks.task import Scores, Task
+from rsdet.tasks.network_task import OF_DETECTORS, NetworkTask
+from rsdet.tasks.task import Scores
 
 if TYPE_CHECKING:
     from rsdet.deploy.parts import Part
@@ -24,16 +25,6 @@ STOCK_KEYS = {
     "val": _LOOKING | {"data", "split", "plots", "batch", "workers"},
     "export": frozenset(),
 }
-# Keys of Ultralytics of which nothing comes in a training of answers.
-NOT_HERE = frozenset({
-    "agnostic_nms", "angle", "augment", "augmentations", "auto_augment", "bgr", "box", "classes", "close_mosaic",
-    "cls", "cls_pw", "compile", "conf", "copy_paste", "copy_paste_mode", "cutmix", "degrees", "dfl", "distill_model",
-    "dropout", "embed", "end2end", "enhance", "erasing", "freeze_enhancer", "hsv_h", "hsv_s", "hsv_v",
-    "ignore_regions", "iou", "iou_loss", "kobj", "line_width", "mask_ratio", "max_det", "mixup", "mosaic",
-    "multi_scale", "nms", "overlap_mask", "perspective", "pose", "protocol", "rect", "retina_masks", "save_conf",
-    "save_crop", "save_json", "save_txt", "scale", "shear", "show_boxes", "show_conf", "show_labels", "single_cls",
-    "speckle", "tracker", "translate", "visualize",
-})  # fmt: skip
 # The recipe of the paper, where it says something; a step of the optimizer after each batch.
 USUAL: dict[str, Any] = {
     "optimizer": "Adam", "lr0": 5e-5, "batch": 16, "weight_decay": 0.0, "momentum": 0.9, "warmup_epochs": 1.0,
@@ -41,13 +32,15 @@ USUAL: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Vqa(Task):
+class Vqa(NetworkTask):
     """Answers to questions about pictures by one network with a vocabulary."""
 
     name = "vqa"
     about = "questions about pictures, answered: presence, counts, comparisons, areas"
     families = ("vqa",)
     imgsz = 512
+    used_keys = STOCK_KEYS
+    unused_keys = OF_DETECTORS
     light = "rsdet.tasks.vqa.runtime"
     end_to_end = f"image files, and {QUESTIONS} questions about each, to answers"
     modes: ClassVar = {"questions": "rsdet.tasks.vqa.questions:questions"}
@@ -60,16 +53,6 @@ class Vqa(Task):
         from rsdet.tasks.vqa.val import VqaVal
 
         return {"model": VqaModel, "trainer": VqaTrain, "validator": VqaVal, "predictor": VqaPredict}
-
-    def check_yaml(self, d: dict[str, Any], name: str) -> dict[str, Any]:
-        """Check what the YAML of a network says of itself.
-
-        Raises:
-            ConfigError: The name of the network is missing.
-        """
-        if not isinstance(d.get("network"), str):
-            raise ConfigError(f"{name}: network: must be a name, received {d.get('network')!r}; mend the file.")
-        return d
 
     def check_model(self, module: Any, family: str, name: str) -> None:
         """Refuse a network whose vocabulary is another one's.
@@ -84,10 +67,6 @@ class Vqa(Task):
                 f"{network.tokens - 1} and {network.answers}; the vocabulary is of other weights, so take those."
             )
 
-    def build(self, d: dict[str, Any], verbose: bool = False) -> Any:
-        """Build the network of a resolved model YAML."""
-        return self.classes(self.families[0])["model"](d, verbose=verbose)
-
     def refuses(self, key: str, mode: str) -> str | None:
         """What Ultralytics would do in a way that only fits detectors."""
         if key in ("compile", "distill_model") and mode == "train":
@@ -95,12 +74,6 @@ class Vqa(Task):
         if key in ("half", "quantize"):
             return "is not offered for networks that answer questions, which run in float32; leave it out"
         return None
-
-    def stock_keys(self, mode: str) -> frozenset[str] | None:
-        """Keys of Ultralytics of which something comes."""
-        from rsdet.arguments import training_keys
-
-        return training_keys() - NOT_HERE if mode == "train" else STOCK_KEYS.get(mode)
 
     def usual(self, mode: str, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         """The paper's recipe; the input has the size of the training."""
