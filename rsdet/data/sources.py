@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import glob
+import logging
 import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from rsdet.data.images import SUFFIXES
 from rsdet.errors import DataError, nearest
+from rsdet.quiet import say
 
 # What Ultralytics opens besides: videos, and images that need one more package. Its own lists would bring PyTorch.
 VIDEOS = {
@@ -101,6 +103,18 @@ def name_problem(path: Path) -> str:
     if len(name.splitlines()) > 1 or name != name.strip() or any(c == "*" or "\ud800" <= c <= "\udfff" for c in name):
         return "has a name that cannot be listed (a line break, a star or no UTF-8); rename it"
     return ""
+
+
+def tell_left_out(skipped: Sequence[str], done: int) -> None:
+    """Name all that was left out of a run in which so much was done.
+
+    Raises:
+        DataError: Nothing was.
+    """
+    if not done:
+        raise DataError(first_of(skipped))
+    for line in skipped:
+        say(f"left out: {line}", logging.WARNING)
 
 
 def first_of(skipped: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rsdet.errors import ConfigError, RSDetError
+from rsdet.quiet import say
 from rsdet.scenes.ledger import SUFFIX, fingerprint, remove
 from rsdet.textfiles import read_json
 from rsdet.writing import new_folder, write_text
@@ -54,6 +55,19 @@ def scene_folder(
     folder = new_folder(wanted, exist_ok or shared)
     write_text(folder / MARK, json.dumps({"identity": identity}, indent=1) + "\n")
     return folder, False
+
+
+def continued_folder(place: Mapping[str, Any], facts: Mapping[str, Any]) -> Path:
+    """:func:`scene_folder`, with a line where an unfinished run goes on.
+
+    Args:
+        place: ``project``, ``name`` and ``exist_ok``.
+        facts: See there.
+    """
+    folder, continued = scene_folder(facts=facts, **place)
+    if continued:
+        say(f"an unfinished run of the same model, files and settings lies in {folder} and is continued.")
+    return folder
 
 
 def shared_folder(folder: Path, facts: Mapping[str, Any]) -> Path:

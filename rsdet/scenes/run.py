@@ -12,6 +12,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from rsdet.data.sources import first_of
 from rsdet.errors import ConfigError, DataError, RSDetError, WriteError
 from rsdet.names import printable
 from rsdet.progress import duration
@@ -126,8 +127,7 @@ class SceneRun:
         elif self.settings.job is None:
             finish(self.save_dir, failed)
         if len(failed) == len(self.files):
-            more = f" (and {len(self.skipped) - 1} more)" if len(self.skipped) > 1 else ""
-            raise DataError(f"{self.skipped[0]}{more}.")
+            raise DataError(first_of(self.skipped))
 
     @property
     def _writes_plan(self) -> bool:

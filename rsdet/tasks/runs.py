@@ -50,6 +50,11 @@ class PredictFolder:
         if self.args.save or self.args.save_txt or self.args.save_crop:
             self.make_folder()
 
+    @property
+    def place(self) -> dict[str, Any]:
+        """``project``, ``name`` and ``exist_ok`` of the folder of the run."""
+        return {"project": Path(self.args.project), "name": self.args.name, "exist_ok": self.args.exist_ok}
+
     def make_folder(self) -> Path:
         """The folder of the run, made at the first call; Ultralytics keeps it until ``project``, ``name``, … change."""
         if self.save_dir != self._made:

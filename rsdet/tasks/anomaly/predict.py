@@ -1,8 +1,4 @@
-"""Prediction of anomalies: cubes in; a raster of scores, a mask, boxes and the spectra of the strongest finds out.
-
-Ultralytics' predictor letterboxes pictures of 8 bits; of it, the settings, the folder of the run and the callbacks are
-kept, and the loop is our own.
-"""
+"""Prediction of anomalies: cubes in; a raster of scores, a mask, boxes and the spectra of the strongest finds out."""
 
 from __future__ import annotations
 
@@ -12,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from ultralytics.cfg import DEFAULT_CFG
-from ultralytics.engine.predictor import BasePredictor
 from ultralytics.utils.torch_utils import select_device
 
 from rsdet.tasks.anomaly.finds import Finds
@@ -21,7 +15,8 @@ from rsdet.tasks.anomaly.options import NAMES
 from rsdet.tasks.anomaly.run import Searched, SearchRun, cubes_of
 from rsdet.tasks.anomaly.scoring import Rebuilder
 from rsdet.tasks.detect.predict import DetectResults
-from rsdet.tasks.runs import PredictFolder, asked_device
+from rsdet.tasks.predicting import FilePredictor
+from rsdet.tasks.runs import asked_device
 
 
 class AnomalyResults(DetectResults):
@@ -40,16 +35,8 @@ class AnomalyResults(DetectResults):
     files: tuple[Path, ...] = ()
 
 
-class AnomalyPredict(PredictFolder, BasePredictor):
-    """Predictor of the task ``anomaly``.
-
-    Attributes:
-        skipped: One line for each file that was left out.
-    """
-
-    def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None):
-        super().__init__(cfg, overrides, _callbacks)
-        self.skipped: list[str] = []
+class AnomalyPredict(FilePredictor):
+    """Predictor of the task ``anomaly``."""
 
     def setup_model(self, model: Any, verbose: bool = True) -> None:
         """Take the model."""
@@ -100,20 +87,14 @@ class AnomalyPredict(PredictFolder, BasePredictor):
             far, threshold, min_area_px, spectra, score_on, tile, overlap,
         )  # fmt: skip
 
-    def __call__(self, source: Any = None, model: Any = None, stream: bool = False, **kwargs: Any) -> Any:
-        """Search cubes; a generator with ``stream``, which holds one at a time."""
-        results = self._searched(source)
-        return results if stream else list(results)
-
-    def _searched(self, source: Any) -> Iterator[AnomalyResults]:
+    def over(self, source: Any) -> Iterator[AnomalyResults]:
+        """Search cubes one after the other."""
         cubes = cubes_of(source)
         self.sources = [c for c in cubes if isinstance(c, Path)]
         self.skipped = self.work.skipped
         self.run_callbacks("on_predict_start")
         for found in self.work.over(cubes):
-            self.results = [result := _results(found)]
-            self.run_callbacks("on_predict_postprocess_end")
-            yield result
+            yield self.done(_results(found))
         self.run_callbacks("on_predict_end")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from rsdet.data.cubes.opening import SUFFIXES
 from rsdet.data.decoding import within_memory
-from rsdet.data.sources import files_of, together
+from rsdet.data.sources import files_of, tell_left_out, together
 from rsdet.enhance.running import check_tiling
 from rsdet.errors import DataError, RSDetError
 from rsdet.names import printable
@@ -144,11 +144,7 @@ class SearchRun:
                 continue
             done += 1
             yield result
-        if not done:
-            more = f" (and {len(self.skipped) - 1} more)" if len(self.skipped) > 1 else ""
-            raise DataError(f"{self.skipped[0]}{more}.")
-        for line in self.skipped:
-            say(f"left out: {line}", logging.WARNING)
+        tell_left_out(self.skipped, done)
 
     def _one(self, scene: CubeScene, name: str, which: str) -> Searched:
         begin = time.perf_counter()

@@ -1,17 +1,10 @@
-"""Prediction of changes: pairs of files in, maps out.
-
-Ultralytics' predictor letterboxes one picture at a time; of it, the settings, the network, the folder of the run and
-the callbacks are kept, and the loop is our own (:mod:`rsdet.tasks.change.running`).
-"""
+"""Prediction of changes: pairs of files in, maps out; the loop is that of :mod:`rsdet.tasks.change.running`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-from ultralytics.cfg import DEFAULT_CFG
-from ultralytics.engine.predictor import BasePredictor
 
 from rsdet import digest
 from rsdet.deploy.artifact import weights_sha256
@@ -22,22 +15,14 @@ from rsdet.tasks.change.running import PairRun
 from rsdet.tasks.change.scenes import SceneChange, SceneWishes
 from rsdet.tasks.change.source import find_pairs, usable
 from rsdet.tasks.change.val import check_looking, fixed_size
-from rsdet.tasks.runs import PredictFolder
+from rsdet.tasks.predicting import FilePredictor
 from rsdet.tasks.semantic.mapping import mapper_of
 from rsdet.tasks.semantic.polygons import PolygonSettings
 from rsdet.tasks.semantic.scenes import overlap_px
 
 
-class ChangePredict(PredictFolder, BasePredictor):
-    """Predictor of change networks.
-
-    Attributes:
-        skipped: One line for each pair that was left out.
-    """
-
-    def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None):
-        super().__init__(cfg, overrides, _callbacks)
-        self.skipped: list[str] = []
+class ChangePredict(FilePredictor):
+    """Predictor of change networks."""
 
     def configure(
         self,
@@ -89,28 +74,22 @@ class ChangePredict(PredictFolder, BasePredictor):
         self._digest = digest.digest(Path(model.model)) if isinstance(model.model, str) else None
         self._digest = self._digest or weights_sha256(model.model)
 
-    def __call__(self, source: Any = None, model: Any = None, stream: bool = False, **kwargs: Any) -> Any:
-        """Compare; a generator with ``stream``, which holds one pair at a time."""
-        results = self._compared(source)
-        return results if stream else list(results)
-
-    def _compared(self, source: Any) -> Iterator[ChangeResult | SceneChange]:
+    def over(self, source: Any) -> Iterator[ChangeResult | SceneChange]:
+        """Compare one pair after the other."""
         found = usable(find_pairs(source, self.source2), self.reader.bands, self.reader.taken, self.wishes)
         self.sources = found.files
         facts = {"weights": self._digest, "device": str(self.device), "half": bool(self.model.fp16),
                  "reading": str(self.reader)}  # fmt: skip
         mapper = mapper_of(self.model, self.reader.of_one_date, self.looking.tile, facts)
         folder = self.make_folder if self.args.save else None
-        scenes = {"project": Path(self.args.project), "name": self.args.name, "exist_ok": self.args.exist_ok}
-        run = PairRun(mapper, self.reader, self.looking, self.outputs, folder, self.args.verbose, scenes, self.wishes)
+        how = self.args.verbose, self.place, self.wishes
+        run = PairRun(mapper, self.reader, self.looking, self.outputs, folder, *how)
         self.run_callbacks("on_predict_start")
         try:
             for result in run.over(found):
                 if isinstance(result, SceneChange):
                     self.save_dir = self._made = result.save_path.parents[1]
-                self.results = [result]
-                self.run_callbacks("on_predict_postprocess_end")
-                yield result
+                yield self.done(result)
         finally:  # what was found before an interruption is kept
             self.skipped = run.skipped
             if self.args.save and self.outputs.rows:

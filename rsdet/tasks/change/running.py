@@ -13,6 +13,7 @@ import numpy as np
 
 from rsdet.data.dates import DatePair
 from rsdet.data.decoding import within_memory
+from rsdet.data.sources import tell_left_out
 from rsdet.errors import DataError
 from rsdet.names import printable
 from rsdet.progress import Line
@@ -83,11 +84,7 @@ class PairRun:
                 said = f"{width}x{height}, {share:.2f} % changed in {result.places}, {ms:.0f} ms"
                 say(f"{head}: {said}", logging.INFO)
             yield result
-        if not done:
-            more = f" (and {len(self.skipped) - 1} more)" if self.skipped[1:] else ""
-            raise DataError(f"{self.skipped[0]}{more}.")
-        for text in self.skipped:
-            say(f"left out: {printable(text)}", logging.WARNING)
+        tell_left_out(self.skipped, done)
         self.skipped += lost
 
     def _one(self, pair: DatePair, line: Line) -> ChangeResult:

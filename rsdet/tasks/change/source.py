@@ -10,7 +10,7 @@ from typing import Any
 from rsdet.data.dates import DatePair, check_pairs, date_pairs, match_dates
 from rsdet.data.images import SUFFIXES
 from rsdet.data.pairs.matching import Problems
-from rsdet.data.sources import files_of, name_problem, together
+from rsdet.data.sources import files_of, first_of, name_problem, together
 from rsdet.errors import DataError
 from rsdet.tasks.change.scenes import SceneWishes, is_scene_pair, scene_problem
 
@@ -100,8 +100,7 @@ def usable(
     if wishes is not None:
         wishes.check_of_use([pair for pair in found.pairs if pair not in good.pairs], good.pairs)
     if not (good.pairs or good.scenes):
-        more = f" (and {len(good.skipped) - 1} more)" if good.skipped[1:] else ""
-        raise DataError(f"{good.skipped[0]}{more}.")
+        raise DataError(first_of(good.skipped))
     return good
 
 

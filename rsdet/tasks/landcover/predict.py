@@ -1,7 +1,4 @@
-"""Prediction of land cover: cubes in, maps of classes in the same place out.
-
-Of Ultralytics' predictor the settings, the folder of the run and the callbacks are kept; the loop is our own.
-"""
+"""Prediction of land cover: cubes in, maps of classes in the same place out."""
 
 from __future__ import annotations
 
@@ -9,26 +6,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ultralytics.cfg import DEFAULT_CFG
-from ultralytics.engine.predictor import BasePredictor
 from ultralytics.utils.torch_utils import select_device
 
 from rsdet.tasks.landcover.classifier import opened
 from rsdet.tasks.landcover.mapping import LandCoverMap
 from rsdet.tasks.landcover.run import MapRun, cubes_of
-from rsdet.tasks.runs import PredictFolder, asked_device
+from rsdet.tasks.predicting import FilePredictor
+from rsdet.tasks.runs import asked_device
 
 
-class LandCoverPredict(PredictFolder, BasePredictor):
-    """Predictor of the task ``landcover``.
-
-    Attributes:
-        skipped: One line for each cube that was left out.
-    """
-
-    def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None):
-        super().__init__(cfg, overrides, _callbacks)
-        self.skipped: list[str] = []
+class LandCoverPredict(FilePredictor):
+    """Predictor of the task ``landcover``."""
 
     def setup_model(self, model: Any, verbose: bool = True) -> None:
         """Take the model."""
@@ -60,24 +48,17 @@ class LandCoverPredict(PredictFolder, BasePredictor):
         Raises:
             ConfigError: Weights that were never trained.
         """
-        place = {"project": Path(self.args.project), "name": self.args.name, "exist_ok": self.args.exist_ok}
         self.work = MapRun(
-            self.classifier, place, bool(self.args.save), self.args.verbose, lidar, key, lidar_key, axes,
+            self.classifier, self.place, bool(self.args.save), self.args.verbose, lidar, key, lidar_key, axes,
             save_probabilities,
         )  # fmt: skip
 
-    def __call__(self, source: Any = None, model: Any = None, stream: bool = False, **kwargs: Any) -> Any:
-        """Map cubes; a generator with ``stream``."""
-        results = self._mapped(source)
-        return results if stream else list(results)
-
-    def _mapped(self, source: Any) -> Iterator[LandCoverMap]:
+    def over(self, source: Any) -> Iterator[LandCoverMap]:
+        """Map cubes one after the other."""
         self.sources, self.skipped = cubes_of(source), self.work.skipped
         self.run_callbacks("on_predict_start")
         for result in self.work.over(self.sources):
             if self.work.folder is not None:
                 self.save_dir = self._made = self.work.folder
-            self.results = [result]
-            self.run_callbacks("on_predict_postprocess_end")
-            yield result
+            yield self.done(result)
         self.run_callbacks("on_predict_end")

@@ -15,12 +15,13 @@ import numpy as np
 from rsdet.data.cubes.cube import CubeFile
 from rsdet.data.cubes.dataset import cube_data
 from rsdet.data.cubes.opening import open_cube
+from rsdet.data.sources import tell_left_out
 from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.modelyaml import YAML_SUFFIXES
 from rsdet.names import printable
 from rsdet.progress import Line
 from rsdet.quiet import say
-from rsdet.scenes.folder import finish, scene_folder
+from rsdet.scenes.folder import continued_folder, finish
 from rsdet.scenes.optional import optional
 from rsdet.scenes.parts import forget
 from rsdet.tasks.landcover.classifier import PatchClassifier
@@ -101,10 +102,7 @@ class MapRun:
                 (height, width), spent = result.orig_shape, result.speed["inference"] / 1e3
                 say(f"{head}: {width}x{height}, {len(result)} classes, {spent:.1f} s, {result.rate()}", logging.INFO)
             yield result
-        if not done:
-            raise DataError(f"{self.skipped[0]}{f' (and {len(self.skipped) - 1} more)' if self.skipped[1:] else ''}.")
-        for text in self.skipped:
-            say(f"left out: {text}", logging.WARNING)
+        tell_left_out(self.skipped, done)
         if self.folder is not None:
             write_csv(self.folder / AREAS, COLUMNS, rows)
             if not self.skipped:
@@ -117,10 +115,8 @@ class MapRun:
             "model": self.classifier.key, "files": [_identity(p) for p in (*files, *map(Path, self._lidar))],
             "keys": [{"key": self.key, "axes": self.axes}, self.lidar_key], "probabilities": self.save_probabilities,
         }  # fmt: skip
-        self.folder, continued = scene_folder(facts=facts, **self.place)
+        self.folder = continued_folder(self.place, facts)
         check_apart(self.folder, files)
-        if continued:
-            say(f"an unfinished run of the same model, files and settings lies in {self.folder} and is continued.")
 
     def _one(self, path: Path, line: Line) -> LandCoverMap:
         with ExitStack() as stack:

@@ -1,8 +1,4 @@
-"""Prediction of what restores pictures: files in, files of the same depth and place out.
-
-Ultralytics' predictor letterboxes 8-bit pictures, which would lose what restoration is about; of it, the settings, the
-folder of the run and the callbacks are kept, and the loop is our own.
-"""
+"""Prediction of what restores pictures: files in, files of the same depth and place out."""
 
 from __future__ import annotations
 
@@ -11,30 +7,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ultralytics.cfg import DEFAULT_CFG
-from ultralytics.engine.predictor import BasePredictor
 from ultralytics.utils.torch_utils import select_device
 
 from rsdet.enhance.artifact import ArtifactEnhancer
 from rsdet.errors import ConfigError
+from rsdet.tasks.predicting import FilePredictor
 from rsdet.tasks.restore.results import RestoreResults
 from rsdet.tasks.restore.routes import check_flag, routed_network, write_routes
 from rsdet.tasks.restore.run import RestoreRun
 from rsdet.tasks.restore.running import runner_of
 from rsdet.tasks.restore.source import find
-from rsdet.tasks.runs import PredictFolder, asked_device
+from rsdet.tasks.runs import asked_device
 
 
-class RestorePredict(PredictFolder, BasePredictor):
-    """Predictor of the task ``restore``.
-
-    Attributes:
-        skipped: One line for each file that was left out.
-    """
-
-    def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None):
-        super().__init__(cfg, overrides, _callbacks)
-        self.skipped: list[str] = []
+class RestorePredict(FilePredictor):
+    """Predictor of the task ``restore``."""
 
     def setup_model(self, model: Any, verbose: bool = True) -> None:
         """Take the model."""
@@ -78,19 +65,14 @@ class RestorePredict(PredictFolder, BasePredictor):
                     f"save_routes=: {self.run.name} is exported and gives pictures alone; use its weights."
                 )
             routed_network(self.run)
-        place = {"project": Path(self.args.project), "name": self.args.name, "exist_ok": self.args.exist_ok}
         self.work = RestoreRun(
-            self.model, self.run, self.make_folder if self.args.save else None, place, tile, overlap, bands,
+            self.model, self.run, self.make_folder if self.args.save else None, self.place, tile, overlap, bands,
             value_range, partial(write_routes, self.run) if save_routes else None,
             {"device": str(self.device), "half": self.args.quantize == 16}, self.args.seed, self.args.verbose,
         )  # fmt: skip
 
-    def __call__(self, source: Any = None, model: Any = None, stream: bool = False, **kwargs: Any) -> Any:
-        """Restore; a generator with ``stream``, which holds one picture at a time."""
-        results = self._restored(source)
-        return results if stream else list(results)
-
-    def _restored(self, source: Any) -> Iterator[RestoreResults]:
+    def over(self, source: Any) -> Iterator[RestoreResults]:
+        """Restore pictures one after the other, or the frames of a video."""
         found = find(source)
         self.sources = [found.video] if found.video else found.files
         self.skipped = found.skipped
@@ -98,7 +80,5 @@ class RestorePredict(PredictFolder, BasePredictor):
         for result in self.work.over(found):
             if result.save_path is not None:
                 self.save_dir = self._made = result.save_path.parent
-            self.results = [result]
-            self.run_callbacks("on_predict_postprocess_end")
-            yield result
+            yield self.done(result)
         self.run_callbacks("on_predict_end")

@@ -15,12 +15,12 @@ import numpy as np
 from rsdet.data.decoding import within_memory
 from rsdet.data.pictures import check_bands
 from rsdet.data.raster_io import ImageMeta, check_range
-from rsdet.data.sources import frames_lost
+from rsdet.data.sources import frames_lost, tell_left_out
 from rsdet.errors import ConfigError, DataError
 from rsdet.names import printable
 from rsdet.progress import Line
 from rsdet.quiet import say
-from rsdet.scenes.folder import finish, scene_folder
+from rsdet.scenes.folder import continued_folder, finish
 from rsdet.scenes.parts import forget
 from rsdet.scenes.settings import SceneSettings
 from rsdet.tasks.restore.results import RestoreResults, SceneResults, suffix_for
@@ -117,14 +117,10 @@ class RestoreRun:
             yield result
             if result.stopped and result.extras.get("why") == "interrupted":
                 raise Interrupted(f"{result.save_path or name} is the best so far; {len(source) - done} not begun.")
-        if not done:
-            more = f" (and {len(self.skipped) - 1} more)" if len(self.skipped) > 1 else ""
-            raise DataError(f"{self.skipped[0]}{more}.")
         if self.folder is not None and scenes and done == len(source):
             finish(self.folder())
             forget(self.folder())
-        for line in self.skipped:
-            say(f"left out: {line}", logging.WARNING)
+        tell_left_out(self.skipped, done)
 
     def _one(self, name: str, image: np.ndarray, meta: ImageMeta, which: str) -> RestoreResults:
         begin = time.perf_counter()
@@ -156,11 +152,9 @@ class RestoreRun:
         """The folder of an unfinished run of the same model, files and settings, else a new one."""
         self.facts = {"model": digest_of(self.model, self.run), **self.facts}
         facts = {**self.facts, "files": [str(p.absolute()) for p in files], **self.tiling, **self.reading}
-        folder, continued = scene_folder(facts=facts, **self.place)
+        folder = continued_folder(self.place, facts)
         check_apart(folder, files)
         self.folder = lambda: folder
-        if continued:
-            say(f"an unfinished run of the same model, files and settings lies in {folder} and is continued.")
 
     def _scene(self, path: Path, folder: Path, which: str) -> SceneResults:
         suffix = path.suffix.lower() if path.suffix.lower() in (".tif", ".tiff") else ".tif"

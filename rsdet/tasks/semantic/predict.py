@@ -196,10 +196,9 @@ class SemanticPredict(OurPredictor, MapPredictor):
 
     def _map_scenes(self, files: list[Path]) -> Iterator[SceneMap]:
         tile = self.tile or self._side()
-        run = {"project": Path(self.args.project), "name": self.args.name, "exist_ok": self.args.exist_ok}
         for result in map_scenes(
-            self._mapper(tile), files, run, self.maps, self.skipped, tile=tile, overlap=overlap_px(self.overlap, tile),
-            stretch=self.stretch, with_probabilities=self.save_probabilities,
+            self._mapper(tile), files, self.place, self.maps, self.skipped, tile=tile,
+            overlap=overlap_px(self.overlap, tile), stretch=self.stretch, with_probabilities=self.save_probabilities,
             classes=shown_classes(self.model.names, self.args.classes), verbose=self.args.verbose,
         ):  # fmt: skip
             self.save_dir = self._made = result.save_path.parents[1]

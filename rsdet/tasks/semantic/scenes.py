@@ -18,6 +18,7 @@ import numpy as np
 from rsdet._version import __version__
 from rsdet.data.decoding import has_rasterio
 from rsdet.data.geotiff import geo_of, geo_of_dataset
+from rsdet.data.sources import tell_left_out
 from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.metrics.confusion import IGNORE
 from rsdet.names import printable
@@ -25,7 +26,7 @@ from rsdet.progress import Line, Tiles
 from rsdet.quiet import say
 from rsdet.runtime.geometry import Placement, lay, to_input
 from rsdet.scenes.dense import write_dense
-from rsdet.scenes.folder import finish, scene_folder
+from rsdet.scenes.folder import continued_folder, finish
 from rsdet.scenes.georef import Georef
 from rsdet.scenes.opening import open_dataset
 from rsdet.scenes.parts import forget
@@ -211,9 +212,7 @@ def over_scenes(
     Raises:
         DataError: None of them could be done.
     """
-    folder, continued = scene_folder(facts=facts, **run)
-    if continued:
-        say(f"an unfinished run of the same model, files and settings lies in {folder} and is continued.")
+    folder = continued_folder(run, facts)
     failed: list[str] = []
     for number, scene in enumerate(scenes, 1):
         head = f"{noun} {number}/{len(scenes)} {printable(named(scene))}"
@@ -227,10 +226,7 @@ def over_scenes(
             say(f"{head}: {told}", logging.INFO)
         yield result
     end(folder)
-    if len(failed) == len(scenes):
-        raise DataError(f"{failed[0]}{f' (and {len(failed) - 1} more)' if failed[1:] else ''}.")
-    for text in failed:
-        say(f"left out: {text}", logging.WARNING)
+    tell_left_out(failed, len(scenes) - len(failed))
     skipped += failed
     if not failed:
         finish(folder)

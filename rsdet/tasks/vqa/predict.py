@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from ultralytics.cfg import DEFAULT_CFG
-from ultralytics.engine.predictor import BasePredictor
 from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import select_device
 
@@ -18,12 +17,12 @@ from rsdet.data.decoding import within_memory
 from rsdet.data.images import SUFFIXES
 from rsdet.data.pictures import reader_of
 from rsdet.data.questions.records import Question
-from rsdet.data.sources import files_of, first_of, name_problem, together
+from rsdet.data.sources import files_of, name_problem, tell_left_out, together
 from rsdet.enhance.running import check_tiling
 from rsdet.errors import ConfigError, DataError
 from rsdet.names import printable
 from rsdet.progress import Line
-from rsdet.tasks.runs import PredictFolder
+from rsdet.tasks.predicting import FilePredictor
 from rsdet.tasks.vqa.answering import Answering
 from rsdet.tasks.vqa.asking import Asked, typed
 from rsdet.tasks.vqa.checking import BoxCheck, Synonyms
@@ -36,17 +35,15 @@ from rsdet.tasks.vqa.torch_answering import answering_of
 _NAMED = 5  # pictures that a message names
 
 
-class VqaPredict(PredictFolder, BasePredictor):
+class VqaPredict(FilePredictor):
     """Predictor of networks that answer questions.
 
     Attributes:
-        skipped: One line for each file that was left out.
         files: What is written.
     """
 
     def __init__(self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None):
         super().__init__(cfg, overrides, _callbacks)
-        self.skipped: list[str] = []
         self.files = AnswerFiles()
         self._noted: set[str] = set()
 
@@ -123,34 +120,27 @@ class VqaPredict(PredictFolder, BasePredictor):
         self.look = Looking(self.answering, self.reader, side, top, min_confidence, stretch, self._checked)
         self.skipped, self.files, self._noted = [], AnswerFiles(), set()
 
-    def __call__(self, source: Any = None, model: Any = None, stream: bool = False, **kwargs: Any) -> Any:
-        """Answer; a generator with ``stream``, which holds one picture at a time."""
-        results = self._answered(source)
-        return results if stream else list(results)
-
     # -- a run ----------------------------------------------------------------------------------------------------
 
-    def _answered(self, source: Any) -> Iterator[VqaResults]:
+    def over(self, source: Any) -> Iterator[VqaResults]:
+        """Answer about one picture after the other."""
         pictures = self._sources(source)
         self.run_callbacks("on_predict_start")
         done = 0
         try:
             for result in self._typed(pictures) if self.asked is None else self._files(pictures):
                 done += 1
-                self.results = [result]
                 self._keep(result)
-                self.run_callbacks("on_predict_postprocess_end")
-                yield result
+                yield self.done(result)
         finally:  # what was answered before an interruption is kept
             if self.args.save and self.files.pictures:
                 self.files.write(self.make_folder())
             if self.check is not None and self.check.rows:
                 LOGGER.info(self.check.told(self._folder()))
+        if not done and not self.skipped:
+            self.skipped = ["the file of questions asks nothing of these pictures"]
         self.run_callbacks("on_predict_end")
-        if not done:
-            raise DataError(first_of(self.skipped or ["the file of questions asks nothing of these pictures"]))
-        for line in self.skipped:
-            LOGGER.warning(f"left out: {line}")
+        tell_left_out(self.skipped, done)
 
     def _files(self, pictures: Sequence[tuple[str, Any]]) -> Iterator[VqaResults]:
         """Answers about one picture after the other."""
