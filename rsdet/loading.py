@@ -170,9 +170,7 @@ def _from_checkpoint(weights: str) -> Loaded:
         model, ckpt = load_checkpoint(weights)
     if model.task not in tasks.names():
         raise ConfigError(f"{weights} is a model for task={model.task!r}; expected {' or '.join(tasks.names())}.")
-    family = (
-        model.family if hasattr(model, "family") else tasks.get(model.task).family_of(type(model.model[-1]).__name__)
-    )
+    family = _family_of(model, model.task)
     model.args = {**Model._reset_ckpt_args(model.args), "model": weights, "task": model.task}
     return Loaded(model, model.task, family, weights, model.args, ckpt=ckpt, ckpt_path=model.pt_path)
 

@@ -18,7 +18,7 @@ from rsdet.deploy import hardware
 from rsdet.deploy.benchmark import benchmark
 from rsdet.deploy.memory import UNKNOWN, runner_memory
 from rsdet.deploy.records import shown_command
-from rsdet.deploy.timing import Timings, time_callable, time_interleaved
+from rsdet.deploy.timing import Timings, time_interleaved
 from rsdet.errors import ConfigError, MissingDependencyError
 
 # ------------------------------------------------------------------------------------------------- timing
@@ -67,9 +67,13 @@ class Clock:
         return lambda: self.spend(next(turns, seconds[-1]))
 
 
+def timed(fn, **settings):
+    return time_interleaved({"": fn}, **settings).timings[""]
+
+
 def test_an_outlier_is_kept(monkeypatch):
     clock = Clock(monkeypatch)
-    t = time_callable(clock.taking(0.01, 0.01, 5.0, 0.01), warmup_s=0, min_runs=4, min_s=0)
+    t = timed(clock.taking(0.01, 0.01, 5.0, 0.01), warmup_s=0, rounds=4)
     assert t.samples_ms == pytest.approx((10, 10, 5000, 10))
     assert t.p99 == pytest.approx(5000)
 
@@ -77,16 +81,16 @@ def test_an_outlier_is_kept(monkeypatch):
 @pytest.mark.parametrize(
     ("limits", "runs"),
     [
-        ({"min_runs": 7, "min_s": 0}, 7),
-        ({"min_runs": 2, "min_s": 1.0}, 10),
-        ({"min_runs": 50, "min_s": 0, "max_s": 0.5}, 5),
-        ({"min_runs": 50, "min_s": 9, "max_s": 0}, 1),
+        ({"rounds": 7, "min_s": 0}, 7),
+        ({"rounds": 2, "min_s": 1.0}, 10),
+        ({"rounds": 50, "min_s": 0, "max_s": 0.5}, 5),
+        ({"rounds": 50, "min_s": 9, "max_s": 0}, 1),
     ],
     ids=["fewest runs", "shortest time", "longest time wins", "one is always taken"],
 )
 def test_when_sampling_ends(limits, runs, monkeypatch):
     clock = Clock(monkeypatch)
-    assert time_callable(clock.taking(0.1), warmup_s=0, **limits).n == runs
+    assert timed(clock.taking(0.1), warmup_s=0, **limits).n == runs
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,7 @@ def test_when_sampling_ends(limits, runs, monkeypatch):
 )
 def test_the_warm_up_lasts_until_durations_settle(durations, runs, stable, monkeypatch):
     clock = Clock(monkeypatch)
-    t = time_callable(clock.taking(*durations), warmup_s=1.0, min_runs=1, min_s=0)
+    t = timed(clock.taking(*durations), warmup_s=1.0, rounds=1)
     assert (t.warmup_runs, t.warmup_stable) == (runs, stable)
 
 
@@ -126,7 +130,7 @@ def test_turns_are_taken_and_ratios_paired(monkeypatch):
 
 def test_the_device_is_waited_for_before_and_after_each_run():
     calls = []
-    time_callable(lambda: calls.append("run"), warmup_s=0, min_runs=2, min_s=0, sync=lambda: calls.append("sync"))
+    timed(lambda: calls.append("run"), warmup_s=0, rounds=2, sync=lambda: calls.append("sync"))
     assert calls == ["sync", "run", "sync"] * 2
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rsdet.deploy.energy import Energy, find_meter, measure_energy, meter_for
+from rsdet.deploy.energy import Energy, find_meter, measure_energy
 from rsdet.deploy.memory import UNKNOWN
 from rsdet.errors import ConfigError
 
@@ -105,7 +105,7 @@ def ina(root: Path, rails: dict[str, tuple[int, int]], chip: str = "1-0040") -> 
     ids=["moves", "wraps around", "stands still"],
 )
 def test_rapl_adds_up_the_packages_and_nothing_twice(before, after, limit, joules, tmp_path):
-    meter = meter_for("cpu", rapl(tmp_path, before, limit))
+    meter = find_meter("cpu", rapl(tmp_path, before, limit))[0]
     assert meter.covers == "2 CPU packages"
     with meter:
         rapl(tmp_path, after, limit)
@@ -114,7 +114,7 @@ def test_rapl_adds_up_the_packages_and_nothing_twice(before, after, limit, joule
 
 
 def test_a_counter_that_wraps_at_an_unknown_value_gives_no_figure(tmp_path):
-    meter = meter_for("cpu", rapl(tmp_path, 9_000))
+    meter = find_meter("cpu", rapl(tmp_path, 9_000))[0]
     for f in tmp_path.rglob("max_energy_range_uj"):
         f.unlink()
     with meter:
@@ -140,7 +140,7 @@ def test_a_counter_for_root_only_is_said_to_be_so(tmp_path, monkeypatch):
 
 
 def test_a_counter_that_goes_away_gives_no_figure(tmp_path):
-    meter = meter_for("cpu", rapl(tmp_path))
+    meter = find_meter("cpu", rapl(tmp_path))[0]
     with meter:
         next(tmp_path.rglob("energy_uj")).unlink()
     assert meter.joules is None
@@ -150,7 +150,7 @@ def test_a_counter_that_goes_away_gives_no_figure(tmp_path):
 def test_nvml_counts_millijoules_of_the_right_gpu(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     nvml = FakeNvml(energy_mj=(1000, 1000, 4500))  # the first is asked when the meter is looked for
-    meter = meter_for("cuda:1", tmp_path, nvml)
+    meter = find_meter("cuda:1", tmp_path, nvml)[0]
     assert nvml.index == 5
     assert meter.covers == "GPU board (NVIDIA Test 1)"
     with meter:
@@ -196,7 +196,7 @@ def test_without_the_package_the_reason_names_it(tmp_path, monkeypatch):
 )
 @pytest.mark.parametrize("device", ["cpu", "cuda:0"])
 def test_rails_of_a_jetson(rails, covers, watts, device, tmp_path):
-    meter = meter_for(device, ina(tmp_path, rails), FakeNvml(opens=False))
+    meter = find_meter(device, ina(tmp_path, rails), FakeNvml(opens=False))[0]
     assert meter.covers == covers
     assert meter.power_w() == pytest.approx(watts)
     begin = time.perf_counter()
@@ -206,7 +206,7 @@ def test_rails_of_a_jetson(rails, covers, watts, device, tmp_path):
 
 
 def test_power_is_integrated_over_time_as_it_changes(tmp_path, monkeypatch):
-    meter = meter_for("cpu", ina(tmp_path, {"VDD_IN": (5000, 2000)}))
+    meter = find_meter("cpu", ina(tmp_path, {"VDD_IN": (5000, 2000)}))[0]
     clock = iter([0.0, 1.0, 3.0])
     powers = iter([10.0, 20.0, 10.0])
     meter._every_s = 60  # only the samples that the test takes
@@ -217,7 +217,7 @@ def test_power_is_integrated_over_time_as_it_changes(tmp_path, monkeypatch):
 
 
 def test_a_rail_that_fails_on_the_way_gives_no_figure(tmp_path):
-    meter = meter_for("cpu", ina(tmp_path, {"VDD_IN": (5000, 2000)}))
+    meter = find_meter("cpu", ina(tmp_path, {"VDD_IN": (5000, 2000)}))[0]
     with meter:
         next(tmp_path.rglob("curr1_input")).write_text("")
         time.sleep(0.05)
@@ -228,7 +228,7 @@ def test_a_rail_that_fails_on_the_way_gives_no_figure(tmp_path):
 
 
 def test_energy_is_shared_among_all_images(tmp_path):
-    meter = meter_for("cpu", ina(tmp_path, {"VDD_IN": (5000, 2000)}))
+    meter = find_meter("cpu", ina(tmp_path, {"VDD_IN": (5000, 2000)}))[0]
     found = measure_energy(lambda: time.sleep(0.02), 4, meter, min_s=0.2, min_runs=2)
     assert found.images % 4 == 0
     assert found.images >= 8

@@ -29,7 +29,7 @@ from rsdet.paths import datasets_dir
 from rsdet.textfiles import read_yaml as load_yaml
 from rsdet.writing import disk_errors, write_text
 
-__all__ = ["check_dataset", "dataset_yaml", "fetch", "find_yaml", "list_datasets", "load_yaml"]
+__all__ = ["check_dataset", "fetch", "find_yaml", "list_datasets", "load_yaml"]
 
 _OWN_KEYS = ("fetch", "instruction", "source_format", "render")  # one of these makes a YAML one of ours
 _IMPORT_OPTIONS = {
@@ -96,11 +96,6 @@ def set_name(path: Path, content: dict) -> str:
     if Path(name).name != name or name.startswith("."):
         raise ConfigError(f"{path}: name must be a plain folder name, received {name!r}")
     return name
-
-
-def dataset_yaml(data: str | Path, root: str | Path | None = None, progress: bool = True) -> Path:
-    """Path of the plain data YAML of a dataset that is ready; see :func:`check_dataset`."""
-    return Path(check_dataset(data, root, progress)["yaml_file"])
 
 
 def find_yaml(data: str | Path) -> Path:

@@ -167,11 +167,6 @@ class Ina3221Meter(Meter):
         return time.perf_counter(), self.power_w()
 
 
-def meter_for(device: str = "cpu", root: str | Path = "/", nvml: Any = None) -> Meter | None:
-    """Return the meter that covers a device here, or None; see :func:`find_meter` for the reason."""
-    return find_meter(device, root, nvml)[0]
-
-
 def find_meter(device: str = "cpu", root: str | Path = "/", nvml: Any = None) -> tuple[Meter | None, str]:
     """Look for an energy meter.
 

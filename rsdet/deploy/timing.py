@@ -111,36 +111,6 @@ class Interleaved:
     median_of_ratios: dict[str, float]
 
 
-def time_callable(
-    fn: Callable[[], Any],
-    *,
-    warmup_s: float = 1.0,
-    min_runs: int = 20,
-    min_s: float = 2.0,
-    max_s: float = 60.0,
-    sync: Callable[[], Any] | None = None,
-    rest_s: float = 0.0,
-) -> Timings:
-    """Time one callable.
-
-    Args:
-        fn: What to run.
-        warmup_s: Shortest warm-up. It goes on until the median of the last five runs is within 5 % of that of the
-            five before, at most four times as long.
-        min_runs: Fewest samples.
-        min_s: Shortest time to sample for, in seconds.
-        max_s: Longest time to sample for, in seconds; wins over ``min_runs``, but one sample is always taken.
-        sync: Called before and after each run to wait for the device, such as ``torch.cuda.synchronize``.
-        rest_s: Pause before each run, outside the measured time.
-
-    Returns:
-        The samples.
-    """
-    return time_interleaved(
-        {"": fn}, rounds=min_runs, warmup_s=warmup_s, min_s=min_s, max_s=max_s, sync=sync, rest_s=rest_s
-    ).timings[""]
-
-
 def time_interleaved(
     fns: Mapping[str, Callable[[], Any]],
     rounds: int = 20,
@@ -156,7 +126,8 @@ def time_interleaved(
     Args:
         fns: Name to callable; the first is what ratios are relative to.
         rounds: Fewest rounds.
-        warmup_s: Shortest warm-up of each; see :func:`time_callable` for when it ends.
+        warmup_s: Shortest warm-up of each. It goes on until the median of the last five runs is within 5 % of that of
+            the five before, at most four times as long.
         min_s: Shortest time to sample for, in seconds for each callable on average.
         max_s: Longest time to sample for altogether, in seconds; one round is always made.
         sync: Called before and after each run to wait for the device.

@@ -74,19 +74,3 @@ def rle_ious(a: tuple[RLE, ...], b: tuple[RLE, ...]) -> np.ndarray:
     if not a or not b:
         return np.zeros((len(a), len(b)))
     return np.asarray(pycocotools("mask").iou(list(a), list(b), [0] * len(b)))
-
-
-def mask_ious(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU of each mask with each, by NumPy alone.
-
-    Args:
-        a: (N, H, W) bool.
-        b: (M, H, W) bool.
-
-    Returns:
-        (N, M) in [0, 1]; 0 where both masks are empty.
-    """
-    a, b = (np.asarray(x, bool).reshape(len(x), np.prod(x.shape[1:], dtype=int)) for x in (a, b))
-    inter = (a.astype(np.float32) @ b.astype(np.float32).T).astype(np.float64)  # counts of up to 2^24 px are exact
-    union = a.sum(1)[:, None] + b.sum(1)[None] - inter
-    return np.divide(inter, union, out=np.zeros_like(union), where=union > 0)

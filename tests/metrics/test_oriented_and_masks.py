@@ -18,7 +18,7 @@ from references import polygons as plain
 from rsdet.errors import ConfigError, DataError, MissingDependencyError
 from rsdet.geometry import xywhr_to_corners
 from rsdet.metrics import PROTOCOLS, ImageDetections, ImageTruth, evaluate, get_protocol
-from rsdet.metrics.masks import mask_ious, rle_areas, rle_boxes, rle_ious, to_rle
+from rsdet.metrics.masks import rle_areas, rle_boxes, rle_ious, to_rle
 
 DATA = Path(__file__).parents[1] / "data" / "metrics"
 CLASSES = ("ship", "harbor", "plane")
@@ -254,14 +254,6 @@ def test_masks_in_every_form():
     assert t.pick(np.array([False, True])).areas.tolist() == [12]
     holed = to_rle([[polygon[0], np.array([(20, 1), (25, 1), (25, 4), (20, 4)])]], (20, 30))
     assert rle_areas(holed).tolist() == [65]  # the rings of an object are added up
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(0, 4), st.integers(0, 4))
-def test_overlap_of_plain_arrays_equals_that_of_runs(seed, n, m):
-    rng = np.random.default_rng(seed)
-    a, b = rng.random((n, 9, 7)) < 0.4, rng.random((m, 9, 7)) < rng.choice([0.0, 0.5])
-    assert mask_ious(a, b) == pytest.approx(rle_ious(to_rle(a), to_rle(b)), abs=1e-12)
 
 
 # --- what does not fit ------------------------------------------------------------------------------------------------

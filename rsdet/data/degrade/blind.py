@@ -51,24 +51,6 @@ def blur_decimate(image: np.ndarray, kernel: np.ndarray, scale: int, pad: str = 
     return out
 
 
-def blur_decimate_adjoint(lr: np.ndarray, kernel: np.ndarray, scale: int) -> np.ndarray:
-    """Adjoint A^T of :func:`blur_decimate` with circular borders: <A x, y> = <x, A^T y>.
-
-    Args:
-        lr: (h, w, C).
-        kernel: (K, K), K odd.
-        scale: Decimation s.
-
-    Returns:
-        (s * h, s * w, C).
-    """
-    height, width, channels = lr.shape
-    sparse = np.zeros((scale * height, scale * width, channels), lr.dtype)
-    sparse[::scale, ::scale] = lr
-    # Correlation with the kernel turned by 180 degrees undoes the shifts of the correlation.
-    return blur_decimate(sparse, kernel[::-1, ::-1], 1, "circular")
-
-
 def add_noise(
     image: np.ndarray, rng: np.random.Generator, noise: str, sigma: float, gain: float = POISSON_GAIN
 ) -> np.ndarray:
