@@ -6,23 +6,17 @@ away what the source no longer has; files it did not write are never touched.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
-
 from rsdet.data.annotations import Dataset, ImageRecord, ImportLog
-from rsdet.data.difficult import FOLDER
+from rsdet.data.converted import check_free, check_kept, check_places, kept_splits, marked, remove_stale
 from rsdet.data.exporters.coco import write_coco
-from rsdet.data.exporters.dota import check_words, dota_labels
-from rsdet.data.exporters.semantic import MASKS, MaskWriter
-from rsdet.data.exporters.yolo import ignore_labels, yolo_labels
-from rsdet.data.files import place_image
+from rsdet.data.exporters.dota import check_words
+from rsdet.data.exporters.folder import SEMANTIC, data_yaml_text, write_labels, write_maps
 from rsdet.data.forms import TASKS, give_form
 from rsdet.data.groups import write_groups
 from rsdet.data.gsd import gsd_of, measured_gsd
@@ -32,9 +26,8 @@ from rsdet.data.importers._layout import Source
 from rsdet.data.lost import check_losses
 from rsdet.data.masks.maps import ClassMaps, cut_maps, keep_outlined
 from rsdet.data.merging import Merge, merge_classes, read_merge
-from rsdet.data.report import REPORT_NAME, ConvertReport, SplitReport
+from rsdet.data.report import ConvertReport, SplitReport
 from rsdet.data.splitting import Splitter
-from rsdet.data.tile_files import write_tiles
 from rsdet.data.tiles import Cutting, cut_dataset
 from rsdet.errors import ConfigError, DataError, nearest
 from rsdet.textfiles import read_yaml
@@ -43,13 +36,10 @@ from rsdet.writing import alone, write_if_changed
 __all__ = ["ConvertReport", "convert", "write_coco"]
 
 T = TypeVar("T")
-_LABELS = {"labels": ".txt", "labelTxt": ".txt", "ignore": ".txt", FOLDER: ".txt", MASKS: ".png"}  # a file a picture
-_FOLDERS = ("images", *_LABELS, "annotations")
-_SEMANTIC = "semantic"
 _CHOICES = {
     "format": tuple(IMPORTERS),
     "to": ("yolo", "coco", "dota"),
-    "task": (*TASKS, _SEMANTIC),
+    "task": (*TASKS, SEMANTIC),
     "link": ("copy", "symlink", "hardlink"),
     "difficult": ("object", "ignore"),
     "others": ("ignore", "drop"),
@@ -184,13 +174,13 @@ def convert(
     source, out = Path(source).expanduser(), Path(out).expanduser()
     if (labels is None) != (format != "vector"):
         raise ConfigError(f"labels= and format=vector belong together; received labels={labels} format={format}.")
-    _check_places(source, out, format)
+    check_places(source, out, format)
     parts = read_merge(merge)
     before = ConvertReport.load(out)
     splitter = Splitter.of(out, val_fraction, split_seed, val_prefixes)
     if splitter and split is not None:
         raise ConfigError("split= names one split for all images, val_fraction= and val_prefixes= make two; give one")
-    maps = task == _SEMANTIC
+    maps = task == SEMANTIC
     options = ImportOptions(
         split, class_names(names), "segment" if maps else task, difficult, others, min_area_px, angle_unit, splitter,
         labels, class_column, cutting is not None, maps, _meaning(names) if maps else None, _tracker(progress),
@@ -221,10 +211,10 @@ def convert(
         dataset.names = list(drawing.names)
     kept: dict[str, SplitReport] = {}
     if before is None:
-        _check_free(out)
+        check_free(out)
     else:
-        kept = _kept_splits(before, source, format, split, set(dataset.splits))
-        _check_kept(kept, before, dataset, out, to, task)
+        kept = kept_splits(before, source, format, split, set(dataset.splits))
+        check_kept(kept, before, dataset, out, to, task)
 
     report = ConvertReport(out, out / f"{_folder_name(out)}.yaml" if to == "yolo" else None, dataset.names)
     report.splits = kept
@@ -235,12 +225,12 @@ def convert(
     with alone(out, "convert"):
         if ConvertReport.load(out) != before:
             raise DataError(f"another conversion has written to {out} meanwhile; run this one again")
-        _marked(before or report, report).save()
-        _remove_stale(before, report)
+        marked(before or report, report).save()
+        remove_stale(before, report)
         if drawing is not None:
-            _write_maps(dataset, report, link, drawing, options)
+            write_maps(dataset, report, link, drawing, options)
         else:
-            _write(dataset, report, to, link, task, options)
+            write_labels(dataset, report, to, link, task, options)
         if splitter:
             splitter.save()
         groups = write_groups(report, before)
@@ -268,7 +258,7 @@ def _task(task: str | None, obb: bool | None, to: str) -> str:
             "obb= is now task=obb (or segment, detect); obb= goes with the next release."
         )
         task = "obb" if obb else None
-    if task == _SEMANTIC and to != "yolo":
+    if task == SEMANTIC and to != "yolo":
         raise ConfigError(f"task=semantic: masks are no labels of to={to}; leave to= out")
     if to == "dota" and task == "segment":
         raise ConfigError(
@@ -320,60 +310,6 @@ def _yaml_names(path: Path) -> list[str]:
     return names
 
 
-def _check_places(source: Path, out: Path, format: str) -> None:
-    """Refuse to write into the source.
-
-    Raises:
-        DataError: ``out`` is the source, inside it, or a file; or the source is what an earlier run wrote to ``out``.
-    """
-    real_source, real_out = source.resolve(), out.resolve()
-    home = real_source.parent if real_source.is_file() and format != "vector" else real_source
-    if not real_source.exists():
-        raise DataError(f"source {source} does not exist; expected a dataset folder or a label file; check the path")
-    if home in (real_out, *real_out.parents):
-        raise DataError(f"out={out} is inside the source folder {home}, which is never written to; choose another out")
-    if any(real_source == real_out / f or real_out / f in real_source.parents for f in _FOLDERS):
-        raise DataError(f"source {source} is inside out={out} where the result goes; choose another out")
-    for folder in (out / f for f in _FOLDERS):
-        for place in (folder, *(folder.iterdir() if folder.is_dir() else ())):
-            if place.is_symlink() and place.is_dir():  # to the originals, maybe, and what is stale is removed there
-                raise DataError(f"{place} is a link, and convert writes into no folder elsewhere; remove the link")
-    if real_out.exists() and not real_out.is_dir():
-        raise DataError(f"out={out} is a file; expected a folder; choose another out")
-
-
-def _check_free(out: Path) -> None:
-    """Refuse to mix with files of unknown origin.
-
-    Raises:
-        DataError: ``out`` holds images or labels, and no report of an earlier conversion.
-    """
-    for folder in _FOLDERS:
-        if (out / folder).is_dir() and any((out / folder).iterdir()):
-            raise DataError(
-                f"out={out} holds {folder}/ that rsdet convert did not write (no {REPORT_NAME}); choose an empty folder"
-            )
-
-
-def _check_kept(
-    kept: dict[str, SplitReport], before: ConvertReport, dataset: Dataset, out: Path, to: str, task: str
-) -> None:
-    """Refuse class numbers that mean two things, and labels of two forms, in one folder.
-
-    Raises:
-        DataError: A split that stays in ``out`` has other class names, or was written in another form.
-    """
-    if kept and before.names != dataset.names:
-        raise DataError(
-            f"out={out} holds {', '.join(kept)} with the classes {', '.join(before.names)}, the source has "
-            f"{', '.join(dataset.names)}; give names= to make them equal, or choose another out"
-        )
-    for split, part in kept.items():
-        for key, here, there in (("task", task, part.task), ("to", to, part.to)):
-            if here != there:
-                raise DataError(f"out={out} holds {split} for {key}={there}; give that {key}=, or choose another out")
-
-
 def _check_angles(log: ImportLog, source: Path) -> None:
     """Say so where angles that are to be degrees look like radians."""
     turned = sum(part.counts["turned by degrees"] for part in log.values())
@@ -417,139 +353,6 @@ def _check_not_empty(dataset: Dataset, log: ImportLog, source: Path, format: str
     first = f" (first of {len(items)} problems: {items[0].file}: {items[0].reason})" if items else ""
     what, more = ("class", ", or give names=") if dataset.splits else ("usable image", "")
     raise DataError(f"no {what} found in {source} read as format={format}{first}; check format= and the folder{more}")
-
-
-def _kept_splits(
-    before: ConvertReport, source: Path, format: str, split: str | None, new: set[str]
-) -> dict[str, SplitReport]:
-    """Splits of earlier calls that stay: those of other sources, and those this call was told not to read."""
-    here = os.path.abspath(source)
-    return {
-        name: part
-        for name, part in before.splits.items()
-        if name and name not in new and (part.source != here or part.format != format or split is not None)
-    }
-
-
-def _marked(before: ConvertReport, after: ConvertReport) -> ConvertReport:
-    """What is on disk while the conversion runs: the files of both, not complete.
-
-    Should it be interrupted, the next run knows what is ours.
-    """
-    marked = ConvertReport(after.out, after.data_yaml, after.names, dict(after.splits))
-    for name, part in before.splits.items():
-        merged = SplitReport(**vars(marked.splits.get(name, part)))
-        merged.files = {**part.files, **merged.files}
-        marked.splits[name] = merged
-    return marked
-
-
-def _remove_stale(before: ConvertReport | None, after: ConvertReport) -> None:
-    """Take away files that an earlier conversion wrote and this one does not."""
-    if before and before.data_yaml and not any(part.to == "yolo" for s, part in after.splits.items() if s):
-        before.data_yaml.unlink(missing_ok=True)  # it would train on pictures whose labels are elsewhere now
-    for split, old in before.splits.items() if before else ():
-        new = after.splits.get(split, SplitReport(to=""))
-        if old.to != new.to:
-            (after.out / "annotations" / f"{split}.json").unlink(missing_ok=True)
-        kept_stems = {Path(name).stem for name in new.files} if old.to == new.to else set()
-        for name in old.files:
-            if name not in new.files:
-                (after.out / "images" / split / name).unlink(missing_ok=True)
-            if Path(name).stem not in kept_stems:
-                for folder, suffix in _LABELS.items():
-                    (after.out / folder / split / f"{Path(name).stem}{suffix}").unlink(missing_ok=True)
-        if split not in after.splits:
-            for folder in ("images", *_LABELS):
-                place = after.out / folder / split
-                if place.is_dir() and not any(place.iterdir()):
-                    place.rmdir()
-
-
-def _write(dataset: Dataset, report: ConvertReport, to: str, link: str, task: str, options: ImportOptions) -> None:
-    out = report.out
-    for split, records in dataset.splits.items():
-        if to == "yolo":
-            (out / "ignore" / split).mkdir(parents=True, exist_ok=True)
-        for path, of_one in itertools.groupby(options.track(records, f"writing {split}"), lambda r: r.path):
-            if path is not None:
-                _write_images(path, [(r, out / "images" / split / r.name) for r in of_one], link)
-        for record in records:
-            if to == "dota":
-                text = dota_labels(record, dataset.names, task)
-                write_if_changed(out / "labelTxt" / split / f"{record.stem}.txt", text)
-            if to != "yolo":
-                continue
-            write_if_changed(out / "labels" / split / f"{record.stem}.txt", yolo_labels(record, task))
-            hard = yolo_labels(replace(record, objects=[o for o in record.objects if o.difficult]), task)
-            for folder, rows in (("ignore", ignore_labels(record)), (FOLDER, hard)):
-                beside = out / folder / split / f"{record.stem}.txt"
-                if rows:
-                    write_if_changed(beside, rows)
-                else:
-                    beside.unlink(missing_ok=True)
-    if to == "coco":
-        write_coco(dataset, out / "annotations", task=task)
-
-
-def _write_maps(dataset: Dataset, report: ConvertReport, link: str, maps: ClassMaps, options: ImportOptions) -> None:
-    for split, records in dataset.splits.items():
-        writer, images = MaskWriter(maps), report.out / "images" / split
-        for path, of_one in itertools.groupby(options.track(records, f"writing {split}"), lambda r: r.path):
-            same = list(of_one)
-            if path is not None:
-                _write_images(path, [(r, images / r.name) for r in same], link)
-            for record in same:
-                writer.write(record, report.out / MASKS / split)
-        part = report.splits[split]
-        part.pixels = maps.shown(writer.counts)
-        for (how, name), n in sorted(writer.how.items()):
-            part.forms.setdefault(how, {})[name] = n
-
-
-def _write_images(path: Path, targets: Sequence[tuple[ImageRecord, Path]], link: str) -> None:
-    """Bring a picture, or its tiles, to where they belong."""
-    for record, target in targets:
-        if record.window is None:
-            place_image(path, target, link)
-    write_tiles(path, [(r, target) for r, target in targets if r.window is not None])
-
-
-def data_yaml_text(report: ConvertReport, how: str, task: str, extra: dict | None) -> str:
-    """The data YAML; ``how`` says what it was made with.
-
-    It has no ``path:``, so Ultralytics takes the folder the file lies in, and the dataset can be moved. Ultralytics
-    needs both ``train`` and ``val``; where the source has one of them only, it stands for both, with a comment.
-    """
-    have = sorted(split for split, part in report.splits.items() if split and part.files)
-    train = next((s for s in ("train", "trainval", "val", *have) if s in have), None)
-    val = next((s for s in ("val", "test", "trainval", "train", *have) if s in have), None)
-    lines = [f"# Written by rsdet convert ({how}); paths are relative to this file."]
-    if val != "val" or train not in ("train", "trainval"):
-        report.remark = (
-            f"the source has only {', '.join(have)}; train and val are the same images. Accuracy on images that were "
-            "trained on says nothing."
-            if train == val
-            else f"the source has {', '.join(have)}; train is {train} and val is {val}."
-        )
-        lines.append(f"# NOTE: {report.remark}")
-    keys: dict[str, object] = {"train": f"images/{train}", "val": f"images/{val}"}
-    if "test" in have:
-        keys["test"] = "images/test"
-    keys |= {f"{s}": f"images/{s}" for s in have if s not in ("train", "val", "test")}
-    keys["names"] = dict(enumerate(report.names))
-    if task == _SEMANTIC:
-        return "\n".join(lines) + "\n" + _dumped({**keys, "masks_dir": MASKS, "task": task, **(extra or {})})
-    keys["ignore"] = "ignore"
-    if any((report.out / FOLDER).rglob("*.txt")):
-        keys["difficult"] = FOLDER
-    keys["task"] = task
-    keys |= extra or {}
-    return "\n".join(lines) + "\n" + _dumped(keys)
-
-
-def _dumped(keys: dict[str, object]) -> str:
-    return yaml.safe_dump(keys, sort_keys=False, allow_unicode=True)
 
 
 def _folder_name(out: Path) -> str:

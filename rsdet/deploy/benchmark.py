@@ -19,30 +19,20 @@ from typing import Any
 
 import numpy as np
 
-from rsdet import tasks
-from rsdet.data.scenes import render_scene
-from rsdet.deploy import artifact as artifacts
-from rsdet.deploy.complexity import Complexity, as_module, complexity
 from rsdet.deploy.energy import Meter, find_meter, measure_energy
-from rsdet.deploy.export import FORMATS, export
+from rsdet.deploy.entrants import Entrant, Setup, Source, inputs_of, named_models, pictures_of, prepare, size_of
+from rsdet.deploy.export import FORMATS
 from rsdet.deploy.hardware import describe, slug, torch_device
-from rsdet.deploy.memory import Memory, runner_memory
 from rsdet.deploy.records import BenchmarkResult, BenchmarkRow, shown_command
 from rsdet.deploy.rowtimes import row_times
-from rsdet.deploy.runners import Runner, TorchRunner, open_runner
+from rsdet.deploy.runners import TorchRunner
 from rsdet.deploy.timing import time_interleaved
 from rsdet.deploy.watch import Watcher
 from rsdet.enhance.timing import time_parts
-from rsdet.errors import ConfigError, DataError, MissingDependencyError
-from rsdet.loadedmodel import opened
-from rsdet.names import printable
-from rsdet.tasks.task import Task
-from rsdet.writing import write_picture
+from rsdet.errors import ConfigError
 
 REST_S = 0.005  # pause before each run, so that one backend's spinning threads are not in another one's time
 PASS_REST_S = 2.0  # pause before each pass, for what the last one has heated up
-FILES = 32  # of a data set, that take turns from file to outcome
-SCENES = 8  # rendered where there are no files
 SHOWN = 2  # pictures of each model on the page
 
 
@@ -126,14 +116,14 @@ def benchmark(
         )
     before, threads = torch.get_num_threads(), threads or torch.get_num_threads()
     hardware = describe(device, threads)  # now: afterwards its load would be that of the measurement
-    sources = [_Source(name, m) for name, m in _named_models(model).items()]
+    sources = [Source(name, m) for name, m in named_models(model).items()]
     task, *others = {s.task.name: s.task for s in sources}.values()
     if others:
         raise ConfigError(
             f"the models are for different tasks ({task.name}, {others[0].name}); measure each task by itself."
         )
     native = next((s.model for s in sources if s.module is not None), None)
-    size = _size(sources, task.imgsz) if imgsz is None else imgsz
+    size = size_of(sources, task.imgsz) if imgsz is None else imgsz
     size = (size, size) if isinstance(size, int) else (*size, *size)[:2]
     size = size if native is None else task.input_size(native, size)
     asked = {"enhance": enhance, "enhance_tile": enhance_tile, "enhance_overlap": enhance_overlap}
@@ -146,8 +136,8 @@ def benchmark(
     torch.set_num_threads(threads)
     try:
         with tempfile.TemporaryDirectory(prefix="rsdet-benchmark-") as folder:
-            setup = _Setup(task, size, device, half, threads, memory, check, Path(folder))
-            pictures = _pictures(setup, sources, images, data)
+            setup = Setup(task, size, device, half, threads, memory, check, Path(folder))
+            pictures = pictures_of(setup, sources, images, data)
             parts: list[dict[str, Any]] = []
             timing = {"rounds": rounds, "min_s": min_s, "max_s": max_s, "warmup_s": warmup_s, "rest_s": REST_S}
             if chain is not None:
@@ -155,7 +145,7 @@ def benchmark(
                 seen = [task.read(p, sources[0].spec) for p in pictures]
                 parts = instruments.watch("enhance", lambda: time_parts(chain.to(device), seen, timing))
             for b in batches:
-                entrants = [e for s in sources for e in _prepare(s, formats, b, setup, pictures)]
+                entrants = [e for s in sources for e in prepare(s, formats, b, setup, pictures)]
                 setup.ground = task.ground(sources[0].spec, size, data, pictures)
                 rows += _race(entrants, b, setup, pictures, timing, instruments, chain)
                 if b == batches[0] and (data is not None or accuracy_fn is not None):
@@ -189,27 +179,6 @@ def benchmark(
 
 
 @dataclass
-class _Setup:
-    """What is the same for all artifacts, and the notes that come up."""
-
-    task: Task
-    size: tuple[int, int]
-    device: str
-    half: bool
-    threads: int
-    memory: bool
-    check: bool
-    folder: Path
-    pictures: str = "random"
-    ground: tuple[int, float | None] = (0, None)
-    notes: list[str] = field(default_factory=list)
-
-    def note(self, text: str) -> None:
-        """Add a note once."""
-        self.notes.extend([text] if text not in self.notes else [])
-
-
-@dataclass
 class _Instruments:
     """What looks on while a pass is timed."""
 
@@ -227,155 +196,10 @@ class _Instruments:
         return result
 
 
-class _Source:
-    """One model of the comparison: its name, its wrapper, its network or its file, what it says of itself and costs."""
-
-    def __init__(self, name: str, model: Any):
-        self.name, self.model = name, opened(str(model)) if isinstance(model, (str, Path)) else model
-        self.task = tasks.get(self.model.task)
-        self.path = Path(self.model.model) if isinstance(self.model.model, (str, Path)) else None
-        self.module = None if self.path else as_module(self.model)
-        self.cost: Complexity | None = None
-        if self.module is None:
-            said = artifacts.read_metadata(self.path)
-            self.spec = {**said, "family": self.model.family, "channels": int(said.get("channels", 3))}
-        else:
-            said = {k: self.module.yaml.get(k) for k in ("sar", "bands", "gsd")}
-            self.spec = {
-                **said, "family": artifacts.family_of(self.model, self.module, self.task),
-                "channels": self.module.yaml.get("channels", 3), "names": getattr(self.module, "names", {}),
-                "untrained": getattr(self.model, "untrained", False),  # Ultralytics' own do not say
-                **self.task.describe(self.module),
-            }  # fmt: skip
-
-    @property
-    def kind(self) -> str:
-        """Models of one kind take the same input."""
-        return str([self.spec.get(k) for k in ("family", "channels", "sar", "bands")])
-
-    def count(self, size: tuple[int, int]) -> None:
-        """Count parameters and operations where the network is at hand."""
-        if self.module is not None:
-            self.cost = complexity(self.module, size, self.spec["channels"])
-
-
-class _Entrant:
-    """A runner with everything that its row of the table needs."""
-
-    def __init__(self, source: _Source, runner: Runner, where: Any, size_mb: float | None, memory: dict, parity: str):
-        self.source, self.runner, self.where = source, runner, where
-        self.size_mb, self.memory, self.parity = size_mb, memory, parity
-        self.name = f"{source.name} {runner.format}"
-
-
-def _size(sources: Sequence[_Source], usual: int) -> int | Sequence[int]:
-    """Height and width in pixels where nobody says them: those of the exported files among the models.
-
-    Raises:
-        ConfigError: Files of several sizes.
-    """
-    said = [s.spec.get("imgsz") for s in sources if s.path is not None]
-    sizes = {(n, n) if isinstance(n, int) else (*n, *n)[:2] for n in said if n}
-    if len(sizes) > 1:
-        raise ConfigError(f"the files take inputs of {sorted(sizes)} pixels; measure each by itself.")
-    return sizes.pop() if sizes else usual
-
-
-def _named_models(model: Any) -> dict[str, Any]:
-    if isinstance(model, Mapping):
-        named = dict(model)
-    else:
-        named = {}
-        for i, m in enumerate(model if isinstance(model, (list, tuple)) else [model]):
-            file = m if isinstance(m, (str, Path)) else getattr(m, "model_name", None) or f"model {i}"
-            stem = printable(Path(str(file)).stem)
-            named[stem if stem not in named else f"{stem} ({i})"] = m
-    if not named:
-        raise ConfigError("got no model; expected at least one; pass model=")
-    return named
-
-
-def _pictures(
-    setup: _Setup, sources: Sequence[_Source], images: Sequence[str | Path] | None, data: str | Path | None
-) -> list[Path]:
-    """The files of the run: those given, else of the data, else rendered scenes as JPEG, what cameras usually write."""
-    task, spec = setup.task, sources[0].spec
-    if images:
-        setup.pictures = f"{len(images)} given as images="
-        return [Path(p) for p in images]
-    if data is not None:
-        files = []
-        for file in task.pictures(data, spec, setup.folder, FILES):
-            try:
-                task.read(file, spec)
-                files.append(file)
-            except DataError as e:
-                setup.note(f"left out: {e}")
-        if files:
-            setup.pictures = f"{len(files)} of the validation split of {Path(str(data)).name}"
-            return files
-    if not task.end_to_end:
-        setup.note(f"from files to an outcome is not timed: task={task.name} times the network alone")
-        return []
-    if any(s.spec["channels"] not in (1, 3) for s in sources):
-        setup.note(f"{task.end_to_end} is not timed: no such inputs are rendered; pass data= or images=")
-        return []
-    setup.pictures = f"{SCENES} rendered scenes"
-    for source in sources:
-        source.spec.update(sar=None, bands=None)  # rendered scenes have 8 bits and 3 bands already
-    files = [setup.folder / f"scene{i}.jpg" for i in range(SCENES)]
-    for i, file in enumerate(files):
-        write_picture(file, np.ascontiguousarray(render_scene(i).image[..., ::-1]))
-    return files
-
-
-def _inputs(source: _Source, n: int, setup: _Setup, pictures: Sequence[Path]) -> list[Any]:
-    """As many inputs of a model."""
-    read = [setup.task.read(p, source.spec) for p in pictures[:n]] if setup.task.end_to_end else None
-    return list(itertools.islice(itertools.cycle(setup.task.sample(source.model, setup.size, read or None)), n))
-
-
-def _prepare(
-    source: _Source, formats: Sequence[str], batch: int, setup: _Setup, pictures: Sequence[Path]
-) -> list[_Entrant]:
-    """Export, load and run each format of one model once; what cannot be had here becomes a note."""
-    found = []
-    for fmt in formats if source.path is None else ["file"]:
-        try:
-            parity, where, size_mb = "reference", source.model, None
-            if fmt == "file":
-                where, parity = source.path, "not checked: given without its model"
-            elif fmt != "pytorch":
-                if fmt == "openvino" and setup.device != "cpu":
-                    raise MissingDependencyError(f"OpenVINO runs on the CPU, not on {setup.device}; pass device=cpu")
-                made = export(
-                    source.model, fmt, imgsz=setup.size, batch=batch, half=setup.half, verbose=False,
-                    out=setup.folder / f"{source.name}-b{batch}", images=_inputs(source, 4, setup, pictures),
-                    device=setup.device if fmt == "torchscript" else None,
-                    **({} if setup.check else setup.task.unchecked),
-                )  # fmt: skip
-                parity = made.parity.summary() if setup.check else "not enforced"
-                where, size_mb = made.path, made.size_mb
-            what = source.module if fmt == "pytorch" else where
-            memory = Memory()
-            if setup.memory:
-                shape = (batch, source.spec["channels"], *setup.size)
-                memory = runner_memory(what, shape, setup.device, setup.half, setup.threads)
-            if fmt == "pytorch":
-                runner: Runner = TorchRunner(what, setup.device, setup.half, threads=setup.threads)
-            else:
-                runner = open_runner(where, setup.device, setup.threads)
-            found.append(_Entrant(source, runner, where, size_mb, memory.as_dict(), parity))
-        except MissingDependencyError as e:
-            why = str(e).partition("; or take ")[0]  # what lies in this folder is gone afterwards
-            setup.note(f"{source.name} {fmt}: not measurable here: {why}")
-    return found
-
-
 def _race(
-    entrants: Sequence[_Entrant],
+    entrants: Sequence[Entrant],
     batch: int,
-    setup: _Setup,
+    setup: Setup,
     pictures: Sequence[Path],
     timing: Mapping[str, Any],
     instruments: _Instruments,
@@ -388,7 +212,7 @@ def _race(
     for source in (e.source for e in entrants):
         if source.kind not in inputs:
             inputs[source.kind] = setup.task.preprocess(
-                _inputs(source, batch, setup, pictures), source.spec, setup.size
+                inputs_of(source, batch, setup, pictures), source.spec, setup.size
             )
     settings = {**timing, "sync": lambda: [e.runner.synchronize() for e in entrants]}
     networks = {e.name: _network(e, inputs[e.source.kind]) for e in entrants}
@@ -427,13 +251,11 @@ def _race(
     ]
 
 
-def _network(entrant: _Entrant, x: np.ndarray) -> Callable[[], Any]:
+def _network(entrant: Entrant, x: np.ndarray) -> Callable[[], Any]:
     return lambda: entrant.runner(x)
 
 
-def _end_to_end(
-    entrant: _Entrant, pictures: Sequence[Path], batch: int, setup: _Setup, chain: Any
-) -> Callable[[], Any]:
+def _end_to_end(entrant: Entrant, pictures: Sequence[Path], batch: int, setup: Setup, chain: Any) -> Callable[[], Any]:
     """From files to the outcome; each call takes the next files, the same ones for every entrant."""
     run = setup.task.pipeline(entrant.runner, entrant.source.spec, setup.size, chain)
     turn = itertools.cycle(pictures)
@@ -441,9 +263,9 @@ def _end_to_end(
 
 
 def _accuracy(
-    entrant: _Entrant,
+    entrant: Entrant,
     data: Any,
-    setup: _Setup,
+    setup: Setup,
     fn: Callable[[Any], Mapping[str, float]] | None,
     chain: Any = None,
 ) -> dict[str, float] | None:
@@ -464,7 +286,7 @@ def _accuracy(
 
 
 def _details(
-    sources: Sequence[_Source], setup: _Setup, pictures: Sequence[Path]
+    sources: Sequence[Source], setup: Setup, pictures: Sequence[Path]
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:
     """Per-layer times, and pictures of what it makes, of each model that is at hand in PyTorch."""
     layers, shown = {}, {}
