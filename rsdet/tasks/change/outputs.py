@@ -11,11 +11,12 @@ import numpy as np
 from rsdet.data.dates import DatePair
 from rsdet.errors import ConfigError
 from rsdet.metrics.confusion import IGNORE
+from rsdet.scenes.class_rasters import CLASSES
 from rsdet.scenes.polygons import write_polygons
 from rsdet.tasks.change.swipe import SWIPE, write_swipe
 from rsdet.tasks.change.visual import compared
 from rsdet.tasks.semantic.classmap import ClassMap, pixels_of
-from rsdet.tasks.semantic.outputs import CLASSES, MapOutputs
+from rsdet.tasks.semantic.outputs import MapOutputs
 from rsdet.tasks.semantic.polygons import POLYGONS, PolygonSettings, picture_polygons
 from rsdet.tasks.semantic.visual import write_index
 from rsdet.writing import write_picture

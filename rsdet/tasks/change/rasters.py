@@ -15,6 +15,7 @@ from rsdet.data.geotiff import BLOCK_PX, new_tiff
 from rsdet.data.tiling import Tile
 from rsdet.metrics.confusion import IGNORE
 from rsdet.quiet import say
+from rsdet.scenes.class_rasters import CLASSES
 from rsdet.scenes.dense import Form
 from rsdet.scenes.georef import Georef
 from rsdet.scenes.ground import PixelAreas
@@ -25,7 +26,6 @@ from rsdet.scenes.polygons import PolygonTable, write_polygons
 from rsdet.scenes.shapes import shapes_map
 from rsdet.tasks.change.outputs import PROBABILITY
 from rsdet.tasks.change.view import DatesView
-from rsdet.tasks.semantic.outputs import CLASSES
 from rsdet.tasks.semantic.polygons import POLYGONS, PolygonSettings, polygon_table, told
 from rsdet.tasks.semantic.rasters import MapRasters
 from rsdet.tasks.semantic.visual import COLOURS

@@ -28,6 +28,7 @@ from rsdet.metrics.confusion import IGNORE
 from rsdet.names import printable
 from rsdet.progress import Line, Tiles
 from rsdet.quiet import say
+from rsdet.scenes.class_rasters import CLASSES
 from rsdet.scenes.dense import write_dense
 from rsdet.scenes.grids import check_same_grid, grid_difference, on_grid_of
 from rsdet.scenes.opening import open_dataset
@@ -41,7 +42,6 @@ from rsdet.tasks.change.rasters import CHANGED, ChangeRasters
 from rsdet.tasks.change.swipe import SWIPE, write_swipe
 from rsdet.tasks.change.view import DatesView
 from rsdet.tasks.change.visual import compared
-from rsdet.tasks.semantic.outputs import CLASSES
 from rsdet.tasks.semantic.scenes import Mapper, are_scenes, georef_of, over_scenes
 from rsdet.tasks.semantic.visual import LONGEST_PX
 from rsdet.writing import workplace, write_picture

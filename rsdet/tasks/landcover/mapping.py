@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,22 +17,20 @@ import numpy as np
 from rsdet._version import __version__
 from rsdet.data.cubes.cube import CubeFile
 from rsdet.data.cubes.grids import check_same_grid
-from rsdet.data.geotiff import BLOCK_PX, geo_of, new_tiff
+from rsdet.data.geotiff import BLOCK_PX, geo_of
 from rsdet.data.tiling import Tile, tiled
 from rsdet.errors import DataError
 from rsdet.progress import Line, Tiles
 from rsdet.quiet import say
+from rsdet.scenes.class_rasters import CLASSES, PERCENT, write_class_rasters
 from rsdet.scenes.dense import Form, write_dense
 from rsdet.scenes.ground import PixelAreas
 from rsdet.scenes.parts import Parts
 from rsdet.tasks.landcover.classifier import PatchClassifier
 from rsdet.tasks.landcover.patches import margins, patches_at
 from rsdet.tasks.landcover.visual import picture_of, shown_bands, write_map_picture
-from rsdet.writing import replacing
 
 ROWS = 64  # that are mapped at a time
-CLASSES, CONFIDENCE, PROBABILITIES = "classes", "confidence", "probabilities"
-PERCENT = 100
 
 
 @dataclass
@@ -186,6 +183,7 @@ def map_into(
     began = time.perf_counter()
     out, (height, width) = folder / CLASSES / f"{stem}.tif", scene.cube.size_hw
     names, geo = scene.classifier.names, _geo(scene.cube)
+    palette = np.array(scene.classifier.scene["palette"], np.uint8)
     form = Form(2 + probabilities * len(names), "float32" if probabilities else "uint8", geo)
 
     def encode(band: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
@@ -198,7 +196,9 @@ def map_into(
         return samples, valid
 
     def join(parts: Parts, size_hw: tuple[int, int], form: Form) -> None:
-        _write(parts, size_hw, form, folder, out, names, np.array(scene.classifier.scene["palette"], np.uint8))
+        colours = {k: (*rgb, 255 * (k > 0)) for k, rgb in enumerate(palette.tolist())}
+        numbered = {k + 1: name for k, name in names.items()}
+        write_class_rasters(parts, size_hw, form, out, numbered, colours, bands=list(names.values()))
 
     decides = {**facts, "model": scene.classifier.key, "rows": ROWS, "rsdet": __version__}
     write_dense(
@@ -208,7 +208,6 @@ def map_into(
     spent = (time.perf_counter() - began) * 1e3
     with _opened(out) as f:
         classes = f.read(1)
-    palette = np.array(scene.classifier.scene["palette"], np.uint8)
     write_map_picture(folder / f"{stem}.jpg", scene.picture(), classes, names, palette)
     return LandCoverMap(
         str(scene.cube.path), classes, names, _areas(scene.cube, classes, len(names)), out, {"inference": spent}
@@ -231,34 +230,6 @@ def _geo(cube: CubeFile) -> dict[str, Any]:
 
     crs = CRS.from_wkt(cube.georef.crs_wkt) if cube.georef.crs_wkt else None
     return {**geo, "crs": crs, "transform": Affine(*cube.georef.transform)}
-
-
-def _write(
-    parts: Parts, size_hw: tuple[int, int], form: Form, folder: Path, out: Path, names: Mapping[int, str],
-    palette: np.ndarray,
-) -> None:  # fmt: skip
-    """Copy all parts into the files, block by block, and put them in place; that of the classes last."""
-    floats = {**form.geo, "nodata": float("nan")}
-    kinds = {CLASSES: (1, "uint8", form.geo), CONFIDENCE: (1, "uint8", form.geo)}
-    if form.bands > 2:
-        kinds[PROBABILITIES] = (form.bands - 2, "float32", floats)
-    with ExitStack() as stack:
-        made = {}
-        for name, (bands, dtype, geo) in kinds.items():
-            place = stack.enter_context(replacing(folder / name / out.name))
-            made[name] = stack.enter_context(new_tiff(place, (*size_hw, bands), dtype, geo))
-        made[CLASSES].write_colormap(1, {k: (*rgb, 255 * (k > 0)) for k, rgb in enumerate(palette.tolist())})
-        made[CLASSES].update_tags(**{f"class_{k + 1}": name for k, name in names.items()})
-        made[CONFIDENCE].units = ("percent",)
-        for top, samples, valid in parts.rows(BLOCK_PX):
-            window = (top, top + len(samples)), (0, size_hw[1])
-            for band, name in enumerate((CLASSES, CONFIDENCE)):
-                made[name].write(samples[..., band].astype(np.uint8), 1, window=window)
-            if form.bands > 2:
-                probs = np.where(valid[..., None], samples[..., 2:], np.nan).astype(np.float32)
-                made[PROBABILITIES].write(np.moveaxis(probs, 2, 0), window=window)
-                for k, name in names.items() if not top else ():
-                    made[PROBABILITIES].set_band_description(k + 1, name)
 
 
 def _areas(cube: CubeFile, classes: np.ndarray, count: int) -> np.ndarray | None:

@@ -11,6 +11,7 @@ import numpy as np
 from rsdet.data.geotiff import BLOCK_PX
 from rsdet.errors import DataError
 from rsdet.metrics.confusion import IGNORE
+from rsdet.scenes.class_rasters import CLASSES, CONFIDENCE
 from rsdet.scenes.features import in_pixels, read_features
 from rsdet.scenes.georef import Georef
 from rsdet.scenes.opening import open_dataset
@@ -18,7 +19,6 @@ from rsdet.scenes.optional import optional
 from rsdet.scenes.placement import placement_problem
 from rsdet.scenes.reader import open_raster
 from rsdet.scenes.warped import names_of
-from rsdet.tasks.semantic.outputs import CLASSES, CONFIDENCE
 from rsdet.tasks.semantic.polygons import BACKGROUND, POLYGONS, PolygonSettings, drawn_classes, raster_polygons
 
 _RASTERS = (".tif", ".tiff")

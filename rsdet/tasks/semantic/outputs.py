@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from rsdet.scenes.class_rasters import CLASSES, CONFIDENCE
 from rsdet.scenes.polygons import write_polygons
 from rsdet.tasks.semantic.classmap import ClassMap, pixels_of
 from rsdet.tasks.semantic.polygons import POLYGONS, PolygonSettings, picture_polygons
 from rsdet.tasks.semantic.visual import write_index
 from rsdet.writing import free_name, write_csv, write_picture
 
-CLASSES, CONFIDENCE, AREAS = "classes", "confidence", "areas.csv"
+AREAS = "areas.csv"
 COLUMNS = ("file", "class", "name", "pixels", "share", "area_m2")
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from rsdet.data.geotiff import BLOCK_PX, new_tiff
+from rsdet.data.geotiff import BLOCK_PX
 from rsdet.data.sar.stretch import Stretch
 from rsdet.data.tiling import Tile
 from rsdet.metrics.confusion import IGNORE
+from rsdet.scenes.class_rasters import CONFIDENCE, PERCENT, write_class_rasters
 from rsdet.scenes.dense import Form
 from rsdet.scenes.georef import Georef
 from rsdet.scenes.ground import PixelAreas
@@ -22,13 +22,9 @@ from rsdet.scenes.parts import Parts
 from rsdet.scenes.polygons import write_polygons
 from rsdet.scenes.view import View
 from rsdet.tasks.semantic.classmap import confidence_of, pixels_of
-from rsdet.tasks.semantic.outputs import CLASSES, CONFIDENCE
 from rsdet.tasks.semantic.polygons import POLYGONS, Measured, PolygonSettings, drawn_classes, raster_polygons, told
 from rsdet.tasks.semantic.visual import COLOURS, LONGEST_PX, overlay, velocity_overlay
-from rsdet.writing import replacing, write_picture
-
-PERCENT = 100
-PROBABILITIES = "probabilities"
+from rsdet.writing import write_picture
 
 
 class MapRasters:
@@ -71,26 +67,8 @@ class MapRasters:
         return out, self.view.read(Tile(top, 0, rows, width))[1]
 
     def write(self, parts: Parts, size_hw: tuple[int, int], form: Form) -> None:
-        """Copy all parts into the files, block by block, and put them in place; that of the classes last."""
-        floats = {**self.geo, "nodata": float("nan")}
-        names = {CLASSES: (1, "uint8", self.geo), CONFIDENCE: (1, "uint8", self.geo)}
-        if form.bands > 2:
-            names[PROBABILITIES] = (form.bands - 2, "float32", floats)
-        with ExitStack() as stack:
-            made = {}
-            for name, (bands, dtype, geo) in names.items():
-                place = stack.enter_context(replacing(self.file(name)))
-                made[name] = stack.enter_context(new_tiff(place, (*size_hw, bands), dtype, geo))
-            made[CLASSES].write_colormap(1, dict(enumerate(map(tuple, COLOURS))))
-            made[CLASSES].update_tags(**{f"class_{k}": name for k, name in self.names.items()})
-            made[CONFIDENCE].units = ("percent",)
-            for top, samples, valid in parts.rows(BLOCK_PX):
-                window = (top, top + len(samples)), (0, size_hw[1])
-                for band, name in enumerate((CLASSES, CONFIDENCE)):
-                    made[name].write(samples[..., band].astype(np.uint8), 1, window=window)
-                if form.bands > 2:
-                    probs = np.where(valid[..., None], samples[..., 2:], np.nan).astype(np.float32)
-                    made[PROBABILITIES].write(probs.transpose(2, 0, 1), window=window)
+        """Make of all parts the files."""
+        write_class_rasters(parts, size_hw, form, self.out, self.names, dict(enumerate(map(tuple, COLOURS))))
 
     def file(self, name: str) -> Path:
         """Where a file lies."""

@@ -25,6 +25,7 @@ from rsdet.names import printable
 from rsdet.progress import Line, Tiles
 from rsdet.quiet import say
 from rsdet.runtime.geometry import Placement, lay, to_input
+from rsdet.scenes.class_rasters import CLASSES
 from rsdet.scenes.dense import write_dense
 from rsdet.scenes.folder import continued_folder, finish
 from rsdet.scenes.georef import Georef
@@ -35,7 +36,7 @@ from rsdet.scenes.reader import SceneInfo, open_raster
 from rsdet.scenes.values import Values
 from rsdet.scenes.view import View
 from rsdet.tasks.semantic.classmap import logits_in_picture, probabilities
-from rsdet.tasks.semantic.outputs import CLASSES, MapOutputs
+from rsdet.tasks.semantic.outputs import MapOutputs
 from rsdet.tasks.semantic.polygons import PolygonSettings
 from rsdet.tasks.semantic.rasters import MapRasters
 
