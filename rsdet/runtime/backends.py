@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,26 @@ def open_part(path: Path, threads: int | None = None) -> Network:
     """Load one of the graphs that are a network together; :func:`rsdet.runtime.parts.open_parts` checks its digest."""
     check_weights(path)
     return (OnnxNetwork if path.suffix == ".onnx" else OpenVinoNetwork)(path, {}, threads, part=True)
+
+
+def in_batches(run: Callable[[np.ndarray], Sequence[np.ndarray]], x: np.ndarray, size: int | None) -> list[np.ndarray]:
+    """Outputs of any number of inputs, of a graph that may take a fixed number at a time.
+
+    Args:
+        run: The graph, (B, ...) to its outputs, each of B.
+        x: (N, ...) inputs.
+        size: How many it takes; any number where None. What lacks of the last batch is filled up with its last input.
+
+    Returns:
+        Each output, of N.
+    """
+    size, parts = size or len(x), []
+    for i in range(0, len(x), size):
+        part = x[i : i + size]
+        lacking = size - len(part)
+        full = np.concatenate([part, np.repeat(part[-1:], lacking, axis=0)]) if lacking else part
+        parts.append([out[: len(part)] for out in run(full)])
+    return list(parts[0]) if len(parts) == 1 else [np.concatenate(same) for same in zip(*parts, strict=True)]
 
 
 def _image_shape(file: str, inputs: list[list[int | None]]) -> Shape:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rsdet.errors import CheckpointError
-from rsdet.runtime.backends import Shape, is_deployable, open_network
+from rsdet.runtime.backends import Shape, in_batches, is_deployable, open_network
 from rsdet.runtime.metadata import merged
 
 
@@ -41,12 +41,7 @@ class Graph:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Run it on (N, C, H, W), as many at a time as it takes."""
-        step, parts = self.shape[0] or len(x), []
-        for i in range(0, len(x), step):
-            part = x[i : i + step]
-            filled = part if len(part) == step else np.concatenate([part, np.repeat(part[-1:], step - len(part), 0)])
-            parts.append(self.outputs(np.ascontiguousarray(filled, np.float32))[: len(part)])
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return in_batches(lambda part: [self.outputs(np.ascontiguousarray(part, np.float32))], x, self.shape[0])[0]
 
 
 def open_graph(path: str | Path, device: Any = None, threads: int | None = None) -> Graph:

@@ -15,6 +15,7 @@ from rsdet.data.cubes.bands import shown
 from rsdet.data.tiling import Progress, tiled_rows
 from rsdet.errors import CheckpointError, ConfigError, DataError
 from rsdet.quiet import say
+from rsdet.runtime.backends import in_batches
 from rsdet.runtime.graph import open_graph
 from rsdet.tasks.anomaly.scene import CubeScene
 
@@ -92,19 +93,14 @@ class Rebuilder:
 
     def __call__(self, tiles: np.ndarray) -> np.ndarray:
         """(N, h, w, B) scaled to the background of the same shape."""
-        n, height, width = tiles.shape[:3]
+        height, width = tiles.shape[1:3]
         x = tiles.transpose(0, 3, 1, 2)
         if self.tile_hw is not None:  # a graph of one size: filled up by reflection
             down, right = self.tile_hw[0] - height, self.tile_hw[1] - width
             mode = "reflect" if down < height and right < width else "edge"
             x = np.pad(x, ((0, 0), (0, 0), (0, down), (0, right)), mode)
-        step = self._batch or n
-        parts = []
-        for i in range(0, n, step):
-            part = x[i : i + step]
-            full = np.concatenate([part, np.repeat(part[-1:], step - len(part), axis=0)])
-            parts.append(self.run(np.ascontiguousarray(full))[: len(part)])
-        return np.concatenate(parts)[..., :height, :width].transpose(0, 2, 3, 1)
+        (found,) = in_batches(lambda part: [self.run(np.ascontiguousarray(part))], x, self._batch)
+        return found[..., :height, :width].transpose(0, 2, 3, 1)
 
     def tiling(self, tile: int | None, overlap: int | None) -> tuple[int | tuple[int, int], int]:
         """Tile and overlap in pixels; those of an exported graph, whose size is fixed, are its own.

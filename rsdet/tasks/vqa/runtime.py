@@ -18,7 +18,7 @@ from rsdet.names import printable
 from rsdet.progress import Line
 from rsdet.runtime.light import Summary
 from rsdet.runtime.metadata import say_untrained
-from rsdet.tasks.detect.runtime.cli import TAKES, flag, run_folder, understood
+from rsdet.tasks.detect.runtime.cli import TAKES, flag, or_none, run_folder, understood, whole
 from rsdet.tasks.vqa.asking import Asked
 from rsdet.tasks.vqa.exported import Parts
 from rsdet.tasks.vqa.outputs import AnswerFiles
@@ -34,7 +34,7 @@ _TAKES = {
     "min_confidence": lambda v: type(v) in (int, float) and 0 <= v <= 1,
     "temperature": lambda v: type(v) in (int, float) and 0.01 <= v <= 100,
     "save_attention": flag,
-    "tile": lambda v: v is None or (type(v) is int and v >= 0),
+    "tile": or_none(whole),
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rsdet.runtime.light import Summary
@@ -14,7 +13,7 @@ from rsdet.tasks.change.runtime.comparer import Comparer
 from rsdet.tasks.change.scenes import SceneChange, SceneWishes
 from rsdet.tasks.change.source import find_pairs, usable
 from rsdet.tasks.change.task import TASK
-from rsdet.tasks.detect.runtime.cli import TAKES, flag, run_folder, understood
+from rsdet.tasks.detect.runtime.cli import TAKES, flag, number, or_none, place_of, run_folder, understood
 from rsdet.tasks.semantic.polygons import PolygonSettings
 from rsdet.tasks.semantic.scenes import overlap_px
 
@@ -23,20 +22,16 @@ _STOCK = (
 )  # fmt: skip
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
-
-
 _TAKES = {
     **{key: TAKES[key] for key in _STOCK},
-    "source2": lambda v: v is None or TAKES["source"](v),
+    "source2": or_none(TAKES["source"]),
     "tile": lambda v: v is None or (type(v) is int and v > 0),
-    "overlap": lambda v: v is None or _number(v),
-    "threshold": lambda v: _number(v) and v <= 1,
-    "polygons": lambda v: v is None or flag(v),
-    "min_area_m2": _number,
+    "overlap": or_none(number),
+    "threshold": lambda v: number(v) and v <= 1,
+    "polygons": or_none(flag),
+    "min_area_m2": number,
     **dict.fromkeys(("resample", "match"), flag),
-    "swipe": lambda v: v is None or flag(v),
+    "swipe": or_none(flag),
     "districts": lambda v: v is None or isinstance(v, str),
 }
 
@@ -59,9 +54,8 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
         return None  # pictures and rasters together
     if verbose:
         print(f"Using {comparer.backend} on the CPU\n")
-    project = Path(args.get("project") or Path("runs") / comparer.task).expanduser().absolute()
-    scenes = {"project": project, "name": args.get("name"), "exist_ok": args.get("exist_ok", False)}
-    folder = project if found.scenes else run_folder(args, comparer.task, found.files, saved)
+    scenes = place_of(args, comparer.task)
+    folder = scenes["project"] if found.scenes else run_folder(args, comparer.task, found.files, saved)
 
     run = PairRun(
         comparer.mapper(side), comparer.reader, looking, outputs, (lambda: folder) if saved else None, verbose, scenes,

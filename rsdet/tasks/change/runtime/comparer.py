@@ -10,7 +10,7 @@ import numpy as np
 from rsdet import digest
 from rsdet.data.dates import DatePair
 from rsdet.errors import CheckpointError
-from rsdet.runtime.backends import open_network
+from rsdet.runtime.backends import in_batches, open_network
 from rsdet.runtime.metadata import stored_metadata
 from rsdet.tasks.change.looking import Looking, tile_side
 from rsdet.tasks.change.outputs import THRESHOLD, ChangeResult
@@ -102,15 +102,14 @@ class Comparer:
         Raises:
             CheckpointError: The graph gives something else.
         """
-        step, parts = self._batch or len(x), []
-        for i in range(0, len(x), step):
-            part = x[i : i + step]
-            filled = np.concatenate([part, np.zeros((step - len(part), *x.shape[1:]), x.dtype)])
-            out = self._network(filled)[0]
-            if out.shape != (step, 1, *x.shape[2:]):
+
+        def checked(part: np.ndarray) -> list[np.ndarray]:
+            out = self._network(part)[0]
+            if out.shape != (len(part), 1, *x.shape[2:]):
                 raise CheckpointError(
-                    f"{self._facts.file} gives {out.shape} for inputs of {filled.shape}, not one logit a pixel; export "
+                    f"{self._facts.file} gives {out.shape} for inputs of {part.shape}, not one logit a pixel; export "
                     "it again."
                 )
-            parts.append(out[: len(part)])
-        return np.concatenate(parts)
+            return [out]
+
+        return in_batches(checked, x, self._batch)[0]

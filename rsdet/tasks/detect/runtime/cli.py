@@ -43,16 +43,22 @@ def checked_later(value: Any) -> bool:
     return True
 
 
-def _whole(value: Any) -> bool:
+def whole(value: Any) -> bool:
+    """Whether a value is a whole number of 0 or more."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _count(value: Any) -> bool:
-    return _whole(value) and value >= 1
+    return whole(value) and value >= 1
+
+
+def number(value: Any) -> bool:
+    """Whether a value is a number of 0 or more."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
 
 
 def _share(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+    return number(value) and value <= 1
 
 
 def _path(value: Any) -> bool:
@@ -67,7 +73,8 @@ def _source(value: Any) -> bool:
     return _path(value) or (isinstance(value, list) and all(isinstance(s, str) for s in value))
 
 
-def _or_none(check: Check) -> Check:
+def or_none(check: Check) -> Check:
+    """The same check, which None passes."""
     return lambda value: value is None or check(value)
 
 
@@ -83,23 +90,23 @@ def _some(check: Check, most: int | None = None) -> Check:
 TAKES: dict[str, Check] = {
     "model": _path,
     "source": _source,
-    "task": _or_none(_path),
+    "task": or_none(_path),
     "device": _processor,
-    "conf": _or_none(_share),
+    "conf": or_none(_share),
     "iou": _share,
     "max_det": _count,
-    "classes": _or_none(_some(_whole)),
+    "classes": or_none(_some(whole)),
     "agnostic_nms": flag,
     "imgsz": _some(_count, most=2),
     "batch": _count,
     "save": flag,
     "save_json": flag,
     "save_coco": flag,
-    "project": _or_none(_path),
-    "name": _or_none(_path),
+    "project": or_none(_path),
+    "name": or_none(_path),
     "exist_ok": flag,
     "bands": _some(_count),
-    "line_width": _or_none(_count),
+    "line_width": or_none(_count),
     "show_labels": flag,
     "show_boxes": flag,
     "verbose": flag,
@@ -114,7 +121,7 @@ def _enhancers(value: Any) -> bool:
 
 
 _ENHANCE: dict[str, Check] = {
-    "enhance": _enhancers, "enhance_tile": _or_none(_whole), "enhance_overlap": _or_none(_whole)
+    "enhance": _enhancers, "enhance_tile": or_none(whole), "enhance_overlap": or_none(whole)
 }  # fmt: skip
 
 
@@ -333,11 +340,17 @@ class Run:
         write_picture(self.folder / f"{stem}.jpg", picture)
 
 
+def place_of(args: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """``project``, ``name`` and ``exist_ok`` of a run, the first a folder below that which the command is run in."""
+    project = Path(args.get("project") or Path("runs") / task).expanduser().absolute()
+    return {"project": project, "name": args.get("name"), "exist_ok": args.get("exist_ok", False)}
+
+
 def run_folder(args: Mapping[str, Any], task: str, sources: Sequence[Path], made: bool) -> Path:
     """Folder of the run, numbered where there is one already, below the folder that the command is run in."""
-    project = Path(args.get("project") or Path("runs") / task).expanduser().absolute()
-    wanted = project / (args.get("name") or "predict")
-    folder = new_folder(wanted, args.get("exist_ok", False)) if made else wanted.resolve()
+    place = place_of(args, task)
+    wanted = place["project"] / (place["name"] or "predict")
+    folder = new_folder(wanted, place["exist_ok"]) if made else wanted.resolve()
     if args.get("save", True):
         check_apart(folder, sources)
     return folder

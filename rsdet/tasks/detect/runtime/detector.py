@@ -14,7 +14,7 @@ from rsdet.data.pictures import reader_of, to_picture
 from rsdet.enhance.chain_json import is_chain_json, read_chain_json
 from rsdet.errors import CheckpointError, ConfigError
 from rsdet.quiet import silent_opencv
-from rsdet.runtime.backends import open_network
+from rsdet.runtime.backends import in_batches, open_network
 from rsdet.runtime.geometry import Placement, lay, letterboxed, stretched, to_input
 from rsdet.runtime.metadata import stored_metadata
 from rsdet.runtime.results import Detections
@@ -254,17 +254,13 @@ class Detector:
 
     def _run(self, x: np.ndarray) -> list[np.ndarray]:
         """Run any number of images through a graph that may take a fixed number at a time."""
-        step = self._batch or len(x)
-        parts = []
-        for i in range(0, len(x), step):
-            part = x[i : i + step]
-            missing = step - len(part)
-            if missing:
-                part = np.concatenate([part, np.zeros((missing, *x.shape[1:]), x.dtype)])
+
+        def checked(part: np.ndarray) -> list[np.ndarray]:
             outs = self._network(part)[: self.outputs]
-            self.check(outs, step)
-            parts.append([out[: step - missing] for out in outs])
-        return parts[0] if len(parts) == 1 else [np.concatenate(same) for same in zip(*parts, strict=True)]
+            self.check(outs, len(part))
+            return outs
+
+        return in_batches(checked, x, self._batch)
 
 
 def _some(classes: Sequence[int] | int | None) -> tuple[int, ...] | None:

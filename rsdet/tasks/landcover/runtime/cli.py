@@ -9,7 +9,7 @@ from typing import Any
 from rsdet.modelyaml import YAML_SUFFIXES
 from rsdet.runtime.light import Summary
 from rsdet.runtime.metadata import say_untrained
-from rsdet.tasks.detect.runtime.cli import TAKES, checked_later, flag, run_folder, understood
+from rsdet.tasks.detect.runtime.cli import TAKES, checked_later, flag, place_of, run_folder, understood
 from rsdet.tasks.landcover.classifier import opened
 from rsdet.tasks.landcover.run import MapRun, cubes_of
 from rsdet.tasks.landcover.task import TASK
@@ -28,8 +28,7 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
         return None  # data YAMLs are Ultralytics' to read
     model = opened(args["model"])
     saved, verbose = args.get("save", True), args.get("verbose", True)
-    project = Path(args.get("project") or Path("runs") / TASK.name).expanduser().absolute()
-    place = {"project": project, "name": args.get("name"), "exist_ok": args.get("exist_ok", False)}
+    place = place_of(args, TASK.name)
     run = MapRun(model, place, saved, verbose, **{k: args[k] for k in _OWN if k in args})
     say_untrained(model.said, Path(args["model"]).name)
     if verbose:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from rsdet.enhance.artifact import ArtifactEnhancer
 from rsdet.runtime.light import Summary
 from rsdet.runtime.metadata import say_untrained
-from rsdet.tasks.detect.runtime.cli import TAKES, checked_later, run_folder, understood
+from rsdet.tasks.detect.runtime.cli import TAKES, checked_later, place_of, run_folder, understood
 from rsdet.tasks.restore.run import RestoreRun
 from rsdet.tasks.restore.source import find
 from rsdet.tasks.restore.task import TASK
@@ -25,8 +24,7 @@ def predict(args: Mapping[str, Any]) -> Summary | None:
     if not understood(args, _TAKES):
         return None
     model, saved, verbose = ArtifactEnhancer(args["model"]), args.get("save", True), args.get("verbose", True)
-    project = Path(args.get("project") or Path("runs") / TASK.name).expanduser().absolute()
-    place = {"project": project, "name": args.get("name"), "exist_ok": args.get("exist_ok", False)}
+    place = place_of(args, TASK.name)
     found = find(args["source"])
     files = [found.video] if found.video else found.files
     folder = cache(lambda: run_folder(args, TASK.name, files, saved))  # made once there is something to write

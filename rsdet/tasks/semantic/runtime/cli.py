@@ -11,7 +11,7 @@ import numpy as np
 from rsdet import digest
 from rsdet.data.sources import files_of, together
 from rsdet.runtime.light import Summary
-from rsdet.tasks.detect.runtime.cli import TAKES, Run, flag, run_folder, understood
+from rsdet.tasks.detect.runtime.cli import TAKES, Run, flag, number, or_none, place_of, run_folder, understood, whole
 from rsdet.tasks.detect.source import usable_source
 from rsdet.tasks.semantic.classmap import ClassMap, class_names, shown_classes
 from rsdet.tasks.semantic.outputs import MapOutputs
@@ -27,11 +27,11 @@ _STOCK = (
 )  # fmt: skip
 _TAKES = {
     **{key: TAKES[key] for key in _STOCK},
-    "tile": lambda v: v is None or (type(v) is int and v >= 0),
-    "overlap": lambda v: v is None or (isinstance(v, (int, float)) and not isinstance(v, bool) and v >= 0),
+    "tile": or_none(whole),
+    "overlap": or_none(number),
     "save_probabilities": flag,
-    "polygons": lambda v: v is None or flag(v),
-    "min_area_m2": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and v >= 0,
+    "polygons": or_none(flag),
+    "min_area_m2": number,
 }
 
 
@@ -97,8 +97,7 @@ def _map_scenes(args: Mapping[str, Any], segmenter: Segmenter, maps: MapOutputs,
         segmenter.logits, segmenter.reader, class_names(segmenter.names), segmenter.planes,
         (side, side) if segmenter.free_size else size, facts,
     )  # fmt: skip
-    project = Path(args.get("project") or Path("runs") / segmenter.task).expanduser().absolute()
-    run = {"project": project, "name": args.get("name"), "exist_ok": args.get("exist_ok", False)}
+    run = place_of(args, segmenter.task)
     skipped: list[str] = []
     shown = shown_classes(segmenter.names, args.get("classes"))
     done = list(
