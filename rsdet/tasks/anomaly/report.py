@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from rsdet.metrics.anomaly import AnomalyScores
+from rsdet.tasks.measures import Measures
 from rsdet.writing import json_text, write_csv, write_if_changed
 
 
 @dataclass
-class AnomalyMetrics:
+class AnomalyMetrics(Measures):
     """Areas of a model on a scene, and those of the methods beside it.
 
     Attributes:
@@ -32,9 +33,11 @@ class AnomalyMetrics:
     save_dir: Path = Path()
 
     @property
-    def keys(self) -> list[str]:
-        """Columns of a training's ``results.csv``."""
-        return ["metrics/auc_df", "metrics/auc_dt", "metrics/auc_ft", "metrics/highest"]
+    def measures(self) -> dict[str, float]:
+        """Areas of the model, NaN without a map, and the highest score."""
+        m = self.model
+        areas = (m.auc_df, m.auc_dt, m.auc_ft) if m else (math.nan,) * 3
+        return {**dict(zip(("auc_df", "auc_dt", "auc_ft"), areas, strict=True)), "highest": self.highest}
 
     @property
     def auc(self) -> float:
@@ -45,16 +48,6 @@ class AnomalyMetrics:
     def fitness(self) -> float:
         """What the best weights are chosen by: the highest score of any pixel (Algorithm 1), which needs no map."""
         return self.highest
-
-    def mean_results(self) -> list[float]:
-        """Values of :attr:`keys`."""
-        m = self.model
-        return [*((m.auc_df, m.auc_dt, m.auc_ft) if m else (math.nan,) * 3), self.highest]
-
-    @property
-    def results_dict(self) -> dict[str, float]:
-        """Numbers by name, as Ultralytics' loggers take them."""
-        return {**dict(zip(self.keys, self.mean_results(), strict=True)), "fitness": self.fitness}
 
     def table(self) -> str:
         """Plain text, a method a line."""

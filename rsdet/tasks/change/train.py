@@ -23,7 +23,7 @@ from rsdet.tasks.change.val import ChangeVal
 from rsdet.tasks.change.visual import dates_of, error_map
 from rsdet.tasks.loaders import pictures_to_device, shuffled_loader
 from rsdet.tasks.network_training import NetworkTrainer, data_dict
-from rsdet.tasks.restore.visual import side_by_side, write_jpeg
+from rsdet.tasks.restore.visual import in_two_columns, side_by_side, write_jpeg
 from rsdet.tasks.training import take_over
 
 _DRAWN = 6  # windows of a batch in a training picture
@@ -175,6 +175,4 @@ class ChangeTrain(NetworkTrainer):
             truth = change.cpu().numpy()
             cells = zip((*dates_of(stack), error_map(truth, truth)), (Path(file).name, "later", "changed"), strict=True)
             rows.append([(picture / 255.0, caption) for picture, caption in cells])
-        half = (len(rows) + 1) // 2
-        table = [a + (rows[half + i] if half + i < len(rows) else []) for i, a in enumerate(rows[:half])]
-        self.on_plot(write_jpeg(self.save_dir / f"train_batch{ni}.jpg", side_by_side(table)))
+        self.on_plot(write_jpeg(self.save_dir / f"train_batch{ni}.jpg", side_by_side(in_two_columns(rows))))

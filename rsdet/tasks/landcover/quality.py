@@ -12,14 +12,15 @@ import numpy as np
 from rsdet.figures import new_figure, png_of
 from rsdet.metrics.landcover import MEASURES, LandCoverScores, percent, score_table
 from rsdet.names import csv_cell
+from rsdet.tasks.measures import Measures
 from rsdet.writing import json_text, write_bytes, write_csv, write_if_changed
 
 MODEL = "model"
 
 
 @dataclass
-class LandCoverMetrics:
-    """What a classification of the pixels of a split is worth.
+class LandCoverMetrics(Measures):
+    """What a classification of the pixels of a split is worth; the best checkpoint is chosen by the overall accuracy.
 
     Attributes:
         scores: By name, the model's first and those of simpler methods after it; empty before the first run.
@@ -41,25 +42,6 @@ class LandCoverMetrics:
         if not self.scores:
             return dict.fromkeys(MEASURES, math.nan)
         return {k: 0.0 if math.isnan(v) else v for k, v in self.scores[MODEL].measures.items()}
-
-    @property
-    def fitness(self) -> float:
-        """What the best checkpoint is chosen by: the overall accuracy."""
-        return self.measures["OA"]
-
-    @property
-    def keys(self) -> list[str]:
-        """Columns of a training's ``results.csv``."""
-        return [f"metrics/{k}" for k in MEASURES]
-
-    def mean_results(self) -> list[float]:
-        """Values of :attr:`keys`."""
-        return list(self.measures.values())
-
-    @property
-    def results_dict(self) -> dict[str, float]:
-        """Numbers by name, as Ultralytics' loggers take them."""
-        return {**dict(zip(self.keys, self.mean_results(), strict=True)), "fitness": self.fitness}
 
     @property
     def images(self) -> int:

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from rsdet.metrics.image_quality import BETTER_HIGH
+from rsdet.tasks.measures import Measures
 from rsdet.writing import write_csv, write_if_changed
 
 UNITS = {"psnr": "dB", "ssim": "", "niqe": "", "lpips": ""}
 
 
 @dataclass
-class RestoreMetrics:
-    """Quality of the restored pictures of a split.
+class RestoreMetrics(Measures):
+    """Quality of the restored pictures of a split; the best checkpoint is chosen by the PSNR.
 
     Attributes:
         data: Name of the data set and its split.
@@ -38,9 +39,9 @@ class RestoreMetrics:
     save_dir: Path = Path()
 
     @property
-    def keys(self) -> list[str]:
-        """Columns of a training's ``results.csv``."""
-        return ["metrics/psnr_db", "metrics/ssim"]
+    def measures(self) -> dict[str, float]:
+        """PSNR in dB and SSIM."""
+        return {"psnr_db": self.psnr, "ssim": self.ssim}
 
     @property
     def psnr(self) -> float:
@@ -51,20 +52,6 @@ class RestoreMetrics:
     def ssim(self) -> float:
         """Mean SSIM."""
         return float(self.after.get("ssim", math.nan))
-
-    @property
-    def fitness(self) -> float:
-        """What the best checkpoint is chosen by: PSNR in dB."""
-        return self.psnr
-
-    @property
-    def results_dict(self) -> dict[str, float]:
-        """Numbers by name, as Ultralytics' loggers take them."""
-        return {**dict(zip(self.keys, (self.psnr, self.ssim), strict=True)), "fitness": self.fitness}
-
-    def mean_results(self) -> list[float]:
-        """Values of :attr:`keys`."""
-        return [self.psnr, self.ssim]
 
     def table(self) -> str:
         """Input and output in plain text, a metric a line."""

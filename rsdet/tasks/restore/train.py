@@ -27,7 +27,7 @@ from rsdet.tasks.restore.data import (
 )
 from rsdet.tasks.restore.model import RestoreModel
 from rsdet.tasks.restore.val import RestoreVal
-from rsdet.tasks.restore.visual import side_by_side, write_jpeg
+from rsdet.tasks.restore.visual import in_two_columns, side_by_side, write_jpeg
 from rsdet.tasks.training import take_over
 
 PATCH_PX = 128  # of the input, unless asked for otherwise
@@ -211,9 +211,7 @@ class RestoreTrain(NetworkTrainer):
         for x, y, file in list(zip(batch["img"], batch["target"], batch["im_file"], strict=True))[:_DRAWN]:
             pictures = [t.float().cpu().numpy().transpose(1, 2, 0) for t in (x, y)]
             rows.append([(pictures[0], Path(file).name), (pictures[1], "truth")])
-        half = (len(rows) + 1) // 2
-        table = [a + (rows[half + i] if half + i < len(rows) else []) for i, a in enumerate(rows[:half])]
-        self.on_plot(write_jpeg(self.save_dir / f"train_batch{ni}.jpg", side_by_side(table)))
+        self.on_plot(write_jpeg(self.save_dir / f"train_batch{ni}.jpg", side_by_side(in_two_columns(rows))))
 
     def plot_metrics(self) -> None:
         """Draw the columns of ``results.csv``; one that was never measured has nothing to show."""

@@ -40,6 +40,12 @@ def side_by_side(rows: Sequence[Sequence[tuple[np.ndarray, str]]]) -> np.ndarray
     return np.concatenate([cv2.copyMakeBorder(x, 0, _GAP_PX, 0, width - x.shape[1], **room) for x in lines])
 
 
+def in_two_columns(rows: Sequence[list[tuple[np.ndarray, str]]]) -> list[list[tuple[np.ndarray, str]]]:
+    """Rows of a table, half of them beside the others."""
+    half = (len(rows) + 1) // 2
+    return [a + (rows[half + i] if half + i < len(rows) else []) for i, a in enumerate(rows[:half])]
+
+
 def _row(row: Sequence[tuple[np.ndarray, str]]) -> np.ndarray:
     height, width = (max(p.shape[i] for p, _ in row) for i in (0, 1))
     factor = min(1.0, _CELL_PX / max(height, width))

@@ -21,13 +21,14 @@ from rsdet.metrics.answer_report import (
 )
 from rsdet.metrics.answers import AnswerScores
 from rsdet.metrics.calibration import Calibration, fit_temperature, scaled_by_others, softmax
+from rsdet.tasks.measures import Measures
 
 MODEL = "model"
 
 
 @dataclass
-class VqaMetrics:
-    """What the answers to the questions of a split are worth.
+class VqaMetrics(Measures):
+    """What the answers to the questions of a split are worth; the best checkpoint is chosen by the accuracy.
 
     Attributes:
         scores: By name, the model's first and the baselines' after it; empty before the first run.
@@ -51,11 +52,6 @@ class VqaMetrics:
         return self.scores[MODEL].accuracy if self.scores else math.nan
 
     @property
-    def fitness(self) -> float:
-        """What the best checkpoint is chosen by: the accuracy."""
-        return self.accuracy
-
-    @property
     def measures(self) -> dict[str, float]:
         """Accuracy over all, closed and open questions, and of the router, those that could be measured."""
         if not self.scores:
@@ -63,20 +59,6 @@ class VqaMetrics:
         types = {g.of: g.accuracy for g in self.scores[MODEL].groups() if g.group == "type"}
         found = {"accuracy": self.accuracy, **types, "router": self.scores[MODEL].router_accuracy}
         return {k: v for k, v in found.items() if k == "accuracy" or not math.isnan(v)}
-
-    @property
-    def keys(self) -> list[str]:
-        """Columns of a training's ``results.csv``."""
-        return [f"metrics/{k}" for k in self.measures]
-
-    def mean_results(self) -> list[float]:
-        """Values of :attr:`keys`."""
-        return list(self.measures.values())
-
-    @property
-    def results_dict(self) -> dict[str, float]:
-        """Numbers by name, as Ultralytics' loggers take them."""
-        return {**{f"metrics/{k}": v for k, v in self.measures.items()}, "fitness": self.fitness}
 
     def line(self) -> str:
         """Accuracies in one line."""
