@@ -5,14 +5,12 @@ A module whose name would hide something of this one has a trailing underscore: 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from rsdet import tasks
 from rsdet.errors import ConfigError, nearest
-from rsdet.modes.mode import Mode
+from rsdet.modes.mode import Mode, function_mode
 
 _HERE = Path(__file__).parent
 # The order of work; the others follow.
@@ -38,21 +36,5 @@ def get(name: str) -> Mode:
             return mode
     for task in tasks.names():
         if place := tasks.get(task).modes.get(name):
-            return _of_task(name, place)
+            return function_mode(name, place, suits=lambda task: name in task.modes)
     raise ConfigError(f"unknown mode {name!r}.{nearest(name, names())} Modes: {', '.join(names())}.")
-
-
-def _of_task(name: str, place: str) -> Mode:
-    """The mode that is a function of a task, ``"module:function"``; imported on use."""
-
-    def function() -> Callable[..., Any]:
-        module, _, attribute = place.partition(":")
-        found: Callable[..., Any] = getattr(import_module(module), attribute)
-        return found
-
-    def run(args: dict[str, Any]) -> None:
-        from rsdet.arguments import fit
-
-        function()(**fit(function(), args, name))
-
-    return Mode("", run, functions=lambda: (function(),), suits=lambda task: name in task.modes)

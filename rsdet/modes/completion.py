@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from rsdet import modes, tasks, zoo
-from rsdet.arguments import fit
 from rsdet.errors import ConfigError, nearest
 from rsdet.modes.help import keys_in, keys_of
-from rsdet.modes.mode import Mode
+from rsdet.modes.mode import function_mode
 from rsdet.paths import datasets_dir
 
 
@@ -158,14 +156,10 @@ def print_completion(shell: str) -> None:
     print(SHELLS[shell]())
 
 
-def _run(args: dict[str, Any]) -> None:
-    print_completion(**fit(print_completion, args, "completion"))
-
-
-MODE = Mode(
+MODE = function_mode(
+    "completion",
+    f"{__name__}:print_completion",
     "print the script by which a shell completes commands",
-    _run,
     needs={"shell": f"pass one of {', '.join(SHELLS)}"},
     positional=("shell",),
-    functions=lambda: (print_completion,),
 )

@@ -10,8 +10,7 @@ import re
 from importlib import metadata
 from typing import Any
 
-from rsdet.arguments import fit
-from rsdet.modes.mode import Mode, say
+from rsdet.modes.mode import function_mode, say
 
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 
@@ -117,13 +116,4 @@ def _lines(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _run(args: dict[str, Any]) -> None:
-    print_environment(**fit(print_environment, args, "env"))
-
-
-MODE = Mode(
-    "say what is installed and set, for reports of bugs",
-    _run,
-    examples=(),
-    functions=lambda: (print_environment,),
-)
+MODE = function_mode("env", f"{__name__}:print_environment", "say what is installed and set, for reports of bugs")

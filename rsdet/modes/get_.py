@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
 
 from rsdet import zoo
-from rsdet.arguments import fit
 from rsdet.errors import ConfigError, nearest
-from rsdet.modes.mode import Mode, say
+from rsdet.modes.mode import function_mode, say
 from rsdet.paths import datasets_dir
 from rsdet.textfiles import read_yaml
 
@@ -67,14 +65,10 @@ def _where(card: zoo.Card) -> str:
     return f"{card.size_mb:.1f} MB, {'ships with rsdet' if card.shipped else 'fetched'}"
 
 
-def _run(args: dict[str, Any]) -> None:
-    get(**fit(get, args, "get"))
-
-
-MODE = Mode(
+MODE = function_mode(
+    "get",
+    f"{__name__}:get",
     "fetch a data set or weights by name, verified",
-    _run,
     examples=("get hit-uav",),
     positional=("name",),
-    functions=lambda: (get,),
 )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from rsdet import tasks, zoo
-from rsdet.arguments import fit
 from rsdet.errors import ConfigError, nearest
-from rsdet.modes.mode import Mode
+from rsdet.modes.mode import function_mode
 from rsdet.paths import cfg_dir, datasets_dir
 
 
@@ -80,14 +78,10 @@ def print_list(what: str | None = None) -> None:
             print(f"  {name}")
 
 
-def _run(args: dict[str, Any]) -> None:
-    print_list(**fit(print_list, args, "list"))
-
-
-MODE = Mode(
+MODE = function_mode(
+    "list",
+    f"{__name__}:print_list",
     "name what ships with the package",
-    _run,
     examples=(f"list [{'|'.join(KINDS)}]",),
     positional=("what",),
-    functions=lambda: (print_list,),
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
+from rsdet.arguments import fit
 from rsdet.names import printable
 from rsdet.tasks.task import Task
 
@@ -35,6 +37,32 @@ class Mode:
     own: Callable[[Task], tuple[type, ...]] | None = None
     stock: bool = False
     suits: Callable[[Task], bool] = lambda task: True
+
+
+def function_mode(
+    name: str, place: str, about: str = "", *, told: Callable[[Any], str] | None = None, **more: Any
+) -> Mode:
+    """A mode that is one function, whose parameters are its keys.
+
+    Args:
+        name: Of the mode.
+        place: The function, ``"module:function"``; imported on use.
+        about: See :class:`Mode`, as for the arguments that follow.
+        told: Makes a line for the terminal of what the function returns; None where it says all by itself.
+        **more: Further attributes of the mode.
+    """
+
+    def function() -> Callable[..., Any]:
+        module, _, attribute = place.partition(":")
+        found: Callable[..., Any] = getattr(import_module(module), attribute)
+        return found
+
+    def run(args: dict[str, Any]) -> None:
+        result = function()(**fit(function(), args, name))
+        if told is not None:
+            say(told(result))
+
+    return Mode(about, run, functions=lambda: (function(),), **more)
 
 
 def say(text: str) -> None:

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from rsdet.modes.mode import function_mode
 
-from rsdet.arguments import fit
-from rsdet.modes.mode import Mode, say
-
-
-def _run(args: dict[str, Any]) -> None:
-    from rsdet.data.folds import split
-
-    made = split(**fit(split, args, "split"))
-    say(f"{len(made)} folds saved to {made[0].parent}")
-
-
-def _functions() -> tuple[Callable[..., Any], ...]:
-    from rsdet.data.folds import split
-
-    return (split,)
-
-
-MODE = Mode(
+MODE = function_mode(
+    "split",
+    "rsdet.data.folds:split",
     "write the data YAMLs of a cross-validation, no scene on both sides",
-    _run,
+    told=lambda made: f"{len(made)} folds saved to {made[0].parent}",
     examples=("split data=tiles.yaml k=5 by=scene out=folds",),
     needs={"data": "pass a data YAML or a shipped dataset such as data=demo"},
-    functions=_functions,
 )
