@@ -9,11 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rsdet.data.images import COLOURS
+from rsdet.data.images import COLOURS, no_pixel_limit
 from rsdet.data.images import orientation as read_orientation
-from rsdet.data.sar.header import read_sar_header
-
-IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".jpg", ".jpeg", ".jp2", ".mpo", ".png", ".tif", ".tiff", ".webp"})
+from rsdet.data.sar.header import is_whole, read_sar_header
 
 _JPEG_TAIL = 1 << 16  # cameras append previews and padding after the end mark
 _SMALLEST_PX = 10  # Ultralytics leaves smaller images out
@@ -42,16 +40,10 @@ class ImageInfo:
 
 @contextmanager
 def calm_pillow() -> Iterator[None]:
-    """Let Pillow open satellite scenes (its limit guards against decoding, headers cost nothing) without warnings."""
-    from PIL import Image
-
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about damaged EXIF blocks, which the report need not know of
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+    """Let Pillow open satellite scenes without warnings."""
+    with no_pixel_limit(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about damaged EXIF blocks, which the report need not know of
+        yield
 
 
 def probe(path: Path) -> ImageInfo:
@@ -144,9 +136,4 @@ def _complete(im: object, path: Path, size: int) -> bool:
             f.seek(-min(size, _JPEG_TAIL), os.SEEK_END)
             tail = f.read()
         return tail.endswith(b"\xff\xd9") or tail.rstrip(b"\x00").endswith(b"\xff\xd9")
-    if im.format == "TIFF":
-        for offsets, lengths in ((273, 279), (324, 325)):  # strips, tiles
-            if offsets in im.tag_v2 and lengths in im.tag_v2:
-                starts, counts = im.tag_v2[offsets], im.tag_v2[lengths]
-                return len(starts) == len(counts) and all(a + b <= size for a, b in zip(starts, counts, strict=True))
-    return False
+    return im.format == "TIFF" and is_whole(im.tag_v2, size) is True

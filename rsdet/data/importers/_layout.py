@@ -17,7 +17,8 @@ from functools import cached_property
 from pathlib import Path
 
 from rsdet.data.annotations import Dataset, ImageRecord, ImportLog
-from rsdet.data.importers._images import IMAGE_SUFFIXES, BadImageError, ImageInfo, probe
+from rsdet.data.images import SUFFIXES
+from rsdet.data.importers._images import BadImageError, ImageInfo, probe
 from rsdet.data.importers._labels import ImportOptions
 from rsdet.errors import DataError
 
@@ -96,14 +97,14 @@ class Source:
             return cls(home, _surroundings(home, source.parent), source)
         files = walk(source)
         suffixes = {file.suffix.lower() for file in files}
-        if _ROLE.fullmatch(source.name) and not (suffixes & IMAGE_SUFFIXES and label_suffix in suffixes):
+        if _ROLE.fullmatch(source.name) and (suffixes.isdisjoint(SUFFIXES) or label_suffix not in suffixes):
             return cls(source.parent, _surroundings(source.parent, source))
         return cls(source, files)
 
     @cached_property
     def images(self) -> list[Path]:
         """The files whose suffix is that of an image."""
-        return [file for file in self.files if file.suffix.lower() in IMAGE_SUFFIXES]
+        return [file for file in self.files if file.suffix.lower() in SUFFIXES]
 
     def with_suffix(self, suffix: str) -> list[Path]:
         """The files with this suffix, or the one that was named as source."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from rsdet.data.annotations import ImportLog
-from rsdet.data.importers._images import IMAGE_SUFFIXES
+from rsdet.data.images import SUFFIXES
 from rsdet.data.importers._labels import read_lines
 from rsdet.data.importers._layout import Pair, Source, split_of
 
@@ -27,7 +27,7 @@ def split_lists(files: Iterable[Path]) -> dict[Path, str]:
 def names_images(file: Path) -> bool:
     """Whether a text file lists images: the first line that is no comment ends like an image's name."""
     first = next((text for _, text in read_lines(file) if not text.startswith("#")), "")
-    return PurePosixPath(first.replace("\\", "/")).suffix.lower() in IMAGE_SUFFIXES
+    return PurePosixPath(first.replace("\\", "/")).suffix.lower() in SUFFIXES
 
 
 def stated_splits(data: dict, root: Path) -> dict[Path, str]:
@@ -88,7 +88,7 @@ def _listed_image(text: str, by_stem: dict[str, list[Path]]) -> Path | None:
     if not parts:
         return None
     name = parts[-1]
-    stem = name.rsplit(".", 1)[0] if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES else name
+    stem = name.rsplit(".", 1)[0] if PurePosixPath(name).suffix.lower() in SUFFIXES else name
     found = by_stem.get(stem) or by_stem.get(stem.split()[0]) or []
     if len(found) > 1:
         exact = [image for image in found if image.parts[-len(parts) :] == tuple(parts)]

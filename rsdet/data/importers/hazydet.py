@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rsdet.data.annotations import Dataset, ImportLog
-from rsdet.data.importers._images import IMAGE_SUFFIXES
+from rsdet.data.images import SUFFIXES
 from rsdet.data.importers._labels import ImportOptions
 from rsdet.data.importers._layout import Source, split_of
 from rsdet.data.importers.coco import Dialect, read_documents
@@ -25,7 +25,7 @@ _CLEAN = re.compile(r"(clean|clear)[ _-]?(images?)?", re.IGNORECASE)
 
 
 def _is_clean(path: Path, root: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and any(
+    return path.suffix.lower() in SUFFIXES and any(
         _CLEAN.fullmatch(part) for part in path.relative_to(root).parent.parts
     )
 

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from rsdet.data.annotations import Dataset, ImportLog
-from rsdet.data.importers._images import IMAGE_SUFFIXES, BadImageError, calm_pillow
+from rsdet.data.images import SUFFIXES
+from rsdet.data.importers._images import BadImageError, calm_pillow
 from rsdet.data.importers._labels import ClassTable, Collector, ImportOptions, bounds
 from rsdet.data.importers._layout import Source, walk
 from rsdet.data.importers._outlines import outlines
@@ -155,7 +156,7 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     if options.min_area_px < 1:
         raise ConfigError(f"min_area_px={options.min_area_px} must be 1 or more")
     root = Path(os.path.abspath(source))
-    pictures = [p for p in walk(root) if p.suffix.lower() in IMAGE_SUFFIXES]
+    pictures = [p for p in walk(root) if p.suffix.lower() in SUFFIXES]
     masks = [p for p in pictures if any(_MASKS.fullmatch(part) for part in p.relative_to(root).parts[:-1])]
     if not masks:
         raise DataError(f"no folder masks with pictures below {source}; expected the folders images and masks")
@@ -174,7 +175,7 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
 
 def _read_maps(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     root = Path(os.path.abspath(source))
-    pictures = [p for p in walk(root) if p.suffix.lower() in (*IMAGE_SUFFIXES, ".gif")]
+    pictures = [p for p in walk(root) if p.suffix.lower() in (*SUFFIXES, ".gif")]
     masks = [p for p in pictures if any(FOLDERS.fullmatch(part) for part in p.relative_to(root).parts[:-1])]
     if not masks:
         raise DataError(

@@ -148,7 +148,7 @@ def _read_tiff(path: Path) -> SarHeader:
     if len({*bits}) > 1 or len({*kinds}) > 1 or kinds[0] not in _KINDS:
         return _damaged("has bands of different types; save one band per file", **found)
     found["dtype"] = _name(_KINDS[kinds[0]], bits[0])
-    if any(_is_cut(page, path.stat().st_size) for page in pages):
+    if any(is_whole(page, path.stat().st_size) is False for page in pages):
         return _damaged("is cut short (rows beyond the end of the file); copy it again", **found)
     if len(pages) > 1:
         alike = bands == 1 and len({tuple(p.get(k) for k in (256, 257, 258, 262, 277, 339)) for p in pages}) == 1
@@ -208,9 +208,15 @@ def _name(kind: str, bits: int) -> str:
     return f"{kind}{bits}"
 
 
-def _is_cut(tags: Any, size: int) -> bool:
+def is_whole(tags: Any, size: int) -> bool | None:
+    """Whether all strips or tiles of a page lie within its file; None where nothing says where they are.
+
+    Args:
+        tags: Of the page, number to value.
+        size: Of the file in bytes.
+    """
     for offsets, lengths in ((273, 279), (324, 325)):  # strips, tiles
         if offsets in tags and lengths in tags:
             starts, counts = as_tuple(tags[offsets]), as_tuple(tags[lengths])
-            return len(starts) != len(counts) or any(a + b > size for a, b in zip(starts, counts, strict=True))
-    return False
+            return len(starts) == len(counts) and all(a + b <= size for a, b in zip(starts, counts, strict=True))
+    return None
