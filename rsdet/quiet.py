@@ -26,9 +26,31 @@ from rsdet.names import printable
 _COLOURS = re.compile(r"(\x1b\[[0-9;]*m)")
 _ASKED_OFFLINE = "YOLO_OFFLINE" in os.environ
 _OPENCV_SILENT = 0
-_opencv_lock, _opencv_levels = threading.Lock(), []
-_log_lock, _log_levels = threading.Lock(), []
 _WORK: ContextVar[str] = ContextVar("rsdet_work", default="")  # what must not fetch anything, in the words of a message
+
+
+class _Level:
+    """A level that is one for the process: the first thread that comes in sets it, the last that leaves restores it."""
+
+    def __init__(self) -> None:
+        self._lock, self._before = threading.Lock(), list[int]()
+
+    @contextlib.contextmanager
+    def within(self, get: Callable[[], int], put: Callable[[int], None], wanted: int) -> Iterator[None]:
+        """Set it for a while."""
+        with self._lock:
+            self._before.append(get())
+            put(wanted)
+        try:
+            yield
+        finally:
+            with self._lock:
+                before = self._before.pop()
+                if not self._before:
+                    put(before)
+
+
+_OPENCV, _LOG = _Level(), _Level()
 
 
 def _as_text(record: logging.LogRecord) -> bool:
@@ -166,17 +188,8 @@ def font_at_hand(stock: Callable[..., Any]) -> Callable[..., Path]:
 def hushed(level: int = logging.WARNING) -> Iterator[None]:
     """Let Ultralytics' log say only what matters; its progress bars stay."""
     logger = logging.getLogger("ultralytics")
-    # One level for the process, as with OpenCV below: restored by the last that leaves, whichever came first.
-    with _log_lock:
-        _log_levels.append(logger.level)
-        logger.setLevel(max(level, logger.level))
-    try:
+    with _LOG.within(lambda: logger.level, logger.setLevel, max(level, logger.level)):
         yield
-    finally:
-        with _log_lock:
-            before = _log_levels.pop()
-            if not _log_levels:
-                logger.setLevel(before)
 
 
 @contextlib.contextmanager
@@ -214,17 +227,8 @@ def silent_opencv() -> Iterator[None]:
 
     log = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # OpenCV 4 has it at the top, 5 in its own module
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    # The level is one for the process: the first thread that comes in sets it, the last that leaves restores it.
-    with _opencv_lock:
-        _opencv_levels.append(log.getLogLevel())
-        log.setLogLevel(_OPENCV_SILENT)
-    try:
+    with _OPENCV.within(log.getLogLevel, log.setLogLevel, _OPENCV_SILENT):
         yield
-    finally:
-        with _opencv_lock:
-            before = _opencv_levels.pop()
-            if not _opencv_levels:
-                log.setLogLevel(before)
 
 
 @contextlib.contextmanager

@@ -125,8 +125,8 @@ def expand(v: torch.Tensor, counts: int | torch.Tensor) -> torch.Tensor:
     return v.repeat_interleave(counts, 0)
 
 
-class ImageEncoder(nn.Module):
-    """The first part, to be exported: image (B, C, H, W) to cells (B, N, dim).
+class _Part(nn.Module):
+    """A part of a network, to be exported.
 
     Args:
         network: Whose part it is; weights are shared.
@@ -136,23 +136,18 @@ class ImageEncoder(nn.Module):
         super().__init__()
         self.network = network
         self.train(network.training)  # a fresh module trains, and an exporter puts the network back into its mode
+
+
+class ImageEncoder(_Part):
+    """The first part: image (B, C, H, W) to cells (B, N, dim)."""
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Encode images."""
         return self.network.encode_image(image)
 
 
-class AnswerHead(nn.Module):
-    """The second part, to be exported: cells (Q, N, dim) and tokens (Q, L) to three arrays.
-
-    Args:
-        network: Whose part it is; weights are shared.
-    """
-
-    def __init__(self, network: AnsweringNetwork):
-        super().__init__()
-        self.network = network
-        self.train(network.training)  # a fresh module trains, and an exporter puts the network back into its mode
+class AnswerHead(_Part):
+    """The second part: cells (Q, N, dim) and tokens (Q, L) to three arrays."""
 
     def forward(self, features: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Logits (Q, answers), probabilities (Q, 2) of closed and open, attention (Q, L, N)."""

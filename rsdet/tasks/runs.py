@@ -1,4 +1,4 @@
-"""Folders of runs are made, not looked for: two runs that begin at once have one each."""
+"""Folders of runs are made, not looked for: two runs that begin at once have one each. And what processes share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import torch.distributed as dist
 from ultralytics.cfg import get_cfg, get_save_dir
+from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import select_device
 
 from rsdet.writing import check_apart, new_folder
@@ -28,6 +30,15 @@ def run_folder(args: Any) -> Path:
 def asked_device(args: Any) -> str | None:
     """The device that a user asks for, as :func:`rsdet.runtime.graph.open_graph` takes it; None where nobody does."""
     return None if args.device in (None, "") else str(select_device(args.device, verbose=False))
+
+
+def gathered(own: Any) -> list[Any]:
+    """What each process of a training has, on the first of them; nothing on the others, ``[own]`` without others."""
+    if RANK == -1 or not dist.is_initialized():
+        return [own]
+    everyone: list[Any] = [None] * dist.get_world_size() if RANK == 0 else []
+    dist.gather_object(own, everyone or None, dst=0)
+    return everyone
 
 
 class ValFolder:

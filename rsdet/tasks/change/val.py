@@ -26,7 +26,7 @@ from rsdet.tasks.change.outputs import THRESHOLD
 from rsdet.tasks.change.reading import PairReader
 from rsdet.tasks.change.visual import dates_of, error_map
 from rsdet.tasks.restore.visual import side_by_side, write_jpeg
-from rsdet.tasks.runs import ValFolder
+from rsdet.tasks.runs import ValFolder, gathered
 from rsdet.tasks.semantic.mapping import mapper_of
 from rsdet.tasks.semantic.metrics import write_curve
 from rsdet.tasks.semantic.scenes import overlap_px
@@ -117,7 +117,8 @@ class ChangeVal(ValFolder, BaseValidator):
             if alone and self.args.plots:
                 self._draw(pair, stack, truth, found)
         self.speed = {"inference": spent / max(1, len(pairs)) * 1e3}
-        self._gather()
+        for other in gathered(self.metrics)[1:] if self.training else ():
+            self.metrics.merge(other)
         self.metrics.process()
         self.metrics.save_dir = Path(self.save_dir)
         return self.metrics.results_dict
@@ -131,15 +132,6 @@ class ChangeVal(ValFolder, BaseValidator):
                 "train one on these data, or choose bands= and channels: of the data YAML."
             )
         return reader if self.bands is None else PairReader(reader.bands, self.bands)
-
-    def _gather(self) -> None:
-        """Add the counts of all processes up on the first."""
-        if not self.training or RANK == -1 or not dist.is_initialized():
-            return
-        everyone: list[Any] = [None] * dist.get_world_size() if RANK == 0 else []
-        dist.gather_object(self.metrics, everyone or None, dst=0)
-        for other in everyone[1:]:
-            self.metrics.merge(other)
 
     # -- by itself ------------------------------------------------------------------------------------------------
 

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from ultralytics.engine.validator import BaseValidator
 from ultralytics.nn.tasks import load_checkpoint
-from ultralytics.utils import LOGGER, RANK, TQDM
+from ultralytics.utils import LOGGER, TQDM
 from ultralytics.utils.torch_utils import select_device
 
 from rsdet import checkpoint
@@ -32,7 +31,7 @@ from rsdet.tasks.restore.data import read_pairs, val_dataset
 from rsdet.tasks.restore.quality import RestoreMetrics
 from rsdet.tasks.restore.running import apply, check_tiles, runner_of
 from rsdet.tasks.restore.visual import side_by_side, write_jpeg
-from rsdet.tasks.runs import ValFolder, asked_device
+from rsdet.tasks.runs import ValFolder, asked_device, gathered
 
 TRAINING_PX = 1024  # side of the part of a picture that is measured during a training
 SHOWN = 8  # pictures drawn
@@ -116,11 +115,7 @@ class RestoreVal(ValFolder, BaseValidator):
 
     def gather_stats(self) -> None:
         """Collect the rows of all processes on the first."""
-        if RANK == -1 or not dist.is_initialized():
-            return
-        everyone: list[Any] = [None] * dist.get_world_size() if RANK == 0 else []
-        dist.gather_object(self.meter.rows, everyone or None, dst=0)
-        if RANK == 0:
+        if everyone := gathered(self.meter.rows):
             self.meter.rows = [row for rows in everyone for row in rows]
 
     def get_stats(self) -> dict[str, float]:

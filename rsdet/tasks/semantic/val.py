@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from ultralytics.data.utils import add_polygon_background
 from ultralytics.models.yolo.semantic import SemanticSegmentationValidator
-from ultralytics.utils import LOGGER, RANK
+from ultralytics.utils import LOGGER
 
 from rsdet.data.gsd import ALIKE, file_gsd, gsd_of
 from rsdet.data.tiling import tiled
@@ -22,6 +21,7 @@ from rsdet.enhance.running import check_tiling
 from rsdet.errors import ConfigError
 from rsdet.runtime.geometry import letterboxed
 from rsdet.tasks.detect.val import PictureVal
+from rsdet.tasks.runs import gathered
 from rsdet.tasks.semantic.classmap import classes_of, logits_in_picture, probabilities, to_picture
 from rsdet.tasks.semantic.dataset import semantic_datasets
 from rsdet.tasks.semantic.mapping import mapper_of
@@ -141,12 +141,9 @@ class SemanticVal(PictureVal, SemanticSegmentationValidator):
 
     def gather_stats(self) -> None:
         """Add the counts of all processes up on the first."""
-        if RANK == -1 or not dist.is_initialized():
-            return
         m = self.metrics
-        everyone: list[Any] = [None] * dist.get_world_size() if RANK == 0 else []
-        dist.gather_object((m.matrix, m.nt_per_image, m.images), everyone or None, dst=0)
-        if RANK == 0:
+        everyone = gathered((m.matrix, m.nt_per_image, m.images))
+        if len(everyone) > 1:
             matrices, per_image, images = zip(*everyone, strict=True)
             m.matrix = sum(x for x in matrices if x is not None)
             m.nt_per_image, m.images = sum(per_image), sum(images)
