@@ -275,3 +275,9 @@ def check_number(key: str, value: Any, low: float, high: float, what: str) -> No
     """
     if not _accepts(float, value) or not low <= value <= high or value == math.inf:
         raise ConfigError(f"{key}={value!r} must be {what}.")
+
+
+def check_whole(key: str, value: Any, least: int, what: str) -> None:
+    """Refuse what is no whole number of ``least`` or more; see :func:`check_number` for the arguments."""
+    if not _accepts(int, value) or value < least:
+        raise ConfigError(f"{key}={value!r} must be {what}.")

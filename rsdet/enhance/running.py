@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from rsdet.arguments import check_whole
 from rsdet.data.tiling import Progress, tiled
 from rsdet.enhance.base import Enhancer, check_output
 from rsdet.errors import ConfigError, DataError
@@ -22,8 +23,8 @@ def check_tiling(tile: object, overlap: object, prefix: str = "enhance_") -> Non
         ConfigError: No whole numbers, or an overlap that is no smaller than the tile.
     """
     for key, value in (("tile", tile), ("overlap", overlap)):
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-            raise ConfigError(f"{prefix}{key}={value!r} must be a whole number of pixels; e.g. {prefix}{key}=64.")
+        if value is not None:
+            check_whole(f"{prefix}{key}", value, 0, f"a whole number of pixels; e.g. {prefix}{key}=64")
     if tile and overlap is not None and overlap >= tile:  # type: ignore[operator]
         raise ConfigError(
             f"{prefix}overlap={overlap} must be smaller than {prefix}tile={tile}; e.g. {prefix}overlap=64."

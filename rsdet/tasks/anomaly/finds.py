@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from rsdet.arguments import check_whole
 from rsdet.data.geotiff import geo_of, new_tiff
 from rsdet.errors import ConfigError, DataError, MissingDependencyError
 from rsdet.quiet import say
@@ -173,5 +174,4 @@ def check_finding(far: Any, threshold: Any, min_area_px: Any, spectra: Any) -> N
     if far is not None and threshold is not None:
         raise ConfigError(f"far={far} and threshold={threshold} are two thresholds; give one of them.")
     for name, value, least in (("min_area_px", min_area_px, 1), ("spectra", spectra, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ConfigError(f"{name}={value!r} must be a whole number of {least} or more.")
+        check_whole(name, value, least, f"a whole number of {least} or more")

@@ -10,6 +10,7 @@ from ultralytics.cfg import DEFAULT_CFG
 from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
+from rsdet.arguments import check_whole
 from rsdet.data.cubes.dataset import CubeData, cube_data
 from rsdet.errors import ConfigError, DataError
 from rsdet.modelyaml import buildable, load_model_yaml
@@ -79,9 +80,7 @@ class AnomalyTrain(NetworkTrainer):
             )
         check_scored(given.get("score_on", "residual"))
         for key, least in (("patch", 16), ("repeats", 1), ("batch", 1)):
-            value = given.get(key, 64)
-            if type(value) is not int or value < least:
-                raise ConfigError(f"{key}={value!r} must be a whole number of {least} or more.")
+            check_whole(key, given.get(key, 64), least, f"a whole number of {least} or more")
         if given.get("masks") not in (None, True, False):
             raise ConfigError(f"masks={given['masks']!r} must be True or False.")
 

@@ -10,7 +10,7 @@ import numpy as np
 from ultralytics.cfg import DEFAULT_CFG
 from ultralytics.utils import LOGGER, RANK
 
-from rsdet.arguments import check_number
+from rsdet.arguments import check_number, check_whole
 from rsdet.errors import ConfigError, DataError
 from rsdet.losses.change import ChangeLoss
 from rsdet.metrics.confusion import IGNORE
@@ -80,12 +80,11 @@ class ChangeTrain(NetworkTrainer):
         check_number("jitter", given.get("jitter", 0.0), 0, 1, "a part of the brightness from 0 to 1; e.g. jitter=0.2")
         check_number("lr_power", given.get("lr_power", 0.0), 0, 100, "a number from 0 to 100; e.g. lr_power=0.9")
         cycle = given.get("poly_cycle")
-        if cycle is not None and (type(cycle) is not int or cycle < 1):
-            raise ConfigError(f"poly_cycle={cycle!r} must be a number of epochs, 1 or more; e.g. poly_cycle=50.")
+        if cycle is not None:
+            check_whole("poly_cycle", cycle, 1, "a number of epochs, 1 or more; e.g. poly_cycle=50")
         if cycle is not None and not given.get("lr_power", 0.9):
             raise ConfigError("poly_cycle= is about lr_power=, which is 0; leave one of them out.")
-        if not isinstance(given.get("batch", 1), int) or given.get("batch", 1) < 1:
-            raise ConfigError(f"batch={given['batch']!r} must be a whole number of windows, 1 or more; e.g. batch=8.")
+        check_whole("batch", given.get("batch", 1), 1, "a whole number of windows, 1 or more; e.g. batch=8")
         if given.get("cache") not in (None, False, True, "ram"):
             raise ConfigError(f"cache={given['cache']!r} must be ram, or left out; it keeps pictures in memory.")
         check_number("fraction", given.get("fraction", 1.0), 1e-9, 1, "a part of the pairs; e.g. fraction=0.1")

@@ -10,9 +10,9 @@ from typing import Any
 from ultralytics.engine.tuner import Tuner
 from ultralytics.utils import YAML
 
-from rsdet.arguments import own_keys
+from rsdet.arguments import check_whole, own_keys
 from rsdet.calls import checked, class_of, completed, data_yaml
-from rsdet.errors import ConfigError, RSDetError
+from rsdet.errors import RSDetError
 from rsdet.integration import swapped
 from rsdet.recipes import recipe_settings
 from rsdet.tasks.detect.train import OurTrainer
@@ -37,8 +37,7 @@ class DetectTuner(Tuner):
         space = {k: v for k, v in kwargs.items() if k == "space"}
         kwargs = {k: v for k, v in kwargs.items() if k != "space"}
         given = checked(model, "train", class_of(model, "train"), kwargs, data=data)
-        if not isinstance(iterations, int) or iterations < 1:
-            raise ConfigError(f"iterations={iterations!r} must be a whole number of 1 or more.")
+        check_whole("iterations", iterations, 1, "a whole number of 1 or more")
         given["data"] = data_yaml(model, given.get("data"), "tune")
         settings = {"optimizer": "AdamW", **recipe_settings(model.yaml, given.pop("recipe", None))[1]}
         given = completed(model, "train", {**model.overrides, **settings, **given, **space, "mode": "train"})

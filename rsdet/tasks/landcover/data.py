@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rsdet.arguments import check_number
+from rsdet.arguments import check_number, check_whole
 from rsdet.data.cubes.bands import bands_of
 from rsdet.data.cubes.dataset import CubeData, cube_data
 from rsdet.data.cubes.splits import block_folds, fold_split, hold_out, missing_classes, random_split, seen_part
@@ -61,8 +61,8 @@ class SplitChoice:
             raise ConfigError(f"split_by={made.by!r} must be one of {', '.join(KINDS)}.{nearest(str(made.by), KINDS)}")
         for key, least in (("fold", 0), ("folds", 2), ("block_px", 1)):
             value = getattr(made, key)
-            if value is not None and (type(value) is not int or value < least):
-                raise ConfigError(f"{key}={value!r} must be a whole number, {least} or more.")
+            if value is not None:
+                check_whole(key, value, least, f"a whole number, {least} or more")
         if made.per_class is not None:
             check_number(
                 "per_class", made.per_class, 1e-9, math.inf, "pixels of each class, or a part of them; e.g. 50"

@@ -11,7 +11,7 @@ from ultralytics.cfg import DEFAULT_CFG
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from rsdet.arguments import check_number
+from rsdet.arguments import check_number, check_whole
 from rsdet.data.turns import Turns
 from rsdet.errors import ConfigError, DataError
 from rsdet.modelyaml import buildable, load_model_yaml
@@ -88,8 +88,7 @@ class LandCoverTrain(NetworkTrainer):
         choice_of(given)
         check_number("rot90", given.get("rot90", 0.0), 0, 1, "a probability from 0 to 1; e.g. rot90=0.5")
         check_number("lidar_dropout", given.get("lidar_dropout", 0.0), 0, 1, "a share from 0 to 1; e.g. 0.2")
-        if not isinstance(given.get("batch", 2), int) or given.get("batch", 2) < 2:
-            raise ConfigError(f"batch={given['batch']!r} must be a whole number of patches, 2 or more; e.g. batch=64.")
+        check_whole("batch", given.get("batch", 2), 2, "a whole number of patches, 2 or more; e.g. batch=64")
         if given.get("split", "val") not in ("val", "test"):
             raise ConfigError(f"split={given['split']!r} must be val (pixels held out of the training) or test.")
 

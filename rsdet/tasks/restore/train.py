@@ -13,6 +13,7 @@ from ultralytics.cfg import DEFAULT_CFG
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
+from rsdet.arguments import check_whole
 from rsdet.data.gsd import gsd_of
 from rsdet.errors import ConfigError
 from rsdet.modelyaml import buildable, load_model_yaml
@@ -88,9 +89,8 @@ class RestoreTrain(NetworkTrainer):
     def check_settings(cls, given: Mapping[str, Any]) -> None:
         """Check the values of our training arguments; see :meth:`SafeTrainer.check_settings`."""
         for key, example in (("patch", 128), ("target_patch", 256), ("repeats", 8), ("val_period", 5)):
-            value = given.get(key, 1)
-            if not (type(value) is int and value > 0) and not (key.endswith("patch") and value is None):
-                raise ConfigError(f"{key}={value!r} must be a whole number of 1 or more; e.g. {key}={example}.")
+            if not (key.endswith("patch") and given.get(key, 1) is None):
+                check_whole(key, given.get(key, 1), 1, f"a whole number of 1 or more; e.g. {key}={example}")
         for key, top in (("beta2", 1.0), ("ema_decay", 1.0), ("clip_grad", math.inf)):
             value = given.get(key, 0.0)
             if not (_is_number(value) and 0 <= value < top) and not (key == "ema_decay" and value is None):
@@ -102,10 +102,7 @@ class RestoreTrain(NetworkTrainer):
                 f"lr_steps={steps!r} must be parts of the training between 0 and 1; e.g. lr_steps=0.5,0.9."
             )
         loss_terms(given.get("loss"))
-        if not isinstance(given.get("batch", 1), int) or given.get("batch", 1) < 1:
-            raise ConfigError(
-                f"batch={given['batch']!r} must be a whole number of 1 or more for this task; e.g. batch=8."
-            )
+        check_whole("batch", given.get("batch", 1), 1, "a whole number of 1 or more for this task; e.g. batch=8")
 
     # -- before it starts -----------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from ultralytics.cfg import DEFAULT_CFG
 from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import select_device
 
-from rsdet.arguments import check_number
+from rsdet.arguments import check_number, check_whole
 from rsdet.data.decoding import within_memory
 from rsdet.data.images import SUFFIXES
 from rsdet.data.pictures import reader_of
@@ -98,8 +98,7 @@ class VqaPredict(FilePredictor):
         """
         check_number("min_confidence", min_confidence, 0, 1, "a probability from 0 to 1; e.g. min_confidence=0.5")
         check_number("temperature", temperature, 0.01, 100, "a number from 0.01 to 100; e.g. temperature=1.5")
-        if not isinstance(top, int) or top < 1:
-            raise ConfigError(f"top={top!r} must be a whole number of 1 or more; e.g. top=3.")
+        check_whole("top", top, 1, "a whole number of 1 or more; e.g. top=3")
         check_tiling(tile, None, prefix="")
         self.asked = Asked.of(question, questions)
         if self.asked is None and tile:

@@ -10,7 +10,7 @@ from ultralytics.cfg import DEFAULT_CFG
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from rsdet.arguments import check_number
+from rsdet.arguments import check_number, check_whole
 from rsdet.data.questions.datasets import QuestionData, read_question_data
 from rsdet.data.questions.word_vectors import read_word_vectors
 from rsdet.data.turns import Turns
@@ -77,9 +77,9 @@ class VqaTrain(NetworkTrainer):
     @classmethod
     def check_settings(cls, given: Mapping[str, Any]) -> None:
         """Check the values of our training arguments; see :meth:`SafeTrainer.check_settings`."""
-        number = given.get("questions_per_image", PER_IMAGE)
-        if type(number) is not int or number < 0:
-            raise ConfigError(f"questions_per_image={number!r} must be a whole number, 0 for all; e.g. 4.")
+        check_whole(
+            "questions_per_image", given.get("questions_per_image", PER_IMAGE), 0, "a whole number, 0 for all; e.g. 4"
+        )
         if given.get("word_vectors") is not None and not Path(str(given["word_vectors"])).is_file():
             raise ConfigError(
                 f"word_vectors={given['word_vectors']!r} is no file; pass GloVe's .txt or fastText's .vec."
@@ -88,8 +88,7 @@ class VqaTrain(NetworkTrainer):
             raise ConfigError(f"blind={given['blind']!r} must be image or question; leave it out to hide nothing.")
         check_number("rot90", given.get("rot90", 0.0), 0, 1, "a probability from 0 to 1; e.g. rot90=0.5")
         check_number("poly", given.get("poly", 0.0), 0, 10, "a power from 0 to 10; e.g. poly=0.9")
-        if not isinstance(given.get("batch", 1), int) or given.get("batch", 1) < 1:
-            raise ConfigError(f"batch={given['batch']!r} must be a whole number of questions, 1 or more; e.g. 16.")
+        check_whole("batch", given.get("batch", 1), 1, "a whole number of questions, 1 or more; e.g. 16")
         if given.get("cache") not in (None, False, True, "ram"):
             raise ConfigError(f"cache={given['cache']!r} must be ram, or left out; it keeps resized pictures.")
         check_number("fraction", given.get("fraction", 1.0), 1e-9, 1, "a part of the pictures; e.g. fraction=0.1")
