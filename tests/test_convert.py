@@ -11,9 +11,9 @@ import pytest
 import yaml
 from fakes import contents, fingerprint, make_fake, picture, text
 
-from rsdet.data import convert as module
 from rsdet.data.annotations import Annotation, Dataset, ImageRecord
 from rsdet.data.convert import class_names, convert, write_coco
+from rsdet.data.exporters import folder
 from rsdet.data.report import ConvertReport
 from rsdet.errors import ConfigError, DataError, WriteError
 
@@ -216,7 +216,7 @@ def test_a_folder_of_unknown_origin_is_left_alone(tmp_path, visdrone):
 def test_an_interrupted_conversion_goes_on(tmp_path, visdrone, monkeypatch):
     out = tmp_path / "out"
     with monkeypatch.context() as m:
-        m.setattr(module, "place_image", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        m.setattr(folder, "place_image", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run(visdrone, "visdrone", out)
     assert ConvertReport.load(out).complete is False
