@@ -13,8 +13,7 @@ import pytest
 import torch
 import yaml
 
-from rsdet.deploy import benchmark as benchmarking
-from rsdet.deploy import hardware
+from rsdet.deploy import entrants, hardware
 from rsdet.deploy.benchmark import benchmark
 from rsdet.deploy.memory import UNKNOWN, runner_memory
 from rsdet.deploy.records import shown_command
@@ -249,7 +248,7 @@ def test_a_backend_that_is_not_installed_is_noted_not_zero(model, monkeypatch):
     def without(m, fmt, **_):
         raise MissingDependencyError(f"{fmt} is not installed; pip install rsdet[{fmt}]")
 
-    monkeypatch.setattr(benchmarking, "export", without)
+    monkeypatch.setattr(entrants, "export", without)
     made = benchmark(model, formats=("pytorch", "openvino"), **QUICK)
     assert [r.format for r in made.rows] == ["pytorch"]
     assert len(made.notes) == 1
