@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from rsdet.errors import DataError
 from rsdet.writing import disk_errors, write_if_changed
+
+_OF_SHIPPED = ("source_format", "instruction", "path", "splits")  # what only a shipped YAML needs
 
 
 class Original(NamedTuple):
@@ -36,12 +39,25 @@ class Original(NamedTuple):
             root: Folder of the data sets.
         """
         name = str(content.get("name") or path.stem)
-        return cls(name, root / f"{name}-original", " ".join(str(content.get("instruction", "")).split()))
+        return cls(
+            name,
+            root / f"{content.get('original', name)}-original",
+            " ".join(str(content.get("instruction", "")).split()),
+        )
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is there."""
-        return not self.folder.is_dir() or not any(self.folder.iterdir())
+    def check_there(self) -> None:
+        """Make sure that there are files.
+
+        Raises:
+            DataError: There are none; the message says where to put them.
+        """
+        if not self.folder.is_dir() or not any(self.folder.iterdir()):
+            raise DataError(f"{self.name}: no files in {self.folder}; {self.how}")
+
+    def plain(self, content: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
+        """What the shipped YAML says of the set, whose files lie in ``folder``, or in that of all of them."""
+        said = {k: v for k, v in content.items() if k not in _OF_SHIPPED}
+        return said | {"path": str((folder or self.folder).resolve())}
 
     def write(self, data: dict[str, Any]) -> Path:
         """Write the plain data YAML, where it is not there yet; returns its path."""

@@ -13,8 +13,6 @@ from rsdet.data.cubes.labels import MAPS
 from rsdet.data.original import Original
 from rsdet.errors import DataError
 
-_NOT_COPIED = ("source_format", "instruction", "path")
-
 
 def prepare(path: Path, content: dict[str, Any], root: Path) -> Path:
     """Find the files of a shipped scene.
@@ -32,10 +30,9 @@ def prepare(path: Path, content: dict[str, Any], root: Path) -> Path:
     """
     known = Original.of(path, content, root)
     name, original, how = known
-    if known.empty:
-        raise DataError(f"{name}: no files in {original}; {how}")
+    known.check_there()
     files = sorted(p for p in original.rglob("*") if p.is_file())
-    data = {k: v for k, v in content.items() if k not in _NOT_COPIED} | {"path": str(original.resolve())}
+    data = known.plain(content)
     missing = []
     for what in ("cube", "lidar", *MAPS, "general"):
         entries = content.get(what)

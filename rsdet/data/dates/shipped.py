@@ -17,7 +17,6 @@ from rsdet.data.pairs.matching import Problems
 from rsdet.errors import DataError
 
 _SPLITS = ("train", "val", "test")
-_NOT_COPIED = ("source_format", "instruction", "path", "splits")
 
 
 def prepare(path: Path, content: dict[str, Any], root: Path) -> Path:
@@ -41,7 +40,7 @@ def prepare(path: Path, content: dict[str, Any], root: Path) -> Path:
     if base is None:
         missing = f"no {', '.join(entries)} below" if original.is_dir() else "no files in"
         raise DataError(f"{name}: {missing} {original}; {instruction}")
-    data = {k: v for k, v in content.items() if k not in _NOT_COPIED} | {"path": str(base.resolve())}
+    data = known.plain(content, base)
     problems = Problems()
     found = {s: date_pairs(data, s, problems=problems) for s in _SPLITS if data.get(s)}
     problems.raise_any(name, REMEDY)

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from rsdet.data.original import Original
 from rsdet.data.pairs.matching import Pair, Problems, list_pictures, match
 from rsdet.data.splitting import seeded_split
 from rsdet.errors import ConfigError, DataError, nearest
@@ -41,15 +42,13 @@ def prepare(path: Path, content: dict[str, Any], root: Path, part: str | None = 
         ConfigError: No such part.
         DataError: The owner's files are not there, or do not pair; the message says where to put them.
     """
-    name = str(content["name"])
+    known = Original.of(path, content, root)
+    name, original, instruction = known
     parts = list(content.get("parts") or [])
     if part is not None and part not in parts:
-        known = ", ".join(parts) or "none"
-        raise ConfigError(f"data={name}-{part}: {name} has the parts {known}.{nearest(part, parts)}")
-    original = root / f"{content.get('original', name)}-original"
-    instruction = " ".join(str(content.get("instruction", "")).split())
-    if not original.is_dir() or not any(original.iterdir()):
-        raise DataError(f"{name}: no files in {original}; {instruction}")
+        there = ", ".join(parts) or "none"
+        raise ConfigError(f"data={name}-{part}: {name} has the parts {there}.{nearest(part, parts)}")
+    known.check_there()
     folders = _folders(original)
     problems = Problems()
     found: dict[str, list[Pair]] = {}

@@ -15,7 +15,6 @@ from rsdet.data.original import Original
 from rsdet.errors import DataError
 
 _SPLITS = ("train", "val", "test")
-_NOT_COPIED = ("source_format", "instruction", "path")
 
 
 def prepare(path: Path, content: dict[str, Any], root: Path) -> Path:
@@ -37,9 +36,8 @@ def prepare(path: Path, content: dict[str, Any], root: Path) -> Path:
     """
     known = Original.of(path, content, root)
     name, original, instruction = known
-    if known.empty:
-        raise DataError(f"{name}: no files in {original}; {instruction}")
-    data = {k: v for k, v in content.items() if k not in _NOT_COPIED} | {"path": str(original.resolve())}
+    known.check_there()
+    data = known.plain(content)
     for split in _SPLITS:
         if content.get(split):
             data[split] = _there(content, split, original, name, instruction)
