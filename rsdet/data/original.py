@@ -13,7 +13,7 @@ import yaml
 from rsdet.errors import DataError
 from rsdet.writing import disk_errors, write_if_changed
 
-_OF_SHIPPED = ("source_format", "instruction", "path", "splits")  # what only a shipped YAML needs
+_OF_SHIPPED = ("source_format", "instruction", "path")  # what only a shipped YAML needs
 
 
 class Original(NamedTuple):
@@ -39,11 +39,8 @@ class Original(NamedTuple):
             root: Folder of the data sets.
         """
         name = str(content.get("name") or path.stem)
-        return cls(
-            name,
-            root / f"{content.get('original', name)}-original",
-            " ".join(str(content.get("instruction", "")).split()),
-        )
+        how = " ".join(str(content.get("instruction", "")).split())
+        return cls(name, root / f"{content.get('original', name)}-original", how)
 
     def check_there(self) -> None:
         """Make sure that there are files.

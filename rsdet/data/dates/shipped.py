@@ -40,7 +40,7 @@ def prepare(path: Path, content: dict[str, Any], root: Path) -> Path:
     if base is None:
         missing = f"no {', '.join(entries)} below" if original.is_dir() else "no files in"
         raise DataError(f"{name}: {missing} {original}; {instruction}")
-    data = known.plain(content, base)
+    data = known.plain({k: v for k, v in content.items() if k != "splits"}, base)
     problems = Problems()
     found = {s: date_pairs(data, s, problems=problems) for s in _SPLITS if data.get(s)}
     problems.raise_any(name, REMEDY)
