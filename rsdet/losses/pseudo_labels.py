@@ -67,15 +67,14 @@ def class_logits(logits: torch.Tensor) -> torch.Tensor:
     return torch.cat([torch.zeros_like(logits), logits], 1) if logits.shape[1] == 1 else logits
 
 
-def supervised_loss(logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+def supervised_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of the labelled pixels, summed and divided by their number; 0 where there is none.
 
     Args:
         logits: (B, K, H, W).
         labels: (B, H, W) int64, 255 where there is none.
-        weight: (K,) weights of the classes (two for a single logit); they do not change the divisor.
     """
-    loss = F.cross_entropy(class_logits(logits), labels, weight, ignore_index=IGNORE, reduction="sum")
+    loss = F.cross_entropy(class_logits(logits), labels, ignore_index=IGNORE, reduction="sum")
     return loss / (labels != IGNORE).sum().clamp(min=1)
 
 

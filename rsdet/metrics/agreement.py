@@ -23,6 +23,7 @@ from rsdet.names import printable
 from rsdet.writing import json_text, write_csv, write_if_changed
 
 AGREE, DIFFER, NOT_COMPARABLE = VERDICTS = ("agree", "differ", "not comparable")
+_REASONS = 5  # that a table names
 
 
 @dataclass(frozen=True)
@@ -132,13 +133,8 @@ def agreement_rows(rows: Sequence[Comparison]) -> list[dict[str, Any]]:
     return found
 
 
-def agreement_table(rows: Sequence[Comparison], reasons: int = 5) -> str:
-    """The numbers in plain text, and the most frequent reasons why answers cannot be compared.
-
-    Args:
-        rows: What was compared.
-        reasons: How many of them.
-    """
+def agreement_table(rows: Sequence[Comparison]) -> str:
+    """The numbers of what was compared in plain text, and the most frequent reasons why answers cannot be."""
     groups = agreement_rows(rows)
     labels = [printable(f"{g['asked']} {g['classes']}".strip()) for g in groups]
     width = max(12, *map(len, labels))
@@ -147,8 +143,8 @@ def agreement_table(rows: Sequence[Comparison], reasons: int = 5) -> str:
         rate = "-" if math.isnan(g["rate"]) else f"{100 * g['rate']:.1f}"
         lines.append(f"{label:{width}}{g[AGREE]:>8}{g[DIFFER]:>8}{g[NOT_COMPARABLE]:>16}{rate:>10}")
     why = Counter(row.why for row in rows if row.verdict == NOT_COMPARABLE)
-    lines += [f"not comparable: {n} times {printable(reason)}" for reason, n in why.most_common(reasons)]
-    left = len(why) - reasons
+    lines += [f"not comparable: {n} times {printable(reason)}" for reason, n in why.most_common(_REASONS)]
+    left = len(why) - _REASONS
     return "\n".join(lines + [f"not comparable: {left} more reasons stand in agreement.csv"] * (left > 0))
 
 

@@ -39,16 +39,16 @@ def write_answer_pictures(
     return [write_bytes(folder / f"{name}.png", data) for name, data in pictures.items()]
 
 
-def reliability_diagram(calibration: Calibration, bins: int = BINS) -> bytes:
+def reliability_diagram(calibration: Calibration) -> bytes:
     """PNG of accuracy over confidence in bins of equal width; how many answers a bin holds stands as a grey line."""
-    every = calibration.reliability(bins)
+    every = calibration.reliability()
     held = [b for b in every if b.questions]
     figure, axes = new_figure(4.6, 4.2)
     axes.plot([0, 1], [0, 1], "--", color="black", linewidth=1, label="calibrated")
     axes.bar(
         [b.low for b in held],
         [b.accuracy for b in held],
-        1 / bins,
+        1 / BINS,
         align="edge",
         color=_LIGHT,
         edgecolor="white",

@@ -56,20 +56,20 @@ def answer_notes(scores: AnswerScores) -> list[str]:
     return [line for told, line in notes if told]
 
 
-def calibration_note(calibration: Calibration, bins: int = BINS) -> str:
+def calibration_note(calibration: Calibration) -> str:
     """One line about what the probabilities are worth and what abstaining gains."""
-    s = calibration.summary(bins)
+    s = calibration.summary()
     return (
-        f"expected calibration error {_percent(s['ece'])} % ({bins} bins of equal width); error at 100 % coverage "
+        f"expected calibration error {_percent(s['ece'])} % ({BINS} bins of equal width); error at 100 % coverage "
         f"{_percent(s['error_at_100'])} %, at 90 % {_percent(s['error_at_90'])} % (probability of at least "
         f"{_number(s['threshold_at_90'])})"
     )
 
 
-def reliability_table(calibration: Calibration, bins: int = BINS) -> str:
+def reliability_table(calibration: Calibration) -> str:
     """The bins that hold answers, in plain text."""
     lines = [f"{'probability':>13}{'answers':>10}{'mean':>8}{'right':>8}"]
-    for b in calibration.reliability(bins):
+    for b in calibration.reliability():
         if b.questions:
             span = f"{b.low:.3f}-{b.high:.3f}"
             lines.append(f"{span:>13}{b.questions:>10}{_percent(b.confidence):>8}{_percent(b.accuracy):>8}")

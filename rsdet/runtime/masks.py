@@ -50,14 +50,14 @@ class Mask(NamedTuple):
         return {"size": list(size_hw), "counts": coded["counts"].decode()}
 
 
-def patch_of(mask: np.ndarray, top: int = 0, left: int = 0) -> Mask:
-    """The smallest patch that holds all of a mask, (h, w), whose first pixel is (top, left) of the picture."""
+def patch_of(mask: np.ndarray) -> Mask:
+    """The smallest patch that holds all of a mask, (h, w), whose first pixel is that of the picture."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
-        return Mask(top, left, np.zeros((0, 0), bool))
+        return Mask(0, 0, np.zeros((0, 0), bool))
     y, x = rows[0], columns[0]
     patch = mask[y : rows[-1] + 1, x : columns[-1] + 1].astype(bool)
-    return Mask(int(top + y), int(left + x), np.ascontiguousarray(patch))
+    return Mask(int(y), int(x), np.ascontiguousarray(patch))
 
 
 def in_picture(mask: Mask, frame_hw: tuple[int, int], size_hw: tuple[int, int]) -> Mask:

@@ -70,15 +70,11 @@ class Georef:
         """
         return _within_180(_moved(self.to_map(xy_px), self.crs_wkt, LONLAT))
 
-    def gsd_m(self, xy_px: np.ndarray | None = None) -> float | None:
-        """Side of a square in metres that has the area of a pixel on the ground; None where that is not known.
-
-        Args:
-            xy_px: (2,) the place; the middle of the scene where it is not given.
-        """
+    def gsd_m(self) -> float | None:
+        """Side of a square in metres that has the area of the middle pixel on the ground; None where it is not known."""
         if not self.placed:
             return None
-        x, y = (self.size_hw[1] / 2, self.size_hw[0] / 2) if xy_px is None else np.ravel(xy_px).tolist()
+        x, y = self.size_hw[1] / 2, self.size_hw[0] / 2
         corner = np.array([[x - 0.5, y - 0.5], [x + 0.5, y - 0.5], [x + 0.5, y + 0.5], [x - 0.5, y + 0.5]])
         side = math.sqrt(self.extent_m(corner[None]).prod())
         return side if math.isfinite(side) else None

@@ -230,7 +230,7 @@ def _pair_by_name(source: Source, alone: list[Pair], labels: list[Path], log: Im
                 log.drop(split or "", source.rel(label), "", f"label without image: {reason}")
 
 
-def image_record(path: Path, source: Source, split: str, log: ImportLog, name: str | None = None) -> ImageRecord | None:
+def image_record(path: Path, source: Source, split: str, log: ImportLog) -> ImageRecord | None:
     """Measure an image; None, with the reason in the log, when it cannot be used."""
     try:
         info: ImageInfo = probe(path)
@@ -239,7 +239,7 @@ def image_record(path: Path, source: Source, split: str, log: ImportLog, name: s
         return None
     for remark in info.remarks:
         log.note(split, source.rel(path), "", remark)
-    return ImageRecord(name or path.name, info.width, info.height, path, orientation=info.orientation)
+    return ImageRecord(path.name, info.width, info.height, path, orientation=info.orientation)
 
 
 def file_under(found: Iterable[str | None], options: ImportOptions) -> dict[str | None, str | None]:

@@ -147,8 +147,7 @@ class PairSampler(Sampler[int]):
 
     Args:
         n: Samples of the dataset.
-        seed: Of the order.
-        shuffle: A new order each epoch, the same on every rank.
+        seed: Of the order, a new one each epoch, the same on every rank.
         rank: Of this process; it takes every ``world``-th sample.
         world: Processes. Where they do not divide ``n``, the first samples are taken twice.
         start_epoch: Number of the next pass; set it when a training is resumed.
@@ -156,10 +155,10 @@ class PairSampler(Sampler[int]):
     """
 
     def __init__(
-        self, n: int, seed: int = 0, shuffle: bool = True, rank: int = 0, world: int = 1, start_epoch: int = 0,
+        self, n: int, seed: int = 0, rank: int = 0, world: int = 1, start_epoch: int = 0,
         repeats: int = 1,
     ):  # fmt: skip
-        self.n, self.seed, self.shuffle, self.rank, self.world = n, seed, shuffle, rank, world
+        self.n, self.seed, self.rank, self.world = n, seed, rank, world
         self.epoch, self.repeats = start_epoch, repeats
 
     def __len__(self) -> int:
@@ -169,9 +168,7 @@ class PairSampler(Sampler[int]):
         # A repeat is an epoch of its own to the dataset, so that it draws another patch.
         first = self.epoch * self.repeats * self.n
         self.epoch += 1
-        order = np.arange(self.n * self.repeats)
-        if self.shuffle:
-            order = np.random.default_rng((self.seed % 2**32, first)).permutation(order)
+        order = np.random.default_rng((self.seed % 2**32, first)).permutation(self.n * self.repeats)
         order = np.resize(order, len(self) * self.world)
         return iter((first + order[self.rank :: self.world]).tolist())
 

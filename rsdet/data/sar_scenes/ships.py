@@ -66,13 +66,12 @@ class Ship:
         return self.world(u * scale_u, v * scale_v)
 
 
-def design(stage: Stage, x: float, y: float, heading_deg: float | None = None, kind: str | None = None) -> Ship:
+def design(stage: Stage, x: float, y: float, heading_deg: float | None = None) -> Ship:
     """Choose a ship's kind and size; nothing is drawn."""
     rng = stage.rng
-    if kind is None:
-        names = list(KINDS)
-        shares = np.array([KINDS[n][0] for n in names])
-        kind = names[rng.choice(len(names), p=shares / shares.sum())]
+    names = list(KINDS)
+    shares = np.array([KINDS[n][0] for n in names])
+    kind = names[rng.choice(len(names), p=shares / shares.sum())]
     _, length_m, slenderness, _ = KINDS[kind]
     length = math.exp(rng.uniform(*np.log(length_m))) / stage.pixel_m
     length = float(np.clip(length, LENGTH_PX[0] * rng.uniform(1, 1.5), LENGTH_PX[1] * rng.uniform(0.7, 1)))

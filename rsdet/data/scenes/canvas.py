@@ -106,10 +106,10 @@ class Canvas:
         centre, r = self._circle(x, y, radius)
         cv2.circle(self.light, centre, r, level, -1, cv2.LINE_8, _SHIFT)
 
-    def stamp(self, polygons: Sequence[np.ndarray], number: int, layer: np.ndarray | None = None) -> None:
-        """Write a number into polygons of a layer, `ids` where none is given."""
+    def stamp(self, polygons: Sequence[np.ndarray], number: int) -> None:
+        """Write a number into polygons of `ids`."""
         for points in polygons:
-            cv2.fillPoly(self.ids if layer is None else layer, [_fixed(points)], number, cv2.LINE_8, _SHIFT)
+            cv2.fillPoly(self.ids, [_fixed(points)], number, cv2.LINE_8, _SHIFT)
 
     def stamp_disc(self, x: float, y: float, radius: float, number: int = 0, layer: np.ndarray | None = None) -> None:
         """Write a number (0 hides what is below) into a circle of a layer, `ids` where none is given."""

@@ -14,11 +14,8 @@ JETPACK = "on JetPack 6: sudo apt install tensorrt python3-libnvinfer, in a venv
 DESKTOP = "on a desktop: pip install 'tensorrt-cu12>=10.3,<11'"
 
 
-def require_tensorrt(instead: str = "") -> Any:
+def require_tensorrt() -> Any:
     """Return the module ``tensorrt``.
-
-    Args:
-        instead: What can be done without it, appended to the message.
 
     Raises:
         MissingDependencyError: It is not installed, or there is no NVIDIA GPU that PyTorch sees.
@@ -28,7 +25,7 @@ def require_tensorrt(instead: str = "") -> Any:
         import tensorrt
     except ImportError as e:
         raise MissingDependencyError(
-            f"TensorRT is not installed (no Python module tensorrt); {JETPACK}; {DESKTOP}{_also(instead)}"
+            f"TensorRT is not installed (no Python module tensorrt); {JETPACK}; {DESKTOP}"
         ) from e
     import torch
 
@@ -37,7 +34,7 @@ def require_tensorrt(instead: str = "") -> Any:
         raise MissingDependencyError(
             f"no NVIDIA GPU can be used (PyTorch {torch.__version__} is {built}); an engine is built and run on the "
             f"GPU itself; on JetPack 6: install NVIDIA's PyTorch wheel for Jetson; on a desktop: install the driver "
-            f"and a CUDA build of PyTorch{_also(instead)}"
+            f"and a CUDA build of PyTorch"
         )
     _refuse_known_bad(tensorrt.__version__)
     return tensorrt
@@ -124,7 +121,3 @@ def _first_line(path: Path) -> str | None:
 def _index(device: str | int | None) -> int:
     digits = re.findall(r"\d+", str(device if device is not None else ""))
     return int(digits[0]) if digits else 0
-
-
-def _also(instead: str) -> str:
-    return f"; {instead}" if instead else ""

@@ -27,22 +27,19 @@ class CropDataset(Dataset):
         side: Of the crops in pixels; cut to the smallest cube.
         seed: Of places, turns and masks.
         masked: Set some pixels of the input to zero, as AETNet does: the loss is that of the whole crop.
-        augment: Turn and mirror.
 
     Raises:
         DataError: The cubes have different numbers of bands.
     """
 
-    def __init__(
-        self, scenes: Sequence[CubeScene], side: int, seed: int = 0, masked: bool = False, augment: bool = True
-    ):
+    def __init__(self, scenes: Sequence[CubeScene], side: int, seed: int = 0, masked: bool = False):
         if len({scene.bands for scene in scenes}) > 1:
             told = ", ".join(f"{scene.name} {scene.bands}" for scene in scenes)
             raise DataError(f"the cubes have different numbers of usable bands ({told}); choose some with bands=.")
         self.names = [scene.name for scene in scenes]
         self.cubes = [torch.from_numpy(scene.scaled(slice(0, scene.size_hw[0]))).share_memory_() for scene in scenes]
         self.side = min(side, *(n for scene in scenes for n in scene.size_hw))
-        self.seed, self.masked, self.augment = seed, masked, augment
+        self.seed, self.masked = seed, masked
 
     def __len__(self) -> int:
         return len(self.cubes)
@@ -53,9 +50,8 @@ class CropDataset(Dataset):
         cube, name = self.cubes[index % len(self)].numpy(), self.names[index % len(self)]
         top, left = (int(rng.integers(0, n - self.side + 1)) for n in cube.shape[:2])
         x = cube[top : top + self.side, left : left + self.side]
-        if self.augment:
-            x = np.rot90(x, int(rng.integers(4)))
-            x = x[:, ::-1] if rng.random() < 0.5 else x
+        x = np.rot90(x, int(rng.integers(4)))
+        x = x[:, ::-1] if rng.random() < 0.5 else x
         target = torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1)))
         image = target
         if self.masked:
