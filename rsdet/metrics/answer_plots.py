@@ -68,8 +68,8 @@ def reliability_diagram(calibration: Calibration) -> bytes:
         [(b.low + b.high) / 2 for b in held], share, ".-", color=_GREY, linewidth=0.8, label="part of all answers"
     )
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="probability of the answer", ylabel="part that is right")
-    ece = calibration.ece(bins)
-    worth = "no answers" if math.isnan(ece) else f"{len(calibration.right)} answers, ECE {100 * ece:.2f} %, {bins} bins"
+    ece = calibration.ece()
+    worth = "no answers" if math.isnan(ece) else f"{len(calibration.right)} answers, ECE {100 * ece:.2f} %, {BINS} bins"
     axes.set_title(worth, fontsize=9)
     axes.legend(fontsize=7, loc="upper left")
     return png_of(figure)

@@ -71,7 +71,7 @@ class Georef:
         return _within_180(_moved(self.to_map(xy_px), self.crs_wkt, LONLAT))
 
     def gsd_m(self) -> float | None:
-        """Side of a square in metres that has the area of the middle pixel on the ground; None where it is not known."""
+        """Side in metres of a square with the area of the middle pixel on the ground; None where that is not known."""
         if not self.placed:
             return None
         x, y = self.size_hw[1] / 2, self.size_hw[0] / 2

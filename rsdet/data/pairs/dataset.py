@@ -154,10 +154,7 @@ class PairSampler(Sampler[int]):
         repeats: Each sample this many times an epoch, with a patch of its own each time.
     """
 
-    def __init__(
-        self, n: int, seed: int = 0, rank: int = 0, world: int = 1, start_epoch: int = 0,
-        repeats: int = 1,
-    ):  # fmt: skip
+    def __init__(self, n: int, seed: int = 0, rank: int = 0, world: int = 1, start_epoch: int = 0, repeats: int = 1):
         self.n, self.seed, self.rank, self.world = n, seed, rank, world
         self.epoch, self.repeats = start_epoch, repeats
 
