@@ -97,6 +97,13 @@ def licences() -> str:
     return table(("data set", "licence, as far as it is stated"), rows)
 
 
+def curve_of(curve: dict | str) -> str:
+    """The curve of a training in one line, or why there is none."""
+    if isinstance(curve, str):
+        return f"Curve: {curve}."
+    return f"Curve ({curve['measure']}), by epoch: {', '.join(f'{v:.3f}' for v in curve['values'])}."
+
+
 def weights() -> str:
     """The cards of the weights that have names: a table of all, and what each can do and cannot."""
     from rsdet.zoo import card_of, list_weights, measures
@@ -123,6 +130,7 @@ def weights() -> str:
             "\n".join(f"- {line}" for line in numbers[c.name]),
             f"**Gets wrong**: {f['failures']['words']}.",
             f"![Of {c.name}](../{f['failures']['pictures'][0]})",
+            curve_of(f["curve"]),
             f"`{f['model']}`, seed {', '.join(map(str, f['seeds']))}; `{f['command']}`. Data: {data['name']} "
             f"({data.get('credit') or data['source']}); {data['licence']}. Split: {f['split']}. "
             f"Weights: {f['licence']}.",
@@ -196,7 +204,7 @@ def stage() -> None:
         if path.suffix == ".md":
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(filled(path.read_text(encoding="utf-8"), path), encoding="utf-8")
-        elif path.suffix in (".jpg", ".png"):
+        elif path.suffix in (".jpg", ".png", ".ipynb"):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
 

@@ -16,6 +16,8 @@ import pytest
 import rasterio
 import rasterio.transform
 
+from rsdet import modes
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
@@ -27,6 +29,28 @@ def blocks(page: Path) -> list[tuple[str, str]]:
     """Language and text of the blocks of a page that run."""
     found = BLOCK.findall(page.read_text(encoding="utf-8"))
     return [(kind, text) for kind, text, excused, _ in found if not excused]
+
+
+NAMED = re.compile(r"""(?:\b(?:model|enhance|check|pretrained)=\[?|\b(?:RSDet|YOLO)\(["'])([\w./,-]+)""")
+# What a training or an export writes whatever it is called, and what Ultralytics fetches by name.
+COMMON = re.compile(r"(best(-\w+)*|last)\.(pt|onnx|engine)|(yolo|rtdetr-)[a-z\d]+(-\w+)?\.(pt|yaml)|smp\.yaml")
+
+
+def nowhere(text: str) -> list[str]:
+    """Models that examples name, which neither come with rsdet nor are made by an earlier line."""
+    from rsdet import zoo
+    from rsdet.modelyaml import list_models
+
+    there = {"NAME", "RSDet", *zoo.list_weights(), *list_models(), *(m.removesuffix(".yaml") for m in list_models())}
+    out = []
+    for found in NAMED.finditer(text):
+        for model in filter(None, found[1].rstrip(".").split(",")):
+            before = text[: found.start()]
+            run = re.fullmatch(r"runs/\w+/([\w-]+)/weights/.+", model)
+            made = f"name={run[1]}" in before if run else f'"{model}"' in before
+            if not (model in there or COMMON.fullmatch(model) or made):
+                out.append(model)
+    return out
 
 
 def name(page: Path) -> str:
@@ -119,6 +143,22 @@ def test_blocks_that_do_not_run_say_why(page):
 def test_what_a_page_points_to_exists(page):
     links = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if not re.match(r"[a-z]+:", link)]
     assert [link for link in links if not (page.parent / link.split("#")[0]).exists()] == []
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.stem != "restore"], ids=name)
+def test_models_that_examples_name_can_be_had(page):
+    assert nowhere(page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("mode", modes.names())
+def test_models_that_help_names_can_be_had(mode):
+    assert [m for e in modes.get(mode).examples if "enhance=" not in e for m in nowhere(e)] == []
+
+
+def test_a_model_that_nobody_has_is_noticed():
+    text = "predict model=vmc-detr.pt enhance=[dcp,dwtma.pt]\ntrain name=a\nval model=runs/detect/a/weights/best.pt"
+    assert nowhere(text) == ["vmc-detr.pt", "dwtma.pt"]
+    assert nowhere("val model=runs/detect/b/weights/best.pt") == ["runs/detect/b/weights/best.pt"]
 
 
 def test_the_model_table_is_what_info_says():

@@ -70,6 +70,11 @@ def test_files_that_a_page_points_to_are_copied_beside_it(build):
     assert (build.PAGES / "files/benchmarks/results/README.md").is_file()
 
 
+def test_a_card_says_how_the_training_went(build):
+    filled = build.filled("<!-- weights -->", DOCS / "weights.md")
+    assert filled.count("\nCurve") == filled.count("\n## ") > 0
+
+
 @pytest.mark.parametrize(
     ("body", "fault"),
     [

@@ -1,6 +1,6 @@
 """A detector and the networks before it as one model, so that the detector's loss reaches the enhancer.
 
-``rsdet train model=det.pt enhance=dwtma.pt`` builds the networks into the detector (``enhance:`` of its YAML). From
+``rsdet train model=DETECTOR enhance=ENHANCER`` builds the networks into the detector (``enhance:`` of its YAML). From
 then on they are part of it: of its weights, its checkpoint, its export and its speed. They work on what the detector
 gets, pictures at its input size, letterboxed and augmented; a chain before a detector (``rsdet predict ... enhance=``)
 works on the pictures as they are.
@@ -52,7 +52,7 @@ def check_spec(spec: Any) -> None:
     """
     each = spec if isinstance(spec, (list, tuple)) else [spec]
     if not each or not all(isinstance(s, str) and s.strip() for s in each):
-        raise ConfigError(f"enhance={spec!r} of a training must be files of task=restore; e.g. enhance=dwtma-net.pt.")
+        raise ConfigError(f"enhance={spec!r} of a training must be names or files of task=restore (rsdet list weights).")
 
 
 def joint_networks(spec: Any, channels: int) -> tuple[list[dict[str, Any]], list[nn.Module]]:

@@ -32,7 +32,7 @@ def _functions() -> tuple[Callable[..., Any], ...]:
 MODE = Mode(
     "measure speed, cost and accuracy of the same files",
     _run,
-    examples=("benchmark model=best.pt formats=pytorch,onnx data=visdrone.yaml out=speed", "benchmark suite=speed"),
+    examples=("benchmark model=vmc-detr-demo formats=pytorch,onnx data=demo out=speed", "benchmark suite=speed"),
     needs={f"{key}|suite": remedy for key, remedy in NEEDS.items()},
     functions=_functions,
 )

@@ -23,7 +23,7 @@ def _functions() -> tuple[Callable[..., Any], ...]:
 MODE = Mode(
     "write a file for deployment that agrees with the model, or none",
     _run,
-    examples=("export model=best.pt format=onnx", "export model=best.pt format=openvino int8=True data=visdrone.yaml"),
+    examples=("export model=vmc-detr-demo format=onnx", "export model=vmc-detr-demo format=openvino int8=True data=demo"),
     needs=NEEDS,
     functions=_functions,
     own=lambda task: (task.export_options,),

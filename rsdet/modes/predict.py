@@ -85,8 +85,8 @@ MODE = Mode(
     "run a model on images, and write what it finds",
     _run,
     examples=(
-        "predict model=best.pt source=images/ save_coco=True",
-        "predict model=best.pt source=scene.tif tile=640 overlap=0.2",
+        "predict model=yolo11n-vehicles source=images/ save_coco=True",
+        "predict model=yolo11n-vehicles source=scene.tif tile=640 overlap=0.2",
         "predict model=cfar source=sar/",
         "predict model=best.pt enhance=dwtma-net.pt source=hazy/",
         "predict model=hac-moe source=ceres/ scale=4 time_limit=600",

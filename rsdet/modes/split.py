@@ -9,6 +9,6 @@ MODE = function_mode(
     "rsdet.data.folds:split",
     "write the data YAMLs of a cross-validation, no scene on both sides",
     told=lambda made: f"{len(made)} folds saved to {made[0].parent}",
-    examples=("split data=tiles.yaml k=5 by=scene out=folds",),
+    examples=("split data=demo k=5 by=scene out=folds",),
     needs={"data": "pass a data YAML or a shipped dataset such as data=demo"},
 )

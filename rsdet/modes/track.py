@@ -24,7 +24,7 @@ def _run(args: dict[str, Any]) -> None:
 MODE = Mode(
     "follow objects through videos and folders of frames",
     _run,
-    examples=("track model=best.pt source=flight.mp4 tracker=bytetrack",),
+    examples=("track model=yolo11n-vehicles source=flight.mp4 tracker=bytetrack",),
     needs={**NEEDS, "source": "pass a video, or a folder of frames"},
     functions=lambda: (*functions_of_model(), functions_of_model()[0].track),
     own=lambda task: classes_of("predictor")(task) if task.tracks else (),

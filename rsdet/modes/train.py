@@ -20,7 +20,8 @@ MODE = Mode(
     "train a model on a data set",
     _run,
     examples=(
-        "train model=vmc-detr.yaml data=visdrone.yaml epochs=150",
+        "train model=vmc-detr-demo data=my-data.yaml epochs=50 imgsz=320",
+        "train model=vmc-detr.yaml data=visdrone.yaml",
         "train model=sar-ship.yaml data=hrsid.yaml",
         "train model=dwtma-net.yaml data=haze1k-thin patch=240",
     ),

@@ -16,7 +16,7 @@ def _run(args: dict[str, Any]) -> None:
 MODE = Mode(
     "measure accuracy by a named protocol",
     _run,
-    examples=("val model=best.pt data=visdrone.yaml protocol=visdrone",),
+    examples=("val model=vmc-detr-hituav data=hit-uav-sample split=test protocol=coco",),
     needs=NEEDS,
     functions=lambda: (*functions_of_model(), functions_of_model()[0].val),
     own=classes_of("validator"),
