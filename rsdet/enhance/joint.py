@@ -52,7 +52,9 @@ def check_spec(spec: Any) -> None:
     """
     each = spec if isinstance(spec, (list, tuple)) else [spec]
     if not each or not all(isinstance(s, str) and s.strip() for s in each):
-        raise ConfigError(f"enhance={spec!r} of a training must be names or files of task=restore (rsdet list weights).")
+        raise ConfigError(
+            f"enhance={spec!r} of a training must be names or files of task=restore (rsdet list weights)."
+        )
 
 
 def joint_networks(spec: Any, channels: int) -> tuple[list[dict[str, Any]], list[nn.Module]]:

@@ -23,7 +23,10 @@ def _functions() -> tuple[Callable[..., Any], ...]:
 MODE = Mode(
     "write a file for deployment that agrees with the model, or none",
     _run,
-    examples=("export model=vmc-detr-demo format=onnx", "export model=vmc-detr-demo format=openvino int8=True data=demo"),
+    examples=(
+        "export model=vmc-detr-demo format=onnx",
+        "export model=vmc-detr-demo format=openvino int8=True data=demo",
+    ),
     needs=NEEDS,
     functions=_functions,
     own=lambda task: (task.export_options,),
