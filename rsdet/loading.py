@@ -100,6 +100,10 @@ def load_model(
     elif Path(name).suffix == "" and not Path(name).is_file() and find_model_yaml(name) is not None:
         name = f"{name}.yaml"  # the bare name of a shipped model, such as cfar
     suffix = Path(name).suffix.lower()
+    if suffix in {".pt", PLAIN_SUFFIX} and not Path(name).exists() and Path(name).stem in zoo.list_weights():
+        raise ConfigError(
+            f"weights {name!r} do not exist here; those that ship are named alone: model={Path(name).stem}."
+        )
     if suffix in YAML_SUFFIXES:
         return _from_yaml(name, task, scale, parts, variables, verbose)
     if suffix == "" and not Path(name).exists():

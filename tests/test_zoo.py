@@ -106,6 +106,9 @@ def test_the_command_line_knows_them(capsys, tmp_path, monkeypatch):
     assert "fixed architecture" in capsys.readouterr().err
     assert run(["info", "model=vmc-detr-deno"]) == 2
     assert "Did you mean 'vmc-detr-demo'" in capsys.readouterr().err
+    for ending in (".pt", ".safetensors"):  # as weights of Ultralytics are written
+        assert run(["info", f"model=vmc-detr-demo{ending}"]) == 2
+        assert "those that ship are named alone: model=vmc-detr-demo." in capsys.readouterr().err
 
 
 def test_an_export_without_a_place_goes_to_the_working_directory():
