@@ -39,6 +39,14 @@ def test_every_task_has_a_page_with_the_same_headings(task):
     assert re.findall(r"^## (.*)$", text, re.M) == HEADINGS
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "index.md"], ids=lambda p: p.name)
+@pytest.mark.parametrize("task", tasks.names())
+def test_every_task_has_a_tile_in_the_gallery(task, page):
+    assert f"pictures/{task}.jpg" in page.read_text(encoding="utf-8")
+    assert f'"{task}": lambda' in (DOCS / "pictures" / "make.py").read_text(encoding="utf-8")
+    assert (DOCS / "pictures" / f"{task}.jpg").is_file()
+
+
 def test_every_page_is_in_the_navigation():
     named = re.findall(r'"([\w/-]+\.md)"', (DOCS / "zensical.toml").read_text(encoding="utf-8"))
     assert sorted(named) == sorted(str(p.relative_to(DOCS)) for p in DOCS.rglob("*.md"))

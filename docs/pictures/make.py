@@ -13,6 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from rsdet.classical.anomaly.background import Background
+from rsdet.classical.anomaly.local_rx import LocalRX
+from rsdet.data.cubes.rendering.sensor import render_cube_scene
+from rsdet.data.cubes.rendering.spectra import GOOD, WAVELENGTHS_NM
 from rsdet.data.scenes import NAMES, Scene, render_scene
 from rsdet.data.scenes.dates import render_dates
 
@@ -72,12 +76,34 @@ def halves(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return tile
 
 
+def unlike(seed: int) -> np.ndarray:
+    """A rendered cube in three of its bands, and on the right how unlike its surroundings each pixel is by local RX."""
+    cube = render_cube_scene(seed, WIDTH // 3).cube
+    bands = [int(np.abs(WAVELENGTHS_NM - nm).argmin()) for nm in (470, 550, 650)]
+    seen = np.clip(cube[..., bands] / np.percentile(cube[..., bands], 98), 0, 1) ** 0.7
+    values = cube[..., GOOD]
+    score = np.log(LocalRX().fit(Background.of([values]))(values))
+    low, high = np.nanpercentile(score, (2, 99.9))
+    score = cv2.applyColorMap(np.uint8(np.clip((score - low) / (high - low), 0, 1) * 255), cv2.COLORMAP_INFERNO)
+    rows = slice(30, 30 + HEIGHT // 3)
+    return halves(
+        *(
+            cv2.resize(picture[rows], (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
+            for picture in (np.uint8(seen * 255), score)
+        )
+    )
+
+
 TILES = {
     "detect": lambda: cut("demo-prediction.jpg", 20, 600, 480, 300),
     "obb": lambda: cut("hit-uav-oriented/0.jpg", 1440, 0, 480, 300),
     "segment": lambda: outlines(9),
     "semantic": lambda: cut("landslides.jpg", 512, 26, 256, 160),
     "change": lambda: dates(7),
+    "landcover": lambda: halves(
+        cut("landcover-demo-cube.jpg", 0, 110, 480, 300), cut("landcover-demo-cube.jpg", 972, 110, 480, 300)
+    ),
+    "anomaly": lambda: unlike(0),
     "vqa": lambda: question(4, 3),
     "restore": lambda: halves(
         cut("haze-detection.jpg", 300, 150, 480, 300), cut("haze-detection.jpg", 300, 714, 480, 300)

@@ -40,10 +40,13 @@ def check_layers(layers: Sequence[str], georef: Georef, info: SceneInfo) -> None
     """Refuse layers that cannot be made of a scene, before hours are spent on it.
 
     Raises:
-        ConfigError: One of a map, of a scene without a place.
+        ConfigError: One that there is not, or one of a map, of a scene without a place.
         DataError: GeoJSON of another body than the Earth.
         MissingDependencyError: A package that writes one of them is not installed.
     """
+    if isinstance(layers, str) or (unknown := [layer for layer in layers if layer not in _WRITERS]):
+        said = layers if isinstance(layers, str) else ",".join(map(str, unknown))
+        raise ConfigError(f"layers={said!r} must be a list of {', '.join(_WRITERS)}.")
     on_map = [layer for layer in layers if layer in _ON_MAP]
     if on_map and not georef.placed:
         raise ConfigError(f"layers={','.join(on_map)} cannot be made: {placement_problem(info)} Use layers=coco,csv.")

@@ -12,6 +12,7 @@ import numpy as np
 from rsdet.scenes.found import Found
 from rsdet.scenes.georef import Georef
 from rsdet.scenes.reader import SceneInfo
+from rsdet.writing import with_ending
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,6 +61,32 @@ class SceneResult:
         """(N, 2) centres of the boxes in the CRS of the scene; in pixels where it has none."""
         boxes = self.found.boxes_xyxy
         return self.georef.to_map((boxes[:, :2] + boxes[:, 2:]) / 2)
+
+    def to_layers(self, folder: str | Path, layers: Sequence[str], stem: str | None = None) -> list[Path]:
+        """Write the objects as layers, whatever the run has written.
+
+        Args:
+            folder: Where they shall lie; it is made.
+            layers: Of ``gpkg``, ``geojson``, ``parquet``, ``coco`` and ``csv``; the first three of scenes on a map.
+            stem: Their name before the suffix; that of the scene where None.
+
+        Returns:
+            The files, a style for QGIS among them.
+
+        Raises:
+            ConfigError: A layer that there is not, or one of a map, of a scene without a place.
+            WriteError: They cannot be written.
+        """
+        from rsdet.scenes.layers import write_layers  # wants shapely, which a result can do without
+
+        folder = Path(folder).expanduser()
+        name = Path(self.path).stem if stem is None else stem
+        return write_layers(folder, name, self.found, self.names, self.georef, self.info, layers)
+
+    def to_geojson(self, path: str | Path) -> Path:
+        """Write the objects as GeoJSON, in longitudes and latitudes; see :meth:`to_layers`."""
+        path = with_ending(Path(path).expanduser(), ".geojson")
+        return self.to_layers(path.parent, ("geojson",), path.stem)[0]
 
     def summary(self) -> dict[str, Any]:
         """What is worth keeping of the run, as plain values."""

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import time
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from rsdet.errors import ConfigError, DataError, WriteError
 from rsdet.scenes.found import Found
 from rsdet.scenes.georef import Georef
 from rsdet.scenes.layers import check_layers, write_layers
+from rsdet.scenes.result import SceneResult
 
 pyproj = pytest.importorskip("pyproj")
 shapely = pytest.importorskip("shapely")
@@ -66,6 +68,25 @@ def test_a_geopackage_holds_turned_boxes_where_they_lie(tmp_path):
     corners = shapely.get_coordinates(shapely.from_wkb(wkb[0]))[:4]
     px = np.array([[100, 200], [130, 200], [130, 210], [100, 210]])
     np.testing.assert_allclose(corners, px @ [[0.8, 0.6], [0.6, -0.8]] + [500_000, 5_000_000])
+
+
+def result_of(info):
+    return SceneResult(info, found_of(), NAMES, Georef.of(info), [], tiles=1, looked_at=1, unread={}, cut=(0, 0))
+
+
+def test_a_result_is_written_as_the_layers_that_one_asks_for(tmp_path):
+    result = result_of(scene())
+    chosen = replace(result, found=result.found.take(result.found.scores > 0.3))
+    path = chosen.to_geojson(tmp_path / "new" / "city.v2")
+    assert path == tmp_path / "new" / "city.v2.geojson"
+    assert [f["properties"]["score"] for f in json.loads(path.read_text("utf-8"))["features"]] == [0.9, 0.5]
+    made = result.to_layers(tmp_path, ["gpkg", "csv"])
+    assert [p.name for p in made] == ["scene.gpkg", "scene.csv", "scene.qml"]
+    for layers, said in (("geojson", "must be a list"), (["geojsn"], "geojsn")):
+        with pytest.raises(ConfigError, match=said):
+            result.to_layers(tmp_path, layers)
+    with pytest.raises(ConfigError, match="layers=coco,csv"):
+        result_of(scene(crs=None)).to_geojson(tmp_path / "nowhere.geojson")
 
 
 def test_a_geopackage_of_nothing_opens_with_its_columns_and_crs(tmp_path):
