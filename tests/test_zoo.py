@@ -57,7 +57,8 @@ def test_weights_are_half_precision_without_code_and_work(name, tmp_path):
     assert not model.untrained
     assert all(isinstance(n, str) and n for n in model.names.values())
     picture = render_scene(11, 320).image[..., ::-1].copy()
-    (result,) = model.predict(picture, imgsz=card.facts["imgsz"], project=str(tmp_path), verbose=False)
+    size = {} if model.task == "restore" else {"imgsz": card.facts["imgsz"]}
+    (result,) = model.predict(picture, **size, project=str(tmp_path), verbose=False)
     assert result.orig_shape == (320, 320)
 
 
