@@ -113,7 +113,7 @@ def weights() -> str:
         c.name: [
             f"{', '.join(f'{k} {v:.4g}' for k, v in measures(r).items())} ({r['data']} {r['split']}, {r['images']} "
             f"pictures, protocol {r['protocol']}, {r['imgsz']}{' px' if isinstance(r['imgsz'], int) else ''})"
-            f"{f'; the input: ' + r['input'] if 'input' in r else ''}"
+            f"{'; the input: ' + r['input'] if 'input' in r else ''}"
             for r in c.results
         ]
         for c in cards
