@@ -161,6 +161,13 @@ def test_a_model_that_nobody_has_is_noticed():
     assert nowhere("val model=runs/detect/b/weights/best.pt") == ["runs/detect/b/weights/best.pt"]
 
 
+def test_every_format_of_labels_is_on_the_page_about_data():
+    from rsdet.data.importers import IMPORTERS
+
+    text = (DOCS / "howto" / "data.md").read_text(encoding="utf-8")
+    assert [f for f in IMPORTERS if f"`{f}`" not in text] == []
+
+
 def test_the_model_table_is_what_info_says():
     from rsdet.deploy.complexity import complexity
     from rsdet.modelyaml import load_model_yaml
