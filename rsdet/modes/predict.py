@@ -88,7 +88,7 @@ MODE = Mode(
         "predict model=yolo11n-vehicles source=images/ save_coco=True",
         "predict model=yolo11n-vehicles source=scene.tif tile=640 overlap=0.2",
         "predict model=cfar source=sar/",
-        "predict model=best.pt enhance=dwtma-net.pt source=hazy/",
+        "predict model=yolo11n-vehicles enhance=dcp source=hazy/",
         "predict model=hac-moe source=ceres/ scale=4 time_limit=600",
     ),
     needs={**NEEDS, "source": "pass an image, a folder, a glob, a video or a list of them"},
