@@ -92,9 +92,12 @@ class Card:
         """The card in one line."""
         facts, first = self.facts, self.results[0]
         numbers = ", ".join(f"{k} {v:.3g}" for k, v in measures(first).items())
-        where = f"protocol {first['protocol']}, {first['data']} {first['split']}, {first['imgsz']} px"
+        side = f"{first['imgsz']} px" if isinstance(first["imgsz"], int) else first["imgsz"]
+        where = f"protocol {first['protocol']}, {first['data']} {first['split']}, {side}"
         size = f"{self.size_mb:.1f} MB{'' if self.shipped else ', fetched when it is used'}"
-        return f"{self.name} ({facts['task']}): {facts['about']}; {numbers} ({where}); {size}; {facts['licence']}"
+        learnt = f"learnt from {facts['data']['name']} ({facts['data']['licence']})"
+        said = f"{self.name} ({facts['task']}): {facts['about']}; {numbers} ({where}); {size}"
+        return f"{said}; {facts['licence']}; {learnt}"
 
 
 def measures(row: Mapping[str, Any]) -> dict[str, float]:

@@ -101,7 +101,7 @@ def test_the_command_line_knows_them(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run(["list", "weights"]) == 0
     line = next(s for s in capsys.readouterr().out.splitlines() if s.strip().startswith("vmc-detr-demo"))
-    for word in ("(detect)", "AP", "protocol coco", "MB", "AGPL"):
+    for word in ("(detect)", "AP", "protocol coco", "MB", "AGPL", "learnt from demo"):
         assert word in line
     assert run(["info", "model=vmc-detr-demo", "scale=n"]) == 2
     assert "fixed architecture" in capsys.readouterr().err
