@@ -1,4 +1,4 @@
-"""Trains what the zoo has of HIT-UAV: two families at equal FLOPs and at equal latency, and an oriented detector.
+"""Trains what the zoo has of HIT-UAV: two families at equal FLOPs and at equal latency, and three others.
 
 All of HIT-UAV (2,029 thermal pictures to train on, 290 to validate, 579 to test; the owner's split), 320 px, one recipe
 for both families of DETR: first the backbone and the neck under a dense YOLO head, which gives every pixel a gradient,
@@ -58,12 +58,17 @@ class Network:
     @property
     def settings(self) -> dict[str, Any]:
         """Arguments of its training."""
-        return DETR if self.task == "detect" else YOLO
+        return DETR if self.is_transformer else YOLO
 
     @property
     def stages(self) -> tuple[str, ...]:
         """Trainings, one after the other, each from the weights of the one before."""
-        return ("dense", "whole") if self.task == "detect" else ("whole",)
+        return ("dense", "whole") if self.is_transformer else ("whole",)
+
+    @property
+    def is_transformer(self) -> bool:
+        """Whether it has a decoder, which learns slowly from nothing."""
+        return "detr" in self.yaml
 
 
 NETWORKS = {
@@ -71,6 +76,7 @@ NETWORKS = {
     "rtdetr-r18-hituav": Network("rtdetr-r18.yaml", "t"),  # equal FLOPs: 1.30 GFLOPs, both conventions
     "rtdetr-r18-latency-hituav": Network("rtdetr-r18.yaml", "t", {"w2": 48, "w3": 104, "w4": 176}),  # `latency`
     "vmc-detr-lite-hituav": Network("vmc-detr-lite.yaml", "t"),
+    "sar-ship-t-hituav": Network("sar-ship.yaml", "t"),
     "yolo11n-obb-hituav": Network("yolo11n-obb.yaml", task="obb"),
 }
 

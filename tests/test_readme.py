@@ -148,14 +148,14 @@ def test_what_a_page_points_to_exists(page):
     assert [link for link, to in targets.items() if not (to / "README.md" if to.is_dir() else to).is_file()] == []
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if p.stem != "restore"], ids=name)
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_models_that_examples_name_can_be_had(page):
     assert nowhere(page.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize("mode", modes.names())
 def test_models_that_help_names_can_be_had(mode):
-    assert [m for e in modes.get(mode).examples if "enhance=" not in e for m in nowhere(e)] == []
+    assert [m for e in modes.get(mode).examples for m in nowhere(e)] == []
 
 
 def test_a_model_that_nobody_has_is_noticed():
