@@ -115,7 +115,7 @@ def test_gradients_are_those_of_the_detector_alone_carried_through_the_enhancer(
     ("args", "says"),
     [
         (dict(enhance="dcp.yaml"), "no PyTorch network"),
-        (dict(enhance=[Invert()]), "must be files"),
+        (dict(enhance=[Invert()]), "must be names or files"),
         (dict(enhance="missing.pt"), "do not exist"),
         (dict(enhance="edsr-t.yaml"), "enlarges x2"),
         (dict(freeze="enhancer"), "or detector or enhancer with enhance="),
