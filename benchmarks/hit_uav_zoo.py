@@ -298,8 +298,8 @@ def write_card(training: Training, result: dict[str, Any], pictures: list[str]) 
             "licence": "CC BY 4.0", "credit": CREDIT,
         },
         "split": "the owner's: 2,029 pictures to train on, 290 to validate, 579 to test",
-        "command": f"python benchmarks/hit_uav_zoo.py train {training.name} --epochs {state['epochs']['whole']} "
-        f"--dense-epochs {state['epochs']['dense']}",
+        "command": f"python benchmarks/hit_uav_zoo.py train {training.name} --epochs {state['epochs']['whole']}"
+        + (f" --dense-epochs {state['epochs']['dense']}" if "dense" in network.stages else ""),
         "seeds": [state["seed"]],
         "results": [result],
         "curve": {

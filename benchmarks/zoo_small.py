@@ -94,8 +94,9 @@ SMALL = {
     "yolo11n-vehicles": Small(
         "yolo11n.yaml", "vehicles on streets, in colour pictures of drones and aircraft, boxes", "aerial-cars",
         DETECT | {"epochs": 10, "scale": 0.5, "recipe": "none"},
-        STREETS | {"intended_use": "cars in colour pictures of 5 to 15 cm a pixel; larger pictures with tile=640. Few "
-                   "places have been seen, so other towns, snow and night may look different to it"},
+        STREETS | {"intended_use": "cars that are about 30 to 60 pixels long in colour pictures (medians of what it "
+                   "has learnt on: 35 and 57); larger pictures with tile=640. Few places have been seen, so "
+                   "other towns, snow and night may look different to it"},
         train_on=tiles, sides=(1280, 1920),
     ),
     "sar-ship-t-rendered": Small(

@@ -94,8 +94,8 @@ def resolve_data(data: str | Path, task: str | None = None) -> Path:
         from rsdet.data.cubes import shipped as cubes  # so does the room of cubes
 
         return cubes.prepare(path, content, datasets_root())
-    if content.get("pictures_of"):  # inputs are made of the pictures of another set, sample by sample
-        resolve_data(str(content["pictures_of"]))
+    if "pictures_of" in content:  # inputs are made of the pictures of another set, sample by sample
+        _ready_first(path, content["pictures_of"])
     ready = check_dataset(path, datasets_root(), task=None if not tasks or task == tasks[0] else task)
     if not tasks:
         check_task(data, label_tasks(ready), task, stated=False)
@@ -106,6 +106,17 @@ def tasks_stated(data: str | Path) -> tuple[str, ...]:
     """Tasks that what stands after ``data=`` says it is for, before anything is drawn or fetched."""
     path = find_yaml(_whole_and_part(str(data))[0])
     return tasks_of(path, read_yaml(path))
+
+
+def _ready_first(path: Path, other: Any) -> None:
+    """Make the set ready whose pictures another one is made of.
+
+    Raises:
+        ConfigError: It is none that ships, or is made of another's pictures itself.
+    """
+    if other not in list_datasets() or "pictures_of" in read_yaml(find_yaml(other)):
+        raise ConfigError(f"{path}: pictures_of must name a set that ships (rsdet list datasets), received {other!r}")
+    resolve_data(other)
 
 
 def tasks_of(path: Path, content: dict[str, Any]) -> tuple[str, ...]:

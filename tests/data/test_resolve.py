@@ -244,3 +244,12 @@ def test_a_set_made_of_the_pictures_of_another_has_it_made_ready_first(tmp_path,
     )
     resolve_data("aerial-cars-haze", "restore")
     assert asked == ["aerial-cars", "aerial-cars-haze"]
+
+
+@pytest.mark.parametrize("other", ["aerial-cars-haze", "mine.yaml", "../x", 3, None, ["aerial-cars"]])
+def test_a_set_made_of_the_pictures_of_no_set_is_refused_in_one_line(tmp_path, other):
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump({"task": "restore", "pictures_of": other, "train": {"target": "images"}}))
+    with pytest.raises(ConfigError, match="pictures_of must name a set that ships") as e:
+        resolve_data(file, "restore")
+    assert "\n" not in str(e.value)
