@@ -66,7 +66,7 @@ def convert(
     val_fraction: float | None = None,
     split_seed: int = 0,
     val_prefixes: Sequence[str] | str | None = None,
-    merge: str | Merge | None = None,
+    merge: str | Sequence[str] | Merge | None = None,
     gsd: float | None = None,
     labels: str | Path | None = None,
     class_column: str | None = None,

@@ -9,28 +9,30 @@ import numpy as np
 
 from rsdet.data.annotations import Dataset
 from rsdet.errors import ConfigError, nearest
+from rsdet.names import printable
 
 Merge = Mapping[str, Sequence[str]]
 
 
-def read_merge(text: str | Merge | None) -> dict[str, list[str]]:
+def read_merge(text: str | Sequence[str] | Merge | None) -> dict[str, list[str]]:
     """New class to the classes of the source that it is made of.
 
     Args:
-        text: Such a mapping, or as it is typed: ``vehicle=car+truck+bus,person=pedestrian+people``.
+        text: Such a mapping, or as it is typed: ``vehicle=car+truck+bus,person=pedestrian+people``, also in parts.
 
     Raises:
         ConfigError: It is neither, or a class is in two of them.
     """
     if not text:
         return {}
-    if isinstance(text, str):
-        pairs = [part.partition("=") for part in text.split(",")]
-        found = {new.strip(): [old.strip() for old in olds.split("+")] for new, _, olds in pairs}
-    elif isinstance(text, Mapping) and not any(isinstance(olds, str) for olds in text.values()):
-        found = {str(new): [str(old) for old in olds] for new, olds in text.items()}
-    else:
-        found = {}
+    found: dict[str, list[str]] = {}
+    words = text.split(",") if isinstance(text, str) else text
+    if isinstance(words, Mapping) and not any(isinstance(olds, str) for olds in words.values()):
+        found = {printable(str(new)): [str(old) for old in olds] for new, olds in words.items()}
+    elif isinstance(words, Sequence) and all(isinstance(word, str) and "=" in word for word in words):
+        for word in words:
+            new, _, olds = word.partition("=")
+            found.setdefault(printable(new.strip()), []).extend(old.strip() for old in olds.split("+"))
     olds = list(chain.from_iterable(found.values()))
     if not found or not all([*found, *olds]):
         raise ConfigError(f"merge={text!r} must be such as merge=vehicle=car+truck+bus,person=pedestrian+people")

@@ -47,6 +47,18 @@ def test_from_the_command_line_with_some_classes_left_out_and_coco_written(sourc
     assert len(coco["annotations"]) == 4 + 2  # cars of all four pictures, trucks of two; the others were not asked for
 
 
+@pytest.mark.parametrize(
+    ("merge", "numbers"),
+    [
+        ("vehicle=car+truck,other=person+bus", "0101"),  # the command line makes a list of what has commas
+        ("vehicle=car,vehicle=truck,vehicle=bus", "0100"),
+    ],
+)
+def test_several_from_the_command_line(source, tmp_path, merge, numbers):
+    assert run(["convert", f"source={source}", "format=yolo", f"out={tmp_path / 'out'}", f"merge={merge}"]) == 0
+    assert "".join(r[0] for r in rows(tmp_path / "out")["3"]) == numbers
+
+
 def test_masks_of_classes_are_merged(source, tmp_path):
     out = tmp_path / "out"
     (source / "data.yaml").write_text(yaml.safe_dump({"names": NAMES, "task": "segment"}))
