@@ -202,10 +202,8 @@ def strips(name: str, model: Any) -> list[str]:
         top, left = (true.shape[0] // 2 - 160) // 2 * 2, (true.shape[1] // 2 - 160) // 2 * 2
         true = true[top : top + 320, left : left + 320]
         given = make(true, np.random.default_rng(n))
-        source = OUT / "given.png"
-        cv2.imwrite(str(source), np.clip(np.round(given[..., ::-1] * 255), 0, 255).astype(np.uint8))
-        (made,) = model.predict(source, save=False, verbose=False)
-        source.unlink()
+        picture = np.clip(np.round(given * 255), 0, 255).astype(np.uint8)
+        (made,) = model.predict(picture, save=False, verbose=False)
         shown = [cv2.resize(p, (320, 320), interpolation=cv2.INTER_NEAREST) for p in (given, made.image, true)]
         file = OUT / f"{name}-{n}.jpg"
         strip = np.clip(np.hstack(shown)[..., ::-1] * 255, 0, 255).astype(np.uint8)
