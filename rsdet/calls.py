@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from inspect import GEN_SUSPENDED, getgeneratorstate
 from pathlib import Path
 from typing import Any
@@ -53,7 +55,13 @@ def checked(model: Any, mode: str, cls: Any, kwargs: Mapping[str, Any], **named:
 
 
 def completed(model: Any, mode: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments with what is usual where nothing is said; results go below the folder the command is run in."""
+    """Arguments with what is usual where nothing is said; results go below the folder the command is run in.
+
+    Raises:
+        ConfigError: ``project`` is no path.
+    """
+    if not isinstance(given.get("project") or "", (str, Path)):
+        raise ConfigError(f"project={given['project']!r} must be a folder; e.g. project='runs/mine'.")
     usual = model.definition.usual(mode, model, given)
     given = {**given, **{k: v for k, v in usual.items() if given.get(k) is None}}
     project = Path(given.get("project") or Path("runs") / model.task).expanduser()
@@ -71,14 +79,42 @@ def data_yaml(model: Any, data: Any, mode: str) -> str:
     return str(model.definition.resolve_data(data))
 
 
-def check_read(stream: Generator[Any] | None) -> None:
-    """Refuse a prediction while an earlier one is half read: it holds a lock, and the next would wait for ever.
+class Turn:
+    """Whose turn it is to predict with a model: its predictor, the folder and what is written are one.
 
-    Raises:
-        ConfigError: It is.
+    Threads wait for one another. For a prediction with ``stream=True`` that is half read nobody waits: it may never go
+    on. A copy of a model has a turn of its own.
     """
-    if stream is not None and getgeneratorstate(stream) == GEN_SUSPENDED:
-        raise ConfigError(
-            "the last prediction with stream=True is not read to its end, and has the predictor of this model; "
-            "read on, close() it, or load the model once more."
-        )
+
+    _LOOK_S = 0.05  # how often those who wait look whether what they wait for has been left half read
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # a generator may end in another thread than it began in
+        self._thread: int | None = None
+        self.stream: Generator[Any] | None = None  # the prediction that somebody reads, one result at a time
+
+    def __reduce__(self) -> tuple[type[Turn], tuple[()]]:
+        return Turn, ()
+
+    @contextmanager
+    def taken(self) -> Iterator[Turn]:
+        """Wait for the turn, and hold it.
+
+        Raises:
+            ConfigError: An earlier prediction is half read, or what holds the turn is what asks for it.
+        """
+        own = threading.get_ident()
+        while not self._lock.acquire(timeout=self._LOOK_S):
+            if self.stream is not None and getgeneratorstate(self.stream) == GEN_SUSPENDED:
+                raise ConfigError(
+                    "the last prediction with stream=True is not read to its end, and has the predictor of this model; "
+                    "read on, close() it, or load the model once more."
+                )
+            if self._thread == own:
+                raise ConfigError("this model is predicting, and a callback of it asks for more; load it once more.")
+        self._thread = own
+        try:
+            yield self
+        finally:
+            self._thread = self.stream = None
+            self._lock.release()

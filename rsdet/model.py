@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib import import_module
 from inspect import signature
@@ -12,7 +12,7 @@ from typing import Any
 from ultralytics.engine.model import Model
 
 from rsdet.arguments import fit, own_keys, split_keys
-from rsdet.calls import check_read, checked, class_of, completed, data_yaml
+from rsdet.calls import Turn, checked, class_of, completed, data_yaml
 from rsdet.deploy.benchmark import benchmark
 from rsdet.deploy.export import export
 from rsdet.enhance.export import export_chain
@@ -57,7 +57,6 @@ class RSDet(LoadedModel):
         True
     """
 
-    _stream: Generator[Any] | None = None  # the prediction that is being read
     _predicted_by: tuple[Any] = (None,)  # the network that its predictor has; PyTorch would take it for a part
 
     @user_errors()
@@ -208,8 +207,8 @@ class RSDet(LoadedModel):
             RSDetError: Bad input, or no image of the source can be used.
         """
         if self.definition.tiles and scenes.asked(kwargs) and predictor is None:
-            self.predictor = scene_run(self, source, kwargs)
-            return iter(self.predictor) if stream else list(self.predictor)
+            run = self.predictor = scene_run(self, source, kwargs)
+            return iter(run) if stream else list(run)
         cls = class_of(self, "predict", predictor)
         if not hasattr(cls, "configure") and (self.sar or self.bands):
             raise ConfigError(
@@ -220,23 +219,25 @@ class RSDet(LoadedModel):
         self.check_trained("predict")
         stated = given.pop("source", None)
         own, given = split_keys(cls, completed(self, "predict", given))
-        results = self._results(stated if source is None else source, cls, own, given)
+        results = self._results(stated if source is None else source, cls, own, given, stream)
         return results if stream else list(results)
 
-    def _results(self, source: Any, predictor: type, own: dict[str, Any], given: dict[str, Any]) -> Iterator[Any]:
-        check_read(self._stream)
-        if self.model is not self._predicted_by[0]:  # another network was put into this object
-            self.predictor, self._predicted_by = None, (self.model,)
-        with user_errors():
+    @property
+    def _turn(self) -> Turn:
+        return self.__dict__.setdefault("_whose_turn", Turn())  # two threads that ask first get the same one
+
+    def _results(
+        self, source: Any, predictor: type, own: dict[str, Any], given: dict[str, Any], stream: bool
+    ) -> Iterator[Any]:
+        with user_errors(), self._turn.taken() as turn:
+            if self.model is not self._predicted_by[0]:  # another network was put into this object
+                self.predictor, self._predicted_by = None, (self.model,)
             # Without a source, Ultralytics would look at pictures of its own.
             results = super().predict([] if source is None else source, stream=True, predictor=predictor, **given)
             if hasattr(self.predictor, "configure"):
                 self.predictor.configure(self, **own)
-            self._stream = results
-            try:
-                yield from results
-            finally:
-                self._stream = None
+            turn.stream = results if stream else None
+            yield from results
 
     @user_errors()
     def track(

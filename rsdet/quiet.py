@@ -29,14 +29,14 @@ _OPENCV_SILENT = 0
 _WORK: ContextVar[str] = ContextVar("rsdet_work", default="")  # what must not fetch anything, in the words of a message
 
 
-class _Level:
-    """A level that is one for the process: the first thread that comes in sets it, the last that leaves restores it."""
+class Level:
+    """A setting of the process: the first thread that comes in changes it, the last that leaves restores it."""
 
     def __init__(self) -> None:
-        self._lock, self._before = threading.Lock(), list[int]()
+        self._lock, self._before = threading.Lock(), list[Any]()
 
     @contextlib.contextmanager
-    def within(self, get: Callable[[], int], put: Callable[[int], None], wanted: int) -> Iterator[None]:
+    def within(self, get: Callable[[], Any], put: Callable[[Any], Any], wanted: Any) -> Iterator[None]:
         """Set it for a while."""
         with self._lock:
             self._before.append(get())
@@ -50,7 +50,7 @@ class _Level:
                     put(before)
 
 
-_OPENCV, _LOG = _Level(), _Level()
+_OPENCV, _LOG = Level(), Level()
 
 
 def _as_text(record: logging.LogRecord) -> bool:

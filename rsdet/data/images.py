@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rsdet.quiet import Level
+
 MAX_PIXELS = 2**30  # OpenCV refuses larger pictures
 SUFFIXES = (".avif", ".bmp", ".jpeg", ".jpg", ".jp2", ".mpo", ".png", ".tif", ".tiff", ".webp")
 COLOURS = {"CMYK": "printing colours (CMYK)", "LAB": "Lab colours"}  # by Pillow's name; taken for RGB they are wrong
+_LIMIT = Level()
 _DEEP = ("I;16", "I;16B", "I;16L", "I", "F")
 
 
@@ -45,11 +48,11 @@ def no_pixel_limit() -> Iterator[None]:
     """Let Pillow read headers of pictures of any size; only the header is read, and we judge the size ourselves."""
     from PIL import Image
 
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
+    def put(limit: int | None) -> None:
         Image.MAX_IMAGE_PIXELS = limit
+
+    with _LIMIT.within(lambda: Image.MAX_IMAGE_PIXELS, put, None):  # threads that read headers share it
+        yield
 
 
 def read_header(path: str | Path) -> Header:
@@ -98,7 +101,8 @@ def header_of(image: Any) -> Header | None:
 
     if isinstance(image, Image.Image):
         name = Path("the image")
-        return Header(name, *image.size, len(image.getbands()), image.mode, image.mode in _DEEP)
+        deep = image.mode in _DEEP
+        return Header(name, *image.size, len(image.getbands()), image.mode, deep, problem_in_memory(image))
     if isinstance(image, np.ndarray):
         if image.ndim not in (2, 3) or not image.size:
             return Header(Path("the array"), problem=f"has the shape {image.shape}; it must be (H, W) or (H, W, C)")
@@ -108,6 +112,15 @@ def header_of(image: Any) -> Header | None:
             return Header(Path("the array"), problem=f"has the shape {image.shape}, {turned}")
         return Header(Path("the array"), w, h, c, str(image.dtype), image.dtype != np.uint8)
     return None
+
+
+def problem_in_memory(image: Any) -> str:
+    """Why nothing can be made of a Pillow image; an empty string where something can."""
+    try:
+        image.load()
+    except ValueError:  # what a damaged file raises says by itself what is wrong
+        return "has been closed; open it again"
+    return "has multiplied alpha (La), of which Pillow makes nothing else; pass it as LA" if image.mode == "La" else ""
 
 
 def orientation(im: Any) -> int:

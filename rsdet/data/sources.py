@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rsdet.data.images import SUFFIXES
 from rsdet.errors import DataError, nearest
+from rsdet.names import printable
 from rsdet.quiet import say
 
 # What Ultralytics opens besides: videos, and images that need one more package. Its own lists would bring PyTorch.
@@ -120,7 +121,7 @@ def tell_left_out(skipped: Sequence[str], done: int) -> None:
 def first_of(skipped: Sequence[str]) -> str:
     """A message about all that was left out, where nothing else is left: the first line and how many follow."""
     more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
-    return f"{skipped[0]}{more}."
+    return f"{printable(skipped[0])}{more}."
 
 
 def frames_lost(path: str | Path, read: int, stated: int, fps: float) -> str:

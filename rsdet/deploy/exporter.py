@@ -190,4 +190,5 @@ def private_copy(model: Any) -> Any:
         twin.__dict__[key] = dict(model.__dict__[key])
     twin.model = deepcopy(model.model)
     twin.predictor = twin.trainer = twin.metrics = None
+    twin.__dict__.pop("_whose_turn", None)  # it has a predictor of its own, and waits for nobody
     return twin

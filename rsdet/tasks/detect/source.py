@@ -65,6 +65,20 @@ def _is_tensor(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
+def _check_tensor(batch: Any, channels: int) -> None:
+    """Refuse a tensor of which a network would make something without a word; what is left Ultralytics says.
+
+    Raises:
+        DataError: It has other channels, or values that no picture has.
+    """
+    if batch.ndim == 4 and batch.shape[1] != channels:
+        raise DataError(f"the tensor has {batch.shape[1]} channels, not {channels}; pass (B, {channels}, H, W).")
+    if batch.numel() and batch.is_floating_point():
+        low, high = (float(x) for x in batch.detach().aminmax())  # NaN where there is one
+        if not (low >= 0 and high < float("inf")):
+            raise DataError(f"the tensor holds values from {low:g} to {high:g}; pass RGB from 0 to 1, not normalized.")
+
+
 def _video_problem(path: Path) -> str:
     with silent_opencv():
         return "" if cv2.VideoCapture(str(path)).isOpened() else "is no video that can be read; copy it again"
@@ -92,9 +106,8 @@ def _in_memory(sources: Sequence[Any], reader: SarReader | PictureReader) -> lis
             # Pillow images of a file keep its name, which results carry, where Ultralytics makes the same of them.
             pictures.append(source if reader.bands is None and reader.channels in (1, 3) else picture)
         else:
-            if _is_tensor(source) and source.ndim == 4 and source.shape[1] != reader.channels:
-                has, takes = source.shape[1], reader.channels
-                raise DataError(f"the tensor has {has} channels, not {takes}; pass (B, {takes}, H, W).")
+            if _is_tensor(source):
+                _check_tensor(source, reader.channels)
             pictures.append(source)
     return pictures
 
@@ -113,6 +126,8 @@ def usable_source(source: Any, reader: SarReader | PictureReader | None = None) 
         DataError: There is no source, it does not exist, or none of its images can be used.
     """
     reader = reader or PictureReader()
+    if isinstance(source, Iterator):
+        raise DataError(f"source is a {type(source).__name__}, which can be read once only; pass list(...) of it.")
     if source is None or (isinstance(source, (str, list, tuple)) and not source):
         raise DataError("predict needs source=; pass an image, a folder, a glob, a video or a list of them.")
     listed = isinstance(source, (list, tuple)) and all(isinstance(s, (str, Path)) for s in source)
@@ -148,7 +163,7 @@ def usable_source(source: Any, reader: SarReader | PictureReader | None = None) 
     with no_pixel_limit():
         headers = {p: read_sar_header(p) for p in files if not videos and not name_problem(p)}
     problems = {p: reader.header_problem(headers[p]) if p in headers else why_not(p) for p in files}
-    skipped = [f"{p} {why}" for p, why in problems.items() if why]
+    skipped = [printable(f"{p} {why}") for p, why in problems.items() if why]
     good = [p for p, why in problems.items() if not why]
     if not good:
         raise DataError(first_of(skipped))

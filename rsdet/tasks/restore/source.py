@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from rsdet.data.geotiff import Samples
-from rsdet.data.images import COLOURS, SUFFIXES
+from rsdet.data.images import COLOURS, SUFFIXES, problem_in_memory
 from rsdet.data.raster_io import ImageMeta, read_image, take_bands
 from rsdet.data.sources import VIDEOS, files_of, name_problem, together
 from rsdet.errors import DataError, RSDetError
@@ -76,6 +76,8 @@ def find(source: Any) -> Source:
     """
     if source is None or (isinstance(source, (str, list, tuple)) and not source):
         raise DataError("predict needs source=; pass an image, a folder, a glob or a list of them.")
+    if isinstance(source, Iterator):
+        raise DataError(f"source is a {type(source).__name__}, which can be read once only; pass list(...) of it.")
     several = source if isinstance(source, (list, tuple)) else [source]
     if not all(isinstance(s, (str, Path)) for s in several):
         return Source(arrays=[a for s in several for a in _as_arrays(s)])
@@ -102,6 +104,8 @@ def _as_arrays(picture: Any) -> list[np.ndarray]:
     if isinstance(picture, Image.Image):
         if picture.mode in COLOURS:
             raise DataError(f"the image holds {COLOURS[picture.mode]}; pass it as RGB.")
+        if problem := problem_in_memory(picture):
+            raise DataError(f"the image {problem}.")
         picture = ImageOps.exif_transpose(picture)
         if "A" in picture.mode.upper():
             say("alpha of the image is left out; files keep it.", logging.INFO)
