@@ -106,12 +106,12 @@ def curve_of(curve: dict | str) -> str:
 
 def weights() -> str:
     """The cards of the weights that have names: a table of all, and what each can do and cannot."""
-    from rsdet.zoo import card_of, list_weights, measures
+    from rsdet.zoo import card_of, in_words, list_weights
 
     cards = [card_of(name) for name in list_weights()]
     numbers = {
         c.name: [
-            f"{', '.join(f'{k} {v:.4g}' for k, v in measures(r).items())} ({r['data']} {r['split']}, {r['images']} "
+            f"{in_words(r, 4)} ({r['data']} {r['split']}, {r['images']} "
             f"pictures, protocol {r['protocol']}, {r['imgsz']}{' px' if isinstance(r['imgsz'], int) else ''})"
             f"{'; the input: ' + r['input'] if 'input' in r else ''}"
             for r in c.results

@@ -18,6 +18,7 @@ import os
 import platform
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -67,6 +68,9 @@ def _elsewhere(where: str | Path) -> str:
     place = Path(os.path.abspath(where))
     if home().absolute() in (place, *place.parents):
         return "set RSDET_HOME to another folder"
+    stock = sys.modules.get("ultralytics.utils")  # whoever fetches a data set has imported it
+    if stock is not None and Path(os.path.abspath(stock.DATASETS_DIR)) in (place, *place.parents):
+        return "where no out= chose it, set another folder for data sets: yolo settings datasets_dir=FOLDER"
     return "choose another folder with project= or out="
 
 

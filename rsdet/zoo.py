@@ -36,6 +36,7 @@ FIELDS = {
     "failures": "what it gets wrong, in words, and pictures of it (paths in the repository)",
     "intended_use": "what it is for, and what not",
 }
+_SAID = {"psnr_db": ("PSNR", " dB"), "ssim": ("SSIM", "")}  # key of results -> name and unit, where it is no name
 _RESULT = ("data", "split", "images", "protocol", "imgsz")  # of a row of results; whatever else it has is a number
 
 
@@ -91,7 +92,7 @@ class Card:
     def line(self) -> str:
         """The card in one line."""
         facts, first = self.facts, self.results[0]
-        numbers = ", ".join(f"{k} {v:.3g}" for k, v in measures(first).items())
+        numbers = in_words(first)
         side = f"{first['imgsz']} px" if isinstance(first["imgsz"], int) else first["imgsz"]
         where = f"protocol {first['protocol']}, {first['data']} {first['split']}, {side}"
         size = f"{self.size_mb:.1f} MB{'' if self.shipped else ', fetched when it is used'}"
@@ -103,6 +104,12 @@ class Card:
 def measures(row: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a row of results."""
     return {k: v for k, v in row.items() if k not in _RESULT and isinstance(v, int | float)}
+
+
+def in_words(row: Mapping[str, Any], digits: int = 3) -> str:
+    """The numbers of a row of results as people read them: ``PSNR 32.1 dB, SSIM 0.922`` of ``psnr_db`` and ``ssim``."""
+    shown = ((*_SAID.get(key, (key, "")), value) for key, value in measures(row).items())
+    return ", ".join(f"{name} {value:.{digits}g}{unit}" for name, unit, value in shown)
 
 
 def list_weights(pattern: str = "*") -> list[str]:

@@ -143,6 +143,14 @@ def test_of_what_is_kept_for_all_runs_the_folder_is_chosen_by_its_variable(tmp_p
             write_text(tmp_path / folder / "a.txt", "a")
 
 
+def test_of_data_sets_the_folder_is_chosen_in_the_settings(tmp_path, monkeypatch):
+    monkeypatch.setattr("ultralytics.utils.DATASETS_DIR", tmp_path / "sets")
+    (tmp_path / "sets").write_text("a file")
+    with pytest.raises(WriteError, match="yolo settings datasets_dir=FOLDER") as e:
+        write_text(tmp_path / "sets" / "hit-uav-original" / "a.txt", "a")
+    assert "project=" not in str(e.value)
+
+
 def test_a_home_of_nothing_is_none_and_a_tilde_is_the_users(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     for said, place in (("", ".cache/rsdet"), ("~/kept", "kept")):

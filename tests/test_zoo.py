@@ -66,6 +66,12 @@ def test_no_weights_lie_beside_no_card():
     assert sorted(p.stem for p in weights_dir().glob(f"*{zoo.SUFFIX}")) == sorted(SHIPPED)
 
 
+def test_numbers_are_said_in_words_and_with_their_unit():
+    line = zoo.card_of("edsr-t-x2").line()
+    assert "PSNR 32.1 dB, SSIM 0.922 (protocol" in line
+    assert all("_db" not in zoo.card_of(name).line() for name in zoo.list_weights())
+
+
 # --------------------------------------------------------------------------------------------------- names
 
 

@@ -69,7 +69,8 @@ def split(
     """
     if k < 2:
         raise ConfigError(f"k={k} must be 2 or more: one fold validates, the others train; e.g. k=5")
-    _check_task(data, tasks_stated(data))  # before anything is drawn or fetched
+    _check_asked(data, tasks_stated(data), task)  # before anything is drawn or fetched
+    _check_task(data, tasks_stated(data))
     path = resolve_data(data, task)
     content = read_yaml(path)
     _check_task(data, tasks_of(path, content), "names" in content)
@@ -102,6 +103,20 @@ def split(
     if len(groups) == len(files) and by != "image":
         say(f"by={by} found no two pictures that belong together; by=sequence or by=PATTERN may, such as by='^[^_]+'")
     return [folder / f"{name}.yaml" for name in names]
+
+
+def _check_asked(data: str, known: tuple[str, ...], task: str | None) -> None:
+    """Refuse a task that data are not made for, or that there is not.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    fit = sorted(_TASKS & {*known} or _TASKS)
+    if task is not None and task not in fit:
+        raise ConfigError(
+            f"task={task!r} must be a task that data={data} are for: {', '.join(fit)}.{nearest(task, fit)} Leave task= "
+            "out for the usual one."
+        )
 
 
 def _check_task(data: str, known: tuple[str, ...], listed: bool = True) -> None:

@@ -145,6 +145,16 @@ def test_a_set_for_another_task_is_refused_before_it_is_drawn(monkeypatch):
         split("demo-vqa")
 
 
+@pytest.mark.parametrize(
+    ("data", "task", "fit"), [("demo", "nope", "detect, obb, segment, semantic"), ("visdrone", "segmnt", "detect")]
+)
+def test_a_task_that_data_are_not_made_for_names_those_that_they_are(monkeypatch, data, task, fit):
+    monkeypatch.setattr("rsdet.data.folds.resolve_data", lambda *args: pytest.fail("drawn"))
+    with pytest.raises(ConfigError, match=f"task='{task}' must be a task that data={data} are for: {fit}\\.") as e:
+        split(data, task=task)
+    assert "model" not in str(e.value)  # there is none
+
+
 def test_data_whose_pictures_come_in_pairs_are_refused(tmp_path):
     for part in ("train", "val"):
         picture(tmp_path / part / "A" / "a.png", (8, 8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from ultralytics.data.loaders import LoadImagesAndVideos
 from ultralytics.engine.results import Results
 from ultralytics.models.rtdetr.predict import RTDETRPredictor
 from ultralytics.models.yolo.detect.predict import DetectionPredictor
-from ultralytics.utils import NUM_THREADS
+from ultralytics.utils import DEFAULT_CFG_DICT, NUM_THREADS
 from ultralytics.utils.files import increment_path
 from ultralytics.utils.plotting import save_one_box
 
@@ -29,6 +30,7 @@ from rsdet.data.sources import frames_lost
 from rsdet.enhance.wiring import chain_for, with_time
 from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.names import Numbered, csv_cell, folder_names, printable
+from rsdet.quiet import say
 from rsdet.runtime.results import detections_of
 from rsdet.tasks.detect import visual
 from rsdet.tasks.detect.enhanced import EnhancedPrediction
@@ -37,6 +39,7 @@ from rsdet.tasks.detect.source import usable_source
 from rsdet.tasks.detect.tracking import natural
 from rsdet.writing import put, workplace, write_picture
 
+_OF_FILMS = ("vid_stride", "stream_buffer", "save_frames")
 _CROP = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 
 
@@ -364,6 +367,8 @@ class OurPredictor(EnhancedPrediction):
         """Open the source as Ultralytics does, with our reader behind its files."""
         super().setup_source(*args, **kwargs)
         self.unread = {}
+        if self.dataset.mode == "image" and not any(getattr(self.dataset, "video_flag", ())):
+            self.say_of_films()
         pictures = isinstance(self.dataset, LoadImagesAndVideos) and not any(self.dataset.video_flag)
         if pictures:
             self.dataset.__class__ = OurImages  # the same list of files; only the reading differs
@@ -375,6 +380,16 @@ class OurPredictor(EnhancedPrediction):
             self.dataset.stated, self.dataset.frames_read = {}, Counter()
             if self.dataset.cap is not None:  # the first is open already
                 self.dataset.begin(self.dataset.files[self.dataset.video_flag.index(True)])
+
+    def say_of_films(self) -> None:
+        """Name the keys of films and streams that nothing comes of where the source is pictures: all are looked at."""
+        if given := [k for k in _OF_FILMS if getattr(self.args, k) != DEFAULT_CFG_DICT[k]]:
+            keys, them = ", ".join(f"{k}=" for k in given), "it" if len(given) == 1 else "them"
+            say(
+                f"{keys}: only of videos and streams, and these are pictures, of which each is looked at; leave {them} "
+                "out, or name the pictures that are wanted.",
+                logging.WARNING,
+            )  # fmt: skip
 
     @contextmanager
     def of_picture(self, i: int) -> Iterator[None]:

@@ -161,6 +161,7 @@ class SemanticPredict(OurPredictor, MapPredictor):
         scenes, rest = self._apart(source)
         try:
             if scenes:
+                self.say_of_films()
                 yield from self._map_scenes(scenes)
             if rest is not None:
                 yield from super().stream_inference(rest, *args, **kwargs)

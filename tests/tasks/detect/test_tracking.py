@@ -135,6 +135,15 @@ def test_an_object_keeps_its_number_through_a_film(models, film, tmp_path, capsy
     assert annotated.get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
 
 
+def test_a_stride_that_a_folder_of_frames_does_not_have_is_named(models, folder, film, monkeypatch):
+    said = []
+    monkeypatch.setattr("rsdet.tasks.detect.predict.say", lambda text, level=0: said.append(text))
+    assert len(models["yolo"].predict(folder, imgsz=96, vid_stride=5, verbose=False)) == FRAMES
+    assert [line.partition(":")[0] for line in said] == ["vid_stride="]
+    assert len(models["yolo"].predict(film, imgsz=96, vid_stride=5, verbose=False)) == FRAMES // 5
+    assert len(said) == 1
+
+
 def test_each_film_begins_anew_and_only_what_is_followed_is_left(models, film, folder, tmp_path, monkeypatch):
     """A model that has looked at one sequence knows nothing of it at the next, unless it shall."""
     pytest.importorskip("lap")
