@@ -17,9 +17,9 @@ WIDEST = 1920  # px, of truth and findings together
 CONF = 0.25
 
 
-def outlined(frame: Path, rows: Sequence[str]) -> np.ndarray:
-    """A picture with the boxes of its label file, upright or with four corners, in yellow."""
-    picture = cv2.imread(str(frame))
+def outlined(picture: np.ndarray, rows: Sequence[str]) -> np.ndarray:
+    """A copy of a picture with the boxes of its label file, upright or with four corners, in yellow."""
+    picture = np.ascontiguousarray(picture).copy()
     h, w = picture.shape[:2]
     for row in rows:
         v = [float(x) for x in row.split()[1:]]
@@ -45,17 +45,17 @@ def failures(model: Any, folder: Path, split: str, imgsz: int, name: str, every:
     Returns:
         The pictures, as paths in the repository.
     """
-    off: list[tuple[int, int, Path, list[str], Any]] = []
+    off: list[tuple[int, int, list[str], Any]] = []
     frames = sorted((folder / "images" / split).iterdir())[::every]
     for n, result in enumerate(model.predict(frames, imgsz=imgsz, conf=CONF, stream=True, verbose=False)):
         frame = Path(result.path)
         label = folder / "labels" / split / f"{frame.stem}.txt"
         rows = label.read_text().splitlines() if label.is_file() else []
-        off = sorted([*off, (-abs(len(result) - len(rows)), n, frame, rows, result)], key=lambda o: o[:2])[:SHOWN]
+        off = sorted([*off, (-abs(len(result) - len(rows)), n, rows, result)], key=lambda o: o[:2])[:SHOWN]
     files = []
-    for n, (_, _, frame, rows, result) in enumerate(off):
+    for n, (_, _, rows, result) in enumerate(off):
         file = OUT / f"{name}-{n}.jpg"
-        pair = np.concatenate([outlined(frame, rows), result.plot(line_width=1, font_size=8)], 1)
+        pair = np.concatenate([outlined(result.orig_img, rows), result.plot(line_width=1, font_size=8)], 1)
         if (width := pair.shape[1]) > WIDEST:
             pair = cv2.resize(pair, None, fx=WIDEST / width, fy=WIDEST / width, interpolation=cv2.INTER_AREA)
         write_picture(file, pair)

@@ -113,7 +113,7 @@ def weights() -> str:
         c.name: [
             f"{in_words(r, 4)} ({r['data']} {r['split']}, {r['images']} "
             f"pictures, protocol {r['protocol']}, {r['imgsz']}{' px' if isinstance(r['imgsz'], int) else ''})"
-            f"{'; the input: ' + r['input'] if 'input' in r else ''}"
+            f"{'; ' + r['beside'] if 'beside' in r else ''}"
             for r in c.results
         ]
         for c in cards

@@ -31,13 +31,14 @@ FIELDS = {
     "split": "whose split, and how many pictures each part has",
     "command": "what trained it",
     "seeds": "of the training, a list",
-    "results": "list of {data, split, images, protocol, imgsz, and one number for each measure such as AP}",
+    "results": "list of {data, split, images, protocol, imgsz, and one number for each measure such as AP; beside: "
+    "what something simple reaches there}",
     "curve": "{measure, epochs, values}, or why there is none",
     "failures": "what it gets wrong, in words, and pictures of it (paths in the repository)",
     "intended_use": "what it is for, and what not",
 }
 _SAID = {"psnr_db": ("PSNR", " dB"), "ssim": ("SSIM", "")}  # key of results -> name and unit, where it is no name
-_RESULT = ("data", "split", "images", "protocol", "imgsz")  # of a row of results; whatever else it has is a number
+_RESULT = ("data", "split", "images", "protocol", "imgsz")  # of a row of results; what else is a number is a measure
 
 
 @dataclass(frozen=True)
