@@ -139,7 +139,7 @@ def export(model: Any, format: str = "onnx", **keys: Any) -> ExportResult:
     if settings.triton:
         reports["triton"] = write_triton(made)
     if settings.cpp:
-        reports["cpp"] = write_cpp(made)
+        reports["cpp"] = write_cpp(made, reports["metadata"])
     result = ExportResult(made, format, size_mb=size_mb(made), seconds=time.perf_counter() - begin, **reports)
     if settings.verbose:
         print(printable(result.summary(), keep="\n"))

@@ -61,7 +61,8 @@ class Job:
         self.meta = artifacts.describe(self.model, self.module, self.task, s.graph)
         self.meta.update(
             imgsz=list(s.size), batch=s.batch, dynamic=s.dynamic, half=s.half and s.format != "engine", int8=s.int8,
-            opset=s.opset if s.graph == "onnx" else None, **self.task.describe(self.module, s),
+            opset=s.opset if s.graph == "onnx" else None, preprocess=self.task.preprocess_rule(self.module),
+            **self.task.describe(self.module, s),
         )  # fmt: skip
         if parts := self.parts:
             made = make_parts(parts, place / stem, s, self.meta)

@@ -6,10 +6,15 @@ Format of the repository: https://docs.nvidia.com/deeplearning/triton-inference-
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rsdet.errors import ConfigError, MissingDependencyError
+from rsdet.names import printable
 from rsdet.paths import PACKAGE
 from rsdet.writing import write_bytes, write_text
 
@@ -50,7 +55,7 @@ def write_triton(made: Path) -> Path:
 
     session = onnxruntime.InferenceSession(str(made), providers=["CPUExecutionProvider"])
     sides = {"input": session.get_inputs(), "output": session.get_outputs()}
-    lines = [f"name: {json.dumps(made.stem)}", 'backend: "onnxruntime"', "max_batch_size: 0"]
+    lines = [f"name: {_quoted(made.stem)}", 'backend: "onnxruntime"', "max_batch_size: 0"]
     lines += [f"{kind} [\n{_separated(tensors)}\n]" for kind, tensors in sides.items()]
     repository = made.with_name(f"{made.stem}_triton")
     folder = repository / made.stem
@@ -65,14 +70,32 @@ def _separated(tensors: list[Any]) -> str:
     for t in tensors:
         dims = ", ".join(str(d) if isinstance(d, int) else "-1" for d in t.shape)
         kind = _TYPES[t.type.removeprefix("tensor(").removesuffix(")")]
-        texts.append(f"  {{ name: {json.dumps(t.name)}  data_type: TYPE_{kind}  dims: [ {dims} ] }}")
+        texts.append(f"  {{ name: {_quoted(t.name)}  data_type: TYPE_{kind}  dims: [ {dims} ] }}")
     return ",\n".join(texts)
 
 
-def write_cpp(made: Path) -> Path:
+def _quoted(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)  # protobuf's parser refuses the two halves in which JSON escapes emoji
+
+
+def write_cpp(made: Path, meta: Mapping[str, Any]) -> Path:
     """Write ``<stem>.cpp``, a program that runs the file by ONNX Runtime.
 
     Args:
         made: The ONNX file.
+        meta: What was written into it.
     """
-    return write_text(made.with_suffix(".cpp"), PROGRAM.read_text(encoding="utf-8").replace("MODEL", made.stem))
+    import onnx
+
+    axes = onnx.load(str(made), load_external_data=False).graph.input[0].type.tensor_type.shape.dim
+    free = (meta["batch"], meta["channels"], *meta["imgsz"])  # where the graph leaves it open
+    source = made.with_suffix(".cpp")
+    rule = f"pixels.raw holds the input as float32 in the order of these sides: {meta['preprocess']}."
+    words = {
+        "file": printable(made.name), "model": printable(shlex.quote(made.name)),
+        "source": printable(shlex.quote(source.name)), "program": printable(shlex.quote(made.stem)),
+        "sides": " ".join(str(axis.dim_value or usual) for axis, usual in zip(axes, free, strict=True)),
+        "rule": "\n   ".join(textwrap.wrap(rule, 115)),
+    }  # fmt: skip
+    text = PROGRAM.read_text(encoding="utf-8")
+    return write_text(source, re.sub(rf"\{{({'|'.join(words)})\}}", lambda found: words[found[1]], text))

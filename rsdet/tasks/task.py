@@ -264,6 +264,10 @@ class Task:
         """
         return {}
 
+    def preprocess_rule(self, module: Any) -> str:
+        """How a file becomes an input of an exported graph, in words, for whoever runs it by other means."""
+        return f"as the task {self.name} stacks its samples"
+
     def sample(self, model: Any, size: tuple[int, int], images: Sequence[Any] | None) -> list[Any]:
         """Samples that prove and time an export: the user's, else of the data it was trained on, else rendered.
 

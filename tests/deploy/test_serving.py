@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,45 +13,45 @@ import onnx
 import onnxruntime
 import pytest
 from exported import lively
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory, text_format
 
+from rsdet.data.scenes import render_scene
+from rsdet.deploy.serving import write_cpp, write_triton
 from rsdet.errors import ConfigError
+from rsdet.runtime import Detector
 
 TYPES = {1: "TYPE_FP32", 10: "TYPE_FP16", 7: "TYPE_INT64"}  # of ONNX
-TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]|[\w.-]+')
+FIELDS = {  # those of Triton's model_config.proto that are used here, by number: kind, name, label
+    "ModelConfig": {1: ("STRING", "name"), 4: ("INT32", "max_batch_size"), 5: ("ModelInput", "input"),
+                    6: ("ModelOutput", "output"), 17: ("STRING", "backend")},
+    "ModelInput": {1: ("STRING", "name"), 2: ("DataType", "data_type"), 4: ("INT64", "dims")},
+    "ModelOutput": {1: ("STRING", "name"), 2: ("DataType", "data_type"), 3: ("INT64", "dims")},
+}  # fmt: skip
+DATA_TYPES = {"TYPE_INVALID": 0, "TYPE_INT64": 9, "TYPE_FP16": 10, "TYPE_FP32": 11}
+CONF = 0.05  # which the boxes of networks that nobody has trained reach
+SEVERAL = ("input", "output", "dims")
 
 
 def parsed(text: str) -> dict:
-    """A message of protobuf's text format: words, lists and messages of them."""
-    tokens = TOKEN.findall(text)
-
-    def value():
-        token = tokens.pop(0)
-        if token == "[":
-            return listed()
-        return message() if token == "{" else token.strip('"')
-
-    def listed():
-        found = []
-        while tokens[0] != "]":
-            found.append(value())
-            if tokens[0] == ",":
-                tokens.pop(0)
-        tokens.pop(0)
-        return found
-
-    def message():
-        found = {}
-        while tokens and tokens[0] != "}":
-            key = tokens.pop(0)
-            if tokens[0] == ":":
-                tokens.pop(0)
-            assert key not in found
-            found[key] = value()
-        if tokens:
-            tokens.pop(0)
-        return found
-
-    return message()
+    """A configuration, read by protobuf's own parser of its text format."""
+    file = descriptor_pb2.FileDescriptorProto(name="triton.proto", package="inference", syntax="proto3")
+    kinds = file.enum_type.add(name="DataType")
+    for name, number in DATA_TYPES.items():
+        kinds.value.add(name=name, number=number)
+    for message, fields in FIELDS.items():
+        described = file.message_type.add(name=message)
+        for number, (kind, name) in fields.items():
+            field = described.field.add(name=name, number=number, label=3 if name in SEVERAL else 1)
+            if kind.isupper():
+                field.type = field.Type.Value(f"TYPE_{kind}")
+            else:
+                field.type_name = f".inference.{kind}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    config = message_factory.GetMessageClass(pool.FindMessageTypeByName("inference.ModelConfig"))()
+    text_format.Parse(text, config)
+    found = json_format.MessageToDict(config, preserving_proto_field_name=True)
+    return {**found, "max_batch_size": config.max_batch_size}  # which is left out where it is 0
 
 
 def described(tensors) -> list[dict]:
@@ -82,40 +82,127 @@ def test_the_configuration_is_that_of_the_graph(made):
     assert (folder / "1" / "model.onnx").read_bytes() == made.path.read_bytes()
     graph = onnx.load(made.path).graph
     assert parsed((folder / "config.pbtxt").read_text()) == {
-        "name": "ships", "backend": "onnxruntime", "max_batch_size": "0",
+        "name": "ships", "backend": "onnxruntime", "max_batch_size": 0,
         "input": described(graph.input), "output": described(graph.output),
     }  # fmt: skip
     assert described(graph.input)[0]["dims"] == ["-1", "3", "64", "64"]
 
 
-def headers() -> Path | None:
-    """Folder of ONNX Runtime's headers for C++, which its package for Python does not have."""
-    places = [os.environ.get("ONNXRUNTIME_INCLUDE", ""), "/usr/include/onnxruntime", "/usr/local/include/onnxruntime"]
-    return next((Path(p) for p in places if p and Path(p, "onnxruntime_cxx_api.h").is_file()), None)
+def for_cpp() -> tuple[Path, Path]:
+    """Folders of ONNX Runtime's headers and of its library for C++, which must be of one version to be linked.
+
+    Those of its release, unpacked where ``ONNXRUNTIME_ROOT`` says, or of the system. Headers alone, which
+    ``ONNXRUNTIME_INCLUDE`` names, go with the library in the package for Python as long as they are not newer.
+    """
+    if shutil.which("g++") is None:
+        pytest.skip("no g++")
+    root, include = (os.environ.get(f"ONNXRUNTIME_{key}", "") for key in ("ROOT", "INCLUDE"))
+    own = Path(onnxruntime.__file__).parent / "capi"
+    places = [(Path(root, "include"), Path(root, "lib"))] if root else []
+    places += [(Path(include), own)] if include else []
+    places += [
+        (Path(base, "include", name), library)
+        for base in ("/usr", "/usr/local")
+        for name in ("onnxruntime", "onnxruntime/core/session")
+        for library in (*Path(base, "lib").glob("*-linux-gnu"), Path(base, "lib"), own)
+    ]
+    for headers, library in places:
+        if (headers / "onnxruntime_cxx_api.h").is_file() and any(library.glob("libonnxruntime.so*")):
+            return headers, library
+    asked = f"ONNXRUNTIME_ROOT={root or 'unset'}, ONNXRUNTIME_INCLUDE={include or 'unset'}"
+    pytest.skip(f"no headers of ONNX Runtime for C++ (onnxruntime_cxx_api.h): {asked}, and none in /usr or /usr/local")
 
 
-def test_the_program_finds_what_python_finds(made, tmp_path):
-    library = next(Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so*"), None)
-    if headers() is None or library is None or shutil.which("g++") is None:
-        pytest.skip("needs g++ and ONNX Runtime's headers for C++; ONNXRUNTIME_INCLUDE names their folder")
-    linked, program = tmp_path / "libonnxruntime.so.1", tmp_path / "ships"
-    os.symlink(library, linked)
-    line = ["g++", "-std=c++17", "-Wall", str(made.cpp), f"-I{headers()}", str(linked), f"-Wl,-rpath,{tmp_path}"]
-    subprocess.run([*line, "-o", str(program)], check=True, timeout=300)
+def unpacked(folder: Path, headers: Path, library: Path) -> None:
+    """Lay ``onnxruntime/`` beside a program as its release is laid out: ``include/``, ``lib/libonnxruntime.so``."""
+    (folder / "onnxruntime" / "lib").mkdir(parents=True)
+    (folder / "onnxruntime" / "include").symlink_to(headers)
+    file = next(p for p in sorted(library.glob("libonnxruntime.so*")) if p.is_file())
+    for name in ("libonnxruntime.so", "libonnxruntime.so.1"):  # the linker's name, and the one that programs ask for
+        (folder / "onnxruntime" / "lib" / name).symlink_to(file.resolve())
+
+
+def instructions(text: str) -> list[list[str]]:
+    """The command that compiles and the one that runs, as the program's own head has them."""
+    return [shlex.split(line) for line in text[: text.index("*/")].splitlines() if line.startswith("     ")]
+
+
+@pytest.fixture(scope="module")
+def compiled(made):
+    """The program, made as it says itself, without a warning; and the command that runs it."""
+    unpacked(made.cpp.parent, *for_cpp())
+    line, run = instructions(made.cpp.read_text())
+    done = subprocess.run([*line, "-Wall", "-Wextra"], cwd=made.cpp.parent, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    return run
+
+
+def answers(made, run: list[str], **keys) -> subprocess.CompletedProcess:
+    return subprocess.run(run, cwd=made.cpp.parent, capture_output=True, text=True, **keys)
+
+
+def test_the_program_finds_what_python_finds(made, compiled):
     pixels = np.random.default_rng(0).random((2, 3, 64, 64), np.float32)
-    pixels.tofile(tmp_path / "pixels.raw")
-    line = [str(program), str(made.path), "pixels.raw", *map(str, pixels.shape)]
-    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
+    folder = made.cpp.parent
+    pixels.tofile(folder / "pixels.raw")
+    line = [*compiled[:-4], *map(str, pixels.shape)]  # two at a time, as the graph's batch is free
+    done = answers(made, line)
     assert done.returncode == 0, done.stderr
     session = onnxruntime.InferenceSession(str(made.path), providers=["CPUExecutionProvider"])
     expected = session.run(None, {session.get_inputs()[0].name: pixels})
     for output, values, said in zip(session.get_outputs(), expected, done.stdout.splitlines(), strict=True):
         assert said == " ".join([output.name, *map(str, values.shape)])
-        ours = np.fromfile(tmp_path / f"{output.name}.raw", np.float32).reshape(values.shape)
+        ours = np.fromfile(folder / f"{output.name}.raw", np.float32).reshape(values.shape)
         np.testing.assert_allclose(ours, values, rtol=1e-4, atol=1e-4)
-    short = subprocess.run([*line[:-1], "128"], cwd=tmp_path, capture_output=True, text=True)
-    assert short.returncode == 2
-    assert "does not hold" in short.stderr
+
+
+def test_its_boxes_of_a_picture_are_those_of_predict(made, compiled):
+    """By its own instructions, with the input that the runtime prepares and the boxes that it decodes."""
+    detector = Detector(made.path)
+    picture = render_scene(0, (90, 120)).image[..., ::-1]  # oblong: it is scaled, and has margins
+    x, place = detector.prepare(picture)
+    x.tofile(made.cpp.parent / "pixels.raw")
+    assert compiled[-4:] == [str(side) for side in x.shape]
+    done = answers(made, compiled)
+    assert done.returncode == 0, done.stderr
+    name, *sides = done.stdout.split()
+    out = np.fromfile(made.cpp.parent / f"{name}.raw", np.float32).reshape([int(side) for side in sides])
+    found, expected = detector.decode(out, place, detector.rules(CONF)), detector.predict(picture, CONF)
+    assert len(expected) > 3
+    assert len(found) == len(expected)
+    np.testing.assert_allclose(found.boxes_xyxy, expected.boxes_xyxy, atol=0.05)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
+    np.testing.assert_array_equal(found.classes, expected.classes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({-1: "128"}, "does not hold"),
+        ({-1: "64x"}, "64x: not a side"),
+        ({-2: "0"}, "0: not a side"),
+        ({2: "absent.raw"}, "absent.raw"),
+        ({1: "absent.onnx"}, "absent.onnx"),
+    ],
+)
+def test_the_program_refuses_what_it_cannot_run_in_words(made, compiled, changed, says):
+    np.zeros((1, 3, 64, 64), np.float32).tofile(made.cpp.parent / "pixels.raw")
+    line = list(compiled)
+    for place, word in changed.items():
+        line[place] = word
+    done = answers(made, line)
+    assert done.returncode == 2
+    assert says in done.stderr
+
+
+def test_an_output_that_cannot_be_written_is_no_success(made, compiled, tmp_path):
+    np.zeros((1, 3, 64, 64), np.float32).tofile(tmp_path / "pixels.raw")
+    (tmp_path / "output0.raw").mkdir()
+    program = [str(made.cpp.with_suffix("")), str(made.path), *compiled[2:]]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "output0.raw cannot be written" in done.stderr
 
 
 def test_the_program_is_short_and_named_for_the_file(made):
@@ -124,6 +211,29 @@ def test_the_program_is_short_and_named_for_the_file(made):
     assert "ships.onnx pixels.raw" in text
     assert "MODEL" not in text
     assert len([line for line in text.splitlines() if line.strip()]) <= 60
+
+
+def test_the_program_says_what_its_own_graph_takes(made):
+    text = made.cpp.read_text()
+    line, run = instructions(text)
+    assert line[:5] == ["g++", "-std=c++17", "ships.cpp", "-o", "ships"]
+    assert run == ["./ships", "ships.onnx", "pixels.raw", "1", "3", "64", "64"]
+    assert f"{made.metadata['preprocess']}." in " ".join(text.split())
+    assert "letterbox" in made.metadata["preprocess"]
+
+
+@pytest.mark.parametrize(
+    "stem", ["it's", 'a "b" %s', "back\\slash\\", "two\nlines", "schöne 😀", "{sides}", "$(touch x)"]
+)
+def test_no_name_of_a_file_gets_into_the_program_or_out_of_its_quotes(made, tmp_path, stem):
+    copy = Path(shutil.copy(made.path, tmp_path / f"{stem}.onnx"))
+    text = write_cpp(copy, made.metadata).read_text(encoding="utf-8")
+    assert text[text.index("*/") :] == made.cpp.read_text()[made.cpp.read_text().index("*/") :]
+    line, run = instructions(text)
+    if stem.isprintable():
+        assert (line[2], run[:2]) == (f"{stem}.cpp", [f"./{stem}", f"{stem}.onnx"])
+    config = write_triton(copy) / stem / "config.pbtxt"
+    assert parsed(config.read_text(encoding="utf-8"))["name"] == stem
 
 
 @pytest.mark.parametrize("key", ["triton", "cpp"])

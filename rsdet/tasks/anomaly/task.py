@@ -124,6 +124,12 @@ class Anomaly(NetworkTask):
         """Which bands the network was trained on, and what its training was judged by."""
         return {"network": module.yaml["network"], "anomaly": dict(module.yaml.get("anomaly") or {})}
 
+    def preprocess_rule(self, module: Any) -> str:
+        """Tiles of a scaled cube."""
+        from rsdet.tasks.anomaly.scene import SPAN
+
+        return f"a tile of imgsz, the least value of the scene -{SPAN}, the largest {SPAN}, no data 0, CHW float"
+
     def sample(self, model: Any, size: tuple[int, int], images: Sequence[Any] | None) -> list[Any]:
         """Tiles (B, H, W) float32 in [-0.1, 0.1]."""
         from rsdet.tasks.anomaly.parity import parity_cubes

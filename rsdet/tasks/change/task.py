@@ -73,6 +73,13 @@ class Change(MapTask):
 
         return sample_pairs(model, size, images)
 
+    def preprocess_rule(self, module: Any) -> str:
+        """Tiles of both dates."""
+        return (
+            "a tile of imgsz of both dates (pad 114), bands in the order of the files (RGB), the earlier date first, "
+            "divide by 255, CHW float"
+        )
+
     # -- benchmark ------------------------------------------------------------------------------------------------
 
     def preprocess(self, inputs: Sequence[Any], spec: Mapping[str, Any], size: tuple[int, int]) -> Any:

@@ -7,7 +7,7 @@ the ``rtdetr`` family stretches the image to the input size, the ``yolo`` family
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,21 +19,23 @@ FAMILIES = ("rtdetr", "yolo")
 
 #: How an image becomes an input, in words; stored in every exported file.
 PREPROCESS_RULE = {
-    "rtdetr": "BGR to RGB, stretch to imgsz (bilinear, aspect not kept), divide by 255, CHW float",
-    "yolo": "BGR to RGB, letterbox to imgsz (bilinear, centred, pad 114), divide by 255, CHW float",
+    "rtdetr": "stretch to imgsz (bilinear, aspect not kept), divide by 255, CHW float",
+    "yolo": "letterbox to imgsz (bilinear, centred, pad 114), divide by 255, CHW float",
 }
 
 
-def preprocess_rule(family: str, sar: dict[str, Any] | None = None) -> str:
+def preprocess_rule(family: str, said: Mapping[str, Any]) -> str:
     """How a file becomes an input of a model, in words.
 
     Args:
         family: ``"rtdetr"`` or ``"yolo"``.
-        sar: How the model's SAR files become pictures, where it was trained on such.
+        said: What the model says of itself: ``channels``, and where it was trained on SAR, by ``sar`` how such files
+            become pictures.
     """
-    if sar is None:
-        return PREPROCESS_RULE[family]
-    return f"SAR {Stretch.from_dict(sar).describe()}, no data 0, gray in all channels; {PREPROCESS_RULE[family]}"
+    rule = PREPROCESS_RULE[family]
+    if said.get("sar") is not None:
+        return f"SAR {Stretch.from_dict(said['sar']).describe()}, no data 0, gray in all channels; {rule}"
+    return f"BGR to RGB, {rule}" if said.get("channels", 3) == 3 else rule
 
 
 def preprocess(images: Sequence[np.ndarray], family: str, imgsz: tuple[int, int]) -> np.ndarray:

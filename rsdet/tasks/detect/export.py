@@ -14,7 +14,7 @@ from rsdet.deploy.runners import TorchRunner
 from rsdet.deploy.settings import ExportSettings
 from rsdet.deploy.verify import Run
 from rsdet.errors import ConfigError, ExportError
-from rsdet.tasks.detect.decode import detections_from_raw, preprocess_rule
+from rsdet.tasks.detect.decode import detections_from_raw
 from rsdet.tasks.detect.parity import UPRIGHT, ParityReport, Ties, Upright, compare, match
 from rsdet.tasks.detect.settings import rule_of
 from rsdet.tasks.detect.thresholds import thresholds
@@ -79,12 +79,9 @@ def exporter_settings(module: Any, settings: ExportSettings) -> dict[str, Any]:
     return {"nms": nms, "max_det": queries(module) or kept["max_det"], **(kept if nms else {})}
 
 
-def describe(module: Any, settings: ExportSettings, family: str) -> dict[str, Any]:
-    """How pictures become inputs, and with which thresholds outputs become boxes."""
-    return {
-        "nms": bool(settings.options.nms), "thresholds": stored_thresholds(module, settings),
-        "preprocess": preprocess_rule(family, (getattr(module, "yaml", None) or {}).get("sar")),
-    }  # fmt: skip
+def describe(module: Any, settings: ExportSettings) -> dict[str, Any]:
+    """With which thresholds outputs become boxes."""
+    return {"nms": bool(settings.options.nms), "thresholds": stored_thresholds(module, settings)}
 
 
 def score_settings(settings: ExportSettings) -> dict[str, Any]:

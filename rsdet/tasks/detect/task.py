@@ -167,12 +167,18 @@ class Detect(Task):
         return exporter_settings(module, settings)
 
     def describe(self, module: Any, settings: ExportSettings | None = None) -> dict[str, Any]:
-        """Of an exported file: pre-processing and thresholds."""
+        """Of an exported file: thresholds."""
         if settings is None:
             return {}
         from rsdet.tasks.detect.export import describe
 
-        return describe(module, settings, self._family(module))
+        return describe(module, settings)
+
+    def preprocess_rule(self, module: Any) -> str:
+        """Stretched or letterboxed, as the family is."""
+        from rsdet.tasks.detect.decode import preprocess_rule
+
+        return preprocess_rule(self._family(module), getattr(module, "yaml", None) or {})
 
     def _family(self, module: Any) -> str:
         """How the pictures of a network are resized and its outputs are read."""

@@ -102,6 +102,13 @@ class LandCover(NetworkTask):
 
         return described(module)
 
+    def preprocess_rule(self, module: Any) -> str:
+        """Patches of raw numbers."""
+        return (
+            "the patch around a pixel (at patch // 2), mirrored at the border, bands and then rasters, numbers as in "
+            "the files (no data: fill), CHW float"
+        )
+
     def sample(self, model: Any, size: tuple[int, int], images: Sequence[Any] | None) -> list[Any]:
         """Patches (C, p, p) of raw numbers: of the test pixels of the training's data, else drawn around its means."""
         from rsdet.tasks.landcover.samples import samples_of

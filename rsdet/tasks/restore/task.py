@@ -159,6 +159,10 @@ class Restore(NetworkTask):
             "multiple": int(network.multiple), "min_px": int(network.min_px),
         }  # fmt: skip
 
+    def preprocess_rule(self, module: Any) -> str:
+        """Tiles."""
+        return "a tile of imgsz, RGB where it has three channels, 8 bits divided by 255, 16 by 65535, CHW float"
+
     def sample(self, model: Any, size: tuple[int, int], images: Sequence[Any] | None) -> list[Any]:
         """Tiles (H, W, C) float32 in [0, 1]."""
         from rsdet.tasks.restore.parity import parity_pictures

@@ -47,6 +47,12 @@ class MapTask(NetworkTask):
         """What sides of the input are multiples of."""
         return {"stride": int(max(module.stride))}
 
+    def preprocess_rule(self, module: Any) -> str:
+        """Letterboxed."""
+        from rsdet.tasks.detect.decode import preprocess_rule
+
+        return preprocess_rule("yolo", module.yaml)
+
     def score(self, model: Any, data: str | Path, **settings: Any) -> Scores:
         """The measures of ``val``; the first one is what counts."""
         metrics = model.val(data=data, **{"plots": False, **settings})

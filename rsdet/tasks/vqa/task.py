@@ -128,6 +128,10 @@ class Vqa(NetworkTask):
 
         return dict(described(module))
 
+    def preprocess_rule(self, module: Any) -> str:
+        """Of the part that sees pictures."""
+        return str(self.describe(module)["input"])
+
     def sample(self, model: Any, size: tuple[int, int], images: Sequence[Any] | None) -> list[Any]:
         """Pictures (H, W, 3) uint8 in BGR: the user's, else of the validation questions of its data, else rendered."""
         from rsdet.deploy.verify import N_IMAGES, parity_images, rendered

@@ -125,6 +125,26 @@ class Detector:
             pictures = [to_picture(image, self.reader)]
         return self.detect(pictures, self.rules(conf, iou, max_det, _some(classes), agnostic), imgsz)[0]
 
+    def prepare(self, image: Any, imgsz: int | Sequence[int] | None = None) -> tuple[np.ndarray, Placement]:
+        """What the network is shown of one image, for whoever runs the file by other means.
+
+        Args:
+            image: As in :meth:`predict`.
+            imgsz: As in :meth:`predict`.
+
+        Returns:
+            (1, C, H, W) float32, and where the image lies in it; :meth:`decode` makes objects of the answer.
+
+        Raises:
+            ConfigError: A size that the graph does not take.
+            DataError: The image cannot be used.
+        """
+        with silent_opencv():
+            picture = to_picture(image, self.reader)
+        seen = picture if self.chain is None else self.chain.apply_bgr(picture)
+        x, (place,) = self._input([seen], imgsz)
+        return x, replace(place, size_hw=picture.shape[:2])
+
     def predict_batch(
         self,
         images: Sequence[Any],
@@ -164,7 +184,9 @@ class Detector:
         """Metres a pixel that it was trained with; None where nobody said."""
         return getattr(self._facts, "gsd", None)
 
-    def rules(self, conf: float | None, iou: float | None, max_det: int | None, *args: Any, **kwargs: Any) -> Rules:
+    def rules(
+        self, conf: float | None = None, iou: float | None = None, max_det: int | None = None, *args: Any, **kwargs: Any
+    ) -> Rules:
         """Thresholds completed by those in the file; the other arguments are those of :class:`Rules`.
 
         Raises:
@@ -190,8 +212,7 @@ class Detector:
         began = time.perf_counter()
         seen = pictures if self.chain is None else [self.chain.apply_bgr(p) for p in pictures]
         enhanced = time.perf_counter()
-        places = self._places([p.shape[:2] for p in seen], self.size(imgsz))
-        x = to_input([lay(p, place) for p, place in zip(seen, places, strict=True)])
+        x, places = self._input(seen, imgsz)
         prepared = time.perf_counter()
         outs = self._run(x)
         ran = time.perf_counter()
@@ -246,6 +267,12 @@ class Detector:
                 "imgsz= or dynamic=True."
             )
         return height, width
+
+    def _input(
+        self, seen: Sequence[np.ndarray], imgsz: int | Sequence[int] | None
+    ) -> tuple[np.ndarray, list[Placement]]:
+        places = self._places([p.shape[:2] for p in seen], self.size(imgsz))
+        return to_input([lay(p, place) for p, place in zip(seen, places, strict=True)]), places
 
     def _places(self, sizes: list[tuple[int, int]], input_hw: tuple[int, int]) -> list[Placement]:
         if self._facts.family == "rtdetr":
