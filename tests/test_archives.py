@@ -97,3 +97,47 @@ def test_no_archive(tmp_path):
     (tmp_path / "page.zip").write_text("<html>please log in</html>")
     with pytest.raises(DataError, match="no zip or tar"):
         unpack(tmp_path / "page.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize("cut", [1536, 1600, 3072, 4608])  # behind a file, in the header that follows, before the end
+def test_a_tar_that_ends_between_two_files_is_cut_short(tmp_path, cut):
+    """tarfile takes whatever is no header for the end, and the files behind it were lost without a word."""
+    archive = tmp_path / "a.tar"
+    with tarfile.open(archive, "w") as t:
+        for i in range(3):
+            info = tarfile.TarInfo(f"f{i}")
+            info.size = 1000
+            t.addfile(info, io.BytesIO(b"x" * 1000))
+    whole = archive.read_bytes()
+    for data in (whole[:cut], whole[:1536] + b"\xff" * 512 + whole[1536:]):
+        archive.write_bytes(data)
+        with pytest.raises(DataError, match="is damaged"):
+            unpack(archive, tmp_path / "out")
+    archive.write_bytes(whole)
+    assert len(list(unpack(archive, tmp_path / "out").iterdir())) == 3
+
+
+def test_of_names_that_are_one_the_last_is_kept_and_that_is_said(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("rsdet.data.archives.say", lambda text, level: said.append(text))
+    unpack(zipped(tmp_path / "a.zip", {"a/b": b"1", "a//b": b"2", "a\\b": b"3", "c": b"4"}), tmp_path / "out")
+    assert (tmp_path / "out" / "a" / "b").read_bytes() == b"3"
+    (line,) = said
+    assert "2 files more than once, such as a//b" in line
+
+
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        ({"a": b"1", "a/b": b"2"}, "a file and a folder at once"),
+        ({"a/b": b"1", "a": b"2"}, "a file and a folder at once"),
+        ({"a": b"1", "a/": b""}, "a file and a folder at once"),
+        ({".": b"1"}, "a file and a folder at once"),
+        ({"": b"1"}, "is no name"),
+        ({"a" * 300: b"1"}, "has a longer name"),
+    ],
+)
+def test_names_that_no_folder_can_hold_are_the_fault_of_the_archive(tmp_path, members, why):
+    with pytest.raises(DataError, match=why):
+        unpack(zipped(tmp_path / "a.zip", members), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import logging
 import lzma
 import os
 import shutil
@@ -13,9 +15,10 @@ import zlib
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, NoReturn
 
 from rsdet.errors import DataError
+from rsdet.quiet import say
 from rsdet.writing import workplace
 
 # Pictures hardly compress, label text does so 3 to 20 times; a set that grows 200-fold is made to fill the disk.
@@ -23,6 +26,27 @@ _MAX_RATIO = 200
 _ALWAYS_FINE = 64 << 20  # bytes; small text archives may compress any amount
 _CHUNK = 1 << 20
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+
+
+_COLLIDES = (FileExistsError, IsADirectoryError, NotADirectoryError)
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a tar; where there is none and no mark of the end either, tarfile itself says the tar ends there."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        """The next header.
+
+        Raises:
+            ReadError: There is none, and this is not the end.
+        """
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:
+            raise
+        except tarfile.HeaderError as e:
+            raise tarfile.ReadError(f"no end mark behind {archive.offset:,} bytes: {e}") from e
 
 
 class _Member(NamedTuple):
@@ -49,9 +73,9 @@ def unpack(archive: str | Path, folder: str | Path, only: Sequence[str] = (), co
         The folder.
 
     Raises:
-        DataError: Other contents than those of the digest, or none of ``only``; a damaged or encrypted file, or no
-            archive; a member that is absolute, leads out of the folder, or is a link or device; declared sizes that do
-            not fit the disk or are out of all proportion.
+        DataError: Other contents than those of the digest, or none of ``only``; a damaged or encrypted file, one cut
+            short, or no archive; a member that is absolute, leads out of the folder, or is a link or device; declared
+            sizes that do not fit the disk or are out of all proportion.
     """
     archive, folder = Path(archive), Path(folder)
     with workplace(folder.parent, folder.name) as place:
@@ -96,13 +120,16 @@ def _limit(archive: Path, parent: Path) -> int:
 
 
 def _extract(archive: Path, scratch: Path, limit: int, only: Sequence[str]) -> None:
-    total = 0
+    total, seen, twice = 0, set[Path](), list[str]()
     for member in _members(archive):
         target = scratch / _safe(member.name, archive)
         if only and (member.is_dir or not any(fnmatchcase(member.name, pattern) for pattern in only)):
             continue
         if member.is_dir:
-            target.mkdir(parents=True, exist_ok=True)
+            try:
+                target.mkdir(parents=True, exist_ok=True)
+            except _COLLIDES:
+                _refuse(archive, member.name, "is a file and a folder at once")
             continue
         total += member.size
         if total > limit:
@@ -110,9 +137,24 @@ def _extract(archive: Path, scratch: Path, limit: int, only: Sequence[str]) -> N
                 f"{archive} would unpack to more than {limit:,} bytes, the free space or {_MAX_RATIO} times its own "
                 "size; free some space, or do not trust it"
             )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with member.open() as inside, target.open("wb") as outside:
-            _copy_exactly(inside, outside, member, archive)
+        if target in seen:
+            twice.append(member.name)
+        seen.add(target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with member.open() as inside, target.open("wb") as outside:
+                _copy_exactly(inside, outside, member, archive)
+        except _COLLIDES:
+            _refuse(archive, member.name, "is a file and a folder at once")
+        except OSError as e:
+            if e.errno != errno.ENAMETOOLONG:
+                raise
+            _refuse(archive, f"{member.name[:40]}…", "has a longer name than a file can have")
+    if twice:
+        say(
+            f"{archive} holds {len(twice)} files more than once, such as {twice[0]}; the last of each was kept.",
+            logging.WARNING,
+        )
 
 
 def _copy_exactly(inside: IO[bytes], outside: IO[bytes], member: _Member, archive: Path) -> None:
@@ -135,12 +177,14 @@ def _members(archive: Path) -> Iterator[_Member]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as z:
             for info in z.infolist():
+                if not info.filename:
+                    _refuse(archive, "", "is no name")
                 kind = stat.S_IFMT(info.external_attr >> 16)
                 if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                     _refuse(archive, info.filename, "is a link or device")
                 yield _Member(info.filename, info.file_size, info.is_dir(), lambda info=info: z.open(info))
     elif tarfile.is_tarfile(archive):
-        with tarfile.open(archive) as t:
+        with tarfile.open(archive, tarinfo=_Header) as t:
             for info in t:
                 if not (info.isreg() or info.isdir()):
                     _refuse(archive, info.name, "is a link or device")
@@ -163,7 +207,7 @@ def _safe(name: str, archive: Path) -> PurePosixPath:
     return path
 
 
-def _refuse(archive: Path, name: str, why: str) -> None:
+def _refuse(archive: Path, name: str, why: str) -> NoReturn:
     raise DataError(f"{archive} holds {name!r}, which {why}; nothing was unpacked; do not trust this archive")
 
 
