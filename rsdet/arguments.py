@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 from rsdet.errors import ConfigError, nearest
 from rsdet.quiet import say
+from rsdet.runtime.metadata import MOST
 from rsdet.scenes.settings import KEYS as SCENE_KEYS
 from rsdet.textfiles import read_yaml
 from rsdet.usererrors import user_errors
@@ -243,7 +244,7 @@ def without_effect(given: Mapping[str, Any], mode: str, task: Task) -> list[str]
 def _check_stock_values(given: Mapping[str, Any], mode: str) -> None:
     sizes = given.get("imgsz", 640)
     each = list(sizes) if isinstance(sizes, (list, tuple)) else [sizes]
-    if not 1 <= len(each) <= 2 or not all(_accepts(int, n) and n > 0 for n in each):
+    if not 1 <= len(each) <= 2 or not all(_accepts(int, n) and 0 < n < MOST for n in each):
         raise ConfigError(f"imgsz={sizes!r} must be a positive whole number, or height and width; e.g. imgsz=640.")
     batch = given.get("batch", 1)
     if not (_accepts(int, batch) and batch > 0) and not (mode == "train" and (batch == -1 or 0 < batch < 1)):

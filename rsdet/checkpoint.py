@@ -24,6 +24,7 @@ from torch import nn
 from rsdet import tasks
 from rsdet.errors import CheckpointError, MissingDependencyError, RSDetError, install, nearest
 from rsdet.names import class_names
+from rsdet.runtime.metadata import is_size
 from rsdet.textfiles import parse_json
 from rsdet.writing import with_ending, write_bytes
 
@@ -278,9 +279,15 @@ def check_finite(tensors: Mapping[str, torch.Tensor], path: str | Path) -> None:
         path: Where they are from.
 
     Raises:
-        CheckpointError: One of them holds NaN or infinity.
+        CheckpointError: One of them holds NaN or infinity, or a variance from which NaN would come.
     """
     for name, value in tensors.items():
+        value = value.float() if value.is_floating_point() and value.itemsize == 1 else value  # 8 bits have no isfinite
+        if name.endswith("running_var") and (value < 0).any():
+            raise CheckpointError(
+                f"{path}: {name} holds {float(value.min()):.3g}, and no variance is below 0; the file is damaged, so "
+                "copy it again."
+            )
         if value.is_floating_point() and not torch.isfinite(value).all():
             bad = int((~torch.isfinite(value)).sum())
             raise CheckpointError(
@@ -417,6 +424,8 @@ def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         with safe_open(path, framework="pt") as f:
             header = f.metadata() or {}
             state = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (safe_open is no mapping)
+        if twofold := [k for k, v in state.items() if v.is_complex()]:
+            raise CheckpointError(f"{path}: {twofold[0]} holds complex numbers, of which half would be lost.")
     except (SafetensorError, OSError, RuntimeError) as e:  # RuntimeError: larger than the memory can hold in view
         raise CheckpointError(f"{path} is not a safetensors file ({_one_line(e)}); copy it again.") from e
     if header.get("format") != PLAIN_FORMAT:
@@ -424,8 +433,7 @@ def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     damaged = "its header is damaged; copy it again, or save it again with RSDet.save_plain()"
     cfg, names, imgsz = (parse_json(header.get(k, d), path, CheckpointError, damaged) for k, d in _HEADER.items())
     numbered = isinstance(names, dict) and all(k.isdecimal() and isinstance(v, str) for k, v in names.items())
-    sizes = imgsz if isinstance(imgsz, list) else [imgsz]
-    if not numbered or not isinstance(cfg, dict) or not all(type(n) is int and n > 0 for n in sizes):
+    if not numbered or not isinstance(cfg, dict) or not is_size(imgsz):
         raise CheckpointError(f"{path}: {damaged}.")
     try:
         model = tasks.get(cfg.get("task", "detect")).build(cfg)

@@ -38,6 +38,11 @@ class LoadedModel(Model):
     predictor: Any
     _settings: dict[str, Any]
 
+    @staticmethod
+    def is_triton_model(model: str) -> bool:
+        """Never one: Ultralytics would take any address for a server's model, and ask it by a package that it gets."""
+        return False
+
     def _new(self, cfg: str, task: str | None = None, verbose: bool = False) -> None:
         self._adopt(load_model(cfg, task, verbose=verbose, **self._settings))
 

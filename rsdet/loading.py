@@ -92,6 +92,11 @@ def load_model(
         ConfigError: No such file, another task, or settings that it does not have.
         CheckpointError: A file that cannot be used.
     """
+    if "://" in str(name):
+        raise ConfigError(
+            f"model={name!r} is an address, and only weights by name are fetched (rsdet list weights); download the "
+            "file and pass its path."
+        )
     if isinstance(scale, int):
         scale, variables = None, {**(variables or {}), "upscale": scale}
     variables, parts = dict(variables or {}), dict(parts or {})

@@ -30,6 +30,8 @@ def recipe_settings(model_yaml: dict[str, Any], name: str | None) -> tuple[str, 
     """
     own = model_yaml.get("recipes") or {}
     name = name or model_yaml.get("recipe") or "none"
+    if not isinstance(name, str) or not isinstance(own, dict) or not all(isinstance(v, str) for v in own.values()):
+        raise ConfigError(f"recipe and recipes of a model YAML must be names, received {name!r} and {own!r}; mend it.")
     if name == "none":
         return name, {}
     if own.get(name, name) not in list_recipes():

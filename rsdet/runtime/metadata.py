@@ -22,6 +22,7 @@ from rsdet.textfiles import parse_json, parse_literal, read_json, read_yaml
 
 KEY = "rsdet"
 _METADATA_PROPS = 14  # field of ONNX's ModelProto; its entries have a key (1) and a value (2)
+MOST = 1 << 20  # of pixels along a side, and of whatever else a file counts
 _PYTHON = ("imgsz", "names", "args", "stride", "batch", "channels", "end2end")  # Ultralytics writes them as Python text
 
 
@@ -95,10 +96,11 @@ def merged(raw: Mapping[str, Any], file: str) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 20
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < MOST
 
 
-def _is_size(value: Any) -> bool:
+def is_size(value: Any) -> bool:
+    """Whether it is a side in pixels, or height and width."""
     return _is_number(value) or (isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_number, value)))
 
 
@@ -117,7 +119,7 @@ def _is_mapping(value: Any) -> bool:
 
 
 _KINDS: dict[str, Callable[[Any], bool]] = {
-    "imgsz": _is_size, "names": _is_names, "task": _is_text, "family": _is_text, "head": _is_text, "kind": _is_text,
+    "imgsz": is_size, "names": _is_names, "task": _is_text, "family": _is_text, "head": _is_text, "kind": _is_text,
     "args": _is_mapping, "sar": _is_mapping, "thresholds": _is_mapping, "engine": _is_mapping, "stride": _is_number,
     "batch": _is_number, "channels": _is_number, "scale": _is_number, "multiple": _is_number, "min_px": _is_number,
     "gsd": is_gsd,
