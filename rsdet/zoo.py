@@ -71,11 +71,19 @@ class Card:
         """Size of the file in MB (10^6 bytes)."""
         return (self.shipped.stat().st_size if self.shipped else int(self.facts["bytes"])) / 1e6
 
+    @property
+    def is_addressed(self) -> bool:
+        """Whether it says where the weights are, and what they must be."""
+        kinds = {"url": str, "bytes": int, "sha256": str}
+        return all(type(self.facts.get(key)) is kind for key, kind in kinds.items()) and self.facts["bytes"] > 0
+
     def faults(self) -> list[str]:
         """What a card lacks, one line each; none where it is complete."""
         facts = self.facts
         out = [f"{key} is missing: {what}" for key, what in FIELDS.items() if facts.get(key) in (None, "", [], {})]
         rows = facts.get("results") or []
+        if not isinstance(rows, list):
+            out.append("results is no list")
         for n, row in enumerate(rows if isinstance(rows, list) else []):
             lacking = [k for k in _RESULT if not isinstance(row, dict) or row.get(k) in (None, "")]
             if lacking or not measures(row):
@@ -84,14 +92,16 @@ class Card:
         lacking = [k for k in ("name", "source", "licence") if not isinstance(data, dict) or not data.get(k)]
         if lacking and data:
             out.append(f"data has no {', '.join(lacking)}")
-        if not self.shipped and not {"url", "bytes", "sha256"} <= facts.keys():
-            out.append(f"neither {self.name}{SUFFIX} beside it nor url, bytes and sha256")
+        if not self.shipped and not self.is_addressed:
+            out.append(f"neither {self.name}{SUFFIX} beside it nor url, bytes and sha256, as text, a number and text")
         if self.shipped and self.shipped.stat().st_size > MOST_BYTES:
             out.append(f"{self.name}{SUFFIX} has more than {MOST_BYTES:,} bytes; give it an address instead")
         return out
 
     def line(self) -> str:
-        """The card in one line."""
+        """The card in one line; of one that is not complete, what it lacks."""
+        if faults := self.faults():
+            return f"{self.name}: not a complete card, {faults[0]}; mend {self.path}"
         facts, first = self.facts, self.results[0]
         numbers = in_words(first)
         side = f"{first['imgsz']} px" if isinstance(first["imgsz"], int) else first["imgsz"]
@@ -158,7 +168,7 @@ def weights(name: str, progress: bool = True) -> Path:
     card = card_of(name)
     if card.shipped:
         return card.shipped
-    if not {"url", "bytes", "sha256"} <= card.facts.keys():
+    if not card.is_addressed:
         raise CheckpointError(f"{name}: neither weights nor url, bytes and sha256 beside {card.path}; install again.")
-    size, digest = int(card.facts["bytes"]), str(card.facts["sha256"])
+    size, digest = card.facts["bytes"], card.facts["sha256"]
     return fetch(card.facts["url"], home() / "weights" / f"{name}{SUFFIX}", size=size, sha256=digest, progress=progress)

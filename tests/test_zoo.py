@@ -223,3 +223,38 @@ def test_what_half_precision_cannot_hold_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"holds 1e\+05, more than half precision can"):
         model.save_plain(tmp_path / "a", half=True)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("more", "lacks"),
+    [
+        ({"results": []}, "results is missing"),
+        ({"results": "AP 0.9"}, "results is no list"),
+        ({"results": [[1]]}, "results[0] has no data"),
+        ({"data": "mine"}, "data has no name"),
+        ({"bytes": "many"}, "neither large.safetensors beside it nor"),
+        ({"url": ["http://a"]}, "neither large.safetensors beside it nor"),
+        ({"bytes": -1}, "neither large.safetensors beside it nor"),
+        ({"sha256": None}, "neither large.safetensors beside it nor"),
+    ],
+)
+def test_a_card_of_a_strangers_hides_no_other_and_fetches_nothing(served, more, lacks, capsys):
+    asked, card, _ = served
+    card.write_text(yaml.safe_dump({**yaml.safe_load(card.read_text()), **more}))
+    (card.parent / "other.yaml").write_text((weights_dir() / "vmc-detr-demo.yaml").read_text())
+    shutil.copy(weights_dir() / "vmc-detr-demo.safetensors", card.parent / "other.safetensors")
+    assert run(["list", "weights"]) == 0
+    first, second = capsys.readouterr().out.splitlines()[1:]
+    assert f"large: not a complete card, {lacks}" in first
+    assert second.startswith("  other (detect)")
+    assert run(["get"]) == 0
+    if "neither" in lacks:
+        assert run(["get", "large"]) == 2
+    assert asked == []
+
+
+def test_words_of_a_card_do_nothing_to_the_terminal(served, capsys):
+    _, card, _ = served
+    card.write_text(yaml.safe_dump({**yaml.safe_load(card.read_text()), "about": "\x1b[31mred\nlarge2 (detect)"}))
+    assert run(["list", "weights"]) == 0
+    assert "\\x1b[31mred\\nlarge2" in capsys.readouterr().out

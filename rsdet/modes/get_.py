@@ -62,6 +62,8 @@ def _known() -> list[str]:
 
 
 def _where(card: zoo.Card) -> str:
+    if card.faults():
+        return "its card is not complete"
     return f"{card.size_mb:.1f} MB, {'ships with rsdet' if card.shipped else 'fetched'}"
 
 

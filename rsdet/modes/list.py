@@ -7,6 +7,7 @@ from collections.abc import Callable
 from rsdet import tasks, zoo
 from rsdet.errors import ConfigError, nearest
 from rsdet.modes.mode import function_mode
+from rsdet.names import printable
 from rsdet.paths import cfg_dir, datasets_dir
 
 
@@ -75,7 +76,7 @@ def print_list(what: str | None = None) -> None:
     for kind in [what] if what else ["weights", "models", "datasets", "recipes", "tasks"]:
         print(f"{kind}:")
         for name in KINDS[kind]():
-            print(f"  {name}")
+            print(printable(f"  {name}"))
 
 
 MODE = function_mode(
