@@ -36,13 +36,13 @@ def files_of(source: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[P
     text = str(source)
     if "://" in text or text.isnumeric() or text.partition(" ")[0] == "screen":
         return None
-    path = Path(text)
-    if path.is_file() and path.suffix.lower() in LISTS:
+    path, is_file = Path(text), os.path.isfile(text)  # Path.is_file() fails on many with commas between them
+    if is_file and path.suffix.lower() in LISTS:
         return _listed(path, suffixes)
-    if path.is_file():
+    if is_file:
         return [path] if path.suffix.lower() in suffixes else None
     known = {*suffixes, *OTHER_SUFFIXES}
-    if path.is_dir():
+    if os.path.isdir(text):
         return sorted(p for p in path.iterdir() if p.suffix.lower() in known)
     found = glob.glob(text, recursive=True) if glob.has_magic(text) else []
     parts = [part.strip() for part in text.split(",")]
@@ -50,8 +50,10 @@ def files_of(source: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[P
         return together(parts, [files_of(part, suffixes) for part in parts])
     if glob.has_magic(text):
         return sorted(p for p in map(Path, found) if p.suffix.lower() in known)
-    beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    raise DataError(f"source {text!r} does not exist.{nearest(path.name, beside)} Pass an image, a folder or a glob.")
+    beside = [p.name for p in path.parent.iterdir()] if os.path.isdir(path.parent) else []
+    raise DataError(
+        f"source {text[:300]!r} does not exist.{nearest(path.name, beside)} Pass an image, a folder or a glob."
+    )
 
 
 def together(sources: Sequence[str | Path], groups: Iterable[list[Path] | None]) -> list[Path]:

@@ -52,7 +52,7 @@ class Georef:
         return self.transform is not None
 
     def to_map(self, xy_px: np.ndarray) -> np.ndarray:
-        """(N, 2) pixels to (N, 2) x and y of the scene's CRS, east or longitude first."""
+        """(N, 2) pixels to (N, 2) x and y of the scene's CRS, east or longitude first; of a scene that is placed."""
         return _affine(self.transform, xy_px)
 
     def to_pixels(self, xy_map: np.ndarray) -> np.ndarray:

@@ -65,7 +65,7 @@ def scene_info(f: Any, files: list[Path], turn: int) -> SceneInfo:
         turn: EXIF orientation, 1 to 8.
 
     Raises:
-        DataError: Bands of several types, or of printing colours.
+        DataError: Bands of several types, or of printing colours, or a scale that is no number.
     """
     from rasterio.enums import ColorInterp
 
@@ -74,6 +74,9 @@ def scene_info(f: Any, files: list[Path], turn: int) -> SceneInfo:
         raise DataError(f"{path} has bands of different types ({', '.join(f.dtypes)}); save one type per file.")
     if ColorInterp.cyan in colours:
         raise DataError(f"{path} holds printing colours (CMYK); save it as RGB.")
+    for key, values in (("scale", f.scales), ("offset", f.offsets)):
+        if not np.isfinite(values).all():  # no pixel would have a value, and nothing be found
+            raise DataError(f"{path} states a {key} of {values}; mend it, such as with gdal_edit.py -{key} 1.")
     alpha = f.count - 1 if f.count > 1 and colours[-1] is ColorInterp.alpha else None
     palette = colours[0] is ColorInterp.palette
     crs = f.crs if f.crs is not None else f.gcps[1]

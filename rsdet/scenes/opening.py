@@ -6,6 +6,7 @@ first bytes choose the one driver; what a VRT or a file beside the scene points 
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -135,11 +136,12 @@ def _check_beside(path: Path) -> None:
     """GDAL follows whatever format masks and overviews beside a scene are, and where they point."""
     for suffix in (".msk", ".MSK", ".ovr", ".OVR", ".msk.ovr"):
         beside = Path(f"{path}{suffix}")
-        if beside.is_file() and not is_tiff(beside):
+        if os.path.isfile(beside) and not is_tiff(beside):  # Path.is_file() fails on a name that is too long
             raise DataError(f"{beside}, which belongs to {path.name}, is no TIFF, so neither was read; take it out.")
     more = Path(f"{path}.aux.xml")
-    said = more.read_bytes() if more.is_file() and more.stat().st_size <= _XML_BYTES else b""
-    if more.is_file() and (not said or b"OVERVIEW_FILE" in said):
+    there = os.path.isfile(more)
+    said = more.read_bytes() if there and more.stat().st_size <= _XML_BYTES else b""
+    if there and (not said or b"OVERVIEW_FILE" in said):
         raise DataError(f"{more} names a file of overviews, or is no such file, so neither was read; take it out.")
 
 

@@ -60,7 +60,8 @@ class SceneResult:
     def centres_map(self) -> np.ndarray:
         """(N, 2) centres of the boxes in the CRS of the scene; in pixels where it has none."""
         boxes = self.found.boxes_xyxy
-        return self.georef.to_map((boxes[:, :2] + boxes[:, 2:]) / 2)
+        centres_px = (boxes[:, :2] + boxes[:, 2:]) / 2
+        return self.georef.to_map(centres_px) if self.georef.placed else np.asarray(centres_px, np.float64)
 
     def to_layers(self, folder: str | Path, layers: Sequence[str], stem: str | None = None) -> list[Path]:
         """Write the objects as layers, whatever the run has written.

@@ -74,6 +74,14 @@ def result_of(info):
     return SceneResult(info, found_of(), NAMES, Georef.of(info), [], tiles=1, looked_at=1, unread={}, cut=(0, 0))
 
 
+def test_of_a_scene_without_a_place_the_centres_are_in_pixels():
+    result = result_of(scene(crs=None, transform=None))
+    boxes = result.found.boxes_xyxy
+    np.testing.assert_allclose(result.centres_map, (boxes[:, :2] + boxes[:, 2:]) / 2)
+    placed = result_of(scene())
+    np.testing.assert_allclose(placed.centres_map, placed.georef.to_map((boxes[:, :2] + boxes[:, 2:]) / 2))
+
+
 def test_a_result_is_written_as_the_layers_that_one_asks_for(tmp_path):
     result = result_of(scene())
     chosen = replace(result, found=result.found.take(result.found.scores > 0.3))

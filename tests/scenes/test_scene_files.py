@@ -198,3 +198,12 @@ def test_blocks_that_a_file_leaves_out(tmp_path: Path, nodata: int | None) -> No
         assert small.max() == 9
         assert valid.sum() == (25 if empty else 250_000)
         assert (raster.sample() == 9).all() == empty
+
+
+@pytest.mark.parametrize("key", ["scales", "offsets"])
+def test_a_scale_of_which_no_value_comes_is_no_empty_scene(tmp_path: Path, key: str) -> None:
+    path = scene(tmp_path / "a.tif", noise().astype(np.int16))
+    with rasterio.open(path, "r+") as f:
+        setattr(f, key, [1.0, float("nan"), 1.0])
+    with pytest.raises(DataError, match=f"states a {key[:-1]} of .*nan.*mend it"):
+        open_raster(path)

@@ -419,7 +419,15 @@ def test_a_scene_smaller_than_a_tile_is_not_enlarged(
 
 def test_scenes_of_names_that_others_stumble_over(tmp_path: Path) -> None:
     """Pyogrio cuts names at some signs; a long one is too long with a suffix; one is that of another's layer."""
-    names = ["semi;colon?!.tif", f"{'ü' * 120}.tif", "a.tif", "a-coco.tif", ".unfinished.tif", "a\t.tif"]
+    names = [
+        "semi;colon?!.tif",
+        f"{'ü' * 120}.tif",
+        f"{'x' * 251}.tif",
+        "a.tif",
+        "a-coco.tif",
+        ".unfinished.tif",
+        "a\t.tif",
+    ]
     folder = tmp_path / "what;is!this?"
     folder.mkdir()
     for name in names:
@@ -429,7 +437,7 @@ def test_scenes_of_names_that_others_stumble_over(tmp_path: Path) -> None:
     layers = [Path(f) for result in run.results for f in result.files]
     assert len(set(layers)) == 3 * len(names)  # with the style
     assert all(f.is_file() for f in layers)
-    assert [pyogrio.raw.read(f.read_bytes())[3][0].tolist() for f in layers if f.suffix == ".gpkg"] == [["tall"]] * 6
+    assert [pyogrio.raw.read(f.read_bytes())[3][0].tolist() for f in layers if f.suffix == ".gpkg"] == [["tall"]] * 7
     assert all(json.loads(f.read_text())["annotations"] for f in layers if f.name.endswith("-coco.json"))
     assert not (run.save_dir / MARK).exists()
 

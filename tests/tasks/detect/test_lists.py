@@ -72,6 +72,15 @@ def test_what_a_list_may_hold(name, text, files, place):
     assert listed(place / "in" / name, text.replace("{root}", str(place))) == files
 
 
+def test_more_names_with_commas_than_one_name_may_have_letters(place, tmp_path, monkeypatch):
+    """The system refuses to look for such a name, and that was taken for a place that cannot be read."""
+    monkeypatch.chdir(place / "in")
+    with usable_source(",".join(["a.png"] * 60 + ["b.png"])) as usable:
+        assert [p.name for p in usable.files] == ["a.png", "b.png"]
+    with pytest.raises(DataError, match="does not exist"), usable_source("c" * 5000 + ".png"):
+        pass
+
+
 def test_the_working_folder_comes_first(place, tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes((place / "in/b.png").read_bytes())
     (place / "in/first.txt").write_text("a.png\nb.png\n")
