@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ YAML_BYTES = 32 << 20  # a data YAML may list its images
 _EXPANDED = 200_000  # characters that aliases may add to those of the file
 _DIGITS = 300  # the largest double has 309
 _PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")
+_told: set[tuple[str, str]] = set()
 _BROKEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
@@ -39,6 +42,7 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, text: str):
         super().__init__(text)
         self._depth, self._most = 0, 2 * len(text) + _EXPANDED
+        self.twice: list[str] = []  # keys that stand more than once in a mapping
         self._sizes: dict[int, int] = {}  # of each node, with its aliases written out
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -57,6 +61,8 @@ class _Loader(yaml.SafeLoader):
             if node.tag.endswith((":int", ":float")) and size > _DIGITS:
                 raise ValueError(f"a number of more than {_DIGITS} digits")
         elif isinstance(node, yaml.MappingNode):
+            stand = Counter((n.tag, n.value) for n, _ in node.value if isinstance(n, yaml.ScalarNode))
+            self.twice += [value for (_, value), n in stand.items() if n > 1 and value != "<<"]
             size = 1 + sum(self._sizes[id(n)] for pair in node.value for n in pair)
         else:
             size = 1 + sum(self._sizes[id(n)] for n in node.value)
@@ -80,7 +86,9 @@ def parse_yaml(text: str, where: str | Path, error: type[RSDetError] = ConfigErr
     loader = None
     try:
         loader = _Loader(text)
-        return loader.get_single_data()
+        content = loader.get_single_data()
+        _tell_twice(loader.twice, where)
+        return content
     except (yaml.YAMLError, *_BROKEN) as e:
         mark = getattr(e, "problem_mark", None)
         at = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -89,6 +97,15 @@ def parse_yaml(text: str, where: str | Path, error: type[RSDetError] = ConfigErr
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def _tell_twice(keys: list[str], where: str | Path) -> None:
+    """Say that of a key that stands twice the last value counts, once for each file: a class may be lost by it."""
+    if keys and (str(where), keys[0]) not in _told:
+        _told.add((str(where), keys[0]))
+        logging.getLogger("rsdet").warning(
+            "%s: %s stands more than once, and the last one counts.", where, keys[0][:80]
+        )
 
 
 def read_yaml(path: str | Path, error: type[RSDetError] = ConfigError) -> dict[str, Any]:

@@ -20,6 +20,9 @@ class Server:
         self.no_range: set[str] = set()
         self.etag = '"one"'
         self.endless = False
+        self.ignores_if_range = False
+        self.then: dict[str, tuple[bytes, str]] = {}  # path: what it is after the first answer, and its version
+        self.leads_to = ""  # where every answer sends the client
         self.asked: list[tuple[str, str | None]] = []
         outer = self
 
@@ -46,8 +49,15 @@ class Server:
         if path not in self.files:
             request.send_error(404)
             return
+        if self.leads_to:
+            request.send_response(302)
+            request.send_header("Location", self.leads_to)
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
         body, start = self.files[path], 0
-        if wanted and path not in self.no_range and request.headers.get("If-Range") == self.etag:
+        same = self.ignores_if_range or request.headers.get("If-Range") == self.etag
+        if wanted and path not in self.no_range and same:
             start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])
             if start >= len(body):
                 request.send_response(416)
@@ -72,6 +82,8 @@ class Server:
         request.wfile.write(body[start:end])
         if end < len(body):
             request.close_connection = True
+        if path in self.then:
+            self.files[path], self.etag = self.then[path]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 
 import pytest
@@ -144,3 +145,27 @@ def test_full_disk_is_noticed_before_the_download(server, tmp_path, monkeypatch)
     monkeypatch.setattr("rsdet.data.fetch.shutil.disk_usage", lambda p: type("U", (), {"free": 1000}))
     with pytest.raises(DataError, match=r"needs 1,024,000 bytes, .* has 1,000 free"):
         get(server, tmp_path / "x.bin")
+
+
+@pytest.mark.parametrize("etag", ['"two"', '"one"'])
+def test_a_server_that_goes_on_with_another_file_glues_nothing(server, tmp_path, etag):
+    """It minds no If-Range: what its answer says of the file, its version or its length, must be the same."""
+    server.break_after["/x.bin"] = [100_000]
+    server.ignores_if_range = True
+    server.then["/x.bin"] = BODY[::-1][: -1000 if etag == '"one"' else None], etag
+    assert get(server, tmp_path / "x.bin").read_bytes() == server.then["/x.bin"][0]
+
+
+@pytest.mark.parametrize("version", ['"one"\r\nX-Evil: 1', ["a"], {"a": 1}, 3, "\u20ac"])
+def test_notes_that_somebody_else_wrote_go_into_no_request(server, tmp_path, version):
+    (tmp_path / "x.bin.part").write_bytes(b"not of this file")
+    (tmp_path / "x.bin.part.json").write_text(json.dumps({"url": server.url("/x.bin"), "version": version}))
+    assert get(server, tmp_path / "x.bin").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("place", ["ftp://127.0.0.1:9/x", "file:///etc/passwd", "data:text/plain,x"])
+def test_a_server_leads_to_no_place_that_is_not_of_the_web(server, tmp_path, place):
+    server.leads_to = place
+    with pytest.raises(DataError, match="answered 302"):
+        get(server, tmp_path / "x.bin")
+    assert len(server.asked) == 1

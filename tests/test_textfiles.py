@@ -22,6 +22,16 @@ def test_plain_values_of_a_yaml():
     }  # fmt: skip
 
 
+def test_a_key_that_stands_twice_is_told_once(caplog):
+    """A class that two lines number alike is lost, and the others keep their numbers."""
+    text = "path: x\nnames:\n  0: ship\n  0: boat\n  1: car\n  '1': bus\nmore: {<<: {a: 1}, <<: {b: 2}}\n"
+    with caplog.at_level("WARNING", "rsdet"):
+        for _ in range(2):
+            assert parse_yaml(text, "fleet.yaml")["names"] == {0: "boat", 1: "car", "1": "bus"}
+    (record,) = caplog.records
+    assert record.getMessage() == "fleet.yaml: 0 stands more than once, and the last one counts."
+
+
 def test_the_last_of_equal_keys_counts():
     assert parse_yaml("a: 1\na: 2\n", "x") == {"a": 2}
     assert parse_json('{"a": 1, "a": 2}', "x") == {"a": 2}

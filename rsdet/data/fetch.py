@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from rsdet.errors import DataError, RSDetError
@@ -96,12 +97,17 @@ def _continue(url: str, part: Path, size: int | None, progress: bool) -> int | N
     with suppress(RSDetError):
         notes = read_json(_notes(part))
     version = notes.get("version") if isinstance(notes, dict) and notes.get("url") == url else None
+    if not isinstance(version, str) or not (
+        version.isascii() and version.isprintable()
+    ):  # what cannot stand in a header is not ours
+        version = None
     have = part.stat().st_size if part.exists() and version else 0
     headers = {"User-Agent": "rsdet", "Accept-Encoding": "identity"}
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": version}
     try:
-        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S)
+        opener = urllib.request.build_opener(_Redirects)
+        response = opener.open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S)
     except urllib.error.HTTPError as e:
         if e.code != 416 or not have:  # an answer to a part that was not asked for is an error as any other
             raise
@@ -113,6 +119,10 @@ def _continue(url: str, part: Path, size: int | None, progress: bool) -> int | N
     with response:
         if response.status == 206 and _range_start(response) == have:
             total = _as_int((response.headers.get("Content-Range") or "").rpartition("/")[2])
+            known = {total, notes.get("total")} - {None}
+            if have and (_version(response) not in (None, version) or len(known) > 1):
+                part.unlink(missing_ok=True)  # a server that goes on whatever If-Range asks, with another file
+                return _continue(url, part, size, progress)
         else:
             have = 0
             total = _as_int(response.headers.get("Content-Length"))
@@ -124,10 +134,9 @@ def _continue(url: str, part: Path, size: int | None, progress: bool) -> int | N
         free = shutil.disk_usage(part.parent).free
         if total is not None and total - have > free:
             raise DataError(f"{url} needs {total - have:,} bytes, {part.parent} has {free:,} free; free some space")
-        tag = response.headers.get("ETag") or "W/"
-        version = response.headers.get("Last-Modified") if tag.startswith("W/") else tag  # weak tags vouch for no bytes
+        version = _version(response) or (version if have else None)
         if version:
-            write_if_changed(_notes(part), json.dumps({"url": url, "version": version}))
+            write_if_changed(_notes(part), json.dumps({"url": url, "version": version, "total": total}))
         else:
             _notes(part).unlink(missing_ok=True)
         with part.open("ab" if have else "wb") as f, _bar(part.name.removesuffix(".part"), have, total, progress) as go:
@@ -140,6 +149,26 @@ def _continue(url: str, part: Path, size: int | None, progress: bool) -> int | N
     if total is not None and have < total:
         raise http.client.IncompleteRead(b"", total - have)
     return total
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a server to another place of the web, and to nothing else."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        """The request that follows.
+
+        Raises:
+            HTTPError: The place is no page of the web.
+        """
+        if urlsplit(newurl).scheme not in ("http", "https"):
+            raise urllib.error.HTTPError(newurl, code, f"{msg}: it leads to {newurl[:80]!r}", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _version(response: http.client.HTTPResponse) -> str | None:
+    """What tells this file from an earlier or later one of the same address; weak tags vouch for no bytes."""
+    tag = response.headers.get("ETag") or "W/"
+    return response.headers.get("Last-Modified") if tag.startswith("W/") else tag
 
 
 def _range_start(response: http.client.HTTPResponse) -> int | None:
