@@ -25,7 +25,12 @@ class RSDetError(Exception):
     exit_code = 2
 
     def __init__(self, *args: object):
-        super().__init__(*(printable(a, keep="\n") if isinstance(a, str) else a for a in args))
+        super().__init__(*(_one_line(a) if isinstance(a, str) else a for a in args))
+
+
+def _one_line(text: str) -> str:
+    """The text on one line, whatever is called so; but that of a worker process is told apart by its lines."""
+    return printable(text, keep="\n" if text.startswith("Caught ") else "")
 
 
 class ConfigError(RSDetError):

@@ -39,6 +39,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SAYS_FULL = re.compile("no space left|disk is full|as on a full disk", re.IGNORECASE)
 _LEFTOVER = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-(\d+)\.[^.]+\.part")
 _FOREIGN_S = 7 * 24 * 3600  # nobody here can tell whether a process of another machine lives: its work is left so long
+_STEM_BYTES = 200  # names of files have 255 at most, and suffixes follow
 _swept: set[Path] = set()
 
 
@@ -342,6 +343,11 @@ def free_name(stem: str, taken: set[str], suffix: str = "") -> str:
     name = next(name for name in free_names(stem) if name + suffix not in taken)
     taken.add(name + suffix)
     return name
+
+
+def file_stem(name: str) -> str:
+    """A name, cut so that what is made of a file may be called so, with whatever is put behind it."""
+    return os.fsdecode(os.fsencode(name)[:_STEM_BYTES]).encode(errors="ignore").decode()
 
 
 def free_names(stem: str) -> Iterator[str]:

@@ -142,3 +142,8 @@ def test_fit_takes():
 def test_a_package_is_named_as_the_index_names_it(module, said):
     with pytest.raises(MissingDependencyError, match=said), user_errors():
         raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+
+@pytest.mark.parametrize("kind", [ConfigError, DataError, RSDetError])
+def test_a_name_of_two_lines_makes_no_message_of_two(kind):
+    assert str(kind("a\nb.png\r\x1b[31m does not exist.")) == r"a\nb.png\r\x1b[31m does not exist."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,9 +31,7 @@ from rsdet.scenes.sources import scenes_of
 from rsdet.scenes.values import nothing_valid
 from rsdet.scenes.work import Changed, SceneWork, deciding
 from rsdet.stac import check_stac
-from rsdet.writing import check_apart, free_names, put, workplace, write_text
-
-_STEM_BYTES = 200  # names of files have 255 at most, and suffixes follow
+from rsdet.writing import check_apart, file_stem, free_names, put, workplace, write_text
 
 
 @dataclass
@@ -193,8 +190,7 @@ def _stems(files: Sequence[Path]) -> Iterator[str]:
     """What the results of each scene are called: no two alike, nor a scene like a layer of another or the mark."""
     taken = {Path(MARK).stem}
     for path in files:
-        short = os.fsdecode(os.fsencode(path.stem)[:_STEM_BYTES]).encode(errors="ignore").decode()
-        stem = next(s for s in free_names(short) if not {s, f"{s}-coco"} & taken)
+        stem = next(s for s in free_names(file_stem(path.stem)) if not {s, f"{s}-coco"} & taken)
         taken |= {stem, f"{stem}-coco"}
         yield stem
 

@@ -37,7 +37,7 @@ from rsdet.tasks.anomaly.scene import CubeScene
 from rsdet.tasks.anomaly.scoring import Rebuilder, check_scored, network_scores
 from rsdet.tasks.anomaly.visual import enlarged, score_picture, spectra_plot
 from rsdet.tasks.detect.visual import draw
-from rsdet.writing import free_name, write_bytes, write_picture
+from rsdet.writing import file_stem, free_name, write_bytes, write_picture
 
 
 @dataclass
@@ -178,7 +178,7 @@ class SearchRun:
 
     def _write(self, result: Searched, scene: CubeScene, folder: Path) -> tuple[Path, ...]:
         georef, found = scene.cube.georef, result.finds
-        stem = free_name(scene.name, self._names)
+        stem = free_name(file_stem(scene.name), self._names)
         drawn = draw(
             result.picture, found.boxes_xyxy, result.scores, np.zeros(len(found), int), dict(NAMES), legend=True,
             enlarge=True,

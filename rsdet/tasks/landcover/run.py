@@ -26,7 +26,7 @@ from rsdet.scenes.optional import optional
 from rsdet.scenes.parts import forget
 from rsdet.tasks.landcover.classifier import PatchClassifier
 from rsdet.tasks.landcover.mapping import LandCoverMap, OpenScene, map_cube, map_into
-from rsdet.writing import check_apart, free_name, write_csv
+from rsdet.writing import check_apart, file_stem, free_name, write_csv
 
 AREAS = "areas.csv"
 COLUMNS = ("file", "class", "name", "pixels", "share", "area_m2")
@@ -130,7 +130,7 @@ class MapRun:
                 )
             if self.folder is not None:
                 facts = {"scene": [_identity(p) for p in (path, cube.path, *(r.path for r in lidar))]}
-                stem = free_name(path.stem, self._names)
+                stem = free_name(file_stem(path.stem), self._names)
                 result = map_into(
                     scene, self.folder, stem, probabilities=self.save_probabilities, facts=facts, line=line
                 )

@@ -27,7 +27,7 @@ from rsdet.tasks.restore.results import RestoreResults, SceneResults, suffix_for
 from rsdet.tasks.restore.running import apply, check_tiles, digest_of
 from rsdet.tasks.restore.scenes import by_windows, restore_scene
 from rsdet.tasks.restore.source import Source
-from rsdet.writing import check_apart, free_name
+from rsdet.writing import check_apart, file_stem, free_name
 
 
 class Interrupted(KeyboardInterrupt):
@@ -158,7 +158,7 @@ class RestoreRun:
 
     def _scene(self, path: Path, folder: Path, which: str) -> SceneResults:
         suffix = path.suffix.lower() if path.suffix.lower() in (".tif", ".tiff") else ".tif"
-        target = folder / f"{free_name(path.stem, self._names, suffix)}{suffix}"
+        target = folder / f"{free_name(file_stem(path.stem), self._names, suffix)}{suffix}"
         with Line(f"image {which} {path.name}", self.verbose) as line:
             result = restore_scene(self.run, path, target, facts=self.facts, line=line, **self.tiling, **self.reading)
         (h, w), s = result.orig_shape, result.scale

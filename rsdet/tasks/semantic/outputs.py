@@ -13,7 +13,7 @@ from rsdet.scenes.polygons import write_polygons
 from rsdet.tasks.semantic.classmap import ClassMap, pixels_of
 from rsdet.tasks.semantic.polygons import POLYGONS, PolygonSettings, picture_polygons
 from rsdet.tasks.semantic.visual import write_index
-from rsdet.writing import free_name, write_csv, write_picture
+from rsdet.writing import file_stem, free_name, write_csv, write_picture
 
 AREAS = "areas.csv"
 COLUMNS = ("file", "class", "name", "pixels", "share", "area_m2")
@@ -36,7 +36,7 @@ class MapOutputs:
 
     def stem(self, file: str | Path) -> str:
         """Name of the results of a file, which no other has."""
-        return free_name(Path(file).stem, self._names)
+        return free_name(file_stem(Path(file).stem), self._names)
 
     def add_areas(
         self, file: str | Path, pixels: np.ndarray, names: Mapping[int, str], area_m2: np.ndarray | None = None

@@ -297,8 +297,10 @@ def map_scene(
 
 
 def georef_of(info: SceneInfo) -> Georef:
-    """Place of a raster; none where it is known only after another program."""
+    """Place of a raster; none where it is known only after another program, or makes no sense, which is said."""
     try:
         return Georef.of(info)
-    except DataError:  # placed by control points alone, which go into the files; areas are not known then
+    except DataError as e:  # control points go into the files; areas are not known then
+        if info.transform is not None:
+            say(f"{e} What comes out has no polygons and no areas on the ground.", logging.WARNING)
         return Georef(None, None, info.size_hw)

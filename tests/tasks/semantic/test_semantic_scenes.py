@@ -188,3 +188,28 @@ def test_classes_that_are_not_asked_for_are_none_in_rasters_as_in_pictures(tmp_p
         maps[name] = read(result.save_path)[0]
     assert len(np.unique(maps["all"])) > 1
     assert (maps["one"] == np.where(maps["all"] == 1, 1, 255)).all()
+
+
+def test_rasters_of_the_longest_names_have_maps_with_all_that_belongs_to_them(tmp_path):
+    """What is put behind a name, or before it, makes it longer than a name may be."""
+    files = [tmp_path / f"{'x' * 250}{end}.tif" for end in "ab"]
+    for file in files:
+        scene(file, (64, 64))
+    run, skipped = {"project": tmp_path / "runs", "name": "x", "exist_ok": False}, []
+    made = list(map_scenes(mapper(), files, run, MapOutputs(), skipped, tile=64, overlap=0, verbose=False))
+    assert not skipped
+    assert len({m.save_path for m in made}) == 2
+    assert all(file.is_file() for m in made for file in (m.save_path, *m.polygons))
+
+
+def test_a_place_that_makes_no_sense_is_told_and_the_raster_mapped(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("rsdet.tasks.semantic.scenes.say", lambda text, level: said.append(text))
+    scene(tmp_path / "a.tif", (64, 64))
+    with rasterio.open(tmp_path / "a.tif", "r+") as f:
+        f.transform = rasterio.Affine(0, 0, 500000, 0, 0, 5400000)
+    result = mapped(tmp_path, tmp_path / "a.tif")
+    assert result.pixels.sum() == 64 * 64
+    (line,) = said
+    assert "geotransform without area" in line
+    assert "no polygons and no areas" in line
