@@ -322,8 +322,19 @@ def write_card(training: Training, result: dict[str, Any], pictures: list[str]) 
     (training.keep / f"{training.name}.yaml").write_text(yaml.safe_dump(card, sort_keys=False, width=118))
 
 
-def latency(args: argparse.Namespace) -> None:
-    """Time all networks in ONNX Runtime, one thread, taking turns; weights do not matter for it."""
+def latencies(networks: dict[str, Network], imgsz: int, folder: Path, rounds: int, ratio: str) -> dict[str, Any]:
+    """Time networks in ONNX Runtime, one thread, taking turns; weights do not matter for it.
+
+    Args:
+        networks: The first one is what the others are compared with.
+        imgsz: Side of the input in pixels.
+        folder: For the exported files, which are made where they are not there.
+        rounds: Turns of each network.
+        ratio: What the time as a part of that of the first one is called.
+
+    Returns:
+        Plain values for a JSON file.
+    """
     import numpy as np
     import onnxruntime as ort
 
@@ -332,30 +343,35 @@ def latency(args: argparse.Namespace) -> None:
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
-    sessions, times = {}, {name: [] for name in NETWORKS}
-    for name, n in NETWORKS.items():
-        file = (args.work / "onnx" / f"{name}.onnx").absolute()
+    sessions, times = {}, {name: [] for name in networks}
+    for name, n in networks.items():
+        file = (folder / f"{name}-{imgsz}.onnx").absolute()
         if not file.is_file():
-            RSDet(n.yaml, scale=n.scale, **n.variables).export(format="onnx", imgsz=SIZE, out=file, verbose=False)
+            RSDet(n.yaml, scale=n.scale, **n.variables).export(format="onnx", imgsz=imgsz, out=file, verbose=False)
         sessions[name] = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    x = np.random.default_rng(0).random((1, 3, SIZE, SIZE), dtype=np.float32)
-    for _ in range(args.rounds):
+    x = np.random.default_rng(0).random((1, 3, imgsz, imgsz), dtype=np.float32)
+    for _ in range(rounds):
         for name, session in sessions.items():
             begin = time.process_time()  # of this process: others on the machine count as little as they can
             session.run(None, {session.get_inputs()[0].name: x})
             times[name].append(1e3 * (time.process_time() - begin))
-    first = times["vmc-detr-hituav"]
+    first = next(iter(times.values()))
     rows = {
         name: {
             "median_ms": round(statistics.median(t), 2),
-            "of_vmc_detr": round(statistics.median(a / b for a, b in zip(t, first, strict=True)), 3),
+            ratio: round(statistics.median(a / b for a, b in zip(t, first, strict=True)), 3),
         }
         for name, t in times.items()
     }
+    return {"rows": rows, "rounds": rounds, "runtime": "ONNX Runtime, one thread", "hardware": describe(threads=1)}
+
+
+def latency(args: argparse.Namespace) -> None:
+    """Time all networks."""
+    kept = latencies(NETWORKS, SIZE, args.work / "onnx", args.rounds, "of_vmc_detr")
     args.keep.mkdir(parents=True, exist_ok=True)
-    kept = {"rows": rows, "rounds": args.rounds, "runtime": "ONNX Runtime, one thread", "hardware": describe(threads=1)}
     (args.keep / "latency.json").write_text(json.dumps(kept, indent=1))
-    print(json.dumps(rows, indent=1))
+    print(json.dumps(kept["rows"], indent=1))
 
 
 def gather(args: argparse.Namespace) -> None:
