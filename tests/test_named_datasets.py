@@ -72,6 +72,18 @@ def test_broken_download_leaves_no_dataset(server, recipe, tmp_path):
     assert not (tmp_path / "datasets/fake").exists()
 
 
+def test_where_the_owner_does_not_answer_the_way_by_hand_is_said(server, recipe, tmp_path):
+    content = {**load_yaml(recipe), "instruction": "download fake from its page and unpack it there, in peace"}
+    content["fetch"][0]["url"] = server.url("/gone.zip")
+    recipe.write_text(yaml.safe_dump(content))
+    root = tmp_path / "datasets"
+    with pytest.raises(DataError, match=r"gone\.zip answered 404.*; or download fake from its page") as e:
+        check_dataset(recipe, root, progress=False)
+    assert f"unpack it into {root / 'fake-original'}, in peace" in str(e.value)
+    make_fake("visdrone", root / "fake-original" / "here")
+    assert check_dataset(recipe, root, progress=False)["protocol"] == "visdrone"
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -203,7 +215,7 @@ def test_single_files_are_fetched_each_verified(server, tmp_path):
             check_dataset(tmp_path / "out.yaml", root, progress=False)
 
 
-@pytest.mark.parametrize("name", ["visdrone", "ai-tod", "tinyperson", "hit-uav", "hit-uav-sample", "dota-v1"])
+@pytest.mark.parametrize("name", ["visdrone", "ai-tod", "tinyperson", "hit-uav", "hit-uav-sample", "dota-v1", "sar-ship-dataset"])
 def test_shipped_yamls_say_what_users_need(name):
     assert name in list_datasets()
     content = load_yaml(find_yaml(name))

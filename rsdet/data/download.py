@@ -4,7 +4,7 @@ A dataset YAML holds facts (``name``, ``licence``, ``homepage``, ``citation``, `
 the format of the owner's files (``source_format``, ``sources``: split to file, ``options`` of the importer) and where
 they come from: ``fetch``, a list of ``{url, unpack_to, bytes?, sha256?, only?, contents?}`` for archives (the last two
 as in :func:`rsdet.data.archives.unpack`) and of ``{url, unpack_to, files}`` for single files below an address (path to
-SHA-256), or ``instruction``, a sentence for the user.
+SHA-256), and ``instruction``, a sentence for the user where there is no address or it does not answer.
 It never holds code, and none is run from it.
 """
 
@@ -21,6 +21,7 @@ from rsdet.data.archives import unpack
 from rsdet.data.checked import NOT_RUN, is_package_yaml
 from rsdet.data.convert import convert
 from rsdet.data.fetch import fetch
+from rsdet.data.images import SUFFIXES
 from rsdet.data.merging import parts_of, read_merge
 from rsdet.data.report import ConvertReport
 from rsdet.errors import ConfigError, DataError, RSDetError, nearest
@@ -185,16 +186,22 @@ def _bring(content: dict, path: Path, original: Path, progress: bool) -> None:
                     f"{path}: {key} of {item['url']} must be {said}, received {item[key]!r}; mend the YAML"
                 )
     for item in [] if _by_hand(items, original) else items:
-        _fetch_item(item, path, original, progress)
+        try:
+            _fetch_item(item, path, original, progress)
+        except DataError as e:
+            if not content.get("instruction"):
+                raise
+            raise DataError(f"{e}; or {_instruction(content).replace(' there', f' into {original}', 1)}") from e
     if not items and not (original.is_dir() and any(original.iterdir())):
         raise DataError(f"{content.get('name')}: no files in {original}; {_instruction(content)}")
 
 
 def _by_hand(items: list[dict], original: Path) -> bool:
-    """Whether the user has put the owner's files there: folders of which no fetching has begun or ended."""
+    """Whether the user has put the owner's files there: folders or pictures of which no fetching has begun or ended."""
     if any("files" in item for item in items):
         return False  # each is verified where it lies, so that what the user has put there is not fetched again
-    if not original.is_dir() or not any(p.is_dir() and not p.name.startswith(".") for p in original.iterdir()):
+    shown = [p for p in original.iterdir() if not p.name.startswith(".")] if original.is_dir() else []
+    if not any(p.suffix.lower() in SUFFIXES or p.is_dir() for p in shown):
         return False
     ours = {pattern.format(_file(item["url"])) for item in items for pattern in (".{}.done", "{}", "{}.part")}
     return not any((original / name).exists() for name in ours)
