@@ -12,6 +12,7 @@ pictures; ships on rendered scenes, whose seeds those of ``data=demo-sar`` never
 from __future__ import annotations
 
 import argparse
+import csv
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -192,11 +193,21 @@ def measure(name: str, last: Path, work: Path) -> None:
         "imgsz": small.sides[0] if small.sides else small.settings["patch"], "licence": "AGPL-3.0-or-later",
         **small.facts,
         "command": f"python benchmarks/zoo_small.py {name}", "seeds": [0], "results": results,
-        "curve": "validated at the end alone",
+        "curve": losses(work / name / "run" / "results.csv"),
         "failures": {"words": "TO BE WRITTEN: what the pictures show", "pictures": pictures},
     }  # fmt: skip
     (work / name / f"{name}.yaml").write_text(yaml.safe_dump(card, sort_keys=False, width=118))
     print(f"{name}: {results}")
+
+
+def losses(table: Path) -> dict[str, Any]:
+    """The first loss of a training by epoch: validated was at the end alone."""
+    with table.open() as f:
+        rows = [{k.strip(): v for k, v in row.items()} for row in csv.DictReader(f)]
+    key = next(k for k in rows[0] if k.startswith("train/"))
+    values = [float(row[key]) for row in rows]
+    measure = f"{key.removeprefix('train/')} of the training; validated at the end alone"
+    return {"measure": measure, "epochs": [int(row["epoch"]) for row in rows], "values": values}
 
 
 def strips(name: str, model: Any) -> list[str]:

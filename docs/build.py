@@ -101,7 +101,7 @@ def curve_of(curve: dict | str) -> str:
     """The curve of a training in one line, or why there is none."""
     if isinstance(curve, str):
         return f"Curve: {curve}."
-    return f"Curve ({curve['measure']}), by epoch: {', '.join(f'{v:.3f}' for v in curve['values'])}."
+    return f"Curve ({curve['measure']}), by epoch: {', '.join(f'{v:.3g}' for v in curve['values'])}."
 
 
 def weights() -> str:

@@ -215,7 +215,9 @@ def test_single_files_are_fetched_each_verified(server, tmp_path):
             check_dataset(tmp_path / "out.yaml", root, progress=False)
 
 
-@pytest.mark.parametrize("name", ["visdrone", "ai-tod", "tinyperson", "hit-uav", "hit-uav-sample", "dota-v1", "sar-ship-dataset"])
+@pytest.mark.parametrize(
+    "name", ["visdrone", "ai-tod", "tinyperson", "hit-uav", "hit-uav-sample", "dota-v1", "sar-ship-dataset"]
+)
 def test_shipped_yamls_say_what_users_need(name):
     assert name in list_datasets()
     content = load_yaml(find_yaml(name))

@@ -39,6 +39,8 @@ def test_a_card_tells_what_it_must(name):
     assert "." not in name
     assert name == name.lower()
     read_model_yaml(card.facts["model"].partition(":")[0])
+    curve = card.facts["curve"]
+    assert isinstance(curve, str) or len(curve["epochs"]) == len(curve["values"]) > 1
     failures = card.facts["failures"]
     pictures = failures.get("pictures", []) if isinstance(failures, dict) else []
     assert all((ROOT / file).is_file() for file in pictures)
