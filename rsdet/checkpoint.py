@@ -214,7 +214,10 @@ def check_model(model: Any, path: str | Path) -> None:
     for key, kind in (("enhance", dict), ("channels", int), ("family", str)):
         if not isinstance(model.yaml.get(key) or kind(), kind):
             raise CheckpointError(f"{path}: {key}: in its YAML is no {kind.__name__}; pass another checkpoint.")
+    if isinstance(getattr(type(model), "family", None), property) and not model.yaml.get("family"):
+        raise CheckpointError(f"{path}: its YAML says no family:; pass another checkpoint.")
     check_names(model, path)
+    _check_rows(model, path)
     check_finite(model.state_dict(), path)
 
 
@@ -227,12 +230,30 @@ def check_names(model: Any, path: str | Path) -> None:
     layers = getattr(model, "model", None)
     classes = getattr(layers[-1], "nc", None) if isinstance(layers, nn.Sequential) else None
     names = model.names if isinstance(model.names, dict) else dict(enumerate(model.names))
-    nameless = [i for i in range(classes) if i not in names] if isinstance(classes, int) and names else []
+    nameless = [i for i in range(classes) if i not in names] if isinstance(classes, int) else []
     if nameless:
         raise CheckpointError(
             f"{path} finds {classes} classes and has no name for class {nameless[0]}; set model.model.names in Python "
             "to {number: name} of them all and save it again, or copy it again."
         )
+
+
+def _check_rows(model: Any, path: str | Path) -> None:
+    """Make sure that what rows take from earlier ones is kept for them.
+
+    Raises:
+        CheckpointError: It is not; the network would end in the middle.
+    """
+    layers = getattr(model, "model", None)
+    if not isinstance(layers, nn.Sequential) or not all(hasattr(m, "f") and hasattr(m, "i") for m in layers):
+        return
+    try:
+        taken = {x % m.i for m in layers for x in ([m.f] if isinstance(m.f, int) else m.f) if x != -1}
+        fits = taken <= {*model.save} and [m.i for m in layers] == [*range(len(layers))]
+    except (AttributeError, TypeError, ZeroDivisionError):
+        fits = False
+    if not fits:
+        raise CheckpointError(f"{path}: the rows of its network do not fit together; pass another checkpoint.")
 
 
 def check_arguments(values: Mapping[str, Any], path: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""Weights in safetensors whose header or numbers are crafted: one line, or a network that works."""
+"""Weights whose header, numbers or rows are crafted: one line, or a network that works."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ from rsdet.errors import CheckpointError, ConfigError
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    """Header and tensors of good weights."""
-    folder = tmp_path_factory.mktemp("plain")
-    path = lively("yolo", folder).save_plain(folder / "good")
+def pickled(tmp_path_factory):
+    """Good weights."""
+    folder = tmp_path_factory.mktemp("weights")
+    lively("yolo", folder)
+    return folder / "yolo.pt"
+
+
+@pytest.fixture(scope="module")
+def plain(pickled):
+    """Header and tensors of the same."""
+    path = RSDet(pickled).save_plain(pickled.parent / "good")
     with safe_open(path, "pt") as f:
         return f.metadata(), {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (no mapping)
 
@@ -68,3 +75,32 @@ def test_numbers_of_which_no_network_can_be_made(plain, tmp_path, ending, change
 def test_an_address_is_no_name_of_weights(name):
     with pytest.raises(ConfigError, match=r"is an address.*download the file"):
         RSDet(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"names": {}}, "has no name for class 0"),
+        ({"yaml": {}}, "says no family"),
+        ({"save": []}, "do not fit together"),
+        ({"save": {"a": 1}}, "do not fit together"),
+        ({"save": None}, "do not fit together"),
+    ],
+)
+def test_a_checkpoint_of_parts_that_do_not_fit_is_no_traceback(pickled, tmp_path, change, message):
+    content = torch.load(pickled, weights_only=False)
+    for key, value in change.items():
+        setattr(content["model"], key, value)
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(CheckpointError, match=message) as e:
+        RSDet(tmp_path / "x.pt")
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(("row", "source"), [(0, -5), (2, 0), (4, [0, 3]), (1, "x")])
+def test_a_row_that_takes_what_is_not_kept(pickled, tmp_path, row, source):
+    content = torch.load(pickled, weights_only=False)
+    content["model"].model[row].f = source
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(CheckpointError, match="do not fit together"):
+        RSDet(tmp_path / "x.pt")
