@@ -52,7 +52,7 @@ def rows_of(name: str, val: bool) -> Iterator[dict[str, Any]]:
     same = {
         "model": name, "task": card.facts["task"], "params_m": round(cost["params"] / 1e6, 3),
         "gflops_legacy": round(cost["gflops_legacy"], 3), "gflops_true": round(cost["gflops_true"], 3),
-        "size_mb": round(card.size_mb, 2), "licence": card.facts["licence"],
+        "size_mb": float(f"{card.size_mb:.3g}"), "licence": card.facts["licence"],
         "data_licence": card.facts["data"]["licence"],
     }  # fmt: skip
     for row in card.results:

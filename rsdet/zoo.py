@@ -72,6 +72,11 @@ class Card:
         return (self.shipped.stat().st_size if self.shipped else int(self.facts["bytes"])) / 1e6
 
     @property
+    def size(self) -> str:
+        """The same in words."""
+        return f"{self.size_mb:.1f} MB" if self.size_mb >= 0.1 else f"{1000 * self.size_mb:.0f} kB"
+
+    @property
     def is_addressed(self) -> bool:
         """Whether it says where the weights are, and what they must be."""
         kinds = {"url": str, "bytes": int, "sha256": str}
@@ -106,7 +111,7 @@ class Card:
         numbers = in_words(first)
         side = f"{first['imgsz']} px" if isinstance(first["imgsz"], int) else first["imgsz"]
         where = f"protocol {first['protocol']}, {first['data']} {first['split']}, {side}"
-        size = f"{self.size_mb:.1f} MB{'' if self.shipped else ', fetched when it is used'}"
+        size = f"{self.size}{'' if self.shipped else ', fetched when it is used'}"
         learnt = f"learnt from {facts['data']['name']} ({facts['data']['licence']})"
         said = f"{self.name} ({facts['task']}): {facts['about']}; {numbers} ({where}); {size}"
         return f"{said}; {facts['licence']}; {learnt}"

@@ -50,7 +50,8 @@ def _known() -> list[str]:
     _, fetched, drawn, by_hand = groups.values()
     for path in sorted(datasets_dir().glob("*.yaml")):
         content = read_yaml(path)
-        if content.get("fetch"):
+        made_of = read_yaml(datasets_dir() / f"{content['pictures_of']}.yaml") if "pictures_of" in content else content
+        if made_of.get("fetch"):
             fetched.append(f"{path.stem} (licence: {content.get('licence', 'not stated')})")
         else:
             (drawn if "render" in content else by_hand).append(path.stem)
@@ -64,7 +65,7 @@ def _known() -> list[str]:
 def _where(card: zoo.Card) -> str:
     if card.faults():
         return "its card is not complete"
-    return f"{card.size_mb:.1f} MB, {'ships with rsdet' if card.shipped else 'fetched'}"
+    return f"{card.size}, {'ships with rsdet' if card.shipped else 'fetched'}"
 
 
 MODE = function_mode(

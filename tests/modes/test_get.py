@@ -104,7 +104,9 @@ def test_the_command_says_where_it_is_and_what_there_is(capsys, monkeypatch, tmp
     text = capsys.readouterr().out
     for words in ("vmc-detr-demo (3.6 MB, ships with rsdet)", "hit-uav (licence: CC BY 4.0)"):
         assert words in text
+    assert "aod-net-haze (5 kB, ships with rsdet)" in text
     assert "ssdd" in text.partition("by hand")[2]
+    assert "aerial-cars-haze" in text.partition("are drawn here")[0], "its pictures are those of a set that is fetched"
     assert "demo-obb" in text.partition("drawn here")[2].partition("by hand")[0]
     assert run(["get", "vmc-detr-demo"]) == 0
     assert Path(capsys.readouterr().out.partition(": ")[2].strip()).is_file()
