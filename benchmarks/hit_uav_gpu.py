@@ -31,7 +31,7 @@ LIMIT = 50 * 2**20  # bytes of the packed file
 QUALITIES = range(95, 20, -1)
 NETWORKS = {  # GFLOPs with 80 classes at 640 px, legacy
     "rtdetr-r18": Network("rtdetr-r18.yaml", "l"),  # 58.6
-    "vmc-detr-flops": Network(  # 58.8; widths are multiples of 8, without which runtimes are slower by a fifth
+    "vmc-detr-flops": Network(  # 58.8; widths are multiples of 8, which suit vector units
         "vmc-detr.yaml", "l", {"w1": 56, "w2": 112, "w3": 232, "w4": 464, "w5": 928, "neck": 232}
     ),
     "vmc-detr-latency": Network(  # 49.6

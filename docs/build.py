@@ -118,10 +118,7 @@ def weights() -> str:
         ]
         for c in cards
     }
-    rows = (
-        (f"[`{c.name}`](#{c.name})", c.facts["task"], c.facts["about"], numbers[c.name][0], c.size)
-        for c in cards
-    )
+    rows = ((f"[`{c.name}`](#{c.name})", c.facts["task"], c.facts["about"], numbers[c.name][0], c.size) for c in cards)
     parts = [table(("name", "task", "what it is for", "measured", "size"), rows)]
     for c in cards:
         f, data = c.facts, c.facts["data"]
