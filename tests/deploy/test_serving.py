@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -138,8 +139,8 @@ def compiled(made):
     return run
 
 
-def answers(made, run: list[str], **keys) -> subprocess.CompletedProcess:
-    return subprocess.run(run, cwd=made.cpp.parent, capture_output=True, text=True, **keys)
+def answers(made, run: list[str]) -> subprocess.CompletedProcess:
+    return subprocess.run(run, cwd=made.cpp.parent, capture_output=True, text=True)
 
 
 def test_the_program_finds_what_python_finds(made, compiled):
@@ -157,23 +158,34 @@ def test_the_program_finds_what_python_finds(made, compiled):
         np.testing.assert_allclose(ours, values, rtol=1e-4, atol=1e-4)
 
 
-def test_its_boxes_of_a_picture_are_those_of_predict(made, compiled):
-    """By its own instructions, with the input that the runtime prepares and the boxes that it decodes."""
-    detector = Detector(made.path)
+def check_boxes(detector: Detector, answer: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Boxes decoded from what somebody else's run answers to a prepared picture are those of ``predict``."""
     picture = render_scene(0, (90, 120)).image[..., ::-1]  # oblong: it is scaled, and has margins
     x, place = detector.prepare(picture)
-    x.tofile(made.cpp.parent / "pixels.raw")
-    assert compiled[-4:] == [str(side) for side in x.shape]
-    done = answers(made, compiled)
-    assert done.returncode == 0, done.stderr
-    name, *sides = done.stdout.split()
-    out = np.fromfile(made.cpp.parent / f"{name}.raw", np.float32).reshape([int(side) for side in sides])
-    found, expected = detector.decode(out, place, detector.rules(CONF)), detector.predict(picture, CONF)
+    found = detector.decode([answer(x)[0]], place, detector.rules(CONF))
+    expected = detector.predict(picture, CONF)
     assert len(expected) > 3
     assert len(found) == len(expected)
     np.testing.assert_allclose(found.boxes_xyxy, expected.boxes_xyxy, atol=0.05)
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
     np.testing.assert_array_equal(found.classes, expected.classes)
+
+
+def test_the_runtime_prepares_and_decodes_for_whoever_runs_the_file(made):
+    session = onnxruntime.InferenceSession(str(made.path), providers=["CPUExecutionProvider"])
+    check_boxes(Detector(made.path), lambda x: session.run(None, {"images": x})[0])
+
+
+def test_its_boxes_of_a_picture_are_those_of_predict(made, compiled):
+    def answer(x: np.ndarray) -> np.ndarray:
+        x.tofile(made.cpp.parent / "pixels.raw")
+        assert compiled[-4:] == [str(side) for side in x.shape]
+        done = answers(made, compiled)
+        assert done.returncode == 0, done.stderr
+        name, *sides = done.stdout.split()
+        return np.fromfile(made.cpp.parent / f"{name}.raw", np.float32).reshape([int(side) for side in sides])
+
+    check_boxes(Detector(made.path), answer)
 
 
 @pytest.mark.parametrize(
