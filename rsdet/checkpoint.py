@@ -454,6 +454,7 @@ def load_plain(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     damaged = "its header is damaged; copy it again, or save it again with RSDet.save_plain()"
     cfg, names, imgsz = (parse_json(header.get(k, d), path, CheckpointError, damaged) for k, d in _HEADER.items())
     numbered = isinstance(names, dict) and all(k.isdecimal() and isinstance(v, str) for k, v in names.items())
+    numbered = numbered and len({int(k) for k in names}) == len(names)  # "0" and "00" are one, and a name was lost
     if not numbered or not isinstance(cfg, dict) or not is_size(imgsz):
         raise CheckpointError(f"{path}: {damaged}.")
     try:

@@ -84,7 +84,13 @@ def cleaned(stock: Callable[[Any], dict[int, str]]) -> Callable[[Any], dict[int,
 
     @wraps(stock)
     def check_class_names(names: Any) -> dict[int, str]:
-        return class_names(stock(names), twins=True)
+        checked = stock(names)  # it takes numbers below 0, and of two that are one the last
+        if len(checked) < len(names) or min(checked, default=0) < 0:
+            from rsdet.errors import DataError  # which makes its messages printable here
+
+            said = ", ".join(map(repr, names))[:80]
+            raise DataError(f"{len(names)} classes are numbered {said}, not 0 to {len(names) - 1}; mend names:.")
+        return class_names(checked, twins=True)
 
     return check_class_names
 

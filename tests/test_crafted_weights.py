@@ -37,6 +37,13 @@ def test_a_size_that_no_picture_can_have(plain, tmp_path, imgsz):
         RSDet(tmp_path / "x.safetensors")
 
 
+@pytest.mark.parametrize("names", [{"0": "a", "00": "b", "1": "c", "2": "d"}, {"-1": "a", "0": "b"}, ["a", "b", "c"]])
+def test_names_of_which_one_would_be_lost(plain, tmp_path, names):
+    (tmp_path / "x.safetensors").write_bytes(save(plain[1], metadata={**plain[0], "names": json.dumps(names)}))
+    with pytest.raises(CheckpointError, match="its header is damaged"):
+        RSDet(tmp_path / "x.safetensors")
+
+
 def test_nor_is_it_taken_from_the_user(plain, tmp_path):
     (tmp_path / "x.safetensors").write_bytes(save(plain[1], metadata=plain[0]))
     with pytest.raises(ConfigError, match=r"imgsz=.* must be a positive whole number"):

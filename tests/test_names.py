@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsdet.errors import DataError
-from rsdet.names import MOST, class_names, csv_cell, folder_names, lies_below, printable, printable_all
+from rsdet.names import MOST, class_names, cleaned, csv_cell, folder_names, lies_below, printable, printable_all
 from rsdet.quiet import say
 
 ANY = st.text(st.characters(codec=None), max_size=150)
@@ -171,3 +171,12 @@ def test_the_door_of_ultralytics_cleans_whoever_came_first():
     )
     for first in ("import rsdet, ultralytics.models", "import ultralytics.models; import rsdet"):
         subprocess.run([sys.executable, "-c", code.format(first)], check=True)
+
+
+@pytest.mark.parametrize("names", [{-1: "a", 0: "b", 1: "c"}, {"0": "a", 0: "b", 1: "c"}, {0: "a", 0.5: "b"}])
+def test_numbers_that_would_lose_a_class_are_refused(names):
+    """Ultralytics looks at the largest alone, and of two that are one takes the last."""
+    from ultralytics.nn.autobackend import check_class_names
+
+    with pytest.raises(DataError, match=r"not 0 to \d; mend names:"):
+        cleaned(getattr(check_class_names, "__wrapped__", check_class_names))(names)

@@ -137,6 +137,6 @@ def frames_lost(path: str | Path, read: int, stated: int, fps: float) -> str:
         stated: Frames by its header, below 1 where it does not say.
         fps: Frames a second by its header.
     """
-    if fps > _TICKS or read + 1 >= 0.98 * stated:
+    if fps > _TICKS or (read + 1 >= 0.98 * stated and 2 * read > stated) or stated < 1:
         return ""
     return f"{path}: {read} of the {stated} frames that its header states can be read; copy it again, or convert it"

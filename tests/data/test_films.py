@@ -54,7 +54,7 @@ def test_python_is_told_too(films):
 
 @pytest.mark.parametrize(("read", "stated", "fps", "lost"), [
     (10, 10, 25, False), (9, 10, 25, False), (5, 10, 25, True), (990, 1000, 25, False), (0, 0, 25, False),
-    (10, -9 * 10**15, 25, False), (100, 4000, 1000, False),
+    (10, -9 * 10**15, 25, False), (100, 4000, 1000, False), (1, 2, 10, True), (1, 1, 10, False), (3, 4, 10, False),
 ])  # fmt: skip
 def test_a_header_that_says_nothing_certain_proves_nothing(read, stated, fps, lost):
     assert bool(frames_lost("a.webm", read, stated, fps)) == lost
