@@ -1,7 +1,7 @@
 """Measures every row of every card of the zoo again, and writes benchmarks/results/zoo.csv.
 
     python benchmarks/zoo.py                      # all that can be measured with the data that are here
-    python benchmarks/zoo.py vmc-detr-demo --no-val
+    python benchmarks/zoo.py vmc-detr-demo --no-val # rows of others stay as they are in the table
     python benchmarks/zoo.py vmc-detr-demo --draw # what a detector gets wrong, to look at before the card says it
 
 A row whose data are not here keeps the numbers of its card and says so in the column `measured`. The command fails
@@ -12,6 +12,7 @@ where a number differs from its card by more than 0.005, so that no card says wh
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,7 +94,11 @@ def main() -> None:
             draw(name)
         return
     rows = [row for name in args.names or zoo.list_weights() for row in rows_of(name, args.val)]
-    write_csv(args.out, COLUMNS, [{k: row[k] for k in COLUMNS} for row in rows])
+    others = csv.DictReader(args.out.read_text().splitlines()) if args.names and args.out.is_file() else ()
+    kept = [row for row in others if row["model"] not in args.names]
+    write_csv(
+        args.out, COLUMNS, sorted(kept + [{k: row[k] for k in COLUMNS} for row in rows], key=lambda r: r["model"])
+    )
     wrong = [row for row in rows if abs(row["value"] - row["card"]) > CLOSE]
     for row in rows:
         print(*(f"{row[k]}" for k in ("model", "data", "split", "protocol", "measure", "value", "measured")))
