@@ -64,6 +64,7 @@ def test_the_packed_file_is_within_its_limit_and_keeps_every_label(words, tmp_pa
     assert (tmp_path / "packed.zip").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_with_the_time_that_was_left(words, tmp_path, monkeypatch):
     hit_uav_gpu.main(["pack", *words])
     call = ["run", *words, "--dense", "0", "--minutes", "0.02"]
