@@ -395,7 +395,11 @@ def gather(args: argparse.Namespace) -> None:
             spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.1f}{spread}")
         lines.append(f"| {' | '.join(map(str, cells))} |")
-    lines += ["", "Protocol coco for boxes, dota for oriented boxes, on the 579 test pictures of the owner's split."]
+    epochs = [f"{e['dense']} and {e['whole']} on {'all' if part == 'all' else 'a fifth'}" for part, e in EPOCHS.items()]
+    lines += [
+        "", "Protocol coco for boxes, dota for oriented boxes, on the 579 test pictures of the owner's split. Epochs "
+        f"under a dense head and under the decoder: {', '.join(epochs)}; YOLO has the latter alone.",
+    ]  # fmt: skip
     (RESULTS / "hit-uav-zoo.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
     figure, axes = new_figure(6, 3.4)
