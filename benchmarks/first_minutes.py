@@ -30,10 +30,11 @@ From an empty environment to boxes on a picture of one's own, as typed:
 {typed}
 {rows}
 
-On {cpu}, {cpu_cores_usable} cores, load {cpu_load_1min} at the end; Python {python}. Other work ran on the machine,
-more of it during one tool than during the other: compare megabytes, not minutes. The package index was a local mirror:
-over a network, installing takes as long as the megabytes do. {pytorch}rsdet brings its weights in the package; they
-have seen rendered scenes only, so these boxes say that it runs, not that they are right. {weights}
+On {cpu}, {cpu_cores_usable} cores, load {cpu_load_1min} at the end; Python {python}. One tool came after the other, so
+that what else the machine did need not be the same for both: compare megabytes rather than minutes. The package index
+was a local mirror: over a network, installing takes as long as the megabytes do. {pytorch}rsdet brings its weights in
+the package; they have learnt from pictures of streets ([card](../../docs/weights.md)), of another place than this
+picture's. {weights}
 
 `python benchmarks/first_minutes.py` makes this page.
 """
@@ -128,7 +129,7 @@ def main() -> None:
     pic, first = f"source=pic{args.picture.suffix}", [f"pip install {args.torch}"] if args.torch else []
     model = args.weights or "yolo11n.yaml"
     found = {
-        "rsdet": tried("rsdet", [*first, "pip install .", f"rsdet predict model=vmc-detr-demo {pic}"], args),
+        "rsdet": tried("rsdet", [*first, "pip install .", f"rsdet predict model=yolo11n-vehicles {pic}"], args),
         "yolo": tried("yolo", [*first, "pip install ultralytics", f"yolo predict model={model} {pic}"], args),
     }  # fmt: skip
     known = {"about": describe("cpu"), "torch": args.torch, "weights_of_yolo": args.weights, "tools": found}
