@@ -38,8 +38,9 @@ picture's. {weights}
 
 `python benchmarks/first_minutes.py` makes this page.
 """
-OF_INDEX = """PyTorch is that of the index, with CUDA, which both ask for; the line for the CPU
-([start](../../docs/start.md)) replaces most of these megabytes, and could not be run here. """
+OF_INDEX = """PyTorch is that of the index, with CUDA,
+which both ask for; the line for the CPU ([start](../../docs/start.md)) replaces most of these megabytes, and could not
+be run here. """
 NO_WEIGHTS = """`yolo` fetches weights at its first prediction, which was not possible here: its last line was run with
 a network without weights, which finds nothing, and the weights are not counted."""
 
