@@ -103,7 +103,7 @@ SMALL = {
         train_on=tiles, sides=(1280, 1920),
     ),
     "sar-ship-t-rendered": Small(
-        "sar-ship.yaml", "ships in rendered SAR scenes of 2 to 7 m a pixel, boxes", "demo-sar",
+        "sar-ship.yaml", "ships in rendered SAR scenes of 2 to 7 m a pixel, 16 bits, boxes", "demo-sar",
         DETECT | {"epochs": 8, "scale": 0.3, "recipe": "none", "speckle": 8.0, "hsv_h": 0.0, "hsv_s": 0.0,
                   "hsv_v": 0.0},
         {"data": RENDERED, "split": "seed 7 to train on; data=demo-sar, whose scenes have other seeds, to measure on",

@@ -72,7 +72,7 @@ def print_list(what: str | None = None) -> None:
             out.
     """
     if what is not None and what not in KINDS:
-        raise ConfigError(f"list must be asked for one of {list(KINDS)}, received {what!r}.{nearest(what, KINDS)}")
+        raise ConfigError(f"list must be asked for one of {', '.join(KINDS)}; received {what!r}.{nearest(what, KINDS)}")
     for kind in [what] if what else ["weights", "models", "datasets", "recipes", "tasks"]:
         print(f"{kind}:")
         for name in KINDS[kind]():

@@ -30,8 +30,8 @@ def type_problem(dtype: str, stretch: Stretch) -> str:
         )
     if stretch.dtype is not None and not same_type(stretch.dtype, dtype):
         return (
-            f"holds {dtype} and the stretch was measured on {stretch.dtype}; pass files as they were in training, "
-            f"or train on {dtype}"
+            f"holds {dtype} and the stretch was measured on {stretch.dtype}; pass {stretch.dtype} files, or train on "
+            f"{dtype} ones (rsdet train, with a sar: section in the data YAML)"
         )
     return ""
 
