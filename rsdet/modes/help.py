@@ -126,14 +126,20 @@ def _kind(annotation: str) -> str:
 # -- pages --------------------------------------------------------------------------------------------------------
 
 
+def _tasks_with(mode: str) -> str:
+    """The tasks that bring a mode."""
+    return ", ".join(name for name in tasks.names() if mode in tasks.get(name).modes)
+
+
 def _front() -> Iterator[str]:
     yield f"rsdet {__version__}: remote sensing on top of Ultralytics\n"
     yield "usage: rsdet MODE key=value ... [--debug]\n"
+    width = max(map(len, modes.names()))
     for name in modes.names():
         mode = modes.get(name)
-        yield f"  {name:<10} {mode.about or f'of a task; `rsdet help {name}`'}"
+        yield f"  {name:<{width}} {mode.about or f'of {_tasks_with(name)}; `rsdet help {name}`'}"
         shown = _FRONT if name in modes.FIRST else 1
-        yield from (f"             rsdet {e}" for e in mode.examples[:shown] if e != name)
+        yield from (f"  {'':<{width}} rsdet {e}" for e in mode.examples[:shown] if e != name)
     yield f"\ntasks: {', '.join(tasks.names())}; the model says which one it is for"
     yield "\nrsdet help MODE, rsdet help TASK and rsdet help TASK MODE name the keys; rsdet list, what ships."
     yield "--debug shows the traceback of an error; --version, --help."
