@@ -101,7 +101,7 @@ def test_a_name_with_more_behind_it_is_no_other_set(name, meant, capsys, monkeyp
 def test_the_command_says_where_it_is_and_what_there_is(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("rsdet.data.resolve.home", lambda: tmp_path)
     assert run(["get"]) == 0
-    text = capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())  # whatever lines it was wrapped into
     for words in ("vmc-detr-demo (3.6 MB, ships with rsdet)", "hit-uav (licence: CC BY 4.0)"):
         assert words in text
     assert "aod-net-haze (5 kB, ships with rsdet)" in text
