@@ -19,7 +19,7 @@ CONF = 0.25
 
 def outlined(picture: np.ndarray, rows: Sequence[str]) -> np.ndarray:
     """A copy of a picture with the boxes of its label file, upright or with four corners, in yellow."""
-    picture = np.ascontiguousarray(picture).copy()
+    picture = np.array(picture, order="C")
     h, w = picture.shape[:2]
     for row in rows:
         v = [float(x) for x in row.split()[1:]]

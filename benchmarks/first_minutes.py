@@ -33,8 +33,8 @@ From an empty environment to boxes on a picture of one's own, as typed:
 On {cpu}, {cpu_cores_usable} cores, load {cpu_load_1min} at the end; Python {python}. One tool came after the other, so
 that what else the machine did need not be the same for both: compare megabytes rather than minutes. The package index
 was a local mirror: over a network, installing takes as long as the megabytes do. {pytorch}rsdet brings its weights in
-the package; they have learnt from pictures of streets ([card](../../docs/weights.md)), of another place than this
-picture's. {weights}
+the package; they have learnt from pictures of streets ([card](../../docs/weights.md)). The picture is
+{picture}. {weights}
 
 `python benchmarks/first_minutes.py` makes this page.
 """
@@ -109,8 +109,8 @@ def write_page(known: dict[str, Any], out: Path) -> None:
     rows += [f"| {what} | {' | '.join(str(say(t)) for t in found.values())} |" for what, say in said.items()]
     typed = [f"```bash\n{chr(10).join(t['lines'])}\n```\n" for t in found.values()]
     page = PAGE.format(
-        typed="\n".join(typed), rows="\n".join(rows), **known["about"], pytorch="" if known["torch"] else OF_INDEX,
-        weights="" if known["weights_of_yolo"] else NO_WEIGHTS,
+        typed="\n".join(typed), rows="\n".join(rows), picture=known["picture"], **known["about"],
+        pytorch="" if known["torch"] else OF_INDEX, weights="" if known["weights_of_yolo"] else NO_WEIGHTS,
     )  # fmt: skip
     (out / "first-minutes.md").write_text(page, encoding="utf-8")
     print(page)
@@ -119,6 +119,7 @@ def write_page(known: dict[str, Any], out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--picture", type=Path, required=True, help="a picture of one's own")
+    parser.add_argument("--what", help="where the picture is from, for the page; its name where nothing is said")
     parser.add_argument("--torch", help="what installs PyTorch for the CPU; else the packages bring what the index has")
     parser.add_argument("--weights", help="weights that yolo can have; without them, a network of random weights")
     parser.add_argument("--work", type=Path, default=Path("runs/first-minutes"))
@@ -133,7 +134,9 @@ def main() -> None:
         "rsdet": tried("rsdet", [*first, "pip install .", f"rsdet predict model=yolo11n-vehicles {pic}"], args),
         "yolo": tried("yolo", [*first, "pip install ultralytics", f"yolo predict model={model} {pic}"], args),
     }  # fmt: skip
-    known = {"about": describe("cpu"), "torch": args.torch, "weights_of_yolo": args.weights, "tools": found}
+    picture = args.what or args.picture.name
+    known = {"about": describe("cpu"), "picture": picture, "torch": args.torch, "weights_of_yolo": args.weights}
+    known["tools"] = found
     text = json.dumps(known, indent=1) + "\n"
     (args.out / "first-minutes.json").write_text(text, encoding="utf-8")
     write_page(known, args.out)

@@ -28,6 +28,7 @@ from rsdet.modelyaml import (
     variable_names,
 )
 from rsdet.names import class_names
+from rsdet.networkchecks import check_model
 from rsdet.recipes import recipe_settings
 from rsdet.runtime.metadata import say_untrained
 
@@ -173,7 +174,7 @@ def _from_checkpoint(weights: str) -> Loaded:
         checkpoint.check(weights)
         with checkpoint.loading(weights):
             model, ckpt = load_checkpoint(weights)
-            checkpoint.check_model(model, weights)
+            check_model(model, weights)
             model.names = class_names(model.names, twins=True)
     else:
         model, ckpt = load_checkpoint(weights)

@@ -75,8 +75,10 @@ def test_a_callback_that_asks_its_own_model_for_more_is_refused_and_does_not_wai
 
 def test_a_copy_of_a_turn_is_free():
     turn = Turn()
-    with turn.taken(), deepcopy(turn).taken():
-        pass
+    with turn.taken(), deepcopy(turn).taken() as other:
+        assert other is not turn
+        with pytest.raises(ConfigError, match="load it once more"), turn.taken():
+            pass
 
 
 def test_the_limit_of_pillow_is_back_whichever_thread_leaves_first():

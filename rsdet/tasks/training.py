@@ -24,6 +24,7 @@ from ultralytics.utils import LOGGER, RANK
 from rsdet import checkpoint, quiet
 from rsdet.arguments import own_defaults
 from rsdet.errors import CheckpointError, ConfigError, DataError, RSDetError, WriteError
+from rsdet.networkchecks import check_arguments
 from rsdet.recipes import recipe_settings
 from rsdet.tasks.resuming import ExactResume
 from rsdet.tasks.runs import run_folder
@@ -277,7 +278,7 @@ def resumed(model: Any, given: dict[str, Any]) -> dict[str, Any]:
             "from it."
         )
     stored = ckpt.get("train_args") or {}
-    checkpoint.check_arguments(stored, last)
+    check_arguments(stored, last)
     given = {**given, "resume": str(last)}
     if given.get("data") is None and (data := model.definition.stored_data(stored.get("data"))) is not None:
         given["data"] = data
