@@ -1,7 +1,8 @@
 """YAML, JSON and Python literals from outside, read within limits: plain values, or one line that says why not.
 
 How long reading takes and how much it holds is decided by the size of a file, never by what stands in it: anchors that
-multiply, deep nesting and numbers of thousands of digits are refused. Dates are text, and no tag makes an object.
+multiply, deep nesting and numbers of thousands of digits are refused. Dates are text, and no tag makes an object. Names
+of classes and groups are the words that stand there, also where YAML takes them for something else (no, 1.50, null).
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ DEPTH = 60  # levels of lists and mappings in a YAML; ours have six
 YAML_BYTES = 32 << 20  # a data YAML may list its images
 _EXPANDED = 200_000  # characters that aliases may add to those of the file
 _DIGITS = 300  # the largest double has 309
+_NAMED = {  # keys of a YAML whose mappings hold names: as keys, as values
+    "names": (False, True), "palette": (True, False), "groups": (True, False), "merge": (True, True),
+}  # fmt: skip
+_TEXT = "tag:yaml.org,2002:str"
 _PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")
 _told: set[tuple[str, str]] = set()
 _BROKEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -61,6 +66,7 @@ class _Loader(yaml.SafeLoader):
             if node.tag.endswith((":int", ":float")) and size > _DIGITS:
                 raise ValueError(f"a number of more than {_DIGITS} digits")
         elif isinstance(node, yaml.MappingNode):
+            _keep_names(node)
             stand = Counter((n.tag, n.value) for n, _ in node.value if isinstance(n, yaml.ScalarNode))
             self.twice += [value for (_, value), n in stand.items() if n > 1 and value != "<<"]
             size = 1 + sum(self._sizes[id(n)] for pair in node.value for n in pair)
@@ -70,6 +76,18 @@ class _Loader(yaml.SafeLoader):
             raise ValueError("anchors that multiply what the file says")
         self._sizes[id(node)] = size
         return node
+
+
+def _keep_names(node: yaml.MappingNode) -> None:
+    """Have names in a mapping, if it holds any, read as the words they are."""
+    for key, value in node.value:
+        keys, values = _NAMED.get(key.value, (False, False)) if isinstance(key, yaml.ScalarNode) else (False, False)
+        pairs = value.value if isinstance(value, yaml.MappingNode) else []
+        named = [k for k, _ in pairs if keys] + [v for _, v in pairs if values]
+        named += value.value if values and isinstance(value, yaml.SequenceNode) else []
+        for name in [n for part in named for n in (part.value if isinstance(part, yaml.SequenceNode) else [part])]:
+            if isinstance(name, yaml.ScalarNode) and name.tag.rpartition(":")[2] in _PLAIN:
+                name.tag = _TEXT
 
 
 def parse_yaml(text: str, where: str | Path, error: type[RSDetError] = ConfigError) -> Any:

@@ -16,8 +16,10 @@ from rsdet.modelyaml import YAML_SUFFIXES, find_model_yaml
 from rsdet.paths import datasets_dir
 
 _WORDS = {"true": True, "false": False, "none": None, "null": None}
-# Never numbers or lists: name=007, name=2024_01, project=1e5, question="Are there ships, or boats?".
-_TEXT = {"model", "data", "source", "project", "name", "out", "a", "b", "by", "weights", "question", "questions"}
+# Never numbers or lists: name=007, name=2024_01, project=1e5, names=true,1.50, question="Are there ships, or boats?".
+_TEXT = {
+    "model", "data", "source", "project", "name", "names", "out", "a", "b", "by", "weights", "question", "questions",
+}  # fmt: skip
 _SHORT = {"m": "model", "d": "data", "s": "source", "e": "epochs", "b": "batch", "o": "out"}
 _TASKS_ELSEWHERE = ("classify", "pose", "semantic", "depth")  # Ultralytics' tasks besides those of this package
 _ELSEWHERE = {  # what other tools, and other parts of this one, call what is meant

@@ -75,8 +75,8 @@ def test_values(text, value, recwarn):
     assert not recwarn.list  # "1if" makes Python's own parser complain
 
 
-@pytest.mark.parametrize("key", ["model", "data", "source", "project", "name", "out"])
-@pytest.mark.parametrize("text", ["2024", "1e5", "a,b", "0x10", r"C:\x"])
+@pytest.mark.parametrize("key", ["model", "data", "source", "project", "name", "names", "out"])
+@pytest.mark.parametrize("text", ["2024", "1e5", "a,b", "0x10", "true,1.50", r"C:\x"])
 def test_what_names_something_is_text(key, text):
     assert parse_words([f"{key}={text}"]) == {key: text}
 

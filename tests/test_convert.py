@@ -83,6 +83,20 @@ def test_ultralytics_reads_what_was_written(tmp_path, visdrone):
             assert found[-1] == ""
 
 
+def test_classes_are_called_as_the_user_wrote_them(tmp_path):
+    """Also by words that YAML takes for something else: in what is written, and where Ultralytics reads."""
+    from ultralytics.data.utils import check_det_dataset
+
+    import rsdet.model  # noqa: F401  (its seam is in place)
+
+    picture(tmp_path / "own/images/train/a.jpg")
+    text(tmp_path / "own/labels/train/a.txt", "0 0.5 0.5 0.2 0.2\n2 0.5 0.5 0.2 0.2\n")
+    text(tmp_path / "own/data.yaml", "train: images/train\nval: images/train\nnames: [no, yes, 1.50]\n")
+    made = run(tmp_path / "own", "yolo", tmp_path / "out").data_yaml
+    for path in (tmp_path / "own/data.yaml", made):
+        assert check_det_dataset(str(path))["names"] == {0: "no", 1: "yes", 2: "1.50"}
+
+
 def test_oriented_labels(tmp_path):
     from ultralytics.data.utils import verify_image_label
 

@@ -32,6 +32,17 @@ def test_a_key_that_stands_twice_is_told_once(caplog):
     assert record.getMessage() == "fleet.yaml: 0 stands more than once, and the last one counts."
 
 
+def test_names_are_the_words_that_stand_there():
+    """YAML takes them for truth values, numbers and nothing; classes, and groups of pictures, are called so."""
+    odd = ["no", "yes", "on", "1.50", "null", "~", "2026-01-31", "1_000", "0x1F"]
+    assert parse_yaml(f"names: [{', '.join(odd)}]\nepochs: [no, 1.50]", "x") == {"names": odd, "epochs": [False, 1.5]}
+    text = "a: {names: {0: off, 1: y}, palette: {no: '#fff'}, groups: {on: on.txt}, merge: {yes: [no, 1]}}"
+    assert parse_yaml(text, "x")["a"] == {
+        "names": {0: "off", 1: "y"}, "palette": {"no": "#fff"},
+        "groups": {"on": "on.txt"}, "merge": {"yes": ["no", "1"]},
+    }  # fmt: skip
+
+
 def test_the_last_of_equal_keys_counts():
     assert parse_yaml("a: 1\na: 2\n", "x") == {"a": 2}
     assert parse_json('{"a": 1, "a": 2}', "x") == {"a": 2}

@@ -13,6 +13,7 @@ import numpy as np
 from ultralytics.data.utils import img2label_paths
 from ultralytics.utils import LOCAL_RANK, LOGGER
 
+from rsdet.data.annotations import MIN_SIDE_PX
 from rsdet.errors import DataError
 from rsdet.geometry import polygon_area
 from rsdet.names import printable
@@ -74,6 +75,8 @@ def check_labels(labels: Sequence[dict[str, Any]], task: str) -> None:
             f"{'four corners' if task == 'obb' else 'outlines'}; use task=detect, or data that have them (`rsdet "
             f"convert task={task}`)."
         )
+    if task == "detect":
+        _say_flat(labels)
     if not drawn:
         return
     corners = np.array([len(s) for x in drawn for s in x["segments"]])
@@ -125,6 +128,21 @@ def _check_outlines(drawn: Sequence[dict[str, Any]]) -> None:
         raise DataError(
             f"{sum(wrong.values())} labels in {_some(img2label_paths(list(wrong)))} are outlines without area; mend or "
             "remove these lines (`rsdet convert task=segment` leaves them out and counts them)."
+        )
+
+
+def _say_flat(labels: Sequence[dict[str, Any]]) -> None:
+    """Say which boxes have no width or height. They stay: every protocol counts them, as objects that none can find."""
+    flat = {
+        x["im_file"]: n
+        for x in labels
+        if (n := int((x["bboxes"][:, 2:] * x["shape"][::-1] < MIN_SIDE_PX).any(1).sum()))
+    }
+    if flat and LOCAL_RANK in {-1, 0}:
+        LOGGER.warning(
+            f"{sum(flat.values())} labels in {_some(img2label_paths(list(flat)))} are boxes without width or height, "
+            "which val counts as objects that are missed; remove these lines (`rsdet convert` leaves them out and "
+            "counts them)."
         )
 
 

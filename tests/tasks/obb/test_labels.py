@@ -78,6 +78,21 @@ def test_labels_with_one_meaning_are_taken(tmp_path, task, files):
     assert len(dataset(tmp_path, task, *files)) == len(files)
 
 
+def test_boxes_without_width_are_told_with_their_files(tmp_path, caplog):
+    """They count in val as objects that nothing can find, as every protocol has it: who measures shall know."""
+    with caplog.at_level("WARNING", "ultralytics"):
+        made = dataset(tmp_path, "detect", f"{BOX}\n0 0.5 0.5 0 0.2", BOX, f"0 0.1 0.1 0.2 0.0\n{BOX}")
+    assert [len(x["cls"]) for x in made.labels] == [2, 1, 2]
+    (said,) = [r.getMessage() for r in caplog.records if "without width" in r.getMessage()]
+    assert "2 labels in " in said
+    assert "0.txt" in said and "2.txt" in said and "1.txt" not in said  # noqa: PT018
+    caplog.clear()
+    for i in (0, 2):
+        (tmp_path / f"labels/{i}.txt").write_text(BOX)
+    dataset(tmp_path, "detect")
+    assert "without width" not in caplog.text
+
+
 @pytest.mark.parametrize("task", ["obb", "segment"])
 def test_quarter_turns_take_corners_and_outlines_along(tmp_path, task):
     """Where the object is white, so it is inside of its box or mask, after each of the four turns."""
