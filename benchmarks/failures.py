@@ -55,7 +55,8 @@ def failures(model: Any, folder: Path, split: str, imgsz: int, name: str, every:
     files = []
     for n, (_, _, rows, result) in enumerate(off):
         file = OUT / f"{name}-{n}.jpg"
-        pair = np.concatenate([outlined(result.orig_img, rows), result.plot(line_width=1, font_size=8)], 1)
+        picture = result.plot(boxes=False)  # as the findings have it: of 16 bits by the stretch of the weights
+        pair = np.concatenate([outlined(picture, rows), result.plot(line_width=1, font_size=8)], 1)
         if (width := pair.shape[1]) > WIDEST:
             pair = cv2.resize(pair, None, fx=WIDEST / width, fy=WIDEST / width, interpolation=cv2.INTER_AREA)
         write_picture(file, pair)

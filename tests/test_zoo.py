@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import http.server
 import shutil
@@ -9,6 +10,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -43,7 +45,28 @@ def test_a_card_tells_what_it_must(name):
     assert isinstance(curve, str) or len(curve["epochs"]) == len(curve["values"]) > 1
     failures = card.facts["failures"]
     pictures = failures.get("pictures", []) if isinstance(failures, dict) else []
-    assert all((ROOT / file).is_file() for file in pictures)
+    assert pictures, "what it gets wrong is shown"
+    for file in pictures:
+        shown = cv2.imread(str(ROOT / file))
+        assert all(np.median(part) > 0 for part in np.array_split(shown, 2, axis=1)), f"{file}: half of it is black"
+
+
+def test_the_table_says_what_the_cards_say():
+    with (ROOT / "benchmarks" / "results" / "zoo.csv").open(encoding="utf-8", newline="") as f:
+        table = list(csv.DictReader(f))
+    same = ("task", "size_mb", "licence", "data_licence")
+    where = ("data", "split", "images", "protocol", "imgsz")
+    said = {}
+    for card in map(zoo.card_of, zoo.list_weights()):
+        facts = [card.facts["task"], f"{card.size_mb:.3g}", card.facts["licence"], card.facts["data"]["licence"]]
+        for row in card.results:
+            for measure, value in zoo.measures(row).items():
+                said[(card.name, *(str(row[k]) for k in where), measure)] = (facts, value)
+    assert {(r["model"], *(r[k] for k in where), r["measure"]) for r in table} == said.keys(), "benchmarks/zoo.py"
+    for row in table:
+        facts, value = said[(row["model"], *(row[k] for k in where), row["measure"])]
+        assert [row[k] for k in same] == facts
+        assert float(row["value"]) == pytest.approx(value, abs=0.005)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
