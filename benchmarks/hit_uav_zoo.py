@@ -2,7 +2,8 @@
 
 All of HIT-UAV (2,029 thermal pictures to train on, 290 to validate, 579 to test; the owner's split), 320 px, one recipe
 for both families of DETR: first the backbone and the neck under a dense YOLO head, which gives every pixel a gradient,
-then under the decoder, from those weights. `--part fifth` trains on every fifth picture, for several seeds.
+then under the decoder, from those weights. `--part fifth` trains on every fifth picture, for several seeds. A network
+called `long` goes on from shipped weights as long again; it is for use, and no part of the comparison.
 
     python benchmarks/hit_uav_zoo.py prepare --source HIT-UAV --work hit-uav-zoo
     python benchmarks/hit_uav_zoo.py train vmc-detr-hituav --work hit-uav-zoo --minutes 120   # again, until it is done
@@ -55,16 +56,17 @@ class Network:
     scale: str | None = None
     variables: dict[str, Any] = field(default_factory=dict)
     task: str = "detect"
+    start: str | None = None  # weights of the zoo to go on from with a new schedule, in place of a dense head
 
     @property
     def settings(self) -> dict[str, Any]:
         """Arguments of its training."""
-        return DETR if self.is_transformer else YOLO
+        return (DETR if self.is_transformer else YOLO) | ({"lr0": 5e-4} if self.start else {})
 
     @property
     def stages(self) -> tuple[str, ...]:
         """Trainings, one after the other, each from the weights of the one before."""
-        return ("dense", "whole") if self.is_transformer else ("whole",)
+        return ("dense", "whole") if self.is_transformer and not self.start else ("whole",)
 
     @property
     def is_transformer(self) -> bool:
@@ -74,6 +76,7 @@ class Network:
 
 NETWORKS = {
     "vmc-detr-hituav": Network("vmc-detr-demo.yaml"),
+    "vmc-detr-long-hituav": Network("vmc-detr-demo.yaml", start="vmc-detr-hituav"),
     "rtdetr-r18-hituav": Network("rtdetr-r18.yaml", "t"),  # equal FLOPs: 1.30 GFLOPs, both conventions
     "rtdetr-r18-latency-hituav": Network("rtdetr-r18.yaml", "t", {"w2": 48, "w3": 104, "w4": 176}),  # `latency`
     "vmc-detr-lite-hituav": Network("vmc-detr-lite.yaml", "t"),
@@ -184,6 +187,8 @@ class Training:
         if not fresh:
             model = RSDet(kept)
             self.state["restarts"] += 1
+        elif self.network.start:
+            model = RSDet(self.network.start)
         elif stage == "dense":
             model = RSDet(dense_twin(self.network, self.runs / f"{self.name}-dense.yaml"))
         else:
@@ -368,7 +373,8 @@ def latencies(networks: dict[str, Network], imgsz: int, folder: Path, rounds: in
 
 def latency(args: argparse.Namespace) -> None:
     """Time all networks."""
-    kept = latencies(NETWORKS, SIZE, args.work / "onnx", args.rounds, "of_vmc_detr")
+    networks = {k: n for k, n in NETWORKS.items() if not n.start}
+    kept = latencies(networks, SIZE, args.work / "onnx", args.rounds, "of_vmc_detr")
     args.keep.mkdir(parents=True, exist_ok=True)
     (args.keep / "latency.json").write_text(json.dumps(kept, indent=1))
     print(json.dumps(kept["rows"], indent=1))
@@ -389,7 +395,7 @@ def gather(args: argparse.Namespace) -> None:
     for name, part in sorted({(r["name"], r["part"]) for r in rows}):
         mine = [r for r in rows if (r["name"], r["part"]) == (name, part)]
         cells = [name, part, ", ".join(str(r["seed"]) for r in mine), mine[0]["params_m"], mine[0]["gflops_legacy"]]
-        cells.append(ms.get(name, {}).get("of_vmc_detr", "not measured"))
+        cells.append(ms.get(NETWORKS[name].start or name, {}).get("of_vmc_detr", "not measured"))
         for key in ("AP", "AP50"):
             values = [100 * r[key] for r in mine]
             spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
@@ -398,7 +404,8 @@ def gather(args: argparse.Namespace) -> None:
     epochs = [f"{e['dense']} and {e['whole']} on {'all' if part == 'all' else 'a fifth'}" for part, e in EPOCHS.items()]
     lines += [
         "", "Protocol coco for boxes, dota for oriented boxes, on the 579 test pictures of the owner's split. Epochs "
-        f"under a dense head and under the decoder: {', '.join(epochs)}; YOLO has the latter alone.",
+        f"under a dense head and under the decoder: {', '.join(epochs)}; YOLO has the latter alone; "
+        "`long` goes on from the weights of the row without it, with a schedule of its own.",
     ]  # fmt: skip
     (RESULTS / "hit-uav-zoo.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))

@@ -102,6 +102,16 @@ def test_the_rate_rises_again_after_a_restart(args):
     assert rates[-2:] == [0.4, 0.4]
 
 
+@pytest.mark.parametrize("name", [k for k, n in hit_uav_zoo.NETWORKS.items() if n.start])
+def test_a_longer_training_begins_from_shipped_weights_of_the_same_network(name, args):
+    training = hit_uav_zoo.Training(name, args)
+    assert training.state["stage"] == "whole"
+    start, network = RSDet(training.network.start).model.state_dict(), training.network
+    twin = RSDet(network.yaml, scale=network.scale, **network.variables).model.state_dict()
+    assert start.keys() == twin.keys()
+    assert start["model.0.conv.weight"].shape == twin["model.0.conv.weight"].shape
+
+
 @pytest.mark.parametrize("name", ["vmc-detr-hituav", "rtdetr-r18-hituav"])
 def test_the_dense_stage_trains_all_but_the_decoder(name, tmp_path):
     n = hit_uav_zoo.NETWORKS[name]
