@@ -11,6 +11,7 @@ import sys
 from rsdet import modes, tasks
 from rsdet._version import __version__
 from rsdet.errors import ConfigError, RSDetError
+from rsdet.modes.mode import said_once
 from rsdet.usererrors import user_errors
 from rsdet.words import check_device, check_model_name, check_needs, parse_words, understood
 
@@ -32,7 +33,8 @@ def _run(argv: list[str]) -> None:
     check_needs(name, mode.needs, args)
     check_model_name(args.get("model"))
     check_device(args.get("device"))
-    mode.run(args)
+    with said_once():
+        mode.run(args)
 
 
 def run(argv: list[str]) -> int:

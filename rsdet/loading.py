@@ -196,8 +196,10 @@ def _from_artifact(path: str) -> Loaded:
     if not Path(path).exists():
         raise ConfigError(f"model={path!r} does not exist.{_suggest(path)} Check the path.")
     if not _is_artifact(path):
+        inside = next((b for b in ("weights/best.pt", "best.pt") if (Path(path) / b).is_file()), None)
+        run = f" Did you mean {str(Path(path) / inside)!r}?" if inside else ""
         raise ConfigError(
-            f"model={path!r} is no model; pass a model YAML, .pt or {PLAIN_SUFFIX} weights, or an exported file."
+            f"model={path!r} is no model; pass a model YAML, .pt or {PLAIN_SUFFIX} weights, or an exported file.{run}"
         )
     from rsdet.deploy.artifact import check_foreign, read_metadata
     from rsdet.runtime.finite import check_weights

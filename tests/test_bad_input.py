@@ -241,6 +241,13 @@ def test_files_that_are_no_model(name, refused, tmp_path, tiny_data):
     assert any(word in said for word in ("again", "is no model"))
 
 
+def test_the_folder_of_a_training_names_its_weights(refused, tmp_path):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/best.pt").touch()
+    for folder in (tmp_path, tmp_path / "weights"):
+        assert f"Did you mean '{tmp_path / 'weights/best.pt'}'?" in refused("val", f"model={folder}", "data=demo")
+
+
 @pytest.mark.parametrize("model", [None, 5, "", b"x", [], ["a", "b"]])
 def test_models_that_are_no_name(model):
     with pytest.raises(ConfigError, match="must be the name or path"):

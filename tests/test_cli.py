@@ -323,12 +323,21 @@ def pictures(tiny_data, tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("source", ["{}/0.png", "{}", "{}/*.png", "{}/0.png,{}/1.png", "['{}/0.png', '{}/1.png']"])
-def test_predict_takes(source, pictures, tiny_weights, tmp_path, rsdet):
+def test_predict_takes(source, pictures, tiny_weights, tmp_path, rsdet, log):
     source = source.replace("{}", str(pictures))
     out = rsdet("predict", *words(model=tiny_weights, source=source, imgsz=96, conf=0.0, project=tmp_path, name="p"))
     n = 1 if source.endswith("0.png") else 2
     assert last_line(out).endswith(f"objects in {n} images. Results saved to {tmp_path / 'p'}")
+    assert not any("Results saved to" in line for line in log)  # said once, by the mode
     assert sorted(f.stem for f in (tmp_path / "p").iterdir()) == [str(i) for i in range(n)]
+
+
+def test_predict_names_no_folder_that_it_has_not_made(pictures, tiny_weights, tmp_path, rsdet, log):
+    settings = words(model=tiny_weights, source=pictures, imgsz=96, project=tmp_path)
+    assert last_line(rsdet("predict", *settings, "save=False", "name=none")).endswith("Nothing was saved")
+    assert not (tmp_path / "none").exists()
+    rsdet("predict", *settings, "save=False", "name=text", "save_txt=True", "conf=0")
+    assert sum(f"2 labels saved to {tmp_path / 'text' / 'labels'}" in line for line in log) == 1
 
 
 def test_predict_writes_boxes_of_the_original_picture(pictures, tiny_weights, tmp_path, rsdet):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fakes import contents, make_fake, picture, text
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from rsdet.data.convert import convert
 from rsdet.data.download import load_yaml
@@ -116,7 +119,7 @@ def test_lists_of_other_images_are_refused(tmp_path, train, val, says):
         ),
         ("sar_ship", "sar-ship-dataset", {"val_prefixes": "Gao,Sen"}, "fits all 40 images"),
         ("ssdd", "ssdd", {"val_fraction": 0.2}, "the source has the splits test, train"),
-        ("hrsid", "hrsid", {"val_fraction": 0.2}, "a COCO file is a split by itself"),
+        ("hrsid", "hrsid", {"val_fraction": 0.2}, "the source has the splits test, train"),
     ],
 )
 def test_wrong_split_options(tmp_path, fake, format, options, says):
@@ -125,6 +128,60 @@ def test_wrong_split_options(tmp_path, fake, format, options, says):
         convert(source, format, tmp_path / "out", progress=False, **options)
     assert "\n" not in str(e.value)
     assert not (tmp_path / "out").exists()
+
+
+def one_split(root, form):
+    """Four labelled pictures as tools deliver them: one COCO file, a folder or a list called train."""
+    pictures = {f"{n}.png": root / {"coco": "images/default", "darknet": "obj_train_data"}.get(form, "train/images") / n
+                for n in "abcd"}  # fmt: skip
+    for place in pictures.values():
+        picture(place.with_suffix(".png"))
+    if form == "coco":
+        images = [{"id": i, "file_name": n, "width": 64, "height": 48} for i, n in enumerate([*pictures, "gone.png"])]
+        found = [{"id": i, "image_id": i, "category_id": 1, "bbox": [4, 4, 9, 9]} for i in range(4)]
+        content = {"images": images, "annotations": found, "categories": [{"id": 1, "name": "car"}]}
+        text(root / "annotations/instances_default.json", json.dumps(content))
+        return "coco"
+    for name, place in pictures.items():
+        if form == "dota":
+            text(root / "train/labelTxt" / f"{Path(name).stem}.txt", "4 4 13 4 13 13 4 13 car 0\n")
+        else:
+            text(place.with_suffix(".txt"), "0 0.5 0.5 0.2 0.2\n")
+    if form == "darknet":
+        text(root / "train.txt", "".join(f"data/obj_train_data/{name}\n" for name in pictures))
+    if form == "test without labels":
+        picture(root / "test/images/e.png")
+    text(root / "obj.names", "car\n")
+    return "dota" if form == "dota" else "yolo"
+
+
+@pytest.mark.parametrize("form", ["coco", "darknet", "dota", "test without labels"])
+def test_a_source_of_one_split_is_divided(tmp_path, form):
+    format = one_split(tmp_path / "s", form)
+    made = convert(tmp_path / "s", format, tmp_path / "out", val_fraction=0.25, progress=False)
+    assert {split: (row["images"], row["boxes"]) for split, row in made.counts.items() if row["images"]} == {
+        "train": (3, 3), "val": (1, 1)}  # fmt: skip
+    assert sorted(lines(tmp_path / "out/splits/train.txt") + lines(tmp_path / "out/splits/val.txt")) == [
+        "a.png", "b.png", "c.png", "d.png"]  # fmt: skip
+    val = lines(tmp_path / "out/splits/val.txt")[0]
+    assert (tmp_path / "out/images/val" / val).exists()
+    assert (tmp_path / "out/labels/val" / val).with_suffix(".txt").read_text().startswith("0 ")
+
+
+def test_panoptic_maps_of_one_file_are_divided(tmp_path):
+    pixels, images, found = np.zeros((48, 64, 3), np.uint8), [], []
+    pixels[..., 0] = 1
+    for i, name in enumerate("abcd"):
+        picture(tmp_path / f"s/images/{name}.jpg")
+        (tmp_path / "s/panoptic").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / f"s/panoptic/{name}.png")
+        images.append({"id": i, "file_name": f"{name}.jpg", "width": 64, "height": 48})
+        found.append({"image_id": i, "file_name": f"{name}.png", "segments_info": [{"id": 1, "category_id": 1}]})
+    content = {"images": images, "annotations": found, "categories": [{"id": 1, "name": "road", "isthing": 0}]}
+    text(tmp_path / "s/panoptic.json", json.dumps(content))
+    options = {"task": "semantic", "val_fraction": 0.25, "progress": False}
+    made = convert(tmp_path / "s", "coco-panoptic", tmp_path / "out", **options)
+    assert {split: row["images"] for split, row in made.counts.items()} == {"train": 3, "val": 1}
 
 
 def test_sar_ship_dataset_first_release_has_the_same_split(tmp_path):

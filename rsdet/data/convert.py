@@ -123,12 +123,12 @@ def convert(
         min_area_px: Regions of a mask with fewer pixels are dropped.
         angle_unit: Unit of the angles of turned boxes in the source (roLabelImg, HRSC2016, HIT-UAV): ``radians``, as
             these formats have it, or ``degrees``, as some tools write them.
-        val_fraction: For a source without splits: the part of its images that becomes ``val``, such as 0.2. Drawn from
-            the file names by ``split_seed``, the same everywhere, and written to ``out/splits/train.txt`` and
-            ``val.txt``; lists that lie there already are checked and used.
+        val_fraction: For a source without splits, or of one: the part of its images that becomes ``val``, such as 0.2.
+            Drawn from the file names by ``split_seed``, the same everywhere, and written to ``out/splits/train.txt``
+            and ``val.txt``; lists that lie there already are checked and used.
         split_seed: Another number draws another split.
-        val_prefixes: For a source without splits: images whose names begin so become ``val``, such as the scenes that
-            overlapping tiles were cut from.
+        val_prefixes: For a source without splits, or of one: images whose names begin so become ``val``, such as the
+            scenes that overlapping tiles were cut from.
         merge: Classes that become one: ``vehicle=car+truck+bus,person=pedestrian+people``, or such a mapping of lists;
             by the names of the source, and after ``names`` has said which of them are read.
         gsd: Metres a pixel of the pictures, for the data YAML and what is trained on it; measured where they are

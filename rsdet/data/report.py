@@ -135,7 +135,7 @@ class ConvertReport:
         lines += self._pixels()
         if self.remark:
             several = len({file for part in self.splits.values() for file in part.files.values()}) > 1
-            more = " val_fraction=0.2 divides a source that has no splits." if several else ""
+            more = " val_fraction=0.2 divides such a source." if several else ""
             lines.append(f"note: {self.remark}{more}")
         lines.append(f"report: {printable(str(self.out / REPORT_NAME))}")
         if self.data_yaml:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from rsdet.arguments import fit
@@ -68,3 +71,27 @@ def function_mode(
 def say(text: str) -> None:
     """Print what a mode has done; names of files do nothing to the terminal."""
     print(printable(text, keep="\n"))
+
+
+def saved_to(folder: str | Path) -> str:
+    """Where the results are, the end of what a mode says; ``save=False`` makes no folder."""
+    return f"Results saved to {folder}" if Path(folder).exists() else "Nothing was saved"
+
+
+@contextmanager
+def said_once() -> Iterator[None]:
+    """Keep Ultralytics' loops from saying where the results are: the mode does at its end."""
+    logger = logging.getLogger("ultralytics")
+    logger.addFilter(_without_place)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_without_place)
+
+
+def _without_place(record: logging.LogRecord) -> bool:
+    """Take ``Results saved to`` from a message of the log; whether any of it is left."""
+    place, _, rest = str(record.msg).partition("\n")
+    if place.startswith("Results saved to "):
+        record.msg = rest
+    return bool(rest) or not place.startswith("Results saved to ")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rsdet.errors import ConfigError, DataError
 from rsdet.modes._model import NEEDS, classes_of, functions_of_model, open_model
-from rsdet.modes.mode import Mode, say
+from rsdet.modes.mode import Mode, saved_to, say
 from rsdet.scenes import settings as scenes
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def tell(said: str, save_dir: Path, skipped: list[str]) -> None:
     Raises:
         DataError: Some of the source was left out.
     """
-    say(f"{said}. Results saved to {save_dir}")
+    say(f"{said}. {saved_to(save_dir)}")
     if skipped:
         more = f"; and {len(skipped) - 3} more, named above" if len(skipped) > 3 else ""
         raise DataError(f"{len(skipped)} left out, all others are done: {'; '.join(skipped[:3])}{more}.")

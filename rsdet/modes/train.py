@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rsdet.modes._model import NEEDS, classes_of, functions_of_model, open_model
-from rsdet.modes.mode import Mode, say
+from rsdet.modes.mode import Mode, saved_to, say
 
 
 def _run(args: dict[str, Any]) -> None:
@@ -13,7 +13,7 @@ def _run(args: dict[str, Any]) -> None:
     if args.get("recipe", "") is None:  # recipe=none asks for no recipe, and not for that of the model
         args["recipe"] = "none"
     model.train(**args)
-    say(f"Results saved to {model.trainer.save_dir}")
+    say(saved_to(model.trainer.save_dir))
 
 
 MODE = Mode(

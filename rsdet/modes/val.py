@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from rsdet.modes._model import NEEDS, classes_of, functions_of_model, open_model
-from rsdet.modes.mode import Mode, say
+from rsdet.modes.mode import Mode, saved_to, say
 
 
 def _run(args: dict[str, Any]) -> None:
     metrics = open_model(args).val(**args)
-    say(f"Results saved to {metrics.save_dir}")
+    say(saved_to(metrics.save_dir))
 
 
 MODE = Mode(

@@ -259,6 +259,19 @@ def file_under(found: Iterable[str | None], options: ImportOptions) -> dict[str 
     return {s: s if s == options.split else None for s in splits}
 
 
+def check_undivided(found: Iterable[str | None]) -> None:
+    """A source of one split may be divided, whatever its folder is called.
+
+    Raises:
+        DataError: It has several.
+    """
+    if len(own := sorted({s for s in found if s})) > 1:
+        raise DataError(
+            f"the source has the splits {', '.join(own)}; val_fraction= and val_prefixes= divide one that has none, or "
+            "one; leave them out, or give the folder or label file of one split as source"
+        )
+
+
 def finish(dataset: Dataset, source: Source, log: ImportLog) -> Dataset:
     """Sort the images, and make their names unique inside each split: a label file is found by the stem alone."""
     for split, records in dataset.splits.items():

@@ -10,9 +10,8 @@ from rsdet.data.groups import image_key
 from rsdet.data.importers._frames import Frames
 from rsdet.data.importers._images import calm_pillow
 from rsdet.data.importers._labels import Collector, ImportOptions
-from rsdet.data.importers._layout import Pair, Source, file_under, finish, image_record, pair
+from rsdet.data.importers._layout import Pair, Source, check_undivided, file_under, finish, image_record, pair
 from rsdet.data.splitting import Splitter
-from rsdet.errors import DataError
 
 ReadLabels = Callable[[Path, Collector], None]
 
@@ -40,9 +39,9 @@ def read_pairs(
     pairs = pair(source, labels, log)
     if assign is not None:
         pairs = assign(pairs)
+    pairs = _without_unlabelled_splits(pairs, options, log)
     if options.splitter is not None:
         divide(pairs, options.splitter)
-    pairs = _without_unlabelled_splits(pairs, options, log)
     goes_to = file_under((p.split for p in pairs), options)
     dataset, frames = Dataset([]), Frames()
     with calm_pillow():
@@ -73,16 +72,12 @@ def read_pairs(
 
 
 def divide(pairs: list[Pair], splitter: Splitter) -> None:
-    """Give images without splits the ones that were asked for.
+    """Give images the splits that were asked for.
 
     Raises:
-        DataError: The source has splits of its own.
+        DataError: The source has several of its own.
     """
-    if own := sorted({p.split for p in pairs if p.split}):
-        raise DataError(
-            f"the source has the splits {', '.join(own)}; val_fraction= and val_prefixes= are for one that has none; "
-            "leave them out, or give one split of it as source"
-        )
+    check_undivided(p.split for p in pairs)
     split_of = splitter.divide(p.image.name for p in pairs)
     for item in pairs:
         item.split = split_of[image_key(item.image.name)]

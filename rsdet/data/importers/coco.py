@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from rsdet.data.annotations import Dataset, ImageRecord, ImportLog
+from rsdet.data.groups import image_key
 from rsdet.data.importers._frames import Frames
 from rsdet.data.importers._images import calm_pillow
 from rsdet.data.importers._json import box_values, edges_of, flag, identity, rings_of
@@ -30,9 +31,9 @@ from rsdet.data.importers._labels import (
     shown,
     whole,
 )
-from rsdet.data.importers._layout import Source, file_under, finish, folded, image_record, split_of
+from rsdet.data.importers._layout import Source, check_undivided, file_under, finish, folded, image_record, split_of
 from rsdet.data.importers._outlines import decoded_runs, outlines
-from rsdet.errors import ConfigError, DataError
+from rsdet.errors import DataError
 from rsdet.textfiles import read_json
 
 _FOLDERS = ("", "images", "JPEGImages", "imgs")
@@ -65,6 +66,11 @@ class Document:
     split: str | None = None
     fractions: bool = False
     classes: dict[object, str] = field(default_factory=dict)  # category id to name
+
+    def file_name(self, item: object) -> str | None:
+        """The file that an entry of ``images`` names."""
+        named = item if isinstance(item, dict) else {}
+        return next((named[key] for key in self.dialect.file_name if isinstance(named.get(key), str)), None)
 
 
 def _open_document(path: Path, dialect: Dialect, wanted: bool) -> Document | str:
@@ -237,7 +243,7 @@ def _mask_outlines(mask: dict, where: object, name: str, into: Collector) -> lis
 def record_of(item: dict, document: Document, finder: Finder, split: str, log: ImportLog) -> ImageRecord | str:
     """One entry of ``images``; where it cannot be used, the kind of the reason, which is in the log."""
     files = finder.files
-    name = next((item[key] for key in document.dialect.file_name if isinstance(item.get(key), str)), None)
+    name = document.file_name(item)
     file = files.rel(document.path)
     if name is None:
         log.drop(split, file, f"image {item.get('id')!r}", f"malformed image entry: no {document.dialect.file_name[0]}")
@@ -265,20 +271,29 @@ def printable_name(name: str) -> str:
     return name if len(name) <= 120 else name[:119] + "…"
 
 
+def divided(documents: Sequence[Document], finder: Finder, options: ImportOptions) -> dict[str, str]:
+    """Split of each image (:func:`image_key`) where they are to be divided; nothing where they are not.
+
+    Raises:
+        DataError: The documents are of several splits already.
+    """
+    if options.splitter is None:
+        return {}
+    check_undivided(d.split for d in documents)
+    named = [(d, name) for d in documents for item in d.images if (name := d.file_name(item))]
+    there = [name for d, name in named if isinstance(finder.find(name, d), Path)]  # or val may hold none that is there
+    names = there or [name for _, name in named]
+    return options.splitter.divide(PurePosixPath(name.replace("\\", "/")).name for name in names)
+
+
 def read_documents(
     files: Source, candidates: Sequence[Path], dialect: Dialect, options: ImportOptions, log: ImportLog
 ) -> Dataset:
     """Read the JSON files among ``candidates`` that hold boxes into one dataset.
 
     Raises:
-        ConfigError: The images were to be divided.
-        DataError: A file is not JSON, or none of them holds boxes.
+        DataError: A file is not JSON, none of them holds boxes, or their images were to be divided and are already.
     """
-    if options.splitter is not None:
-        raise ConfigError(
-            "val_fraction= and val_prefixes= divide sources with one label file per image; a COCO file is a split by "
-            "itself; leave them out"
-        )
     documents = list(_documents(files, candidates, dialect, log))
     if not documents:
         raise DataError(
@@ -293,13 +308,14 @@ def read_documents(
     classes = ClassTable(options.names or names)
     goes_to = file_under((d.split for d in documents), options)
     finder = Finder(files)
+    drawn = divided(documents, finder, options)
     dataset, frames = Dataset([]), Frames()
     seen: set[tuple[str, Path | str]] = set()
     with calm_pillow():
         for document in documents:
             split = goes_to[document.split]
             if split is not None:
-                _read_document(document, split, finder, classes, options, log, dataset, seen, frames)
+                _read_document(document, split, drawn, finder, classes, options, log, dataset, seen, frames)
     frames.settle(dataset, log)
     classes.settle(dataset)
     return finish(dataset, files, log)
@@ -308,6 +324,7 @@ def read_documents(
 def _read_document(
     document: Document,
     split: str,
+    drawn: dict[str, str],
     finder: Finder,
     classes: ClassTable,
     options: ImportOptions,
@@ -319,7 +336,6 @@ def _read_document(
     """Add the images and boxes of one JSON file to the dataset."""
     file = finder.files.rel(document.path)
     by_image: dict[object, Collector | str] = {}
-    records = dataset.splits.setdefault(split, [])
     for item in options.track(document.images, f"reading {document.path.name}"):
         image_id = identity(item.get("id")) if isinstance(item, dict) else None
         if image_id is None:
@@ -328,20 +344,21 @@ def _read_document(
         if image_id in by_image:
             log.drop(split, file, f"image {image_id!r}", "duplicate image id: the first one counts")
             continue
-        record = by_image[image_id] = record_of(item, document, finder, split, log)
+        home = drawn.get(image_key(document.file_name(item) or ""), split)
+        record = by_image[image_id] = record_of(item, document, finder, home, log)
         if isinstance(record, str):
             continue
-        key = (split, record.path or record.name)
+        key = (home, record.path or record.name)
         if key in seen:
-            log.drop(split, file, record.name, "duplicate image: another entry or JSON file describes it")
+            log.drop(home, file, record.name, "duplicate image: another entry or JSON file describes it")
             by_image[image_id] = "duplicate image"
             continue
         seen.add(key)
         record.groups = _groups(item)
-        into = by_image[image_id] = Collector(record, log, split, file, options.difficult, frames, options.angle_unit)
+        into = by_image[image_id] = Collector(record, log, home, file, options.difficult, frames, options.angle_unit)
         into.stated(number(item.get("width")), number(item.get("height")), by="the JSON")
         if not into.refused:
-            records.append(record)
+            dataset.splits.setdefault(home, []).append(record)
     document.fractions = _in_fractions(document)
     if document.fractions:
         log.note(split, file, "", "boxes are fractions of the picture: multiplied by its size")

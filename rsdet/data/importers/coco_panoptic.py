@@ -18,11 +18,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from rsdet.data.annotations import NOTHING, UNKNOWN, Dataset, ImageRecord, ImportLog
+from rsdet.data.groups import image_key
 from rsdet.data.importers._images import calm_pillow
 from rsdet.data.importers._json import flag, identity
 from rsdet.data.importers._labels import ClassTable, ImportOptions, shown
 from rsdet.data.importers._layout import Source, file_under, finish, split_of
-from rsdet.data.importers.coco import Dialect, Document, Finder, read_categories, record_of
+from rsdet.data.importers.coco import Dialect, Document, Finder, divided, read_categories, record_of
 from rsdet.data.masks.values import read_values
 from rsdet.errors import ConfigError, DataError
 from rsdet.textfiles import read_json
@@ -64,14 +65,12 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     """Read a folder with panoptic JSON files, PNGs and pictures, or a single JSON file.
 
     Raises:
-        ConfigError: Boxes were asked for, or the pictures were to be divided.
-        DataError: There is no such file.
+        ConfigError: Boxes were asked for.
+        DataError: There is no such file, or the pictures were to be divided and are already.
     """
     files = Source.open(source, ".json")
     if not options.maps:
         raise ConfigError("format=coco-panoptic holds maps of classes; give task=semantic.")
-    if options.splitter is not None:
-        raise ConfigError("val_fraction= and val_prefixes= are for sources without splits; a JSON file is one.")
     documents = list(_documents(files, log))
     if not documents:
         raise DataError(
@@ -84,10 +83,11 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     classes, dataset = ClassTable(options.names or names), Dataset([])
     dataset.covered = all(classes.find(name) is not None for name in names)
     goes_to, finder = file_under((d.split for d in documents), options), Finder(files)
+    drawn = divided(documents, finder, options)
     with calm_pillow():
         for document in documents:
             if (split := goes_to[document.split]) is not None:
-                _read_document(document, split, finder, classes, options, log, dataset)
+                _read_document(document, split, drawn, finder, classes, options, log, dataset)
     classes.settle(dataset)
     return finish(dataset, files, log)
 
@@ -106,27 +106,27 @@ def _documents(files: Source, log: ImportLog) -> list[Document]:
 
 
 def _read_document(
-    document: Document, split: str, finder: Finder, classes: ClassTable, options: ImportOptions, log: ImportLog,
-    dataset: Dataset,
+    document: Document, split: str, drawn: dict[str, str], finder: Finder, classes: ClassTable, options: ImportOptions,
+    log: ImportLog, dataset: Dataset,
 ) -> None:  # fmt: skip
     file = finder.files.rel(document.path)
     items = {identity(i.get("id")): i for i in document.images if isinstance(i, dict)}
-    records = dataset.splits.setdefault(split, [])
     for number, item in enumerate(options.track(document.annotations, f"reading {document.path.name}")):
         where = f"annotation number {number}"
         image = items.pop(identity(item.get("image_id")), None) if isinstance(item, dict) else None
         if image is None:
             log.drop(split, file, where, "unknown image: image_id is not in images, or it has another annotation")
             continue
-        record = record_of(image, document, finder, split, log)
+        home = drawn.get(image_key(document.file_name(image) or ""), split)
+        record = record_of(image, document, finder, home, log)
         if not isinstance(record, ImageRecord):
             continue
-        problem = _give_map(record, item, document, finder, classes, log, split)
+        problem = _give_map(record, item, document, finder, classes, log, home)
         if problem:
-            log.drop(split, file, record.name, problem)
-            log[split].lost["", problem.partition(":")[0]] += 1
+            log.drop(home, file, record.name, problem)
+            log[home].lost["", problem.partition(":")[0]] += 1
         else:
-            records.append(record)
+            dataset.splits.setdefault(home, []).append(record)
     for image in items.values():
         log.drop(split, file, shown(image.get("file_name")), "image without annotation: it says nothing of any pixel")
 
