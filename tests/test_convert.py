@@ -6,10 +6,11 @@ import json
 import os
 import shutil
 import stat
+import time
 
 import pytest
 import yaml
-from fakes import contents, fingerprint, make_fake, picture, text
+from fakes import contents, fingerprint, make_fake, picture, put_in_place, text
 
 from rsdet.data.annotations import Annotation, Dataset, ImageRecord
 from rsdet.data.convert import class_names, convert, write_coco
@@ -159,6 +160,17 @@ def test_originals_are_never_altered(tmp_path, visdrone, link):
     image.write_bytes(b"a loader repaired me")
     assert fingerprint(visdrone) == before
     assert report.counts["train"]["images"] == 2
+
+
+def test_an_original_put_in_the_place_of_one_of_the_same_size_and_time_is_copied(tmp_path, visdrone):
+    image = run(visdrone, "visdrone", tmp_path / "out").out / "images/train/a.jpg"
+    original = visdrone / "VisDrone2019-DET-train/images/a.jpg"
+    time.sleep(0.02)  # the clock of the file system is a coarse one
+    new = tmp_path / "new.jpg"
+    new.write_bytes(original.read_bytes()[:-3] + b"\x01\xff\xd9")
+    put_in_place(new, original)
+    run(visdrone, "visdrone", tmp_path / "out")
+    assert image.read_bytes() == original.read_bytes()
 
 
 def test_copies_of_read_only_files_can_be_replaced(tmp_path, visdrone):

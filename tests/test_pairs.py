@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from fakes import put_in_place
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
@@ -427,6 +428,9 @@ def test_disk_cache_follows_a_changed_file_and_leaves_no_parts(tmp_path):
     assert make_set()[0]["img"].max() == 0
     save(path, np.full((13, 12, 3), 255, np.uint8))
     assert make_set()[0]["img"].min() == 1
+    put_in_place(save(tmp_path / "b.png", np.full((13, 12, 3), 254, np.uint8)), path)  # of the same size and time
+    assert make_set()[0]["img"].max() < 1
+    put_in_place(save(tmp_path / "b.png", np.full((13, 12, 3), 255, np.uint8)), path)
     assert {p.suffix for p in (tmp_path / "c").iterdir()} == {".npy"}
     for content in (b"", b"\x93NUMPY", pickle.dumps([1])):  # of a full disk, or planted
         for kept in (tmp_path / "c").iterdir():

@@ -45,11 +45,16 @@ def _up_to_date(original: Path, target: Path, link: str) -> bool:
         return False
     a, b = original.stat(), target.stat()
     same_file = (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
-    return same_file if link == "hardlink" else not same_file and _looks(a) == _looks(b)
+    if link == "hardlink":
+        return same_file
+    if same_file or (a.st_size, a.st_mtime_ns) != (b.st_size, b.st_mtime_ns):
+        return False
+    return not put_there_after(a, b)
 
 
-def _looks(stat: os.stat_result) -> tuple[int, int]:
-    return stat.st_size, stat.st_mtime_ns
+def put_there_after(original: os.stat_result, made: os.stat_result) -> bool:
+    """Whether an original may have been replaced since something was made of it, by another file of the same time."""
+    return original.st_ctime_ns > made.st_ctime_ns
 
 
 def _copy(original: Path, target: Path) -> None:

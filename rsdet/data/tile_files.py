@@ -13,6 +13,7 @@ import numpy as np
 
 from rsdet.data.annotations import ImageRecord
 from rsdet.data.decoding import has_rasterio, raster, within_memory
+from rsdet.data.files import put_there_after
 from rsdet.data.geotiff import Samples, geo_of, read_window
 from rsdet.data.images import read_header
 from rsdet.data.raster_io import check_header, read_samples, write_samples
@@ -78,7 +79,7 @@ def write_tiles(path: Path, targets: Iterable[tuple[ImageRecord, Path]]) -> None
         targets: Tiles and their places.
     """
     original = path.stat()
-    stale = [(r, t) for r, t in targets if not _up_to_date(r, t, original.st_mtime_ns)]
+    stale = [(r, t) for r, t in targets if not _up_to_date(r, t, original)]
     if not stale:
         return
     with windows(path) as read:
@@ -87,8 +88,11 @@ def write_tiles(path: Path, targets: Iterable[tuple[ImageRecord, Path]]) -> None
             os.utime(target, ns=(original.st_atime_ns, original.st_mtime_ns))  # to recognise it
 
 
-def _up_to_date(record: ImageRecord, target: Path, mtime_ns: int) -> bool:
-    if target.is_symlink() or not target.is_file() or target.stat().st_mtime_ns != mtime_ns:
+def _up_to_date(record: ImageRecord, target: Path, original: os.stat_result) -> bool:
+    if target.is_symlink() or not target.is_file():
+        return False
+    made = target.stat()
+    if made.st_mtime_ns != original.st_mtime_ns or put_there_after(original, made):
         return False
     header = read_header(target)
     return (header.width, header.height) == (record.width, record.height)

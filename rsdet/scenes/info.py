@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rsdet.errors import DataError
+from rsdet.filestate import file_state
 from rsdet.scenes.blocks import sample_type
 
 
@@ -126,9 +128,9 @@ def is_masked(f: Any) -> bool:
 
 
 def _identity(f: Any, files: list[Path]) -> str:
-    stats = [path.stat() for path in files]
+    masks = [m for path in files if os.path.isfile(m := Path(f"{path}.msk"))]  # of a name that may be too long
     said = [
-        [(p.name, s.st_size, s.st_mtime_ns) for p, s in zip(files, stats, strict=True)],
+        file_state([*files, *masks]),
         f.driver, f.shape, f.count, f.dtypes, [str(v) for v in f.nodatavals], tuple(f.transform), f.overviews(1),
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()

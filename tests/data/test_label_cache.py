@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import time
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import ultralytics.data.dataset
 import yaml
+from fakes import put_in_place
 from ultralytics.data.build import build_yolo_dataset
 from ultralytics.models.rtdetr.train import RTDETRTrainer
 from ultralytics.utils import DEFAULT_CFG_DICT
@@ -106,6 +108,28 @@ def test_what_has_changed_is_scanned_again(what, data, monkeypatch):
     assert len(seen) == len(found.labels) == (4 if what == "more" else 3)
     assert found.labels[0]["shape"] == ((50, 50) if what == "picture" else (40, 60))
     assert found.labels[0]["bboxes"].shape == ((1, 4) if what == "label" else (2, 4))
+
+
+@pytest.mark.parametrize("what", ["label", "picture"])
+def test_what_was_put_in_the_place_of_a_file_of_the_same_size_and_time_is_seen(what, data, tmp_path, monkeypatch):
+    """As archives unpack them, and programs that copy times along."""
+    root = data.parent
+    with open(root / "images/train/0.png", "ab") as f:
+        f.write(bytes(99))  # behind the end of the picture: room for another
+    assert dataset(data, cache="disk")[0]["img"].max() == 114  # the frame of a black picture
+    time.sleep(0.02)  # the clock of the file system is a coarse one
+    if what == "label":
+        new = tmp_path / "new.txt"
+        new.write_text((root / "labels/train/0.txt").read_text().replace("1 .25", "0 .15"))
+        put_in_place(new, root / "labels/train/0.txt")
+        assert dataset(data).labels[0]["cls"].ravel().tolist() == [0, 0]
+    else:
+        old, new = root / "images/train/0.png", tmp_path / "new.png"
+        cv2.imwrite(str(new), np.full((40, 60, 3), 200, np.uint8))
+        with open(new, "ab") as f:
+            f.write(bytes(old.stat().st_size - new.stat().st_size))
+        put_in_place(new, old)
+        assert dataset(data, cache="disk")[0]["img"].max() == 200
 
 
 class Planted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import blobs
 import numpy as np
 import pytest
+from fakes import put_in_place
 
 from rsdet.errors import ConfigError, DataError
 from rsdet.runtime.results import Detections
@@ -147,6 +149,21 @@ def test_a_scene_that_changed_is_not_continued(truth: np.ndarray, tmp_path: Path
     with pytest.raises(ConfigError, match="other scenes"):
         blobs.run(scene, tmp_path / "runs", name="city")
     assert (tmp_path / "runs" / "city" / "a.ledger").exists()
+
+
+def test_another_scene_of_the_same_size_and_time_is_not_continued(truth: np.ndarray, tmp_path: Path) -> None:
+    """As archives unpack them, and programs that copy times along."""
+    picture = blobs.picture_of(SIZE, truth, np.random.default_rng(1))
+    two = ("a.tif", picture), ("b.tif", picture[::-1])
+    scene, other = (blobs.write_scene(tmp_path / name, samples, compress=None) for name, samples in two)
+    with pytest.raises(Stopped):
+        blobs.run(scene, tmp_path / "runs", stopping(3), name="city")
+    put_in_place(Path(shutil.copy(scene, tmp_path / "copy.tif")), scene)
+    with pytest.raises(Stopped):
+        blobs.run(scene, tmp_path / "runs", stopping(1), name="city")  # the same once more is the same
+    put_in_place(other, scene)
+    with pytest.raises(ConfigError, match="other scenes"):
+        blobs.run(scene, tmp_path / "runs", name="city")
 
 
 def test_a_scene_that_changes_while_it_is_read_gives_no_layer(truth: np.ndarray, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class CubeFile:
         offset: (B,) float64.
         windowed: Whether a window is read without the rest; else the whole is held in memory.
         closing: What closes the file.
+        files: All that it is read from; ``path`` alone where nobody says.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class CubeFile:
     offset: np.ndarray = field(default=None)  # type: ignore[assignment]
     windowed: bool = False
     closing: Callable[[], None] | None = None
+    files: Sequence[Path] = ()
 
     def __post_init__(self) -> None:
         if not all(self.shape):
@@ -59,7 +61,7 @@ class CubeFile:
         if self.dtype.kind not in "biuf":
             what = "complex samples" if self.dtype.kind == "c" else f"samples of type {self.dtype}"
             raise DataError(f"{self.path} holds {what}; save it as real numbers.")
-        bands = self.shape[2]
+        bands, self.files = self.shape[2], self.files or (self.path,)
         self.good = np.ones(bands, bool) if self.good is None else self.good
         self.scale = np.ones(bands) if self.scale is None else self.scale
         self.offset = np.zeros(bands) if self.offset is None else self.offset

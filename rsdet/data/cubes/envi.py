@@ -117,6 +117,7 @@ def open_envi(path: Path) -> CubeFile:
         georef=georef,
         nodata=_number(fields, "data ignore value", path),
         windowed=True,
+        files=(path, samples),
         **_scaling(fields, path, bands),
     )  # fmt: skip
 

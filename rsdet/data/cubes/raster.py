@@ -16,7 +16,7 @@ from rsdet.errors import DataError
 from rsdet.quiet import say
 from rsdet.scenes.blocks import sample_type
 from rsdet.scenes.georef import Georef
-from rsdet.scenes.opening import gdal, open_dataset
+from rsdet.scenes.opening import check_file, gdal, open_dataset
 from rsdet.scenes.raster import Raster, open_raster
 
 _DESCRIBED = re.compile(r"(\d+(?:\.\d+)?)\s*(nm|nanomet(?:er|re)s?|um|µm|μm|micromet(?:er|re)s?)\b", re.IGNORECASE)
@@ -44,6 +44,7 @@ def open_raster_cube(path: Path) -> CubeFile:
             offset=_each(info.offsets, kept, info.bands, 0.0),
             windowed=True,
             closing=raster.close,
+            files=check_file(path)[0],
         )  # fmt: skip
     except BaseException:
         raster.close()

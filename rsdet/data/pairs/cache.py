@@ -17,6 +17,7 @@ import psutil
 from rsdet.data.raster_io import read_image
 from rsdet.data.sar.header import SarHeader, read_sar_header
 from rsdet.errors import ConfigError, DataError
+from rsdet.filestate import file_state
 from rsdet.paths import home
 from rsdet.writing import replacing
 
@@ -104,8 +105,7 @@ class Store:
         return raw.astype(meta.dtype) if np.abs(raw - x * full).max() < 1e-2 else x
 
     def _mapped(self, path: Path) -> np.ndarray:
-        stat = path.stat()
-        facts = (str(path.resolve()), stat.st_mtime_ns, stat.st_size, sorted(self.reading.items()))
+        facts = (str(path.resolve()), file_state([path]), sorted(self.reading.items()))
         target = self.folder / f"{hashlib.sha256(repr(facts).encode('utf-8', 'surrogateescape')).hexdigest()}.npy"
         with suppress(OSError, ValueError, EOFError):  # not there yet, cut or damaged
             return np.load(target, mmap_mode="r", allow_pickle=False)

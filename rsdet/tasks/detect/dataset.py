@@ -32,6 +32,7 @@ from rsdet.data.sar.check import same_type
 from rsdet.data.sar.section import OLD_UNITS
 from rsdet.enhance.chain import EnhanceChain
 from rsdet.errors import DataError, RSDetError, WriteError
+from rsdet.filestate import last_put
 from rsdet.integration import swapped
 from rsdet.names import printable
 from rsdet.tasks.detect.labels import check_labels, check_messages
@@ -74,8 +75,10 @@ class OurDataset:
         self._npy_files = [Path(f"{f}{key}{SUFFIX}.npy") for f in self.im_files]
 
     def get_cache_hash(self) -> str:
-        """Ultralytics' hash of the label cache; what another reader found unreadable must be looked at again."""
-        return super().get_cache_hash() + ("-sar" if self.reader.of_values else "")
+        """Ultralytics' hash of the label cache, which knows size and time of files; what was put in the place of a file
+        of the same, and what another reader found unreadable, must be looked at again."""
+        put = last_put([*self.label_files, *self.im_files])
+        return f"{super().get_cache_hash()}-{put}" + ("-sar" if self.reader.of_values else "")
 
     def _load_or_scan_cache(self, cache_path: Path, cache_hash: str) -> tuple[dict[str, Any], bool]:
         """Ultralytics' scan of pictures and labels, or what our cache kept of it; Ultralytics' own is a pickle."""
@@ -140,20 +143,23 @@ class OurDataset:
     def _reading(self) -> AbstractContextManager[None]:
         return reading(self.reader, None if self.chain is None else self.chain.apply_bgr)
 
-    def _unlink_link(self, i: int) -> None:
-        """Take away a link in the place of a picture's cache, which would be written through to wherever it points."""
-        if self.npy_files[i].is_symlink():
-            self.npy_files[i].unlink()
+    def _unlink_foreign(self, i: int) -> None:
+        """Take away a picture's cache that is a link, which would be written through to wherever it points, or that was
+        made before the picture was put there: Ultralytics looks at the time that the picture brings along.
+        """
+        kept = self.npy_files[i]
+        if kept.is_symlink() or (kept.exists() and last_put([self.im_files[i]]) > kept.stat().st_mtime_ns):
+            kept.unlink()
 
     def load_image(self, i: int, *args: Any, **kwargs: Any) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
         """Ultralytics' loading, resizing and caching of one picture, read by our reader and enhanced."""
-        self._unlink_link(i)
+        self._unlink_foreign(i)
         with self._reading():
             return super().load_image(i, *args, **kwargs)
 
     def cache_images_to_disk(self, i: int) -> None:
         """Write the picture that our reader and the enhancers make."""
-        self._unlink_link(i)
+        self._unlink_foreign(i)
         with self._reading():
             super().cache_images_to_disk(i)
 

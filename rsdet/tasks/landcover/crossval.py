@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from rsdet.data.cubes.dataset import cube_data
 from rsdet.errors import ConfigError, RSDetError
+from rsdet.filestate import file_state
 from rsdet.metrics.landcover import MEASURES, spread
+from rsdet.modelyaml import find_model_yaml
 from rsdet.modes._model import open_model
 from rsdet.modes.mode import say
 from rsdet.names import csv_cell
@@ -93,7 +96,10 @@ def crossval(
         raise ConfigError("seeds= names none; give one or more, such as seeds=0,1,2.")
     split = {"split_by": split_by} | ({"folds": folds, "block_px": block_px} if split_by == "blocked" else {})
     choice_of(split)
-    facts = {"model": model, "data": data, **split, "seeds": seeds, "baselines": baselines, **settings}
+    facts = {
+        "model": model, "data": data, **split, "seeds": seeds, "baselines": baselines, **settings,
+        "files": _state(model, data, settings.get("lidar") is not False),
+    }  # fmt: skip
     folder, continued = scene_folder(Path(project).absolute(), name, {k: str(v) for k, v in facts.items()})
     if continued:
         say(f"an unfinished cross-validation of the same settings lies in {folder} and is continued.")
@@ -121,6 +127,15 @@ def crossval(
     finish(folder)
     say(f"{result.table()}\npercent of the test pixels: mean and standard deviation of {len(runs)} runs, {folder}")
     return result
+
+
+def _state(model: str | Path, data: str | Path, lidar: bool) -> list[Any]:
+    """What changes when the network, the scene or its maps do."""
+    scene = cube_data(data, "landcover")
+    maps = {source.path for source in scene.maps.values()}
+    with scene.open(lidar) as opened:
+        read = {path for raster in (opened.cube, *opened.lidar) for path in raster.files}
+    return file_state([*filter(None, [find_model_yaml(str(model))]), *sorted({scene.path, *maps, *read})])
 
 
 def _rows(run: str, file: Path) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from rsdet.data.cubes.dataset import cube_data
 from rsdet.data.cubes.opening import open_cube
 from rsdet.data.sources import tell_left_out
 from rsdet.errors import ConfigError, DataError, RSDetError
+from rsdet.filestate import file_state
 from rsdet.modelyaml import YAML_SUFFIXES
 from rsdet.names import printable
 from rsdet.progress import Line
@@ -112,7 +113,7 @@ class MapRun:
     def _go_on(self, files: Sequence[Path]) -> None:
         """The folder of an unfinished run of the same model, files and settings, else a new one."""
         facts = {
-            "model": self.classifier.key, "files": [_identity(p) for p in (*files, *map(Path, self._lidar))],
+            "model": self.classifier.key, "files": _state([*files, *map(Path, self._lidar)]),
             "keys": [{"key": self.key, "axes": self.axes}, self.lidar_key], "probabilities": self.save_probabilities,
         }  # fmt: skip
         self.folder = continued_folder(self.place, facts)
@@ -129,7 +130,7 @@ class MapRun:
                     logging.WARNING,
                 )
             if self.folder is not None:
-                facts = {"scene": [_identity(p) for p in (path, cube.path, *(r.path for r in lidar))]}
+                facts = {"scene": _state([path, *(p for raster in (cube, *lidar) for p in raster.files)])}
                 stem = free_name(file_stem(path.stem), self._names)
                 result = map_into(
                     scene, self.folder, stem, probabilities=self.save_probabilities, facts=facts, line=line
@@ -176,12 +177,11 @@ def cubes_of(source: Any) -> list[Path]:
     return files
 
 
-def _identity(path: Path) -> list[Any]:
+def _state(files: Sequence[Path]) -> list[Any]:
     try:
-        stat = path.stat()
+        return [[str(path.absolute()) for path in files], file_state(files)]
     except OSError as e:
-        raise RSDetError(f"{path} cannot be read ({e.strerror}); check the path.") from e
-    return [str(path.absolute()), stat.st_size, stat.st_mtime_ns]
+        raise RSDetError(f"{e.filename} cannot be read ({e.strerror}); check the path.") from e
 
 
 def _area_rows(result: LandCoverMap) -> list[dict[str, Any]]:

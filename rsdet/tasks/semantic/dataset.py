@@ -23,6 +23,7 @@ from rsdet.data.masks.reader import MaskReader
 from rsdet.data.masks.values import DamagedMask
 from rsdet.enhance.chain import EnhanceChain
 from rsdet.errors import ConfigError, DataError
+from rsdet.filestate import last_put
 from rsdet.metrics.confusion import IGNORE
 from rsdet.tasks.detect.dataset import OurDataset, in_place
 
@@ -52,7 +53,8 @@ class MaskedPictures(SemanticDataset):
         rules = [f"{key}:{self.data.get(key)}" for key in (*_SECTIONS, "names")]
         beside = (str(f) for p in self.im_files for f in self._beside(p))
         masks = (str(mask_of(Path(f)) or f) for f in self.mask_files)
-        return get_hash([*self.im_files, *masks, *beside, *rules])
+        files = [*self.im_files, *masks, *beside]
+        return f"{get_hash([*files, *rules])}-{last_put(files)}"
 
     def verify_args(self) -> tuple[Any, Any]:
         """Our look at one picture and its masks."""

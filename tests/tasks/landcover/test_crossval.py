@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ def test_folds_test_each_pixel_once_and_an_interrupted_one_goes_on(tmp_path, cap
     data, model = write_scene(tmp_path), model_yaml(tmp_path, "cnn2d.yaml")
     keys = dict(model=model, data=data, folds=2, block_px=6, epochs=1, project=tmp_path, name="cv", baselines="svm")
     words = [f"{k}={v}" for k, v in {**keys, **TRAIN, "plots": False}.items() if k != "seed"]
-    trained, stock = [], RSDet.train
+    trained, stock, times = [], RSDet.train, (tmp_path / "labels.npy").stat()
 
     def some(self, **given):
         trained.append((given["fold"], given["split_seed"]))
@@ -28,6 +29,13 @@ def test_folds_test_each_pixel_once_and_an_interrupted_one_goes_on(tmp_path, cap
 
     monkeypatch.setattr(RSDet, "train", some)
     assert cli.run(["crossval", *words]) == 130
+    labels = tmp_path / "labels.npy"
+    before = labels.read_bytes()
+    np.save(labels, np.load(labels)[::-1])
+    assert cli.run(["crossval", *words]) == 2  # of other labels, the folds that are done say nothing
+    assert "another model, other scenes or other settings" in capsys.readouterr().err
+    labels.write_bytes(before)
+    os.utime(labels, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert cli.run(["crossval", *words]) == 0
     assert trained == [(0, 0), (1, 0), (1, 0)]
     told = capsys.readouterr().out

@@ -7,6 +7,7 @@ import csv
 import numpy as np
 import pytest
 import torch
+from fakes import put_in_place
 from landcover_fakes import BANDS, SIZE, enlivened, model_yaml, scene, write_scene
 
 from rsdet import RSDet, cli
@@ -147,6 +148,31 @@ class TestMaps:
         monkeypatch.undo()
         (whole,) = RSDet(weights).predict(data, verbose=False)
         assert np.array_equal(result.classes, whole.classes)
+
+    def test_samples_put_beside_the_same_header_are_another_cube(self, made, tmp_path, monkeypatch):
+        """Also of the same size and time, as archives unpack them."""
+        monkeypatch.setattr("rsdet.tasks.landcover.mapping.ROWS", 7)
+        keys = dict(save=True, project=str(tmp_path), name="out", verbose=False)
+        (tmp_path / "c.hdr").write_text(
+            f"ENVI\nsamples = {SIZE[1]}\nlines = {SIZE[0]}\nbands = {BANDS}\ndata type = 4\ninterleave = bip\n"
+        )
+        one, two = tmp_path / "c.img", tmp_path / "other"
+        scene()[0].tofile(one)
+        scene(seed=5)[0].tofile(two)
+        calls, real = [], OpenScene.probabilities
+
+        def some(self, tile):
+            calls.append(1)
+            if len(calls) == 3:
+                raise DataError("the disk is gone.")
+            return real(self, tile)
+
+        monkeypatch.setattr(OpenScene, "probabilities", some)
+        with pytest.raises(DataError, match="2 of 5 rows"):
+            RSDet(made[1]).predict(tmp_path / "c.hdr", **keys)
+        put_in_place(two, one)
+        with pytest.raises(DataError, match="another scene"):
+            RSDet(made[1]).predict(tmp_path / "c.hdr", **keys)
 
 
 class TestMissingLidar:
