@@ -1,8 +1,8 @@
 """What changes when a file does: results that were begun with a file are not gone on with on another in its place.
 
-Size and time alone are not enough. Archives, and programs that copy times along, give other pixels the same of both; and
-what the file system knows beyond that, its numbers and when they changed, differs from machine to machine, which shares
-of one run must not. So parts of the content decide as well, spread over the file: all of a small one.
+Size and time alone are not enough: archives, and programs that copy times along, give other pixels the same of both.
+What the file system knows beyond that differs from machine to machine, which shares of one run must not. So parts of
+the content decide as well, spread over the file; all of it where it is small.
 """
 
 from __future__ import annotations

@@ -75,8 +75,11 @@ class OurDataset:
         self._npy_files = [Path(f"{f}{key}{SUFFIX}.npy") for f in self.im_files]
 
     def get_cache_hash(self) -> str:
-        """Ultralytics' hash of the label cache, which knows size and time of files; what was put in the place of a file
-        of the same, and what another reader found unreadable, must be looked at again."""
+        """Ultralytics' hash of the label cache, and what it does not know.
+
+        What was put in the place of a file of the same size and time, and what another reader found unreadable, must be
+        looked at again.
+        """
         put = last_put([*self.label_files, *self.im_files])
         return f"{super().get_cache_hash()}-{put}" + ("-sar" if self.reader.of_values else "")
 
@@ -144,8 +147,10 @@ class OurDataset:
         return reading(self.reader, None if self.chain is None else self.chain.apply_bgr)
 
     def _unlink_foreign(self, i: int) -> None:
-        """Take away a picture's cache that is a link, which would be written through to wherever it points, or that was
-        made before the picture was put there: Ultralytics looks at the time that the picture brings along.
+        """Take away a picture's cache that is a link, or older than the picture.
+
+        A link would be written through to wherever it points. Ultralytics compares the time that the picture brings
+        along, we that at which it was put there.
         """
         kept = self.npy_files[i]
         if kept.is_symlink() or (kept.exists() and last_put([self.im_files[i]]) > kept.stat().st_mtime_ns):
