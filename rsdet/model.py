@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from inspect import signature
@@ -178,14 +179,23 @@ class RSDet(LoadedModel):
         taken = own_keys(cls)  # a validator of the user's may know no protocol
 
         def measure(own: Mapping[str, Any], **more: Any) -> Any:
+            folders = []
+
             def start(**stock: Any) -> Any:
                 made = cls(**stock, **{k: v for k, v in own.items() if k in taken})
+                folders.append(made.save_dir)
                 if hasattr(made, "adopt"):
                     made.adopt(self)
                 return made
 
-            with silent_opencv(), plain_labels(), full_disk(given["project"]):
-                return super(RSDet, self).val(validator=start, **{**given, **more})
+            try:
+                with silent_opencv(), plain_labels(), full_disk(given["project"]):
+                    return super(RSDet, self).val(validator=start, **{**given, **more})
+            except BaseException:
+                for folder in folders:  # the next run has its name, where it came to nothing
+                    with suppress(OSError):
+                        Path(folder).rmdir()
+                raise
 
         return self.definition.validate(self, own, measure)
 

@@ -159,7 +159,7 @@ def check_model_name(name: Any) -> None:
     ):
         raise ConfigError(
             f"model={name!r} has no suffix; write model={name}.pt for trained weights, or model={name}.yaml for a new "
-            "network."
+            f"network.{nearest(name, zoo.list_weights())}"
         )
 
 

@@ -83,6 +83,9 @@ def data_copy(tiny_data: Path, root: Path, **changes: object) -> Path:
         ("train model=vmc-dert data=demo", "Did you mean 'vmc-detr.yaml'"),
         ("train model=gone.pt data=demo", "'gone.pt' do not exist"),
         ("train model=gone.onnx data=demo", "'gone.onnx' does not exist"),
+        ("train model=yolo11n-vehicle data=demo", "Did you mean 'yolo11n-vehicles'?"),
+        ("train model=vmc-detr-demo.yaml data=.", "`rsdet convert source=. format=…"),
+        ("train model=vmc-detr-demo.yaml data=gone/demo.yml", "does not exist; check the path"),
         ("train model=5 data=demo", "neither a file nor a shipped model"),
         ("train model=. data=demo", "is no model"),
         ("train model=vmc-detr-demo.yaml data=visdron.yaml", "Did you mean 'visdrone'?"),
@@ -463,8 +466,27 @@ def test_a_class_that_no_name_belongs_to_is_said(refused, tiny_data, tiny_weight
     for file in (data.parent / "labels" / "val").glob("*.txt"):
         file.write_text("9 0.5 0.5 0.1 0.1\n")
     said = refused("val", *words(model=tiny_weights, data=data, imgsz=96, project=tmp_path))
-    assert "Label class 9 exceeds dataset class count 4" in said
+    assert "4 label files hold classes up to 9, and names: of the data YAML has 4 (0 to 3)" in said
     assert len(said) < 500
+    assert not list(tmp_path.glob("val*"))  # no folder of a run that came to nothing
+
+
+@pytest.mark.parametrize("spoil", ["names", "val"])
+def test_a_refused_training_leaves_its_name_to_the_next(spoil, refused, tiny_data, tiny_weights, tmp_path):
+    data = data_copy(tiny_data, tmp_path / "data", **({"names": ["car"]} if spoil == "names" else {"val": "gone"}))
+    said = refused("train", *words(model=tiny_weights, data=data, epochs=1, project=tmp_path, name="run", **TRAIN))
+    assert ("names: of the data YAML has 1" if spoil == "names" else "missing path") in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_is_there_is_kept_when_another_is_refused(refused, tiny_data, tiny_weights, tmp_path):
+    kept = tmp_path / "run" / "args.yaml"
+    kept.parent.mkdir()
+    kept.touch()
+    data = data_copy(tiny_data, tmp_path / "data", val="gone")
+    settings = dict(epochs=1, project=tmp_path, name="run")
+    refused("train", *words(model=tiny_weights, data=data, **settings, **TRAIN))
+    assert kept.exists()
 
 
 # ----------------------------------------------------------------------------------------------------- data YAMLs

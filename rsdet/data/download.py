@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from concurrent.futures import ThreadPoolExecutor
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -110,16 +112,15 @@ def find_yaml(data: str | Path) -> Path:
     shipped = path.name == str(data) and own.is_file()
     if path.is_file() and not (shipped and own.name != path.name):
         if path.suffix.lower() not in {".yaml", ".yml"}:
-            raise ConfigError(f"data={data} is no data YAML; expected a file that ends in .yaml")
+            raise ConfigError(f"data={data} is no data YAML; expected a file that ends in .yaml; {_convert(data)}")
         return path
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.suffix.lower() in {".yaml", ".yml"})
         if len(found) == 1:
             return found[0]
         if not shipped:
-            raise ConfigError(
-                f"data={data} is a folder with {len(found)} YAML files, expected one; name the file itself"
-            )
+            remedy = "name the file itself" if found else _convert(data)
+            raise ConfigError(f"data={data} is a folder with {len(found)} YAML files, expected one; {remedy}")
     if shipped:
         return own
     if path.name == str(data):
@@ -129,10 +130,18 @@ def find_yaml(data: str | Path) -> Path:
         if theirs.is_file() and theirs.name in {p.name for p in theirs.parent.iterdir()}:  # exact case on any system
             return theirs
     known = list_datasets()
+    if path.name != str(data) or path.suffix in {".yaml", ".yml"}:  # a place; names do not help
+        near = {**{name: name for name in known}, **{p.stem: str(p) for p in path.parent.glob("*.y*ml")}}
+        hint = "".join(f" Did you mean {near[name]!r}?" for name in get_close_matches(path.stem, near, n=1, cutoff=0.5))
+        raise ConfigError(f"data={str(data)!r} does not exist; check the path, or see `rsdet list datasets`.{hint}")
     raise ConfigError(
         f"data={str(data)!r} is no file and no known dataset; expected a data YAML or one of {', '.join(known)}."
         f"{nearest(path.stem, known)}"
     )
+
+
+def _convert(data: str | Path) -> str:
+    return f"`rsdet convert source={shlex.quote(str(data))} format=… out=…` makes one of labels (`rsdet help convert`)"
 
 
 def find_stored(data: Any) -> Path | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +27,17 @@ def run_folder(args: Any) -> Path:
     if getattr(args, "save_dir", None):
         return get_save_dir(args)
     return new_folder(get_save_dir(SimpleNamespace(**{**vars(args), "exist_ok": True})), args.exist_ok)
+
+
+def forget(folder: Path | None) -> None:
+    """Take away the folder of a training that ended before its first epoch did, so that the next one has its name."""
+    if folder is None or not folder.is_dir():
+        return
+    weights, rest = folder / "weights", {p.name for p in folder.iterdir()} - {"weights", "args.yaml", "labels.jpg"}
+    if any(not name.startswith("train_batch") for name in rest) or (weights.is_dir() and any(weights.iterdir())):
+        return  # something has been learnt, or it is not ours
+    with contextlib.suppress(OSError):
+        shutil.rmtree(folder)
 
 
 def asked_device(args: Any) -> str | None:

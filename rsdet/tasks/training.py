@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from functools import wraps
 from pathlib import Path
@@ -27,7 +28,7 @@ from rsdet.errors import CheckpointError, ConfigError, DataError, RSDetError, Wr
 from rsdet.networkchecks import check_arguments
 from rsdet.recipes import recipe_settings
 from rsdet.tasks.resuming import ExactResume
-from rsdet.tasks.runs import run_folder
+from rsdet.tasks.runs import forget, run_folder
 from rsdet.writing import put, workplace
 
 MAX_BAD_STEPS = 10  # consecutive optimizer steps with a loss that is not finite before training is given up
@@ -54,11 +55,23 @@ class SafeTrainer(ExactResume):
     def __init__(
         self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None, **own: Any
     ):
-        self._bad_steps = 0
+        self._bad_steps, self._begun = 0, None
         cfg = {**own_defaults(type(self)), **own, **(cfg if isinstance(cfg, dict) else vars(cfg))}
         if RANK in {-1, 0} and not (overrides or {}).get("resume"):
-            overrides = {**(overrides or {}), "save_dir": str(run_folder(get_cfg(cfg, overrides)))}
-        super().__init__(cfg, overrides, _callbacks)
+            folder = run_folder(get_cfg(cfg, overrides))
+            self._begun = None if any(folder.iterdir()) else folder
+            overrides = {**(overrides or {}), "save_dir": str(folder)}
+        with self._forgetting():
+            super().__init__(cfg, overrides, _callbacks)
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """A folder that was made for a training which comes to nothing is not kept."""
+        try:
+            yield
+        except BaseException:  # Ctrl-C, too
+            forget(self._begun)
+            raise
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any]) -> None:
@@ -89,7 +102,7 @@ class SafeTrainer(ExactResume):
             self.lf, self.scheduler = lf, torch.optim.lr_scheduler.LambdaLR(self.optimizer, lr_lambda=lf)
 
     def _do_train(self) -> None:
-        with quiet.plain_labels():  # a class called $x{$ would end the training at its last plot
+        with self._forgetting(), quiet.plain_labels():  # a class called $x{$ would end the training at its last plot
             super()._do_train()
 
     def _setup_train(self) -> Any:

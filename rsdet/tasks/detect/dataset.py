@@ -87,6 +87,11 @@ class OurDataset:
         """Ultralytics' scan of pictures and labels, or what our cache kept of it; Ultralytics' own is a pickle."""
         found, exists = self._scan_or_cache(cache_path.with_suffix(SUFFIX), cache_hash)
         check_messages(found["msgs"], self._task)
+        if not found["labels"]:  # Ultralytics would name a cache that is not there
+            raise DataError(
+                f"none of the {len(self.im_files)} images of {self.img_path} can be used; the first: "
+                f"{' '.join(found['msgs'][:1]) or 'no reason was found'}; mend the images or their label files."
+            )
         return found, exists
 
     @property
@@ -96,7 +101,7 @@ class OurDataset:
     def verify_labels(self, labels: list[dict[str, Any]], cache_path: Path) -> None:
         """Make sure that the labels are those of the task, in one form."""
         check_labels(labels, self._task)
-        super().verify_labels(labels, cache_path)
+        super().verify_labels(labels, cache_path.with_suffix(""))  # the folder, which is there; the cache may not be
 
     def _scan_or_cache(self, path: Path, cache_hash: str) -> tuple[dict[str, Any], bool]:
         classes = math.inf if self.single_cls else len(self.data["names"])

@@ -6,6 +6,7 @@ for an oriented box, and leaves out files that mix lines of several kinds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from rsdet.names import printable
 MIN_AREA_PX = 1e-3  # a corner written with six decimals is good for a thousandth of a pixel
 _MIXED = "labels mix"  # what Ultralytics' scan says of a file that holds boxes and outlines
 _COLUMNS = "columns detected"  # and of one whose lines have another length
+_BEYOND = re.compile(r"Label class (\d+) exceeds dataset class count (\d+)")  # and of one with a class without name
 _HOLDS = {
     "boxes": "upright boxes (class and four numbers a line)",
     "corners": "oriented boxes (class and four corners a line)",
@@ -29,7 +31,7 @@ _HOLDS = {
 
 
 def check_messages(messages: Sequence[str], task: str) -> None:
-    """Refuse a data set with files that hold lines of several kinds or of none, as a scan has found.
+    """Refuse a data set with files that hold lines of several kinds or of none, or classes without names, by a scan.
 
     Args:
         messages: What Ultralytics' scan says of files.
@@ -38,13 +40,21 @@ def check_messages(messages: Sequence[str], task: str) -> None:
     Raises:
         DataError: There are some.
     """
-    if task != "detect" and (other := [m.partition(": ignoring")[0] for m in messages if _COLUMNS in m]):
+    unknown = [m for m in messages if _BEYOND.search(m)]
+    if len(unknown) > 1:  # a single one is a slip of the pen: it is left out, which is told
+        highest, known = (max(int(_BEYOND.search(m)[i]) for m in unknown) for i in (1, 2))
+        raise DataError(
+            f"{len(unknown)} label files hold classes up to {highest}, and names: of the data YAML has {known} (0 to "
+            f"{known - 1}): those of {_some(_files(unknown, ''))}; name every class of the labels there, in the order "
+            "of their numbers, or convert the source again."
+        )
+    if task != "detect" and (other := _files(messages, _COLUMNS)):
         raise DataError(
             f"{_some(other)} {_hold(other)} lines of another length than task={task} takes (class and four corners, or "
             "class and an outline; a box with an angle is none of these); write corners, or convert the source "
             f"(`rsdet convert task={task}`)."
         )
-    if mixed := [m.partition(": ignoring")[0] for m in messages if _MIXED in m]:
+    if mixed := _files(messages, _MIXED):
         raise DataError(
             f"the labels of {_some(mixed)} mix boxes (five numbers a line) with corners or outlines; write labels of "
             "one kind, or convert the source again."
@@ -144,6 +154,11 @@ def _say_flat(labels: Sequence[dict[str, Any]]) -> None:
             "which val counts as objects that are missed; remove these lines (`rsdet convert` leaves them out and "
             "counts them)."
         )
+
+
+def _files(messages: Sequence[str], what: str) -> list[str]:
+    """The pictures that messages of a scan are about."""
+    return [re.sub("^(train|val|test): ", "", m.partition(": ignoring")[0]) for m in messages if what in m]
 
 
 def _some(files: Sequence[str]) -> str:
