@@ -182,3 +182,15 @@ def test_the_model_table_is_what_info_says():
     for model, scale, *stated in rows[:2]:  # two are enough: tests/test_models_vmc.py holds the rest
         found = complexity(build(load_model_yaml(model, scale or None), nc=8), imgsz=640)
         assert [f"{n:.2f}" for n in (found.params / 1e6, found.gflops_legacy, found.gflops_true)] == stated
+
+
+@pytest.mark.slow
+def test_what_info_says_stands_in_the_row_of_its_claim(capsys):
+    from rsdet.cli import run as rsdet
+
+    rows = [line for line in (DOCS / "claims.md").read_text(encoding="utf-8").splitlines() if "`rsdet info" in line]
+    assert len(rows) > 10
+    for row in rows:
+        assert rsdet(re.search(r"`rsdet (info [^`]+)`", row)[1].split()) == 0
+        said = re.findall(r"[\d,.]+\d(?= parameters| M parameters| GFLOPs \(legacy\))", capsys.readouterr().out)
+        assert any(number in row for number in said if number != "0.00"), (row, said)
