@@ -9,6 +9,7 @@ import pytest
 from fakes import boxes, drops, ignored, make_fake, picture, text
 from PIL import Image
 
+from rsdet.data.convert import convert
 from rsdet.data.importers import IMPORTERS, ImportOptions, read_dataset
 from rsdet.errors import ConfigError, DataError
 
@@ -379,3 +380,48 @@ def test_missing_source(tmp_path, format):
 def test_unknown_format(tmp_path):
     with pytest.raises(ConfigError, match="Did you mean 'visdrone'"):
         read(tmp_path, "visdron")
+
+
+def test_labelme_shapes(tmp_path):
+    ship = [[2, 2], [20, 2], [20, 12]]
+    shapes = [
+        {"label": "ship", "shape_type": "polygon", "points": ship, "group_id": None},
+        {"label": "car", "shape_type": "rectangle", "points": [[30, 20], [10, 5]]},
+        {"label": "pond", "shape_type": "circle", "points": [[40, 30], [40, 36]]},
+        {"label": "car", "shape_type": "rotation", "points": [[50, 30], [54, 34], [50, 38], [46, 34]]},
+        {"label": "dock", "points": [[0, 0], [4, 0], [4, 4]], "group_id": 1},
+        {"label": "dock", "points": [[8, 0], [12, 0], [12, 6]], "group_id": 1},
+        {"label": "car", "shape_type": "point", "points": [[5, 5]]},
+        {"label": "car", "shape_type": "polygon", "points": [[5, 5], [6, 6]]},
+        {"label": "car", "shape_type": "rectangle", "points": "none"},
+    ]
+    picture(tmp_path / "a.png")
+    text(tmp_path / "a.json", json.dumps({"shapes": shapes, "imagePath": "a.png", "imageWidth": 64, "imageHeight": 48}))
+    data, log = read_dataset(tmp_path, "labelme")
+    assert set(boxes(data, "train", "a.png")) == {
+        ("car", 10, 5, 30, 20), ("ship", 2, 2, 20, 12), ("pond", 34, 24, 46, 36), ("car", 46, 30, 54, 38),
+        ("dock", 0, 0, 12, 6),
+    }  # fmt: skip
+    rings = {data.names[o.cls]: o.polygons_px for o in data.splits["train"][0].objects}
+    assert rings["ship"] == ((2, 2, 20, 2, 20, 12),)
+    assert len(rings["dock"]) == 2
+    assert sorted(kind for _, _, kind in drops(log)) == ["malformed shape", "malformed shape", "shape without area"]
+
+
+def test_another_tools_json_beside_a_picture_makes_it_no_background(tmp_path):
+    for name in "ab":
+        picture(tmp_path / f"{name}.png")
+    text(tmp_path / "a.json", json.dumps({"shapes": [{"label": "car", "points": [[1, 1], [9, 1], [9, 9]]}]}))
+    text(tmp_path / "b.json", json.dumps({"objects": []}))
+    data, log = read_dataset(tmp_path, "labelme")
+    assert [r.name for r in data.splits["train"]] == ["a.png"]
+    assert [kind for _, _, kind in drops(log)] == ["malformed label file"]
+
+
+def test_files_of_tools_are_told_from_formats(tmp_path):
+    picture(tmp_path / "a.png")
+    text(tmp_path / "annotations.xml", "<annotations><image name='a.png' width='64' height='48'/></annotations>")
+    with pytest.raises(DataError, match="CVAT's own; export the task"):
+        read_dataset(tmp_path, "voc")
+    with pytest.raises(ConfigError, match="cvat exports coco, voc and yolo"):
+        convert(tmp_path, "cvat", tmp_path / "out")

@@ -33,6 +33,7 @@ LABEL = {
     "ssdd": "Annotations/a1.xml",
     "fair1m": "labelXml/a.xml",
     "hrsc2016": "Annotations/a.xml",
+    "labelme": "a.json",
 }
 IMAGE = {"hazydet": "train/hazy_images/a.png", "sar-ship-dataset": "images/a.jpg", "ssdd": "JPEGImages/a1.png"}
 quick = settings(max_examples=60, deadline=None)
@@ -102,6 +103,18 @@ whole_xml = st.lists(st.tuples(word, word, word, word, word), max_size=4).map(
         + "</annotation>"
     ).encode()
 )
+shape = st.fixed_dictionaries(
+    {"label": st.one_of(st.just("x"), json_value), "points": st.lists(st.lists(numberish, max_size=3), max_size=5)},
+    optional={
+        "shape_type": st.sampled_from(["polygon", "rectangle", "circle", "rotation", "mask", "point", 5, None]),
+        "group_id": json_value,
+        "difficult": json_value,
+    },
+)
+labelme_text = st.fixed_dictionaries(
+    {"shapes": st.one_of(json_value, st.lists(st.one_of(shape, json_value), max_size=4))},
+    optional={"imageWidth": numberish, "imageHeight": numberish},
+).map(lambda d: json.dumps(d).encode())
 FUEL = {
     "voc": st.one_of(label_text, xml_text, whole_xml),
     "coco": st.one_of(label_text, coco_text, bad_annotations),
@@ -112,6 +125,7 @@ FUEL = {
     "ssdd": st.one_of(label_text, xml_text, whole_xml),
     "fair1m": st.one_of(label_text, xml_text, whole_xml),
     "hrsc2016": st.one_of(label_text, xml_text, whole_xml),
+    "labelme": st.one_of(label_text, labelme_text),
 }
 
 

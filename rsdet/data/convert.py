@@ -45,6 +45,10 @@ _CHOICES = {
     "others": ("ignore", "drop"),
     "angle_unit": ("radians", "degrees"),
 }
+_EXPORTS = {  # tools whose names are no formats
+    "cvat": "coco, voc and yolo", "labelimg": "voc and yolo", "label-studio": "coco, voc and yolo",
+    "labelstudio": "coco, voc and yolo", "roboflow": "coco, voc and yolo",
+}  # fmt: skip
 
 
 def convert(
@@ -96,7 +100,7 @@ def convert(
     Args:
         source: Dataset folder as its owner lays it out, one of its splits, or a single label file.
         format: ``ai4mars``, ``bijie-landslide``, ``coco``, ``coco-panoptic``, ``dota``, ``fair1m``, ``hazydet``,
-            ``hit-uav``, ``hrsc2016``, ``hrsid``, ``masks``,
+            ``hit-uav``, ``hrsc2016``, ``hrsid``, ``labelme``, ``masks``,
             ``sar-ship-dataset``, ``ssdd``, ``vector`` (rasters and polygons of a GIS, see ``labels``), ``visdrone``,
             ``voc`` (roLabelImg as well) or ``yolo``.
         out: Folder to write; not inside ``source``.
@@ -164,7 +168,8 @@ def convert(
     for key, value in {**given, "angle_unit": angle_unit}.items():
         if value not in _CHOICES[key]:
             known = ", ".join(_CHOICES[key])
-            raise ConfigError(f"{key}={value!r} is unknown; expected one of {known}.{nearest(value, _CHOICES[key])}")
+            hint = f" {value} exports {_EXPORTS[value]}." if value in _EXPORTS else nearest(value, _CHOICES[key])
+            raise ConfigError(f"{key}={value!r} is unknown; expected one of {known}.{hint}")
     if split is not None and (
         not isinstance(split, str) or not split.strip() or Path(split).name != split or split.startswith(".")
     ):

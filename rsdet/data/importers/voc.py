@@ -31,6 +31,7 @@ from rsdet.data.importers._layout import Pair, Source, folded
 from rsdet.data.importers._lists import assign_listed, split_lists
 from rsdet.data.importers._text import read_pairs
 from rsdet.data.importers._xml import parse_xml
+from rsdet.errors import DataError
 
 ReadObjects = Callable[[Path, Collector, ClassTable], None]
 
@@ -122,8 +123,16 @@ def _pair_by_content(source: Source, pairs: list[Pair], labels: list[Path], log:
 
 
 def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
-    """Read a Pascal VOC folder, or a single XML file beside its image."""
-    return read_xml(Source.open(source, ".xml"), options, log)
+    """Read a Pascal VOC folder, or a single XML file beside its image.
+
+    Raises:
+        DataError: A file is not XML, or one of CVAT's own holds all pictures.
+    """
+    files = Source.open(source, ".xml")
+    for path in files.with_suffix(".xml"):
+        if path.stem.lower() == "annotations" and parse_xml(path).find("image") is not None:
+            raise DataError(f"{path} is XML of CVAT's own; export the task from CVAT as COCO, Pascal VOC or YOLO")
+    return read_xml(files, options, log)
 
 
 def read_xml(
