@@ -30,9 +30,11 @@ def _run(argv: list[str]) -> None:
     args = parse_words(
         [*(f"{k}={w}" for k, w in zip(mode.positional, plain, strict=False)), *(w for w in rest if w not in plain)]
     )
-    check_needs(name, mode.needs, args)
     check_model_name(args.get("model"))
     check_device(args.get("device"))
+    if isinstance(task := args.get("task"), str) and task not in tasks.names():
+        tasks.get(task)  # says which there are
+    check_needs(name, mode.needs, args)  # what is given and wrong is told first
     with said_once():
         mode.run(args)
 

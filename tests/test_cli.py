@@ -208,6 +208,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(argv):
         ("predcit model=a.pt", "Did you mean 'predict'?"),
         ("train model=a.yaml", "train needs data="),
         ("train data=demo", "train needs model="),
+        ("split task=nope", "task must be one of"),  # what is given and wrong is told first
+        ("train device=nope", "device='nope' is no device"),
         ("predict model=a.pt", "predict needs source="),
         ("benchmark rounds=2", "benchmark needs model="),
         ("predict model=yolo11n source=a.png", "model=yolo11n.pt for trained weights, or model=yolo11n.yaml"),
