@@ -3,7 +3,8 @@
 python docs/build.py [COMMAND OF ZENSICAL]
 
 Pages are Markdown that reads well where it lies: links go to files of the repository. They are copied to .site/pages,
-where what a link points to outside this folder is copied along, and five marks are filled in:
+where what a link points to outside this folder is copied along, and marks are filled in. The line that follows a mark
+is what stands in its place where the page lies, and is left out:
 
     <!-- include: PATH -->        the Markdown file at this place
     <!-- keys: TASK -->           the keys of each mode of a task
@@ -11,6 +12,7 @@ where what a link points to outside this folder is copied along, and five marks 
     <!-- patches -->              the table of rsdet/integration.py
     <!-- licences -->             what the YAML of each data set says of its licence
     <!-- weights -->              the cards of the weights that have names
+    <!-- not on the site -->      nothing
 
 The build fails on any warning, on a link or an anchor that leads nowhere, on anything that a page would fetch, and on a
 list that is none: what belongs to an item is indented by four spaces, and a blank line is before the next.
@@ -32,7 +34,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 SITE = ROOT / ".site"
 PAGES, BUILT = SITE / "pages", SITE / "site"
-MARK = re.compile(r"<!-- (include|keys|keys of mode|patches|licences|weights)(?:: (\S+))? -->")
+MARK = re.compile(
+    r"<!-- (include|keys|keys of mode|patches|licences|weights|not on the site)(?:: (\S+))? -->(?:\n[^\n]+)?"
+)
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 NOT_RUN = re.compile(r"<!-- not run by the tests: .*? -->\n?")
 CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -146,7 +150,8 @@ def filled(text: str, page: Path) -> str:
             return filled(source.read_text(encoding="utf-8"), source)
         if name:
             return {"keys": keys_of_task, "keys of mode": keys_of_mode}[what](name)
-        return LINK.sub(link, {"patches": patches, "licences": licences, "weights": weights}[what]())
+        made = {"patches": patches, "licences": licences, "weights": weights, "not on the site": str}
+        return LINK.sub(link, made[what]())
 
     def link(found: re.Match) -> str:
         return found[1] + moved(found[2], page) + found[3]
@@ -163,7 +168,8 @@ def place(path: Path) -> Path:
     """Where a file of the repository lies below .site/pages; one outside this folder is copied there."""
     for stub in HERE.rglob("*.md"):  # a file that a page includes is that page
         text = stub.read_text(encoding="utf-8")
-        if (found := re.fullmatch(r"<!-- include: (\S+) -->\n", text)) and (stub.parent / found[1]).resolve() == path:
+        found = re.fullmatch(r"<!-- include: (\S+) -->\n.*\n", text)
+        if found and (stub.parent / found[1]).resolve() == path:
             return PAGES / stub.relative_to(HERE)
     if path.is_relative_to(HERE):
         return PAGES / path.relative_to(HERE)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rsdet import tasks
+from rsdet import cli, tasks
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -52,10 +52,22 @@ def test_every_page_is_in_the_navigation():
     assert sorted(named) == sorted(str(p.relative_to(DOCS)) for p in DOCS.rglob("*.md"))
 
 
+def test_where_the_site_shows_what_the_code_says_a_page_says_where_else_it_stands(build):
+    """Who reads a page in the repository sees no mark, and would see an empty section."""
+    for page in DOCS.rglob("*.md"):
+        for found in build.MARK.finditer(text := page.read_text(encoding="utf-8")):
+            assert "\n" in found[0], (page, found[0])
+            mentioned = re.findall(r"`rsdet (.*?)`", found[0])
+            assert all(cli.run(words.split()) == 0 for words in mentioned), mentioned
+        assert text.count("\n:::") == 0 or build.MARK.search(text), page
+
+
 def test_keys_are_those_of_the_code(build):
-    filled = build.filled("<!-- keys: restore -->", DOCS / "tasks" / "restore.md")
+    filled = build.filled("<!-- keys: restore -->\nElsewhere.\n\nMore.", DOCS / "tasks" / "restore.md")
     assert "**`rsdet train`**" in filled
     assert "| `patch` |" in filled
+    assert "Elsewhere" not in filled
+    assert filled.endswith("\n\nMore.")
     assert "| `seeds` |" in build.filled("<!-- keys of mode: schedule -->", DOCS / "tasks" / "schedule.md")
 
 
