@@ -126,12 +126,14 @@ def weights() -> str:
     parts = [table(("name", "task", "what it is for", "measured", "size"), rows)]
     for c in cards:
         f, data = c.facts, c.facts["data"]
+        first, *others = f["failures"]["pictures"]
         parts += [
             f"## {c.name} {{ #{c.name} }}",
             f"For {f['intended_use']}.",
             "\n".join(f"- {line}" for line in numbers[c.name]),
             f"**Gets wrong**: {f['failures']['words']}.",
-            f"![Of {c.name}](../{f['failures']['pictures'][0]})",
+            f"![Of {c.name}](../{first})",
+            *([f"More of it: {', '.join(f'[{n}](../{p})' for n, p in enumerate(others, 2))}."] if others else []),
             curve_of(f["curve"]),
             f"`{f['model']}`, seed {', '.join(map(str, f['seeds']))}; `{f['command']}`. Data: {data['name']} "
             f"({data.get('credit') or data['source']}); {data['licence']}. Split: {f['split']}. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 
@@ -39,3 +40,12 @@ def test_what_is_copied_is_there_and_reaches_the_builder(file):
     assert {"!rsdet", "!cfg", "!datasets", "!README.md", "!LICENSE", "!pyproject.toml"} <= set(ignored)
     assert wheel == '["rsdet"]'
     assert LIST.is_file()
+
+
+def test_the_size_that_is_stated_was_counted_with_what_ships_now():
+    counted = json.loads((ROOT / "benchmarks/results/runtime-footprint.json").read_text(encoding="utf-8"))["installed"]
+    stated = (ROOT / "docs/howto/deploy.md").read_text(encoding="utf-8")
+    assert f"**{counted['packages_mb']:.0f} MB** of packages" in stated
+    files = (f for d in ("rsdet", "cfg", "datasets") for f in (ROOT / d).rglob("*"))
+    now = sum(f.stat().st_size for f in files if f.is_file() and "__pycache__" not in f.parts) / 1e6
+    assert now == pytest.approx(counted["of_which_mb"]["rsdet"], abs=5), "benchmarks/runtime_footprint.py --installed"

@@ -90,9 +90,11 @@ def test_files_that_a_page_points_to_are_copied_beside_it(build):
     assert (build.PAGES / "files/benchmarks/results/README.md").is_file()
 
 
-def test_a_card_says_how_the_training_went(build):
+def test_a_card_says_how_the_training_went_and_shows_what_went_wrong(build):
     filled = build.filled("<!-- weights -->", DOCS / "weights.md")
     assert filled.count("\nCurve") == filled.count("\n## ") > 0
+    shown = re.findall(r"benchmarks/results/zoo/[\w-]+\.jpg", filled)
+    assert len({*shown}) > filled.count("\n## ")  # every failure that a card shows can be reached
 
 
 @pytest.mark.parametrize(
