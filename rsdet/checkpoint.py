@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from rsdet import tasks
-from rsdet.errors import CheckpointError, MissingDependencyError, RSDetError, install, nearest
+from rsdet.errors import CheckpointError, MissingDependencyError, RSDetError, install, nearest_file
 from rsdet.names import class_names
 from rsdet.networkchecks import check_finite, check_model, check_names
 from rsdet.runtime.metadata import is_size
@@ -245,8 +245,8 @@ def check(path: str | Path) -> Path:
 
     path = Path(path)
     if not path.is_file():
-        beside = [p.name for p in path.parent.glob("*.pt")] if path.parent.is_dir() else []
-        raise CheckpointError(f"weights {str(path)!r} do not exist.{nearest(path.name, beside)} Check the path.")
+        hint = nearest_file(path, "*.pt")
+        raise CheckpointError(f"weights {str(path)!r} do not exist.{hint} Check the path.")
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path} is empty (0 bytes); copy or download it again.")
     if not zipfile.is_zipfile(path):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata
+from pathlib import Path
 
 from rsdet.names import printable
 
@@ -73,17 +74,24 @@ def install(extra: str) -> str:
     return f"pip install {' '.join(needs)}" if needs else f'pip install ".[{extra}]" in a checkout of rsdet'
 
 
-def nearest(word: str, known: Iterable[str], n: int = 3) -> str:
+def nearest(word: str, known: Iterable[str], n: int = 3, written: Mapping[str, str] | None = None) -> str:
     """Return a hint such as `` Did you mean 'imgsz'?``, or an empty string when nothing is close.
 
     Args:
         word: What the user wrote.
         known: The words that would have been accepted.
         n: Largest number of suggestions.
+        written: How words are to be written that are compared by a part of theirs, such as files by their name.
     """
     # Compare case-insensitively, suggest the true spelling.
     by_lower = {str(k).lower(): str(k) for k in known}
     close = difflib.get_close_matches(str(word).lower(), by_lower, n=n, cutoff=0.5)
     likeness = [difflib.SequenceMatcher(None, h, str(word).lower()).ratio() for h in close]
     hits = [by_lower[h] for h, r in zip(close, likeness, strict=True) if r > likeness[0] - _AS_GOOD]
-    return f" Did you mean {' or '.join(repr(h) for h in hits)}?" if hits else ""
+    return f" Did you mean {' or '.join(repr((written or {}).get(h, h)) for h in hits)}?" if hits else ""
+
+
+def nearest_file(path: Path, pattern: str = "*") -> str:
+    """Return a hint with the files in the folder of a path that does not exist, as :func:`nearest` does with words."""
+    there = {p.name: str(p) for p in path.parent.glob(pattern)} if path.parent.is_dir() else {}
+    return nearest(path.name, there, written=there)

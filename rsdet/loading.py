@@ -268,5 +268,5 @@ def _is_artifact(name: str) -> bool:
 
 def _suggest(name: str) -> str:
     """A hint with the nearest names of shipped models and of files beside it, or an empty string."""
-    here = [p.name for p in Path(name).parent.glob("*") if p.suffix in {".pt", ".onnx", PLAIN_SUFFIX}]
-    return nearest(Path(name).name, [*list_models(), *zoo.list_weights(), *here])
+    here = {p.name: str(p) for p in Path(name).parent.glob("*") if p.suffix in {".pt", ".onnx", PLAIN_SUFFIX}}
+    return nearest(Path(name).name, [*list_models(), *zoo.list_weights(), *here], written=here)

@@ -178,4 +178,6 @@ def check_needs(mode: str, needs: Mapping[str, str], args: Mapping[str, Any]) ->
         key, *others = keys.split("|")
         given = {k for k, v in args.items() if isinstance(v, str) or (k != "model" and v is not None)}
         if not {key, *others, *(() if key == "model" else ("cfg",))} & given:
+            if key == "model" and args.get("resume"):
+                remedy = "to go on with a training, write resume=True model=runs/…/weights/last.pt"
             raise ConfigError(f"{mode} needs {key}=; {remedy}.")

@@ -84,7 +84,6 @@ def data_copy(tiny_data: Path, root: Path, **changes: object) -> Path:
         ("train model=gone.pt data=demo", "'gone.pt' do not exist"),
         ("train model=gone.onnx data=demo", "'gone.onnx' does not exist"),
         ("train model=yolo11n-vehicle data=demo", "Did you mean 'yolo11n-vehicles'?"),
-        ("train model=vmc-detr-demo.yaml data=.", "`rsdet convert source=. format=…"),
         ("train model=vmc-detr-demo.yaml data=gone/demo.yml", "does not exist; check the path"),
         ("train model=5 data=demo", "neither a file nor a shipped model"),
         ("train model=. data=demo", "is no model"),
@@ -95,6 +94,7 @@ def data_copy(tiny_data: Path, root: Path, **changes: object) -> Path:
         ("train model=vmc-detr-demo.yaml data=demo epochs", "key=value"),
         ("train model=vmc-detr-demo.yaml data=demo epochs=1 epochs=2", "given twice"),
         ("train model=vmc-detr-demo.yaml data=demo resume=True", "pass its last.pt"),
+        ("train resume=runs/detect/first/weights/last.pt", "write resume=True model=runs/…/weights/last.pt"),
         ("train model=vmc-detr-demo.yaml data=demo resume=gone.pt", "'gone.pt' do not exist"),
         ("train model=vmc-detr-demo.yaml data=demo pretrained=gone.pt", "'gone.pt' do not exist"),
         ("train model=vmc-detr-demo.yaml data=demo recipe=papper", "recipe must be one of"),
@@ -242,6 +242,19 @@ def test_files_that_are_no_model(name, refused, tmp_path, tiny_data):
     picture = next((tiny_data.parent / "images" / "val").glob("*.jpg"))
     said = refused("predict", f"model={file}", f"source={picture}", f"project={tmp_path}")
     assert any(word in said for word in ("again", "is no model"))
+
+
+def test_a_hint_is_a_path_that_can_be_given(refused, tmp_path):
+    for name in ("best.pt", "mine.yaml", "pictures/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    data = f"data={tmp_path / 'mine.yml'}"
+    assert f"Did you mean '{tmp_path / 'mine.yaml'}'?" in refused("train", "model=vmc-detr-demo.yaml", data)
+    assert f"Did you mean '{tmp_path / 'best.pt'}'?" in refused("val", f"model={tmp_path / 'bst.pt'}", "data=demo")
+    said = refused("train", "model=vmc-detr-demo.yaml", f"data={tmp_path / 'pictures'}")
+    assert f"`rsdet convert source={tmp_path / 'pictures'} format=" in said
+    source = f"source={tmp_path / 'picture'}"
+    assert f"Did you mean '{tmp_path / 'pictures'}'?" in refused("predict", "model=vmc-detr-demo", source)
 
 
 def test_the_folder_of_a_training_names_its_weights(refused, tmp_path):

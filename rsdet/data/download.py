@@ -14,7 +14,6 @@ import json
 import logging
 import shlex
 from concurrent.futures import ThreadPoolExecutor
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -115,7 +114,7 @@ def find_yaml(data: str | Path) -> Path:
             raise ConfigError(f"data={data} is no data YAML; expected a file that ends in .yaml; {_convert(data)}")
         return path
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in {".yaml", ".yml"})
+        found = sorted(p for p in path.glob("[!.]*") if p.suffix.lower() in {".yaml", ".yml"})
         if len(found) == 1:
             return found[0]
         if not shipped:
@@ -131,8 +130,8 @@ def find_yaml(data: str | Path) -> Path:
             return theirs
     known = list_datasets()
     if path.name != str(data) or path.suffix in {".yaml", ".yml"}:  # a place; names do not help
-        near = {**{name: name for name in known}, **{p.stem: str(p) for p in path.parent.glob("*.y*ml")}}
-        hint = "".join(f" Did you mean {near[name]!r}?" for name in get_close_matches(path.stem, near, n=1, cutoff=0.5))
+        here = {p.stem: str(p) for p in path.parent.glob("*.y*ml")}
+        hint = nearest(path.stem, [*known, *here], written=here)
         raise ConfigError(f"data={str(data)!r} does not exist; check the path, or see `rsdet list datasets`.{hint}")
     raise ConfigError(
         f"data={str(data)!r} is no file and no known dataset; expected a data YAML or one of {', '.join(known)}."

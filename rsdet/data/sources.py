@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from rsdet.data.images import SUFFIXES
-from rsdet.errors import DataError, nearest
+from rsdet.errors import DataError, nearest_file
 from rsdet.names import printable
 from rsdet.quiet import say
 
@@ -50,10 +50,7 @@ def files_of(source: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[P
         return together(parts, [files_of(part, suffixes) for part in parts])
     if glob.has_magic(text):
         return sorted(p for p in map(Path, found) if p.suffix.lower() in known)
-    beside = [p.name for p in path.parent.iterdir()] if os.path.isdir(path.parent) else []
-    raise DataError(
-        f"source {text[:300]!r} does not exist.{nearest(path.name, beside)} Pass an image, a folder or a glob."
-    )
+    raise DataError(f"source {text[:300]!r} does not exist.{nearest_file(path)} Pass an image, a folder or a glob.")
 
 
 def together(sources: Sequence[str | Path], groups: Iterable[list[Path] | None]) -> list[Path]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rsdet.errors import CheckpointError, ConfigError, nearest
+from rsdet.errors import CheckpointError, ConfigError, nearest_file
 from rsdet.modelyaml import find_model_yaml
 from rsdet.textfiles import read_json
 from rsdet.writing import write_text
@@ -76,8 +76,8 @@ def read_chain_json(path: str | Path) -> ChainFile:
     path = Path(path)
     wanted = "expected the JSON that `rsdet export ... enhance=...` writes; pass that file"
     if not path.is_file():
-        beside = [p.name for p in path.parent.glob("*.json")] if path.parent.is_dir() else []
-        raise ConfigError(f"{path} does not exist.{nearest(path.name, beside)} Check the path.")
+        hint = nearest_file(path, "*.json")
+        raise ConfigError(f"{path} does not exist.{hint} Check the path.")
     d = read_json(path, ConfigError, wanted)
     if not isinstance(d, dict) or not isinstance(d.get("enhance"), list) or not d["enhance"]:
         raise ConfigError(f"{path} names no enhance: parts; {wanted}.")

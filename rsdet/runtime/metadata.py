@@ -14,7 +14,7 @@ from typing import Any
 
 from rsdet import digest
 from rsdet.data.gsd import is_gsd
-from rsdet.errors import CheckpointError, ConfigError, RSDetError, nearest
+from rsdet.errors import CheckpointError, ConfigError, RSDetError, nearest_file
 from rsdet.names import class_names, printable_all
 from rsdet.quiet import say
 from rsdet.runtime.protobuf import fields
@@ -38,8 +38,7 @@ def stored_metadata(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.exists():
-        beside = [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else []
-        raise ConfigError(f"{str(path)!r} does not exist.{nearest(path.name, beside)} Check the path.")
+        raise ConfigError(f"{str(path)!r} does not exist.{nearest_file(path)} Check the path.")
     if (path / digest.PARTS).is_file():
         return {KEY: read_json(path / digest.PARTS, CheckpointError, "export it again")}
     if path.is_dir() or path.suffix == ".xml":
