@@ -11,7 +11,7 @@ from ultralytics.cfg import TASK2DATA
 from ultralytics.engine.model import Model
 from ultralytics.utils import LOGGER
 
-from rsdet import checkpoint, hub, tasks
+from rsdet import checkpoint, hub, tasks, zoo
 from rsdet.arguments import fit
 from rsdet.data.gsd import gsd_of
 from rsdet.deploy.complexity import complexity
@@ -165,7 +165,8 @@ class LoadedModel(Model):
 
         Args:
             repository: ``org/name``; made where it is missing.
-            **settings: ``half``, ``card``, ``private``, ``token`` and ``message``, see :func:`rsdet.hub.push`.
+            **settings: ``half``, ``card``, ``private``, ``token`` and ``message``, see :func:`rsdet.hub.push`. Without
+                ``card``, weights that have a name keep theirs, which says whom to credit.
 
         Returns:
             The address of the repository.
@@ -173,6 +174,7 @@ class LoadedModel(Model):
         self._check_is_pytorch_model()
         self.check_trained("push_to_hub")
         given = fit(hub.push, settings, "push_to_hub", also=["network", "repository"])
+        given.setdefault("card", zoo.facts_about(self.model, self.ckpt_path))
         return hub.push(self.model, repository, **given)
 
     def _say_untrained(self) -> None:

@@ -176,4 +176,27 @@ def weights(name: str, progress: bool = True) -> Path:
     if not card.is_addressed:
         raise CheckpointError(f"{name}: neither weights nor url, bytes and sha256 beside {card.path}; install again.")
     size, digest = card.facts["bytes"], card.facts["sha256"]
-    return fetch(card.facts["url"], home() / "weights" / f"{name}{SUFFIX}", size=size, sha256=digest, progress=progress)
+    return fetch(card.facts["url"], _fetched(name), size=size, sha256=digest, progress=progress)
+
+
+def _fetched(name: str) -> Path:
+    return home() / "weights" / f"{name}{SUFFIX}"
+
+
+def facts_about(network: Any, file: str | Path | None) -> Mapping[str, Any]:
+    """What a card says of a network; nothing where its weights are no card's, or not any more.
+
+    Args:
+        network: The network.
+        file: What it was loaded from.
+    """
+    path = Path(file or "")
+    card = _card(path.stem)
+    if card is None or path not in (card.shipped, _fetched(card.name)):
+        return {}
+    import torch  # names are listed without
+    from safetensors.torch import load_file
+
+    now = network.state_dict()
+    kept = load_file(path).items()
+    return card.facts if all(k in now and torch.equal(v.float(), now[k].cpu().float()) for k, v in kept) else {}

@@ -76,6 +76,21 @@ def test_there_and_back_again(hub, tmp_path, monkeypatch):
         assert torch.equal(mine, theirs)
 
 
+def test_weights_that_have_a_name_keep_their_card_until_they_are_others(hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = RSDet("vmc-detr-hituav")
+    model.push_to_hub("org/mine")
+    page = hub.root / "org" / "mine" / "README.md"
+    for word in ("Suo et al.", "CC BY 4.0", "intended_use", "AP50: 0.49"):
+        assert word in page.read_text(encoding="utf-8")
+    model.push_to_hub("org/mine", card={"licence": "AGPL-3.0-or-later"})
+    assert "Suo et al." not in page.read_text(encoding="utf-8")
+    with torch.no_grad():
+        next(model.model.parameters()).add_(0.1)  # as a training does
+    model.push_to_hub("org/mine")
+    assert "No card was written" in page.read_text(encoding="utf-8")
+
+
 def test_names_of_the_zoo_and_files_ask_nobody(hub, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = RSDet.from_pretrained("vmc-detr-demo")
