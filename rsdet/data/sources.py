@@ -50,6 +50,8 @@ def files_of(source: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[P
         return together(parts, [files_of(part, suffixes) for part in parts])
     if glob.has_magic(text):
         return sorted(p for p in map(Path, found) if p.suffix.lower() in known)
+    if os.path.islink(text):
+        raise DataError(f"source {text[:300]!r} is a link that leads nowhere; mend it, or pass the file itself.")
     raise DataError(f"source {text[:300]!r} does not exist.{nearest_file(path)} Pass an image, a folder or a glob.")
 
 

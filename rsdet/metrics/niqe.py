@@ -91,7 +91,7 @@ class NiqeModel:
                 mean = f["mean" if "mean" in f else "mu_pris_param"].astype(np.float64).reshape(-1)
                 cov = f["cov" if "cov" in f else "cov_pris_param"].astype(np.float64)
                 source = str(f["source"]) if "source" in f else Path(path).name
-        except (OSError, ValueError, KeyError) as e:
+        except Exception as e:  # whatever a foreign file makes NumPy raise
             raise DataError(f"{path} is no NIQE model ({' '.join(str(e).split())[:80]}); expected .npz") from e
         if mean.shape != (FEATURES,) or cov.shape != (FEATURES, FEATURES):
             raise DataError(f"{path} is no NIQE model: shapes {mean.shape} and {cov.shape}, expected 36 features")

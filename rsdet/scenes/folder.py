@@ -107,6 +107,15 @@ def finish(folder: Path, failed: AbstractSet[str] = frozenset()) -> None:
         folder.rmdir()  # of a run of which nothing came
 
 
+def give_up(folder: Path) -> None:
+    """Free the name of a run of which nothing came: nobody would go on with it, and it may be called again, mended."""
+    if any(folder.rglob(".*.parts")):  # rows that are done
+        return
+    (folder / MARK).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
 def _begun(wanted: Path, named: bool) -> list[Path]:
     """Unfinished runs of the name, also with a number behind it; without a name, any of which nobody does shares."""
     if not wanted.parent.is_dir():

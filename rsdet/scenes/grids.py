@@ -55,8 +55,16 @@ def _grid(info: SceneInfo) -> Grid:
     return Grid(info.size_hw, crs, info.transform)
 
 
+def _has_area(transform: tuple[float, ...] | None) -> bool:
+    return (
+        transform is not None
+        and np.isfinite(transform).all()
+        and transform[0] * transform[4] != transform[1] * transform[3]
+    )
+
+
 def _remedy(first: SceneInfo, second: SceneInfo) -> str:
-    a, b = (info.transform is not None and info.crs_wkt is not None for info in (first, second))
+    a, b = (info.crs_wkt is not None and _has_area(info.transform) for info in (first, second))
     if a and b:
         if command := gdalwarp_line(first, second):
             return f"pass resample=True to read the second on the grid of the first, or make a file of it: {command}"

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from zipfile import BadZipFile, is_zipfile
+from zipfile import is_zipfile
 
 import numpy as np
 
@@ -105,7 +105,9 @@ class Parts:
         try:
             with np.load(path, allow_pickle=False) as file:
                 return None if masks_only else file["samples"], file["valid"] if "valid" in file.files else None
-        except (BadZipFile, OSError, ValueError, KeyError, EOFError) as e:
+        except MemoryError:
+            raise
+        except Exception as e:  # whatever a damaged file makes NumPy raise
             path.unlink(missing_ok=True)
             raise DataError(f"a part of {self.out.name} is damaged ({e}) and was removed; run it again.") from e
 

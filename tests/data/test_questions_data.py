@@ -282,6 +282,25 @@ def test_maps_become_scenes(tmp_path):
     assert sorted(loaded.left_out.values()) == [2, 2, 4]  # no mask; none that can be read; size and values
 
 
+@pytest.mark.parametrize(
+    ("names", "more", "values", "cover"),
+    [
+        (["slide"], {}, [0, 1, 255], [1, 0, 255]),  # 0 is beside the only class, and no place for it
+        (["a", "b"], {"label_mapping": {7: 1, "others": "ignore"}}, [7, 0, 9], [1, 0, 255]),
+        (["a", "b"], {"palette": {"a": "#ff0000", "b": "others"}}, [[255, 0, 0], [0, 0, 9], [255, 0, 0]], [0, 1, 0]),
+        (["a", "b"], {"ignore_masks": ["shadow"]}, [0, 1, 1], [0, 1, 255]),
+    ],
+)  # fmt: skip
+def test_masks_mean_to_questions_what_they_mean_to_the_task(tmp_path, names, more, values, cover):
+    path = labelled(tmp_path, {"a": None}, names=names, masks_dir="masks", task="semantic", **more)
+    at = np.arange(W) // 8 % 3
+    for folder, content in (("masks", np.array(values, np.uint8)), ("shadow", np.array([0, 0, 1], np.uint8))):
+        (tmp_path / folder / "train").mkdir(parents=True)
+        Image.fromarray(content[np.tile(at, (H, 1))]).save(tmp_path / folder / "train" / "a.png")
+    (only,) = load_scenes(path).scenes["train"]
+    assert (only.cover == np.array(cover)[at]).all()
+
+
 def test_classes_that_are_called_alike_and_data_without_labels_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"'person' and 'people' are both 'people' in a question; rename one"):
         load_scenes(labelled(tmp_path / "a", {"a": "0 0.5 0.5 0.1 0.1\n"}, names=("person", "people")))

@@ -107,6 +107,18 @@ def test_one_without_a_place_is_refused_with_what_gives_it_one(tmp_path):
         on_grid_of(a, small, tmp_path)
 
 
+@pytest.mark.parametrize("place", [Affine(0.5, 0, float("nan"), 0, -0.5, 5_400_000), Affine(1, 1, 0, 1, 1, 0)])
+def test_a_geotransform_that_says_nothing_is_no_place(tmp_path, place):
+    """Nor is it the same place as any other, of which numbers that are none would persuade a comparison."""
+    a, b = infos(write(tmp_path / "a.tif", FLAT), write(tmp_path / "b.tif", FLAT, transform=place))
+    for pair in ((a, b), (b, a)):
+        with pytest.raises(DataError, match=r"do not both say where they lie .*rio edit-info --like \S+a.tif"):
+            check_same_grid(*pair)
+    check_same_grid(b, b)
+    with pytest.raises(DataError, match="geotransform without area"):
+        on_grid_of(a, b, tmp_path)
+
+
 @pytest.mark.parametrize(("crs", "place", "size"), [
     (UTM, from_origin(499_990.3, 5_400_007.9, 0.7, 0.7), (110, 130)),
     (UTM, from_origin(499_990.3, 5_400_007.9, 0.17, 0.17), (420, 480)),

@@ -199,8 +199,12 @@ def _header(path: Path) -> Path:
 
 def _mapped(path: Path) -> np.ndarray:
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as e:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(found, np.ndarray):
+            found.close()
+            raise ValueError("it is an archive of arrays")
+        return found
+    except Exception as e:  # whatever a crafted header makes NumPy raise
         why = " ".join(str(e).split())[:80]
         raise DataError(f"{path} is no plain array of NumPy ({why}); save it with numpy.save.") from e
 

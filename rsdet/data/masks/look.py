@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,19 @@ class Look(NamedTuple):
 def mask_of(mask: Path) -> Path | None:
     """The file, or the one of another suffix; None without one."""
     return next((f for f in (mask, *map(mask.with_suffix, SUFFIXES)) if f.is_file()), None)
+
+
+def ignored_folders(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Folders of the masks of what is to be left out, as a data YAML has them.
+
+    Raises:
+        DataError: They are no list of names.
+    """
+    given = data.get("ignore_masks") or []
+    given = [given] if isinstance(given, str) else given
+    if not isinstance(given, list) or not all(isinstance(g, str) and g for g in given):
+        raise DataError(f"ignore_masks must be a list of folders in the place of 'images', received {given!r}.")
+    return tuple(given)
 
 
 def look_at(reader: MaskReader, picture: Path, size_hw: tuple[int, int], mask: Path, beside: Sequence[Path]) -> Look:
@@ -126,7 +139,7 @@ def same_place(
 def _place(path: Path) -> tuple[object, np.ndarray | None]:
     """CRS and the corners top left, top right and bottom left in it."""
     with raster(read_sar_header(path), "is compared with its mask") as f:
-        if f.transform.is_identity:
+        if f.transform.is_identity or not np.isfinite(f.transform[:6]).all():
             return None, None
         a, b, c, d, e, g = f.transform[:6]
         corners = [(c, g), (a * f.width + c, d * f.width + g), (b * f.height + c, e * f.height + g)]

@@ -49,9 +49,13 @@ class Grid(NamedTuple):
             return f"have the reference systems {_called(self.crs)} and {_called(other.crs)}"
         if self.transform is None or other.transform is None:
             return ""
-        (height, width), ours, theirs = self.size_hw, np.reshape(self.transform, (2, 3)), other.transform
+        (height, width), ours, theirs = self.size_hw, *(np.reshape(g.transform, (2, 3)) for g in (self, other))
+        if np.array_equal(ours, theirs, equal_nan=True):
+            return ""
+        if not all(np.isfinite(t).all() and np.linalg.det(t[:, :2]) for t in (ours, theirs)):
+            return "do not both say where they lie (a geotransform has no area)"
         corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1]]).T
-        moved = np.linalg.solve(ours[:, :2], (np.reshape(theirs, (2, 3)) - ours) @ corners)
+        moved = np.linalg.solve(ours[:, :2], (theirs - ours) @ corners)
         return f"lie up to {np.abs(moved).max():.3g} pixels apart" if np.abs(moved).max() > _MOST_APART_PX else ""
 
 

@@ -22,7 +22,7 @@ from rsdet.modelyaml import YAML_SUFFIXES
 from rsdet.names import printable
 from rsdet.progress import Line
 from rsdet.quiet import say
-from rsdet.scenes.folder import continued_folder, finish
+from rsdet.scenes.folder import continued_folder, finish, give_up
 from rsdet.scenes.optional import optional
 from rsdet.scenes.parts import forget
 from rsdet.tasks.landcover.classifier import PatchClassifier
@@ -103,6 +103,8 @@ class MapRun:
                 (height, width), spent = result.orig_shape, result.speed["inference"] / 1e3
                 say(f"{head}: {width}x{height}, {len(result)} classes, {spent:.1f} s, {result.rate()}", logging.INFO)
             yield result
+        if self.folder is not None and not done:
+            give_up(self.folder)
         tell_left_out(self.skipped, done)
         if self.folder is not None:
             write_csv(self.folder / AREAS, COLUMNS, rows)

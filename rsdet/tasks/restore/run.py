@@ -20,7 +20,7 @@ from rsdet.errors import ConfigError, DataError
 from rsdet.names import printable
 from rsdet.progress import Line
 from rsdet.quiet import say
-from rsdet.scenes.folder import continued_folder, finish
+from rsdet.scenes.folder import continued_folder, finish, give_up
 from rsdet.scenes.parts import forget
 from rsdet.scenes.settings import SceneSettings
 from rsdet.tasks.restore.results import RestoreResults, SceneResults, suffix_for
@@ -120,6 +120,8 @@ class RestoreRun:
         if self.folder is not None and scenes and done == len(source):
             finish(self.folder())
             forget(self.folder())
+        elif scenes and not done:
+            give_up(self.folder())
         tell_left_out(self.skipped, done)
 
     def _one(self, name: str, image: np.ndarray, meta: ImageMeta, which: str) -> RestoreResults:

@@ -18,7 +18,7 @@ from ultralytics.data.dataset import PolygonSemanticDataset, SemanticDataset
 from ultralytics.data.utils import get_hash, img2label_paths
 from ultralytics.utils import LOCAL_RANK, LOGGER
 
-from rsdet.data.masks.look import Look, look_at, mask_of, read_classes
+from rsdet.data.masks.look import Look, ignored_folders, look_at, mask_of, read_classes
 from rsdet.data.masks.reader import MaskReader
 from rsdet.data.masks.values import DamagedMask
 from rsdet.enhance.chain import EnhanceChain
@@ -39,7 +39,7 @@ class MaskedPictures(SemanticDataset):
 
     def __init__(self, *args: Any, data: dict[str, Any], **kwargs: Any):
         self.mask_reader = MaskReader.of(data)
-        self._folders = _folders(data)
+        self._folders = ignored_folders(data)
         self._wrong: list[str] = []
         self._notes: Counter[str] = Counter()
         self.seen = np.zeros(256, np.int64)
@@ -203,11 +203,3 @@ def _sound(more: Any) -> bool:
         return False
     seen = more.get("seen")
     return isinstance(seen, list) and len(seen) == 256 and all(isinstance(n, int) for n in seen)
-
-
-def _folders(data: dict[str, Any]) -> tuple[str, ...]:
-    given = data.get("ignore_masks") or []
-    given = [given] if isinstance(given, str) else given
-    if not isinstance(given, list) or not all(isinstance(g, str) and g for g in given):
-        raise DataError(f"ignore_masks must be a list of folders in the place of 'images', received {given!r}.")
-    return tuple(given)

@@ -27,7 +27,7 @@ from rsdet.quiet import say
 from rsdet.runtime.geometry import Placement, lay, to_input
 from rsdet.scenes.class_rasters import CLASSES
 from rsdet.scenes.dense import write_dense
-from rsdet.scenes.folder import continued_folder, finish
+from rsdet.scenes.folder import continued_folder, finish, give_up
 from rsdet.scenes.georef import Georef
 from rsdet.scenes.opening import open_dataset
 from rsdet.scenes.parts import forget
@@ -226,7 +226,10 @@ def over_scenes(
         if verbose:
             say(f"{head}: {told}", logging.INFO)
         yield result
-    end(folder)
+    if len(failed) < len(scenes):
+        end(folder)
+    else:
+        give_up(folder)
     tell_left_out(failed, len(scenes) - len(failed))
     skipped += failed
     if not failed:

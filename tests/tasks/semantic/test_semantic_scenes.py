@@ -109,6 +109,23 @@ def test_a_raster_smaller_than_a_tile_is_not_enlarged(tmp_path):
     assert not np.allclose(x[0, :, :64, :70], 114 / 255)
 
 
+def test_a_run_of_which_nothing_came_leaves_its_name_to_the_mended_one(tmp_path):
+    """There is nothing to go on with, and who was told what is wrong calls it again."""
+    scene(tmp_path / "a.tif")
+    (tmp_path / "bad.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:200])
+
+    def go(name):
+        run = {"project": tmp_path, "name": "out", "exist_ok": False}
+        model = Mapper(by_pixel, PictureReader(3), NAMES, 3, (64, 64))
+        settings = {"tile": 64, "overlap": 16, "verbose": False}
+        return list(map_scenes(model, [tmp_path / name], run, MapOutputs(), [], **settings))
+
+    with pytest.raises(DataError, match=r"bad\.tif"):
+        go("bad.tif")
+    (found,) = go("a.tif")
+    assert found.save_path.is_relative_to(tmp_path / "out")
+
+
 def test_a_stopped_run_goes_on_and_makes_the_same_bytes(tmp_path):
     scene(tmp_path / "a.tif")
     run, calls = {"project": tmp_path, "name": None, "exist_ok": False}, [0]

@@ -13,9 +13,11 @@ from rsdet.data.importers._labels import ClassTable, Collector
 from rsdet.data.importers._yolo_rows import YoloRows
 from rsdet.data.importers.yolo import read_ignored, read_labels
 from rsdet.data.label_kind import label_kind
+from rsdet.data.masks.look import ignored_folders, mask_of, read_classes
+from rsdet.data.masks.reader import MaskReader
 from rsdet.data.questions.generator.nouns import noun, plural
 from rsdet.data.questions.generator.scene import UNKNOWN, Item, Scene
-from rsdet.errors import ConfigError
+from rsdet.errors import ConfigError, DataError
 from rsdet.names import class_names
 
 _HARMLESS = ("duplicate annotation", "class left out")
@@ -107,19 +109,17 @@ class BoxReader:
 
 
 class MapReader:
-    """Reads masks of class numbers, as Ultralytics' data sets of maps do.
+    """Reads masks of classes, as the task semantic does: by ``label_mapping``, ``palette`` and ``ignore_masks``.
 
     Args:
         spec: Content of the data YAML, as Ultralytics checks it.
     """
 
     def __init__(self, spec: Mapping[str, Any]):
-        self.folder = str(spec.get("masks_dir") or "masks")
+        self.masks = MaskReader.of(spec)
+        self.folder, self.left_out = str(spec.get("masks_dir") or "masks"), ignored_folders(spec)
         self.names = tuple(class_names(spec["names"]).values())
         check_called_apart(self.names)
-        self.lut = np.arange(256, dtype=np.uint8)
-        for value, cls in (spec.get("label_mapping") or {}).items():
-            self.lut[int(value) & 255] = int(cls) & 255 if isinstance(cls, int) else UNKNOWN
 
     def read(self, file: Path, image: str, width: int, height: int) -> Scene:
         """The scene of a picture.
@@ -127,20 +127,21 @@ class MapReader:
         Raises:
             UncertainError: It has no mask, or one of another size or with values that are no classes.
         """
-        from PIL import Image
-        from ultralytics.data.utils import img2label_paths, read_mask
-
-        mask = Path(img2label_paths([str(file)], label_dir=self.folder, suffix=".png")[0])
-        if not mask.is_file():
+        mask, *others = (self._beside(file, folder) for folder in (self.folder, *self.left_out))
+        if mask is None:
             raise UncertainError("pictures without a mask")
         try:
-            with Image.open(mask) as header:
-                values = read_mask(str(mask), header.mode)
-        except (OSError, SyntaxError, ValueError) as e:  # what Pillow says of damaged files
-            raise UncertainError("masks that cannot be read") from e
-        if values.shape != (height, width) or values.max(initial=0) > UNKNOWN:
-            raise UncertainError("masks of another size than their picture, or with values that are no classes")
-        cover = self.lut[values]
-        if not np.isin(cover, [*range(len(self.names)), UNKNOWN]).all():
-            raise UncertainError("masks of another size than their picture, or with values that are no classes")
+            cover = read_classes(self.masks, mask, [other for other in others if other is not None])
+        except DataError as e:
+            raise UncertainError("masks that cannot be read, or with values that are no classes") from e
+        if cover.shape != (height, width):
+            raise UncertainError("masks of another size than their picture")
+        if len(self.names) == 1:  # masks say 1 where it is, and 0 beside it, which has no name
+            cover = np.where(cover == UNKNOWN, np.uint8(UNKNOWN), (cover != 1).astype(np.uint8))
         return Scene(image, width, height, cover=cover, stuff=self.names)
+
+    @staticmethod
+    def _beside(file: Path, folder: str) -> Path | None:
+        from ultralytics.data.utils import img2label_paths  # brings PyTorch
+
+        return mask_of(Path(img2label_paths([str(file)], label_dir=folder, suffix=".png")[0]))
