@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from rsdet.classical.anomaly import Background
 from rsdet.data.cubes.cube import CubeFile
@@ -16,6 +17,7 @@ from rsdet.data.cubes.usable import row_blocks, usable_bands
 from rsdet.errors import DataError
 
 SPAN = 0.1  # networks get values in [-SPAN, SPAN]
+_PIXEL_BYTES = 12  # that a score, its mask and its picture take
 _HELD_BYTES = 2**29  # cubes up to this are read once and kept
 
 
@@ -35,13 +37,14 @@ class CubeScene:
 
     Raises:
         ConfigError: There are no such bands.
-        DataError: None of them says anything.
+        DataError: None of them says anything, or the scene is too large for this machine.
     """
 
     truth: np.ndarray | None = None
 
     def __init__(self, cube: CubeFile, bands: Any = "all", name: str | None = None):
         self.cube, self.name = cube, name or cube.path.stem
+        _check_fits(cube)
         self.places, self.ranges = usable_bands(bands, cube)
         height, width = cube.size_hw
         small = 4 * height * width * len(self.places) <= _HELD_BYTES
@@ -117,6 +120,16 @@ class CubeScene:
             chosen = [count // 6, count // 2, min(count - 1, 5 * count // 6)]
         planes = [self.cube.read(bands=[self.places[b]])[..., 0] for b in chosen]
         return np.stack([_stretched(plane) for plane in planes], -1)
+
+
+def _check_fits(cube: CubeFile) -> None:
+    """Refuse a cube whose scores would not fit, before hours are spent: a small sparse file may state any size."""
+    (height, width), memory = cube.size_hw, psutil.virtual_memory().total
+    if _PIXEL_BYTES * height * width > memory:
+        raise DataError(
+            f"{cube.path} has {width}x{height} pixels, and scores of all do not fit into the memory of this machine; "
+            "cut it into parts (gdal_translate -srcwin)."
+        )
 
 
 def _stretched(plane: np.ndarray) -> np.ndarray:

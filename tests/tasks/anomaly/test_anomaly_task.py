@@ -13,6 +13,7 @@ from anomaly_fakes import BANDS, SIZE, TRAIN, cube, model_yaml, scene_yaml
 
 from rsdet import RSDet, cli
 from rsdet.classical.anomaly import RX, Background
+from rsdet.data.cubes.cube import CubeFile
 from rsdet.errors import ConfigError, DataError
 from rsdet.metrics.anomaly import anomaly_scores
 from rsdet.runtime.results import detections_of
@@ -65,6 +66,16 @@ def refused(capsys, mode, /, **kwargs):
 
 
 # ------------------------------------------------------------------------------------------------ without training
+
+
+def test_a_scene_beyond_the_memory_is_refused_before_it_is_read():
+    """A sparse file of some kilobytes may state any size."""
+
+    def read(*_):
+        raise AssertionError
+
+    with pytest.raises(DataError, match="do not fit into the memory of this machine; cut it"):
+        CubeScene(CubeFile(Path("c.tif"), (10**8, 10**8, 5), np.dtype("f4"), read))
 
 
 def test_rx_searches_a_cube_without_training(scene, tmp_path, capsys):
