@@ -158,6 +158,43 @@ def test_models_that_help_names_can_be_had(mode):
     assert [m for e in modes.get(mode).examples for m in nowhere(e)] == []
 
 
+@lru_cache
+def keys_of(mode: str) -> set[str]:
+    from rsdet.modes.help import keys_in
+
+    return {*keys_in(mode), *(keys_in("train") if mode == "crossval" else ())}
+
+
+def unknown_words(text: str) -> list[str]:
+    """Modes and keys of commands in a page, in blocks or within lines, that there are not."""
+    from rsdet.modelyaml import find_model_yaml, read_model_yaml, variable_names
+
+    lines = [line for _, block, *_ in BLOCK.findall(text) for line in block.splitlines()]
+    commands = [*re.findall(r"`(rsdet [^`]+)`", text), *(line for line in lines if line.startswith("rsdet "))]
+    out = []
+    for command in commands:
+        _, mode, *words = command.partition(" #")[0].split()
+        keys = [word.partition("=")[0] for word in words if "=" in word]
+        if mode in modes.names():
+            model = next((w.partition("=")[2] for w in words if w.startswith("model=")), "")
+            yaml = find_model_yaml(model) or find_model_yaml(f"{model}.yaml")
+            own = {*variable_names(read_model_yaml(yaml)), "recipe"} if yaml else set()  # whoever fits takes a recipe
+            out += [f"{key}= in {command}" for key in keys if key not in keys_of(mode) | own]
+        elif not (mode.startswith("--") or mode == "MODE"):
+            out.append(f"{mode} in {command}")
+    return out
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md"], ids=name)
+def test_commands_name_modes_and_keys_that_there_are(page):
+    assert unknown_words(page.read_text(encoding="utf-8")) == []
+
+
+def test_a_word_that_there_is_not_is_noticed():
+    text = "`rsdet trian data=a` `rsdet val model=cfar method=os thresh=1`\n```bash\nrsdet split kk=2  # a=b\n```\n"
+    assert [found.split()[0] for found in unknown_words(text)] == ["trian", "thresh=", "kk="]
+
+
 def test_a_model_that_nobody_has_is_noticed():
     text = "predict model=vmc-detr.pt enhance=[dcp,dwtma.pt]\ntrain name=a\nval model=runs/detect/a/weights/best.pt"
     assert nowhere(text) == ["vmc-detr.pt", "dwtma.pt"]
