@@ -492,6 +492,16 @@ def test_a_refused_training_leaves_its_name_to_the_next(spoil, refused, tiny_dat
     assert not (tmp_path / "run").exists()
 
 
+def test_pictures_without_label_files_name_the_place_where_they_are_expected(
+    refused, tiny_data, tiny_weights, tmp_path
+):
+    data = data_copy(tiny_data, tmp_path / "data")
+    shutil.rmtree(data.parent / "labels" / "train")
+    said = refused("train", *words(model=tiny_weights, data=data, epochs=1, project=tmp_path, **TRAIN))
+    assert "has a label file; expected " + str(data.parent / "labels" / "train") in said
+    assert "cache" not in said
+
+
 def test_a_run_that_is_there_is_kept_when_another_is_refused(refused, tiny_data, tiny_weights, tmp_path):
     kept = tmp_path / "run" / "args.yaml"
     kept.parent.mkdir()

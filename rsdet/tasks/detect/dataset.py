@@ -110,7 +110,15 @@ class OurDataset:
             if LOCAL_RANK in {-1, 0}:
                 LOGGER.info("\n".join([f"{path}: {self.scan_summary(*found['results'][:4])}", *found["msgs"]]))
             return found, False  # Ultralytics would say that it comes from its own
-        found = self.cache_labels(Path(printable(str(path))))  # which is to be shown
+        try:
+            found = self.cache_labels(Path(printable(str(path))))  # which is to be shown
+        except ValueError as e:
+            if "No labels found" not in str(e):
+                raise
+            raise DataError(  # Ultralytics would name a cache that is not there
+                f"none of the {len(self.im_files)} images of {self.img_path} has a label file; expected "
+                f"{self.label_files[0]} and so on; check that the labels folder mirrors the images folder."
+            ) from e
         found["msgs"] = list(map(remove_colorstr, found["msgs"]))
         try:
             if found["labels"]:
