@@ -15,6 +15,7 @@ import numpy as np
 from rsdet.data.cubes.cube import CubeFile
 from rsdet.data.cubes.dataset import cube_data
 from rsdet.data.cubes.opening import open_cube
+from rsdet.data.cubes.usable import row_blocks
 from rsdet.data.sources import tell_left_out
 from rsdet.errors import ConfigError, DataError, RSDetError
 from rsdet.filestate import file_state
@@ -131,6 +132,7 @@ class MapRun:
                     "lidar_dropout= are used to that.",
                     logging.WARNING,
                 )
+            _say_of_gaps(lidar)
             if self.folder is not None:
                 facts = {"scene": _state([path, *(p for raster in (cube, *lidar) for p in raster.files)])}
                 stem = free_name(file_stem(path.stem), self._names)
@@ -177,6 +179,21 @@ def cubes_of(source: Any) -> list[Path]:
     if missing := [str(p) for p in files if not p.is_file()]:
         raise DataError(f"source={', '.join(missing)} does not exist or is no file; pass cubes or a data YAML.")
     return files
+
+
+def _say_of_gaps(lidar: Sequence[CubeFile]) -> None:
+    """Say where a raster of LiDAR has no data, which the mean of the training stands for.
+
+    Raises:
+        DataError: It has none anywhere.
+    """
+    for raster in lidar:
+        blocks = row_blocks(raster, raster.shape[2])
+        lost, pixels = sum(int((~np.isfinite(raster.read(r)).all(2)).sum()) for r in blocks), np.prod(raster.size_hw)
+        if lost == pixels:
+            raise DataError(f"{raster.path} has no data anywhere; pass another as lidar=, or leave it out.")
+        if lost:
+            say(f"{raster.path}: {lost} of {pixels} pixels lack a number, for which the mean of the training stands.")
 
 
 def _state(files: Sequence[Path]) -> list[Any]:

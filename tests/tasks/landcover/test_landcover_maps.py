@@ -186,6 +186,18 @@ class TestMissingLidar:
             x = torch.from_numpy(patches_at(values, 4, np.array([9]), np.array([11])))
             assert result.classes[9, 11] == int(network(x).argmax()) + 1
 
+    def test_gaps_are_told_and_nothing_but_gaps_is_refused(self, made, tmp_path, caplog):
+        data, weights = made
+        height = scene()[1]
+        for name, values in (("some", np.where(height > 245, np.nan, height)), ("none", np.full_like(height, np.inf))):
+            np.save(tmp_path / f"{name}.npy", values)
+        cube, model = data.parent / "cube.npy", RSDet(weights)
+        with caplog.at_level("INFO"):
+            model.predict(cube, lidar=str(tmp_path / "some.npy"), verbose=False)
+        assert f"some.npy: {int((height > 245).sum())} of {height.size} pixels lack a number" in caplog.text
+        with pytest.raises(DataError, match=r"none\.npy has no data anywhere"):
+            model.predict(cube, lidar=str(tmp_path / "none.npy"), verbose=False)
+
     def test_other_networks_refuse(self, tmp_path):
         model = enlivened(RSDet(model_yaml(tmp_path, "cnn2d.yaml")))
         np.save(tmp_path / "cube.npy", scene()[0])
