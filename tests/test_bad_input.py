@@ -502,6 +502,12 @@ def test_pictures_without_label_files_name_the_place_where_they_are_expected(
     assert "cache" not in said
 
 
+def test_images_that_are_trained_on_and_measured_are_told(tiny_data, tiny_weights, tmp_path, warned):
+    data = data_copy(tiny_data, tmp_path / "data", train="images/val")
+    assert cli.run(["train", *words(model=tiny_weights, data=data, epochs=1, project=tmp_path, **TRAIN)]) == 0
+    assert sum("4 of 4 images of val are trained on, too" in line for line in warned) == 1
+
+
 def test_a_run_that_is_there_is_kept_when_another_is_refused(refused, tiny_data, tiny_weights, tmp_path):
     kept = tmp_path / "run" / "args.yaml"
     kept.parent.mkdir()

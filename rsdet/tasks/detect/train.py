@@ -7,7 +7,7 @@ have every registration.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -146,6 +146,13 @@ class PictureTrainer(SafeTrainer):
         loader = super().get_dataloader(*args, mode=mode, **kwargs)
         return count_passes(loader, self.args.seed) if mode == "train" else loader
 
+    def _setup_train(self) -> Any:
+        result = super()._setup_train()
+        if RANK in {-1, 0}:
+            sets = (getattr(loader, "dataset", None) for loader in (self.train_loader, self.test_loader))
+            _warn_of_both(*(getattr(each, "im_files", ()) for each in sets))
+        return result
+
 
 class OurTrainer(PictureTrainer):
     """What the trainers of detectors share, whatever the form of their boxes.
@@ -264,3 +271,12 @@ class YOLOTrain(OurTrainer, DetectionTrainer):
 
     model_class = YOLOModel
     validator_class = YOLOVal
+
+
+def _warn_of_both(train: Sequence[str], val: Sequence[str]) -> None:
+    """Say that images are in both splits: numbers of these say nothing about other images."""
+    if both := len({*train} & {*val}):
+        LOGGER.warning(
+            f"{both} of {len(val)} images of val are trained on, too: accuracy on these says nothing about others. "
+            "`rsdet convert val_fraction=0.2` holds a part back, `rsdet split` makes folds."
+        )
