@@ -46,7 +46,8 @@ class RSDet(LoadedModel):
         verbose: Print the layer table.
         **variables: Values for the variables of a YAML, such as ``nq=500`` or ``kernels=[7, 9, 11, 13]``. Weights
             of the RT-DETR family take two: ``nq``, and ``decoder_layers``, the number of decoder layers to run at
-            inference (see :func:`rsdet.nn.folded_decoder.use_decoder_layers`; measure what it costs).
+            inference (see :func:`rsdet.nn.folded_decoder.use_decoder_layers`; measure what it costs). Methods that
+            learn from each picture, such as ``hac-moe``, take ``recipe``, named settings of their YAML.
 
     Attributes:
         family: Family of the model, one of its task's.
