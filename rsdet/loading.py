@@ -197,7 +197,9 @@ def _from_artifact(path: str) -> Loaded:
         raise ConfigError(f"model={path!r} does not exist.{_suggest(path)} Check the path.")
     if not _is_artifact(path):
         inside = next((b for b in ("weights/best.pt", "best.pt") if (Path(path) / b).is_file()), None)
-        run = f" Did you mean {str(Path(path) / inside)!r}?" if inside else ""
+        last = Path(path) / inside.replace("best", "last") if inside else Path()
+        resume = f" Or, with resume=True, {str(last)!r}?" if last.is_file() else ""
+        run = f" Did you mean {str(Path(path) / inside)!r}?{resume}" if inside else ""
         raise ConfigError(
             f"model={path!r} is no model; pass a model YAML, .pt or {PLAIN_SUFFIX} weights, or an exported file.{run}"
         )

@@ -24,6 +24,7 @@ from rsdet.loading import adopted
 from rsdet.quiet import plain_labels, silent_opencv
 from rsdet.scenes import settings as scenes
 from rsdet.scenes.model import scene_run
+from rsdet.tasks.runs import forget
 from rsdet.tasks.training import from_the_start, resume_line, resumed
 from rsdet.usererrors import user_errors
 from rsdet.writing import full_disk
@@ -128,8 +129,9 @@ class RSDet(LoadedModel):
         try:
             with silent_opencv(), full_disk(given["save_dir" if resume else "project"]):
                 return super().train(trainer=trainer, **given)
-        except KeyboardInterrupt as e:
-            if self.trainer is None:
+        except BaseException as e:  # between trainer and training, too, where the model is built and data are read
+            forget(getattr(self.trainer, "begun", None))
+            if self.trainer is None or not isinstance(e, KeyboardInterrupt):
                 raise
             raise KeyboardInterrupt(resume_line(self.trainer.save_dir)) from e  # ends a loop of trainings, too
 

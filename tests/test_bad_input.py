@@ -262,6 +262,26 @@ def test_the_folder_of_a_training_names_its_weights(refused, tmp_path):
     (tmp_path / "weights/best.pt").touch()
     for folder in (tmp_path, tmp_path / "weights"):
         assert f"Did you mean '{tmp_path / 'weights/best.pt'}'?" in refused("val", f"model={folder}", "data=demo")
+    (tmp_path / "weights/last.pt").touch()
+    said = refused("train", f"model={tmp_path}", "resume=True")
+    assert f"with resume=True, '{tmp_path / 'weights/last.pt'}'?" in said
+
+
+def test_a_text_file_that_lists_no_image_is_told_to_be_read_as_a_list(refused, tmp_path):
+    (tmp_path / "classes.txt").write_text("car\ntruck\n")
+    said = refused("predict", "model=dcp", f"source={tmp_path / 'classes.txt'}", f"project={tmp_path}")
+    assert "is read as a list of images, one a line, and none of them exists, such as 'car'" in said
+
+
+def test_pairs_that_do_not_match_leave_no_folder_of_a_run(refused, tmp_path):
+    for side, name in (("hazy", "1_hazy.png"), ("clear", "1_clear.png")):
+        (tmp_path / side).mkdir()
+        Image.new("RGB", (32, 32)).save(tmp_path / side / name)
+    data = tmp_path / "data.yaml"
+    data.write_text("train: {input: hazy, target: clear}\nval: {input: hazy, target: clear}\n")
+    said = refused("train", "model=aod-net.yaml", f"data={data}", f"project={tmp_path / 'runs'}", "name=haze")
+    assert said.count("1_hazy.png") == 1
+    assert not (tmp_path / "runs/haze").exists()
 
 
 @pytest.mark.parametrize("model", [None, 5, "", b"x", [], ["a", "b"]])

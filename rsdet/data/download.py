@@ -140,7 +140,10 @@ def find_yaml(data: str | Path) -> Path:
 
 
 def _convert(data: str | Path) -> str:
-    return f"`rsdet convert source={shlex.quote(str(data))} format=… out=…` makes one of labels (`rsdet help convert`)"
+    return (
+        f"`rsdet convert source={shlex.quote(str(data))} format=… out=…` makes one of labels (`rsdet help convert`)"
+        "; of pairs, dates, cubes and questions it is a few lines by hand (docs/tasks)"
+    )
 
 
 def find_stored(data: Any) -> Path | None:

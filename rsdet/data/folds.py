@@ -121,9 +121,10 @@ def _check_asked(data: str, known: tuple[str, ...], task: str | None) -> None:
 
 def _check_task(data: str, known: tuple[str, ...], listed: bool = True) -> None:
     if not listed or (known and not _TASKS & {*known}):
+        which = f"task={', '.join(known)}" if known else "another task"
         raise ConfigError(
-            f"data={data} is for task={', '.join(known) or 'another one'}, whose pictures do not stand in lists; split "
-            f"takes data for {', '.join(sorted(_TASKS))}"
+            f"data={data} is for {which}, whose pictures do not stand in lists; split takes data for "
+            f"{', '.join(sorted(_TASKS))}"
         )
 
 

@@ -69,7 +69,7 @@ def _listed(file: Path, suffixes: Collection[str]) -> list[Path]:
     does not exist is kept, to be named. A line that starts with ``#`` is a comment.
 
     Raises:
-        DataError: The list is no text.
+        DataError: The list is no text, or of names that are no files at all, such as those of classes.
     """
     try:
         lines = file.read_bytes().decode("utf-8-sig").splitlines()
@@ -84,6 +84,11 @@ def _listed(file: Path, suffixes: Collection[str]) -> list[Path]:
         here = Path(name), file.parent / name
         found += (
             _there(here[0], suffixes) or _there(here[1], suffixes) or [next((p for p in here if p.exists()), here[0])]
+        )
+    if found and not any(os.path.lexists(p) or p.suffix or ":/" in str(p) or glob.has_magic(str(p)) for p in found):
+        raise DataError(
+            f"{file} is read as a list of images, one a line, and none of them exists, such as "
+            f"{printable(str(found[0]))[:300]!r}; pass the images, their folder, or a list of their paths."
         )
     return found
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from copy import copy
 from functools import wraps
 from pathlib import Path
@@ -55,22 +54,16 @@ class SafeTrainer(ExactResume):
     def __init__(
         self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: Any = None, **own: Any
     ):
-        self._bad_steps, self._begun = 0, None
+        self._bad_steps, self.begun = 0, None
         cfg = {**own_defaults(type(self)), **own, **(cfg if isinstance(cfg, dict) else vars(cfg))}
         if RANK in {-1, 0} and not (overrides or {}).get("resume"):
             folder = run_folder(get_cfg(cfg, overrides))
-            self._begun = None if any(folder.iterdir()) else folder
+            self.begun = None if any(folder.iterdir()) else folder
             overrides = {**(overrides or {}), "save_dir": str(folder)}
-        with self._forgetting():
-            super().__init__(cfg, overrides, _callbacks)
-
-    @contextmanager
-    def _forgetting(self) -> Iterator[None]:
-        """A folder that was made for a training which comes to nothing is not kept."""
         try:
-            yield
-        except BaseException:  # Ctrl-C, too
-            forget(self._begun)
+            super().__init__(cfg, overrides, _callbacks)
+        except BaseException:  # Ctrl-C, too; what comes later is seen by RSDet.train
+            forget(self.begun)
             raise
 
     @classmethod
@@ -102,7 +95,7 @@ class SafeTrainer(ExactResume):
             self.lf, self.scheduler = lf, torch.optim.lr_scheduler.LambdaLR(self.optimizer, lr_lambda=lf)
 
     def _do_train(self) -> None:
-        with self._forgetting(), quiet.plain_labels():  # a class called $x{$ would end the training at its last plot
+        with quiet.plain_labels():  # a class called $x{$ would end the training at its last plot
             super()._do_train()
 
     def _setup_train(self) -> Any:

@@ -86,7 +86,10 @@ def date_pairs(
     """
     entries = data.get(split)
     if not entries:
-        raise ConfigError(f"the data YAML has no {split}:; add the folder of that split, such as {split}: {split}")
+        raise ConfigError(
+            f"the data YAML has no {split}:; add the folder of that split, or a list of names, such as "
+            f"{split}: {split}.txt"
+        )
     root, found, own = Path(str(data.get("path") or ".")), [], Problems() if problems is None else problems
     for entry in entries if isinstance(entries, list) else [entries]:
         found += _pairs(data, root, entry, f"{split}: {entry}", labelled, own)

@@ -31,7 +31,10 @@ from rsdet.errors import ConfigError, DataError
 
 _MASKS = re.compile(r"masks?", re.IGNORECASE)
 _LOSSY = {".jpg", ".jpeg", ".mpo"}
-_EXAMPLE = "give names=ship, or a colour for each of several: names=ship=#00ff00,land=#0000ff"
+_EXAMPLE = (
+    "give names=ship, or a colour for each of several: names=ship=#00ff00,land=#0000ff; maps of class numbers: "
+    "task=semantic names=soil,rock"
+)
 
 
 class _MaskSource(Source):

@@ -54,8 +54,9 @@ class Problems:
             return
         said = []
         for kind, items in self.found.items():
+            shown = list(dict.fromkeys(items))[:SHOWN]  # two splits may name one file
             more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-            said.append(f"{len(items)} {kind}: {', '.join(items[:SHOWN])}{more}")
+            said.append(f"{len(items)} {kind}: {', '.join(shown)}{more}")
         raise DataError(f"{name}: {'; '.join(said)} (of {self.of}). {remedy}")
 
 
