@@ -197,7 +197,7 @@ class TestRunningMeanInTraining:
     ):
         monkeypatch.setattr(SafeTrainer, "_setup_train", lambda trainer: None)
         trainer = object.__new__(YOLOTrain)
-        trainer.model, trainer.train_loader = build(small()), [None] * batches
+        trainer.model, trainer.train_loader, trainer.test_loader = build(small()), [None] * batches, None
         trainer.accumulate, trainer.epochs = accumulate, epochs
         trainer._setup_train()
         assert (1 - trainer.model.iou_mean.momentum) ** steps == pytest.approx(0.05)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from rsdet.classical.anomaly import Background
 from rsdet.data.cubes.cube import CubeFile
@@ -124,12 +126,23 @@ class CubeScene:
 
 def _check_fits(cube: CubeFile) -> None:
     """Refuse a cube whose scores would not fit, before hours are spent: a small sparse file may state any size."""
-    (height, width), memory = cube.size_hw, psutil.virtual_memory().total
-    if _PIXEL_BYTES * height * width > memory:
+    height, width = cube.size_hw
+    if _PIXEL_BYTES * height * width > _memory_bytes():
         raise DataError(
             f"{cube.path} has {width}x{height} pixels, and scores of all do not fit into the memory of this machine; "
             "cut it into parts (gdal_translate -srcwin)."
         )
+
+
+def _memory_bytes() -> int:
+    """Memory of this machine; endless where nothing says, as on Windows without psutil."""
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ()):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(ImportError):
+        import psutil
+
+        return int(psutil.virtual_memory().total)
+    return sys.maxsize
 
 
 def _stretched(plane: np.ndarray) -> np.ndarray:
