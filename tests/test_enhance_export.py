@@ -148,8 +148,9 @@ def test_enhancers_may_be_named_without_a_json(exported, folder, tmp_path):
     identities = {json.dumps(tiles.identity, sort_keys=True) for tiles in seen}
     assert len(identities) == 3  # no run goes on with the tiles of another
     picture = cv2.imread(str(folder / "in" / "a.png"))
-    boxes = [tiles.look([picture], 96)[0].boxes_xyxy for tiles in seen]
-    assert all(len(b) > 5 and b.max() < 120 for b in boxes)  # pixels of the tile, not of one enlarged to 192
+    boxes = [tiles.look([picture], 96)[0].boxes_xyxy.reshape(-1, 2, 2) for tiles in seen]
+    # Pixels of the tile, not of one enlarged to 192: a network of any weights has its centres inside what it sees.
+    assert all(len(b) and b.mean(1).max() < 97 for b in boxes)
     for given in ({"enhance": "dcp"}, {"enhance_tile": 64}, {"enhance": str(folder / "tiny-gain-x1-c3.pt")}):
         assert light.predict({"model": str(exported.parent / "det-96.onnx"), **words, **given}) is None
 
