@@ -193,6 +193,17 @@ def hushed(level: int = logging.WARNING) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def log_filter(keep: Callable[[logging.LogRecord], bool]) -> Iterator[None]:
+    """Pass on of the log of Ultralytics what ``keep`` says, which may change it."""
+    logger = logging.getLogger("ultralytics")
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
+
+
+@contextlib.contextmanager
 def silent_about(place: Path) -> Iterator[None]:
     """Keep back what Ultralytics says of the folder in which a result is made, where nothing stays, and of failures.
 
@@ -203,12 +214,8 @@ def silent_about(place: Path) -> Iterator[None]:
         said = record.getMessage()
         return place.name not in said and " export failure " not in said
 
-    logger = logging.getLogger("ultralytics")
-    logger.addFilter(keep)
-    try:
+    with log_filter(keep):
         yield
-    finally:
-        logger.removeFilter(keep)
 
 
 def say(text: str, level: int = logging.INFO) -> None:

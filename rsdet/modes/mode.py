@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from rsdet.arguments import fit
 from rsdet.names import printable
+from rsdet.quiet import log_filter
 from rsdet.tasks.task import Task
 
 
@@ -78,15 +79,9 @@ def saved_to(folder: str | Path) -> str:
     return f"Results saved to {folder}" if Path(folder).exists() else "Nothing was saved"
 
 
-@contextmanager
-def said_once() -> Iterator[None]:
+def said_once() -> AbstractContextManager[None]:
     """Keep Ultralytics' loops from saying where the results are: the mode does at its end."""
-    logger = logging.getLogger("ultralytics")
-    logger.addFilter(_without_place)
-    try:
-        yield
-    finally:
-        logger.removeFilter(_without_place)
+    return log_filter(_without_place)
 
 
 def _without_place(record: logging.LogRecord) -> bool:
