@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 import os
+import random
+import sys
+from collections.abc import Generator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
+from hypothesis import settings
 
 # The suite must not fight over cores with itself: idle OpenMP threads that spin are worse than none, and where there is
 # a process a core, each has one thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# Numbers at random are those of a test's name, whatever ran before it and wherever; another seed draws others.
+SEED = int(os.environ.get("RSDET_TEST_SEED", 0))
+settings.register_profile("suite", derandomize=SEED == 0, deadline=None)  # no clock: others may use the machine
+settings.load_profile("suite")
+
+
+def draw_as(name: str) -> None:
+    """Let the generators that tests and the package share begin where this name has them begin."""
+    seed = crc32(f"{SEED} {name}".encode())
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef, request: pytest.FixtureRequest) -> Generator[None, None, None]:
+    draw_as(fixturedef.argname)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    draw_as(item.nodeid)
+    return (yield)
+
 
 # Variables of vmc-detr-demo.yaml that make it as small as it can be; every module is still in it.
 TINY = dict(w1=8, w2=16, w3=16, w4=32, w5=32, neck=32, hd=32, ffn=32, nq=30)
