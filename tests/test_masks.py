@@ -57,6 +57,29 @@ def test_masks_split_by_scene_on_the_command_line(tmp_path, capsys):
     assert "masks do not say what they show; give names=ship" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("maps", [False, True])
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([255], ()),
+        ([2, 1], ("values 1, 2", "one class: a value beside the name is taken alone, names=s=1")),
+        ([1, 255], ("values 1, 255", "one class, also 255, which often marks what is not judged: a value")),
+        (range(1, 256), ("values 255, 1, 2, 3, 4, 5, 6, 7 and 247 more", "one class, also 255")),
+        ([(0, 0, 255), (1, 1, 1)], ("values 1, #ff0000", "is taken alone, names=s=#ff0000")),
+    ],
+)  # fmt: skip
+def test_values_that_became_one_class_are_told(tmp_path, maps, values, said):
+    mask = np.zeros((16, 16, *np.shape(values)[1:]), np.uint8)
+    mask.reshape(256, *mask.shape[2:])[: len(values)] = values
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "a.png"), mask)
+    _, log = read_dataset(tmp_path, "masks", ImportOptions(names=["s"], min_area_px=1, maps=maps))
+    found = [n for n in log["train"].notes if n.where]
+    assert [n.where for n in found] == list(said[:1])
+    assert not said or said[1] in found[0].reason
+
+
 def test_classes_by_colour(tmp_path):
     mask = np.zeros((20, 30, 3), np.uint8)
     mask[2:6, 2:10] = (0, 255, 0)

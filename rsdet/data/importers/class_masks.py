@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from rsdet.data.annotations import NOTHING, UNKNOWN, Dataset, ImageRecord, ImportLog
 from rsdet.data.importers._labels import ClassTable, Collector, ImportOptions
 from rsdet.data.importers._layout import Source
+from rsdet.data.importers._merged import MergedValues
 from rsdet.data.importers._text import read_pairs
 from rsdet.data.masks.look import read_classes, same_place
 from rsdet.data.masks.meaning import Table
@@ -114,12 +116,19 @@ def reader_of(options: ImportOptions) -> tuple[list[str], MaskReader, bool]:
     return names, MaskReader(tuple(names), Table.of(grey), Table.of(found), {}), False
 
 
-def give_map(into: Collector, mask: Path, reader: MaskReader, one: bool, beside: Sequence[Path] = ()) -> None:
+def give_map(
+    into: Collector,
+    mask: Path,
+    reader: MaskReader,
+    one: bool,
+    beside: Sequence[Path] = (),
+    merged: MergedValues | None = None,
+) -> None:
     """Let a picture read its mask; what is wrong with it is in the log, and refuses the picture where it must."""
     record = into.record
     into.stated(record.width, record.height, by="the picture")
     try:
-        classes, wrong = reader.read(mask)
+        classes, wrong = reader.read(mask, merged and partial(merged.see, into.split))
         note = same_place(record.path, mask) if record.path else ""
     except DataError as e:
         into.refuse(f"unusable mask: {e}")
@@ -151,11 +160,15 @@ def read_maps(
     """
     names, reader, covered = reader_of(options)
     one = covered and len(names) == 1
+    merged = None if covered or len(names) > 1 or "=" in options.names[0] else MergedValues()
 
     def read(mask: Path, into: Collector) -> None:
-        give_map(into, mask, reader, one, beside_of(into.record.path) if beside_of and into.record.path else ())
+        beside = beside_of(into.record.path) if beside_of and into.record.path else ()
+        give_map(into, mask, reader, one, beside, merged)
 
     dataset = read_pairs(files, masks, read, options, log)
+    if merged is not None:
+        merged.tell(log, names[0])
     for split, records in dataset.splits.items():
         for record in [r for r in records if r.class_map is None]:
             log.drop(split, record.name, "", "picture without mask: it says nothing of any pixel")

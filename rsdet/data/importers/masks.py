@@ -24,6 +24,7 @@ from rsdet.data.images import SUFFIXES
 from rsdet.data.importers._images import BadImageError, calm_pillow
 from rsdet.data.importers._labels import ClassTable, Collector, ImportOptions, bounds
 from rsdet.data.importers._layout import Source, walk
+from rsdet.data.importers._merged import MergedValues
 from rsdet.data.importers._outlines import outlines
 from rsdet.data.importers._text import read_pairs
 from rsdet.data.importers.class_masks import FOLDERS, MaskSource, read_maps
@@ -114,7 +115,12 @@ def regions(mask: np.ndarray) -> list[tuple[tuple[int, int, int, int], int]]:
 
 
 def read_labels(
-    path: Path, into: Collector, classes: ClassTable, table: dict[int, int] | None, min_area_px: int
+    path: Path,
+    into: Collector,
+    classes: ClassTable,
+    table: dict[int, int] | None,
+    min_area_px: int,
+    merged: MergedValues,
 ) -> None:
     """Put the regions of one mask into its image."""
     try:
@@ -124,6 +130,8 @@ def read_labels(
         into.drop("", str(e))
         return
     into.stated(mask.shape[1], mask.shape[0], by="the mask")
+    if table is None and not into.refused:
+        merged.see(into.split, mask, coloured=True)
     layers = {None: mask > 0} if table is None else {key: mask == key for key in table}
     for key, layer in layers.items():
         cls = 0 if table is None else table[key]
@@ -164,11 +172,12 @@ def read(source: Path, options: ImportOptions, log: ImportLog) -> Dataset:
     if not masks:
         raise DataError(f"no folder masks with pictures below {source}; expected the folders images and masks")
     files = _MaskSource(root, sorted(set(pictures) - set(masks)))
-    classes = ClassTable(names)
+    classes, merged = ClassTable(names), MergedValues()
     with calm_pillow():
         dataset = read_pairs(
-            files, masks, lambda p, c: read_labels(p, c, classes, table, options.min_area_px), options, log
+            files, masks, lambda p, c: read_labels(p, c, classes, table, options.min_area_px, merged), options, log
         )
+    merged.tell(log, names[0])
     for split, records in dataset.splits.items():
         if any(record.objects for record in records):
             log.note(split, "masks", "", "touching objects of a class are one box: a mask does not tell them apart")

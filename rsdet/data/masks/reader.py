@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,12 @@ class MaskReader:
             raise DataError(f"{path} {wrong}")
         return found
 
-    def read(self, path: Path) -> tuple[np.ndarray, str]:
+    def read(self, path: Path, see: Callable[[np.ndarray, bool], None] | None = None) -> tuple[np.ndarray, str]:
         """The same, with what is wrong with its values; they are of no class then.
+
+        Args:
+            path: The mask.
+            see: Is shown the values, and whether they are colours.
 
         Raises:
             DataError: It is no mask.
@@ -87,6 +91,8 @@ class MaskReader:
                 f"{path} holds colours ({found}), which have no meaning yet; say in the data YAML with palette: which "
                 f'class each is, such as palette: {{{self.names[0]}: "#ffff00", {self._rest}: others}}.'
             )
+        if see is not None:
+            see(values, coloured)
         found, known = table.apply(values)
         empty = np.isnan(values) if nodata is not None and nodata != nodata else values == nodata
         if empty.any():  # `others` are values, too, and these are none
