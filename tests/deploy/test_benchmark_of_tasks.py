@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from restore_fakes import clear_picture, filled, model_yaml, write_pairs
 from torch import nn
 
 from rsdet import RSDet, tasks
+from rsdet.deploy import rowtimes
 from rsdet.deploy.benchmark import benchmark
 from rsdet.deploy.compare import compare
 from rsdet.deploy.rowtimes import row_times
@@ -125,7 +128,8 @@ def test_what_is_timed_from_files_finds_what_predict_finds(kind, tmp_path):
     clipped = rows[:, :4] if kind == "obb" else rows[:, :4].clip(0, [128, 160, 128, 160])
     np.testing.assert_allclose(np.concatenate([clipped, rows[:, 4:]], 1), expected, rtol=1e-3, atol=1e-2)
     if kind == "segment":
-        assert (found[1] > 0).sum() == (result.masks.data.numpy() > 0).sum()
+        pixels = (result.masks.data.numpy() > 0).sum()  # but for those of which the last digit decides
+        assert (found[1] > 0).sum() == pytest.approx(pixels, rel=1e-4, abs=2)
 
 
 @pytest.mark.parametrize("kind", ["obb", "segment"])
@@ -182,7 +186,10 @@ def test_models_of_two_tasks_are_not_measured_together(restorer, tiny_weights):
     assert "\n" not in str(e.value)
 
 
-def test_rows_are_the_parts_that_are_called():
+def test_rows_are_the_parts_that_are_called(monkeypatch):
+    ticks = count()  # a clock that goes on by one whenever it is looked at, whatever else the machine does
+    monkeypatch.setattr(rowtimes, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
@@ -195,8 +202,7 @@ def test_rows_are_the_parts_that_are_called():
             return self.last(x)
 
     found = {r.type: r for r in row_times(Net(), (48, 32), runs=5)}
-    assert set(found) == {"steps (ModuleList)", "last (Conv2d)"}
-    assert found["steps (ModuleList)"].median_ms > found["last (Conv2d)"].median_ms > 0
+    assert {name: r.median_ms for name, r in found.items()} == {"steps (ModuleList)": 4e3, "last (Conv2d)": 1e3}
     assert found["steps (ModuleList)"].gflops == pytest.approx(4 * 2 * 81 * 48 * 32 / 1e9)
 
 

@@ -20,6 +20,7 @@ from rsdet.data.dates import DatePair
 from rsdet.data.raster_io import write_image
 from rsdet.errors import ConfigError, DataError
 from rsdet.tasks.change.outputs import change_map
+from rsdet.tasks.change import samples
 from rsdet.tasks.change.reading import PairReader
 from rsdet.tasks.change.runtime.comparer import Comparer
 from rsdet.tasks.change.samples import read_folder, sample_pairs
@@ -157,12 +158,13 @@ def test_openvino_proves_itself_and_compares_alike(made):
     np.testing.assert_allclose(full.probability, Comparer(result.path).compare(before, after).probability, atol=1e-2)
 
 
-def test_a_benchmark_times_pairs_from_their_files_and_measures_them(made, tmp_path):
-    folder, data = made
+def test_a_benchmark_times_pairs_from_their_files_and_measures_them(made, tmp_path, monkeypatch):
+    (folder, data), read = made, []
+    monkeypatch.setattr(samples, "read_folder", lambda *args: (read.append(args[0]), read_folder(*args))[1])
     quick = dict(rounds=2, min_s=0.0, warmup_s=0.0, memory=False, verbose=False)
     result = RSDet(folder / "w.pt").benchmark(formats=("pytorch",), imgsz=64, data=data, out=tmp_path, **quick)
     (row,) = result.rows
-    assert row.end_to_end.median_ms > row.network.median_ms / 2
+    assert len(read) >= row.end_to_end.n >= 2
     assert next(iter(row.accuracy)) == "F1"
     assert result.settings["pictures"] == "2 of the validation split of places.yaml"
     assert len(result.pictures) == 2
