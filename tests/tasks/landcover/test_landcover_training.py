@@ -98,7 +98,8 @@ class TestExport:
         model = RSDet(run / "weights" / "best.pt")
         file = model.export(format="onnx", out=tmp_path, verbose=False, **batch).path
         keys = dict(data=data, baselines="none", plots=False, project=str(tmp_path))
-        assert RSDet(file).val(**keys).measures == model.val(**keys).measures
+        # A pixel or two may lie so near between two classes that the last digit decides.
+        assert RSDet(file).val(**keys).measures == pytest.approx(model.val(**keys).measures, abs=0.02)
         classes = [m.predict(data, verbose=False)[0].classes for m in (model, RSDet(file))]
         assert (classes[0] == classes[1]).mean() > 0.999
 
