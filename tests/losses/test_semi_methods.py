@@ -254,10 +254,18 @@ def test_the_same_seed_gives_the_same_step():
     assert a == b != c
 
 
+@pytest.fixture
+def one_thread():
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(usual)
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", METHODS)
 def test_two_pictures_are_learnt_by_heart(name):
     torch.manual_seed(1)
-    torch.set_num_threads(1)
     y = torch.zeros(2, 24, 24, dtype=torch.int64)
     y[0, :, 12:], y[1, 12:], y[:, 8:16, 8:16] = 1, 1, 2
     x = torch.tensor([[0.2, 0.3, 0.8], [0.5, 0.2, 0.5], [0.8, 0.7, 0.2]])[y].movedim(-1, 1)

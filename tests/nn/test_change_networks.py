@@ -35,7 +35,10 @@ def count(module):
 @pytest.fixture(autouse=True)
 def _quiet():
     torch.manual_seed(0)
+    usual = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(usual)
 
 
 def lively(net):
