@@ -133,7 +133,7 @@ def compiled(made):
     """The program, made as it says itself, without a warning; and the command that runs it."""
     unpacked(made.cpp.parent, *for_cpp())
     line, run = instructions(made.cpp.read_text())
-    done = subprocess.run([*line, "-Wall", "-Wextra"], cwd=made.cpp.parent, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([*line, "-Wall", "-Wextra"], cwd=made.cpp.parent, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     assert "warning" not in done.stderr
     return run

@@ -49,7 +49,7 @@ def test_where_it_is_not_installed_nothing_is_said_of_extras(capsys, monkeypatch
 def test_it_answers_where_exported_files_run_without_pytorch():
     done = subprocess.run(
         [sys.executable, "-c", f"{only()}\nfrom rsdet.cli import run\nsys.exit(run(['env']))"],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "onnxruntime" in done.stdout

@@ -53,7 +53,7 @@ blobs.run({str(scenes)!r}, Path({str(tmp_path)!r}), name="run", job=%r, layers={
         for share in ("1/2", "2/2")
     ]
     for process in done:
-        _, said = process.communicate(timeout=300)
+        _, said = process.communicate(timeout=900)
         assert process.returncode == 0, said.decode()
     merged = blobs.run(scenes, tmp_path, merge=str(tmp_path / "run"), **KEYS)
     whole = blobs.run(scenes, tmp_path / "whole", **KEYS)

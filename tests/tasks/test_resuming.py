@@ -146,7 +146,7 @@ def test_killed_between_table_and_checkpoint(data, whole, tmp_path):
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
     command = [sys.executable, "-c", KILLED, str(data["rtdetr"]), str(tmp_path)]
-    assert subprocess.run(command, env=env, capture_output=True, timeout=300).returncode == -signal.SIGKILL
+    assert subprocess.run(command, env=env, capture_output=True, timeout=900).returncode == -signal.SIGKILL
     weights = tmp_path / "run" / "weights"
     assert len(rows(tmp_path / "run")) == 3
     assert torch.load(weights / "last.pt", weights_only=False)["epoch"] == 1

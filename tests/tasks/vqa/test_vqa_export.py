@@ -82,7 +82,7 @@ def test_without_pytorch(data, parts, tmp_path):
         f"{only('rasterio')}\nfrom rsdet.cli import run\n"
         f"sys.exit(run({[*words, f'project={tmp_path}', 'name=bare', 'save_attention=True', 'tile=32']!r}))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "6 answers about 6 pictures" in done.stdout
     assert run_of(tmp_path, "bare")[1]["0.png"]["tiles"] == 4
