@@ -19,8 +19,8 @@ from rsdet import RSDet, cli
 from rsdet.data.dates import DatePair
 from rsdet.data.raster_io import write_image
 from rsdet.errors import ConfigError, DataError
-from rsdet.tasks.change.outputs import change_map
 from rsdet.tasks.change import samples
+from rsdet.tasks.change.outputs import change_map
 from rsdet.tasks.change.reading import PairReader
 from rsdet.tasks.change.runtime.comparer import Comparer
 from rsdet.tasks.change.samples import read_folder, sample_pairs
