@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lively import spread_out
 from torch import nn
 
 BANDS, SIZE = 10, (30, 24)
@@ -74,7 +75,6 @@ def enlivened(model: Any) -> Any:
     cube, height, _ = scene()
     network = model.model.network
     network.fit(np.concatenate([cube, height[..., None]], 2).reshape(-1, BANDS + 1)[:, : network.channels])
-    nn.init.normal_(network.out.weight, std=3.0)
     with torch.no_grad():
         for m in network.modules():
             if isinstance(m, nn.modules.batchnorm._BatchNorm):
@@ -83,6 +83,7 @@ def enlivened(model: Any) -> Any:
         side = network.patch
         some = [stacked[:, i : i + side, j : j + side] for i in range(0, 20, 3) for j in range(0, 18, 3)]
         network.train()(torch.from_numpy(np.stack(some)))
+        spread_out(network.out, network.eval()(torch.from_numpy(np.stack(some))), 3.0)
     model.model.eval()
     noted = {"name": "fields", "bands": [*range(BANDS)], "of": BANDS, "split": {"by": "disjoint"}}
     palette = [[0, 0, 0], [230, 159, 0], [86, 180, 233], [0, 64, 255]]

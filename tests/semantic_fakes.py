@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from lively import spread_out
 from torch import nn
 
 from rsdet import RSDet
 from rsdet.data.demo import make_demo
+from rsdet.data.scenes import render_scene
 from rsdet.nn.networks import network
 from rsdet.nn.segmentation import SegmentationNetwork
 
@@ -56,11 +59,12 @@ def enlivened(model: RSDet) -> RSDet:
     for m in net.modules():
         if isinstance(m, nn.Conv2d):
             m.reset_parameters()  # whatever was drawn before
-    nn.init.normal_(net.head.weight, std=2.0)
+    scenes = np.stack([render_scene(i, (64, 64)).image for i in range(4)]).transpose(0, 3, 1, 2)
+    x = torch.from_numpy(scenes).float() / 255
     with torch.no_grad():
         for m in net.modules():
             if isinstance(m, nn.BatchNorm2d):
                 m.momentum = 1.0
-        net.train()(torch.rand(4, 3, 64, 64))
-    net.eval()
+        net.train()(x)
+        spread_out(net.head, net.eval()(x).movedim(1, -1).flatten(0, 2), 2.0)
     return model
