@@ -93,6 +93,18 @@ def test_everything_wrong_is_said_at_once(tmp_path):
         assert part in text, part
 
 
+def test_a_file_of_two_splits_counts_once(tmp_path, caplog):
+    path = make(tmp_path, pairs={"train": ["1", "2", "3"]}, val={"input": "./train/cloudy", "target": "train/clear"})
+    (tmp_path / "train" / "clear" / "1_real_B.png").unlink()
+    save(tmp_path / "train" / "clear" / "odd.png", noise(20, 24))
+    with pytest.raises(DataError, match=r"1 targets whose names .*odd\.png; 1 inputs without .*A\.png \(of 3\)"):
+        read_pair_data(path)
+    path.write_text(path.read_text() + "unpaired: ignore\n")
+    with caplog.at_level(logging.WARNING, "rsdet"):
+        read_pair_data(path)
+    assert "2 pictures without partner" in caplog.text
+
+
 def test_unpaired_ignore_goes_on_with_the_rest(tmp_path, caplog):
     path = make(tmp_path, pairs={"train": ["1", "2", "3"]}, unpaired="ignore")
     (tmp_path / "train" / "clear" / "1_real_B.png").unlink()

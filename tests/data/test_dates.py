@@ -220,6 +220,18 @@ def test_a_place_in_two_splits_is_told(tmp_path, caplog):
     assert "2 places are in train and in val" in caplog.text
 
 
+def test_a_place_of_two_splits_without_a_date_counts_once(tmp_path):
+    (place(tmp_path / "train", names=("a", "b", "c")) / "B/a.png").unlink()
+    (tmp_path / "list.txt").write_text("a\nb\nd\n")
+    lists = {"path": tmp_path / "train", "train": "../list.txt", "val": "../list.txt"}
+    for data, said in (
+        ({"path": tmp_path, "train": "train", "val": "train"}, r": 1 names without a later date: a \(of 3\)"),
+        (lists, r": 2 lines of list.txt whose later date.*; 1 lines of list.txt whose earlier date.* \(of 3\)"),
+    ):
+        with pytest.raises(DataError, match=said):
+            read_dates(data)
+
+
 SHIPPED = ("levir-cd", "whu-cd", "s2looking", "cdd", "sysu-cd")
 
 

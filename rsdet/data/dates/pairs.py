@@ -118,12 +118,13 @@ def match_dates(
     named = {side: _named(files, side, problems) for side, files in sides.items()}
     keys = sorted(set().union(*named.values()))
     needed = ("t1", "t2", "label") if labelled else ("t1", "t2")
-    problems.of += len(keys)
+    files = {key: tuple(named[side].get(key) for side in sides) for key in keys}
+    problems.look_at(files.values())
     pairs = []
     for key in keys:
         missing = [side for side in needed if key not in named.get(side, {})]
         for side in missing:
-            problems.add(f"names without {'an' if side == 't1' else 'a'} {CALLED[side]}", key)
+            problems.add(f"names without {'an' if side == 't1' else 'a'} {CALLED[side]}", key, files[key])
         if not missing:
             pairs.append(DatePair(named["t1"][key], named["t2"][key], named.get("label", {}).get(key)))
     return pairs
@@ -220,20 +221,22 @@ def _of_list(file: Path, root: Path, names: Mapping[str, str], labelled: bool, p
     if rows and set(rows[0]) <= set(SIDES) and {"t1", "t2"} <= set(rows[0]):
         order = rows.pop(0)
     pairs = []
-    problems.of += len(rows)
+    problems.look_at((file, *row) for row in rows)
     for row in rows:
+        line = (file, *row)
         if len(row) == 1:
             cells = {side: _beside(root, names, side, row[0]) for side in SIDES}
         elif len(row) <= len(order) and len(row) >= 2:
             cells = {side: _placed(cell, file, root) for side, cell in zip(order, row, strict=False) if cell}
         else:
-            problems.add(f"lines of {file.name} that are neither a name nor {','.join(order)}", ",".join(row))
+            problems.add(f"lines of {file.name} that are neither a name nor {','.join(order)}", ",".join(row), line)
             continue
         gone = [side for side in ("t1", "t2", "label") if not (p := cells.get(side)) or not p.is_file()]
         if not labelled and gone == ["label"] and not (len(row) > 1 and cells.get("label")):
             gone, cells["label"] = [], None
         for side in gone:
-            problems.add(f"lines of {file.name} whose {CALLED[side]} is not there", str(cells.get(side) or row[0]))
+            gap = str(cells.get(side) or row[0])
+            problems.add(f"lines of {file.name} whose {CALLED[side]} is not there", gap, line)
         if not gone:
             pairs.append(DatePair(cells["t1"], cells["t2"], cells.get("label")))
     if not rows:
@@ -265,6 +268,6 @@ def _named(files: Side, side: str, problems: Problems) -> dict[str, Path]:
     for path, folder in files:
         key = (path.relative_to(folder) if folder is not None else Path(path.name)).with_suffix("").as_posix()
         if key in found:
-            problems.add(f"files of the {CALLED[side]} with the name of another", path.name)
+            problems.add(f"files of the {CALLED[side]} with the name of another", path.name, path)
         found.setdefault(key, path)
     return found

@@ -65,7 +65,7 @@ def check_pairs(
             if pair.input is not None and hw and (small := _hw(headers, pair.input)):
                 ratios[pair] = ratio_of(small, hw)
             elif pair.input is None and hw and scale and min(hw) < scale:
-                problems.add(f"pictures smaller than scale={scale}", f"{pair.target.name} ({hw[1]}x{hw[0]})")
+                problems.add(f"pictures smaller than scale={scale}", f"{pair.target.name} ({hw[1]}x{hw[0]})", pair)
     common = Counter(r for r in ratios.values() if r is not None).most_common(1)
     wanted = scale or (common[0][0] if common else None)
     for pair, ratio in ratios.items():

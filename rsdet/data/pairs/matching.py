@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,26 @@ class Problems:
 
     found: dict[str, list[str]] = field(default_factory=dict)
     of: int = 0
+    _seen: set[tuple[str, Hashable]] = field(default_factory=set)
 
-    def add(self, kind: str, what: str) -> None:
-        """Note one case."""
+    def look_at(self, samples: Iterable[Hashable]) -> None:
+        """Count samples, each once: two splits may be one folder."""
+        new = {("", sample) for sample in samples} - self._seen
+        self.of += len(new)
+        self._seen |= new
+
+    def add(self, kind: str, what: str, of: Hashable = None) -> None:
+        """Note one case.
+
+        Args:
+            kind: Of problem.
+            what: For the message.
+            of: The file or files that have it, which are noted once.
+        """
+        if (kind, of) in self._seen:
+            return
+        if of is not None:
+            self._seen.add((kind, of))
         self.found.setdefault(kind, []).append(what)
 
     def raise_any(self, name: str, remedy: str) -> None:
@@ -54,9 +72,8 @@ class Problems:
             return
         said = []
         for kind, items in self.found.items():
-            shown = list(dict.fromkeys(items))[:SHOWN]  # two splits may name one file
             more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-            said.append(f"{len(items)} {kind}: {', '.join(shown)}{more}")
+            said.append(f"{len(items)} {kind}: {', '.join(items[:SHOWN])}{more}")
         raise DataError(f"{name}: {'; '.join(said)} (of {self.of}). {remedy}")
 
 
@@ -145,30 +162,30 @@ def match(
         problems: Filled.
     """
     by_input, by_target = Pattern(pairing.get("input"), "input"), Pattern(pairing.get("target"), "target")
-    problems.of += len(inputs)
+    problems.look_at(path for path, _ in inputs)
     of_key: dict[str, Path] = {}
     for path, folder in targets:
         key = by_target.key(path, folder)
         if key is None:
-            problems.add("targets whose names do not fit pairing", path.name)
+            problems.add("targets whose names do not fit pairing", path.name, path)
         elif key in of_key:
-            problems.add("targets with a key that another has", f"{path.name} ({key})")
+            problems.add("targets with a key that another has", f"{path.name} ({key})", path)
         else:
             of_key[key] = path
     pairs, used = [], set()
     for path, folder in inputs:
         key = by_input.key(path, folder)
         if key is None:
-            problems.add("inputs whose names do not fit pairing", path.name)
+            problems.add("inputs whose names do not fit pairing", path.name, path)
         elif key not in of_key:
-            problems.add("inputs without target", path.name)
+            problems.add("inputs without target", path.name, path)
         elif key in used and by_input.regex is None:
-            problems.add("inputs with a key that another has", f"{path.name} ({key})")
+            problems.add("inputs with a key that another has", f"{path.name} ({key})", path)
         else:
             used.add(key)
             pairs.append(Pair(key, path, of_key[key]))
     for key in of_key.keys() - used:
-        problems.add("targets without input", of_key[key].name)
+        problems.add("targets without input", of_key[key].name, of_key[key])
     for kind in problems.found.values():
         kind.sort()
     return pairs

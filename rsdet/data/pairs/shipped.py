@@ -102,7 +102,7 @@ def _entry(
     if inputs is not None:
         pairs = match(inputs, targets, content.get("pairing") or {}, problems)
     else:
-        problems.of += len(targets)
+        problems.look_at(path for path, _ in targets)
         pairs = [Pair(p.relative_to(base).with_suffix("").as_posix(), None, p) for p, base in targets]
     if "split" in entry:
         return {entry["split"]: pairs}

@@ -168,7 +168,7 @@ def _pairs(
                 f"{path}: {split} names no input; add input: with the folder, or degrade: to have inputs made of the "
                 "target, such as degrade: {name: haze} or {name: bicubic}"
             )
-        problems.of += len(targets)
+        problems.look_at(path for path, _ in targets)
         keyed = [(p, p.relative_to(f).with_suffix("").as_posix() if f else p.stem) for p, f in targets]
         return [Pair(key, None, p) for p, key in keyed]
     inputs = list_pictures(entry["input"], root, f"{path}: {split}: input")
@@ -178,7 +178,7 @@ def _pairs(
 
 
 def _in_order(inputs: list, targets: list, root: Path, problems: Problems, split: str) -> list[Pair]:
-    problems.of += len(inputs)
+    problems.look_at(path for path, _ in inputs)
     if len(inputs) != len(targets):
         problems.add("splits with lists of different length", f"{split} ({len(inputs)} and {len(targets)})")
         return []
