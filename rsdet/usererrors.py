@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from rsdet.errors import CheckpointError, ConfigError, DataError, MissingDependencyError, RSDetError, install
-from rsdet.writing import not_written
+from rsdet.writing import not_written, why_full
 
 # (module of Ultralytics, functions or none for all of them, error, remedy)
 _CHECKS: tuple[tuple[str, tuple[str, ...], type[RSDetError], str], ...] = (
@@ -161,7 +161,7 @@ def _of_system(e: Exception) -> RSDetError | None:
     if not isinstance(e, OSError):
         return None
     where, why = e.filename or "", e.strerror or one_line(str(e))
-    if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, *_NO_ACCESS):
+    if e.errno in _NO_ACCESS or why_full(e):
         return not_written(where or "the disk", e)
     if e.errno == errno.ENOENT:
         return DataError(f"{where or why} does not exist; check the path.")

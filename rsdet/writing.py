@@ -27,7 +27,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rsdet.errors import ConfigError, DataError, WriteError
+from rsdet.errors import ConfigError, DataError, RSDetError, WriteError
 from rsdet.names import csv_cell
 from rsdet.paths import home
 
@@ -36,7 +36,12 @@ if TYPE_CHECKING:  # help and errors about words go through here, and need nothi
 
 _IN_THE_WAY = {errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_SAYS_FULL = re.compile("no space left|disk is full|as on a full disk", re.IGNORECASE)
+_SAYS_FULL = re.compile(
+    r"no space left[\w ]*|disk quota exceeded|file too large|[\w ]*disk is full|[^(]*full disk|"
+    r"\d+ requested and \d+ written",
+    re.IGNORECASE,
+)  # the last is NumPy's
+_LITTLE = 4 << 20  # bytes that a disk has left of which a writer of others may have said no more than that it failed
 _LEFTOVER = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-(\d+)\.[^.]+\.part")
 _FOREIGN_S = 7 * 24 * 3600  # nobody here can tell whether a process of another machine lives: its work is left so long
 _STEM_BYTES = 200  # names of files have 255 at most, and suffixes follow
@@ -53,15 +58,45 @@ def not_written(where: str | Path, e: BaseException) -> WriteError:
     outside_in = reversed([Path(where), *Path(where).parents])
     aside = next((p for p in outside_in if _LEFTOVER.fullmatch(p.name)), None)
     where = where if aside is None else aside.parent  # where a result is made is nobody's business
-    why = getattr(e, "strerror", None) or (str(e).strip().splitlines() or [type(e).__name__])[0][:200]
-    if getattr(e, "errno", None) in _FULL or _SAYS_FULL.search(str(e)):  # GDAL has no numbers
+    if full := why_full(e) or _hardly_any_left(where, e):
         return WriteError(
-            f"nothing could be written to {where}: no space is left ({why}); free some space there, or "
+            f"nothing could be written to {where}: no space is left ({full}); free some space there, or "
             f"{_elsewhere(where)}"
         )
     named = Path(str(getattr(e, "filename", None) or where))
     named = Path(where) if any(map(_LEFTOVER.fullmatch, named.parts)) else named
-    return WriteError(f"{named} cannot be read or written ({why}); check its permissions, or {_elsewhere(named)}")
+    said = (e.__cause__ or e.__context__ or e) if "previous exception" in str(e) else e  # rasterio's
+    why = getattr(e, "strerror", None) or (str(said).strip().splitlines() or [type(e).__name__])[0][:200]
+    look = "its permissions" if getattr(e, "errno", None) is not None else "its permissions and the room on its disk"
+    return WriteError(f"{named} cannot be read or written ({why}); check {look}, or {_elsewhere(named)}")
+
+
+def why_full(e: BaseException) -> str:
+    """What says that a disk, or what a user may have of it, is full: a number, or the words of GDAL, SQLite or NumPy.
+
+    Args:
+        e: An error; those that led to it are asked as well.
+
+    Returns:
+        A few words; "" where nothing says it.
+    """
+    if getattr(e, "errno", None) in _FULL:
+        return getattr(e, "strerror", None) or str(e)
+    cause: BaseException | None = e
+    while cause is not None:
+        if found := _SAYS_FULL.search(str(cause)):
+            return found[0].strip()
+        cause = cause.__cause__ or cause.__context__
+    return ""
+
+
+def _hardly_any_left(where: str | Path, e: BaseException) -> str:
+    """How little a disk has left, where an error without a number says no more than that writing failed."""
+    if getattr(e, "errno", None) is not None:
+        return ""
+    there = next((p for p in (Path(where), *Path(where).parents) if p.is_dir()), Path())
+    free = shutil.disk_usage(there).free
+    return f"{free:,} bytes are free" if free < _LITTLE else ""
 
 
 def _elsewhere(where: str | Path) -> str:
@@ -131,6 +166,10 @@ def workplace(folder: Path, name: str, need_mb: float = 0.0) -> Iterator[Path]:
         yield place
     except OSError as e:
         raise not_written(folder, e) from e
+    except Exception as e:
+        if isinstance(e, RSDetError) or not why_full(e):
+            raise
+        raise not_written(folder, e) from e  # safetensors has errors of its own
     finally:
         if place is not None:
             shutil.rmtree(place, ignore_errors=True)  # what cannot be removed must not hide what went wrong

@@ -11,6 +11,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -106,6 +107,33 @@ def test_a_writer_of_others_on_a_full_disk(tmp_path):
         call(errno.ENOSPC, "/elsewhere")
     with pytest.raises(PermissionError):
         call(errno.EACCES)
+
+
+class _OfOthers(Exception):
+    """As safetensors raises."""
+
+
+@pytest.mark.parametrize(
+    ("error", "free", "said"),
+    [
+        (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), 1 << 40, "is left (Disk quota exceeded);"),
+        (OSError("100 requested and 8 written"), 1 << 40, "is left (100 requested and 8 written);"),  # NumPy
+        (OSError("sqlite3_exec(INSERT) failed: database or disk is full"), 1 << 40, "(database or disk is full);"),
+        (_OfOthers("I/O error: No space left on device (os error 28)"), 1 << 40, "(No space left on device);"),
+        (OSError("Write failed. See previous exception for details."), 4096, "is left (4,096 bytes are free);"),
+        (OSError("Write failed. See previous exception for details."), 1 << 40, "(scanline 0); check its permissions"),
+        (OSError(errno.EACCES, os.strerror(errno.EACCES)), 4096, "(Permission denied); check its permissions, or"),
+    ],
+)  # fmt: skip
+def test_writers_of_others_say_in_their_ways_that_a_disk_is_full(tmp_path, monkeypatch, error, free, said):
+    monkeypatch.setattr(writing.shutil, "disk_usage", lambda place: SimpleNamespace(free=free))
+    with pytest.raises(WriteError, match=re.escape(said)), replacing(tmp_path / "a.tif"):
+        raise error from RuntimeError("scanline 0")
+
+
+def test_an_error_of_a_writer_that_is_no_full_disk_passes(tmp_path):
+    with pytest.raises(_OfOthers), replacing(tmp_path / "a.tif"):
+        raise _OfOthers("a bug")
 
 
 def test_what_is_written_can_be_read(tmp_path):

@@ -24,7 +24,7 @@ from rsdet.deploy.runners import first_line
 from rsdet.errors import ExportError
 from rsdet.integration import swapped
 from rsdet.quiet import hushed, silent_about
-from rsdet.writing import not_written
+from rsdet.writing import not_written, why_full
 
 _SUFFIX = ".rsdet-export"  # stands for .pt; Ultralytics replaces it wherever it occurs in the path, so it is unique
 one_at_a_time = threading.RLock()  # tracing changes state of PyTorch's that all threads share
@@ -93,7 +93,9 @@ def run_exporter(
                 nncf.set_log_level(logging.ERROR)
             return Path(Ours(overrides=arguments, _callbacks=model.callbacks)(model=copy))
     except OSError as e:
-        if e.errno is None:  # no error of the system's: a program of others that is not here, for one
+        if e.errno is None and not why_full(
+            e
+        ):  # no error of the system's: a program of others that is not here, for one
             raise ExportError(f"{settings['format']} export of {stem} failed: {first_line(e)}") from e
         raise not_written(place.parent, e) from e
     except FAILURES as e:

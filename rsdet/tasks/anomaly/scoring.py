@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from rsdet.classical.anomaly import RX, Background
 from rsdet.data.cubes.bands import shown
 from rsdet.data.tiling import Progress, tiled_rows
-from rsdet.errors import CheckpointError, ConfigError, DataError
+from rsdet.errors import CheckpointError, ConfigError, DataError, WriteError
 from rsdet.quiet import say
 from rsdet.runtime.backends import in_batches
 from rsdet.runtime.graph import open_graph
@@ -170,7 +171,13 @@ def network_scores(
     shared = min(shared, min(size) - 1)
     shape = (len(scored), height, width, bands)
     with tempfile.TemporaryDirectory() as folder:
-        large = 4 * int(np.prod(shape)) > _HELD_BYTES
+        needed = 4 * int(np.prod(shape))
+        large = needed > _HELD_BYTES
+        if large and (free := shutil.disk_usage(folder).free) < needed:  # a map of a full disk ends the process
+            raise WriteError(
+                f"backgrounds of {scene.name} need {needed / 1e9:.1f} GB in {tempfile.gettempdir()}, which has "
+                f"{free / 1e9:.1f} GB free; free some space there, or set TMPDIR to another folder."
+            )
         kept: np.ndarray = (
             np.memmap(Path(folder) / "backgrounds", np.float32, "w+", shape=shape) if large else np.empty(shape, "f4")
         )

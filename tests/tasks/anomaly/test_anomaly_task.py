@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from anomaly_fakes import BANDS, SIZE, TRAIN, cube, model_yaml, scene_yaml
 from rsdet import RSDet, cli
 from rsdet.classical.anomaly import RX, Background
 from rsdet.data.cubes.cube import CubeFile
-from rsdet.errors import ConfigError, DataError
+from rsdet.errors import ConfigError, DataError, WriteError
 from rsdet.metrics.anomaly import anomaly_scores
 from rsdet.runtime.results import detections_of
 from rsdet.tasks.anomaly import scoring
@@ -330,6 +331,9 @@ def test_backgrounds_beyond_the_memory_go_to_the_disk(run, monkeypatch):
         a = network_scores(Rebuilder(model), opened)["residual"]
         monkeypatch.setattr(scoring, "_HELD_BYTES", 0)
         b = network_scores(Rebuilder(model), opened)["residual"]
+        monkeypatch.setattr(scoring.shutil, "disk_usage", lambda place: SimpleNamespace(free=100))
+        with pytest.raises(WriteError, match="set TMPDIR to another folder"):
+            network_scores(Rebuilder(model), opened)
     assert np.array_equal(a, b)
 
 
