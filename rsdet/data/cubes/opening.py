@@ -113,6 +113,15 @@ def label_map(path: str | Path, key: str | Sequence[str] | None = None, axes: st
     return _whole_numbers(values.T if axes == "WH" else values, path)
 
 
+def files_of_map(path: str | Path) -> tuple[Path, ...]:
+    """All files that a map is read from: of ENVI the header and the samples, else the file itself."""
+    path = _existing(path)
+    if _kind_of(path) != "envi":
+        return (path,)
+    with open_envi(_header(path)) as cube:
+        return tuple(cube.files)
+
+
 def maps_in(path: str | Path) -> list[str]:
     """Names of the arrays of a MATLAB file that could be maps, of two axes; none of a file of another kind."""
     path = _existing(path)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rsdet.data.cubes.dataset import cube_data
+from rsdet.data.cubes.opening import files_of_map
 from rsdet.errors import ConfigError, RSDetError
 from rsdet.filestate import file_state
 from rsdet.metrics.landcover import MEASURES, spread
@@ -132,7 +133,7 @@ def crossval(
 def _state(model: str | Path, data: str | Path, lidar: bool) -> list[Any]:
     """What changes when the network, the scene or its maps do."""
     scene = cube_data(data, "landcover")
-    maps = {source.path for source in scene.maps.values()}
+    maps = {path for source in scene.maps.values() for path in files_of_map(source.path)}
     with scene.open(lidar) as opened:
         read = {path for raster in (opened.cube, *opened.lidar) for path in raster.files}
     return file_state([*filter(None, [find_model_yaml(str(model))]), *sorted({scene.path, *maps, *read})])

@@ -10,8 +10,9 @@ import pytest
 from landcover_fakes import TRAIN, model_yaml, scene, write_scene
 
 from rsdet import RSDet, cli
+from rsdet.data.cubes.envi_writer import write_envi
 from rsdet.errors import ConfigError
-from rsdet.tasks.landcover.crossval import crossval
+from rsdet.tasks.landcover.crossval import _state, crossval
 from rsdet.textfiles import read_json
 
 
@@ -52,6 +53,19 @@ def test_folds_test_each_pixel_once_and_an_interrupted_one_goes_on(tmp_path, cap
     both = np.array([100 * float(r["OA"]) for r in rows if r["method"] == "svm"])
     assert line.endswith(f"{both.mean():.2f} ± {both.std(ddof=1):.2f}")
     assert [r["OA"] for r in rows] == [str(f["methods"][m]["OA"]) for f in found for m in ("model", "svm")]
+
+
+def test_the_samples_of_a_map_are_part_of_a_run(tmp_path):
+    data, model = write_scene(tmp_path, lidar=False), model_yaml(tmp_path, "cnn2d.yaml")
+    labels = scene()[2].astype(np.uint8)
+    header = write_envi(tmp_path / "labels.hdr", labels[..., None])
+    data.write_text(data.read_text().replace("labels.npy", header.name))
+    (samples,) = (p for p in tmp_path.glob("labels.*") if p.suffix not in (".npy", ".hdr"))
+    before, times = _state(model, data, False), samples.stat()
+    assert before == _state(model, data, False)
+    samples.write_bytes(labels[::-1].tobytes())
+    os.utime(samples, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert before != _state(model, data, False)
 
 
 @pytest.mark.parametrize(
