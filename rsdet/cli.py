@@ -34,6 +34,8 @@ def _run(argv: list[str]) -> None:
     check_device(args.get("device"))
     if isinstance(task := args.get("task"), str) and task not in tasks.names():
         tasks.get(task)  # says which there are
+    if mode.check is not None:
+        mode.check(args)
     check_needs(name, mode.needs, args)  # what is given and wrong is told first
     with said_once():
         mode.run(args)

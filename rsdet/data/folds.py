@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path, PurePath
+from typing import Any
 
 import yaml
 
@@ -67,8 +68,7 @@ def split(
         ConfigError: A value out of its range, or data whose pictures do not stand in lists.
         DataError: Fewer groups than folds, or names that the pattern does not fit.
     """
-    if k < 2:
-        raise ConfigError(f"k={k} must be 2 or more: one fold validates, the others train; e.g. k=5")
+    check_given(k)
     _check_asked(data, tasks_stated(data), task)  # before anything is drawn or fetched
     _check_task(data, tasks_stated(data))
     path = resolve_data(data, task)
@@ -103,6 +103,27 @@ def split(
     if len(groups) == len(files) and by != "image":
         say(f"by={by} found no two pictures that belong together; by=sequence or by=PATTERN may, such as by='^[^_]+'")
     return [folder / f"{name}.yaml" for name in names]
+
+
+def check_given(k: int = 5, task: str | None = None, **others: Any) -> None:
+    """Refuse what no data could be divided by.
+
+    Args:
+        k: As in :func:`split`.
+        task: Likewise.
+        **others: Its other arguments, which are looked at with the data.
+
+    Raises:
+        ConfigError: Fewer than two folds, or a task whose pictures do not stand in lists.
+    """
+    if k < 2:
+        raise ConfigError(f"k={k} must be 2 or more: one fold validates, the others train; e.g. k=5")
+    if task is not None and task not in _TASKS:
+        fit = sorted(_TASKS)
+        raise ConfigError(
+            f"task={task!r} must be one whose pictures stand in lists: {', '.join(fit)}.{nearest(task, fit)} Leave "
+            "task= out for the usual one of the data."
+        )
 
 
 def _check_asked(data: str, known: tuple[str, ...], task: str | None) -> None:

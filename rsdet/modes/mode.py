@@ -25,6 +25,7 @@ class Mode:
         run: Does it, from arguments by name.
         examples: Commands without the leading ``rsdet``.
         needs: Keys without which it cannot begin (``|`` between alternatives) to what to pass.
+        check: Looks at the arguments that are given, before what is missing is asked for.
         positional: Keys that may be left out before their values, in order.
         functions: Functions and classes whose parameters are its keys; called by help alone.
         own: Classes of a task whose keyword-only parameters are more keys; called by help alone.
@@ -36,6 +37,7 @@ class Mode:
     run: Callable[[dict[str, Any]], None]
     examples: tuple[str, ...] = ()
     needs: Mapping[str, str] = field(default_factory=dict)
+    check: Callable[[dict[str, Any]], None] | None = None
     positional: tuple[str, ...] = ()
     functions: Callable[[], tuple[Callable[..., Any], ...]] = tuple
     own: Callable[[Task], tuple[type, ...]] | None = None

@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,7 @@ def read_rows(
         path = Path(table)
         read = _of_record if path.suffix == ".json" else _of_csv
         rows += read(path, power_w, metric)
+        _check_number(rows, "the tables have")
     for what in ("metric_name", "test_set"):
         kinds = sorted({vars(r)[what] for r in rows})
         if len(kinds) > 1:
@@ -189,10 +191,13 @@ def read_rows(
     names = [r.name for r in rows]
     if twice := next((n for n in names if names.count(n) > 1), None):
         raise DataError(f"two rows are called {twice!r}; give each an engine_id of its own.")
-    if len(rows) > MAX_ROWS:
-        raise DataError(f"{len(rows)} rows, expected {MAX_ROWS} at most; leave some out.")
     made = Rows(tuple(rows))
     return made.without_dominated() if pareto else made
+
+
+def _check_number(rows: Sequence[Any], what: str) -> None:
+    if len(rows) > MAX_ROWS:
+        raise DataError(f"{what} more than {MAX_ROWS} rows; leave some out.")
 
 
 def paper_table() -> Path:
@@ -209,6 +214,7 @@ def _of_record(path: Path, power_w: float | None, metric: str | None) -> list[Ro
     timed = END_TO_END if END_TO_END in passes(record) else NETWORK
     modes = {w.get("power_mode") for w in (record.get("watch") or {}).values() if w.get("power_mode")}
     rows = []
+    _check_number(record["rows"], f"{path} has")
     for row in record["rows"]:
         name = " ".join([row["model"], row["format"], *([f"b{row['batch']}"] if row["batch"] > 1 else [])])
         where = f"{path.name}: {name}"
@@ -246,13 +252,14 @@ def _energy(energy: Mapping[str, Any], delay: Spread, power_w: float | None, whe
 
 def _of_csv(path: Path, power_w: float | None, metric: str | None) -> list[Row]:
     try:
-        lines = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))))
+        lines = list(islice(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))), MAX_ROWS + 1))
     except (OSError, UnicodeDecodeError, csv.Error) as e:
         raise DataError(f"{path} cannot be read ({e}); pass a CSV or the JSON of a benchmark.") from e
     if not lines:
         raise DataError(f"{path} has no rows; pass a table with a row per artifact.")
     if not any(str(k).startswith("metric") for k in lines[0]):
         raise DataError(f"{path} has no column metric; expected columns, with commas, as in {paper_table().name}.")
+    _check_number(lines, f"{path} has")
     rows = []
     for number, line in enumerate(lines, 2):
         given = {k: v.strip() for k, v in line.items() if isinstance(k, str) and isinstance(v, str) and v.strip()}

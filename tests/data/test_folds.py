@@ -126,6 +126,15 @@ def test_what_cannot_be_folded_is_one_line_and_writes_nothing(tmp_path, keys, er
     assert not (tmp_path / "folds").exists()
 
 
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("k=1", "k=1 must be"), ("k=x", "k='x' must"), ("task=vqa", "task='vqa' must"), ("k=3", "data=;")],
+)
+def test_what_is_wrong_is_told_before_what_is_missing(capsys, word, said):
+    assert cli.run(["split", word]) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("other", [{"k": 2}, {"k": 4}, {"k": 3, "seed": 1}])
 def test_folds_that_are_there_are_never_others_afterwards(tmp_path, other):
     """Something may have been trained on them, and would be measured on what it has seen."""

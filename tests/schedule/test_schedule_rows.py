@@ -108,6 +108,19 @@ def test_a_csv_of_another_form_is_told_what_it_lacks(tmp_path):
             read_rows(path)
 
 
+def test_a_table_of_too_many_rows_is_refused_before_they_are_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr("rsdet.schedule.rows._spread", None)
+    (tmp_path / "a.csv").write_text("metric,energy_j,latency_ms\n" + "none of these is a number\n" * 5000)
+    with pytest.raises(DataError, match=r"a\.csv has more than 1000 rows; leave some out"):
+        read_rows(tmp_path / "a.csv")
+    made = "engine_id,metric,energy_j,latency_ms\n"
+    monkeypatch.undo()
+    for k in range(2):
+        (tmp_path / f"{k}.csv").write_text(made + "".join(f"{k}-{i},0.5,1,1\n" for i in range(501)))
+    with pytest.raises(DataError, match="the tables have more than 1000 rows"):
+        read_rows(tmp_path / "0.csv", tmp_path / "1.csv")
+
+
 def test_spreads_of_a_csv(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("engine_id,metric_mean,metric_std,energy_j_min,energy_j_max,latency_ms_runs\na,0.5,0.1,1,3,1 2 9\n")
