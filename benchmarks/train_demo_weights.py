@@ -13,6 +13,8 @@ About an hour and a half on 2 cores. It says nothing about accuracy on real imag
 from __future__ import annotations
 
 import argparse
+import csv
+import re
 import tempfile
 from pathlib import Path
 
@@ -40,6 +42,22 @@ def ship(best: Path, target: Path) -> None:
 
     RSDet(best).save_plain(target, half=True)
     print(f"{target}: {target.stat().st_size / 1e6:.2f} MB")
+
+
+def keep_curve(table: Path, card: Path) -> None:
+    """Write the accuracy by epoch into the card beside the weights, in the place of what stands there under curve."""
+    with table.open() as f:
+        rows = [{k.strip(): v for k, v in row.items()} for row in csv.DictReader(f)]
+    epochs = [int(row["epoch"]) for row in rows]
+    first = len(epochs) - 1 - epochs[::-1].index(1)  # a training in the same folder goes on in the same table
+    values = [round(float(row["metrics/mAP50-95(B)"]), 5) for row in rows[first:]]
+    said = (
+        "curve:\n  measure: AP on the scenes held back, protocol ultralytics, of the second stage\n"
+        f"  epochs: {epochs[first:]}\n  values: {values}\n"
+    )
+    print(said)
+    if card.is_file():
+        card.write_text(re.sub(r"(?m)^curve:.*\n(?: +.*\n)*", said, card.read_text()))
 
 
 def main() -> None:
@@ -76,6 +94,7 @@ def main() -> None:
         pretrained=str(dense),
     )  # fmt: skip
     ship(args.out / "detr" / "weights" / "best.pt", args.ship)
+    keep_curve(args.out / "detr" / "results.csv", args.ship.with_suffix(".yaml"))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import http.server
+import runpy
 import shutil
 import threading
 from functools import partial
@@ -283,3 +284,19 @@ def test_words_of_a_card_do_nothing_to_the_terminal(served, capsys):
     card.write_text(yaml.safe_dump({**yaml.safe_load(card.read_text()), "about": "\x1b[31mred\nlarge2 (detect)"}))
     assert run(["list", "weights"]) == 0
     assert "\\x1b[31mred\\nlarge2" in capsys.readouterr().out
+
+
+def test_the_training_of_the_demo_weights_keeps_its_curve_in_the_card(tmp_path):
+    place = ROOT / "benchmarks" / "train_demo_weights.py"
+    if not place.is_file():
+        pytest.skip("benchmarks/ is not part of this copy")
+    script = runpy.run_path(str(place))
+    rows = "1,0.01\n2,0.02\n1,0.1\n2,0.25\n3,0.4\n"  # an earlier training was in the same folder
+    (tmp_path / "results.csv").write_text("epoch, metrics/mAP50-95(B)\n" + rows)
+    card, before = tmp_path / "card.yaml", zoo.card_of("vmc-detr-demo").facts
+    card.write_text((weights_dir() / "vmc-detr-demo.yaml").read_text())
+    for _ in range(2):  # one that is there is replaced as well
+        script["keep_curve"](tmp_path / "results.csv", card)
+        after = yaml.safe_load(card.read_text())
+        assert (after["curve"]["epochs"], after["curve"]["values"]) == ([1, 2, 3], [0.1, 0.25, 0.4])
+        assert {k: v for k, v in after.items() if k != "curve"} == {k: before[k] for k in before if k != "curve"}
