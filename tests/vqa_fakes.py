@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from lively import spread_out
 from torch import nn
 
 from rsdet import RSDet
@@ -80,18 +81,22 @@ def model_yaml(folder: Path, **values: object) -> Path:
 
 def enlivened(model: RSDet) -> RSDet:
     """Change weights so that answers differ from question to question and from picture to picture."""
-    torch.manual_seed(16)  # whose router calls some questions closed and others open
-    network = model.model.network
+    torch.manual_seed(16)
+    network, words = model.model.network, model.model.vocabulary
     for m in network.modules():  # the order of the tests must not say what the router thinks
         if callable(reset := getattr(m, "reset_parameters", None)):
             reset()
-    for head in network.classifiers:
-        nn.init.normal_(head[-1].weight, std=1.0)
     nn.init.normal_(network.question.embedding.weight, std=1.0)
     with torch.no_grad():
         for m in network.modules():
             if isinstance(m, nn.BatchNorm2d):
                 m.momentum = 1.0
-        model.model.train().encode_image(torch.rand(4, 3, 64, 64))
-    model.model.eval()
+        x = torch.from_numpy(np.stack([squares(i)[0] for i in range(8)])).permute(0, 3, 1, 2).float() / 255
+        model.model.train().encode_image(x)
+        asked = [row["question"] for row in rows_of("", squares(0)[1])]
+        tokens = torch.from_numpy(words.encode(asked, model.model.length)).repeat(len(x), 1)
+        v = model.model.eval().encode_image(x).repeat_interleave(len(asked), 0)
+        spread_out(network.router[-1], network.types_of(network.question(tokens)), 1.0)
+        for kind, head in enumerate(network.classifiers):
+            spread_out(head[-1], network.reason(kind, v, network.question(tokens))[0], 2.0)
     return model
