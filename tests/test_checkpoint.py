@@ -16,7 +16,7 @@ from rsdet.errors import CheckpointError
 
 
 def _python(code: str, *args: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=600)
 
 
 def test_weights_load_and_predict_in_a_fresh_process(tiny_weights, tiny_data):

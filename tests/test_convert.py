@@ -165,8 +165,12 @@ def test_originals_are_never_altered(tmp_path, visdrone, link):
 def test_an_original_put_in_the_place_of_one_of_the_same_size_and_time_is_copied(tmp_path, visdrone):
     image = run(visdrone, "visdrone", tmp_path / "out").out / "images/train/a.jpg"
     original = visdrone / "VisDrone2019-DET-train/images/a.jpg"
-    time.sleep(0.02)  # the clock of the file system is a coarse one
     new = tmp_path / "new.jpg"
+    new.write_bytes(b"")
+    before = new.stat().st_ctime_ns
+    while new.stat().st_ctime_ns == before:  # the clock of the file system may be a coarse one
+        time.sleep(0.01)
+        new.write_bytes(b"")
     new.write_bytes(original.read_bytes()[:-3] + b"\x01\xff\xd9")
     put_in_place(new, original)
     run(visdrone, "visdrone", tmp_path / "out")

@@ -157,11 +157,11 @@ def test_many_labels_with_one_name_stay_linear(tmp_path):
     """Names alone decide nothing here, and must not be compared each with each."""
     import time
 
-    start = time.perf_counter()
+    start = time.process_time()  # not of a clock on the wall: others may use the machine
     for index in range(1500):
         text(tmp_path / f"a{index}/labels/x.txt", "0 0.5 0.5 0.5 0.5\n")
     Image.new("L", (16, 16)).save(tmp_path / "x.png")
-    made = time.perf_counter()
+    made = time.process_time()
     _, log = read_dataset(tmp_path, "yolo", ImportOptions(names=["x"]))
     assert len(log[""].dropped) == 1500
-    assert time.perf_counter() - made < 3 + 3 * (made - start)
+    assert time.process_time() - made < 3 + 3 * (made - start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -201,8 +202,11 @@ def test_rails_of_a_jetson(rails, covers, watts, device, tmp_path):
     assert meter.power_w() == pytest.approx(watts)
     begin = time.perf_counter()
     with meter:
+        inner = time.perf_counter()
         time.sleep(0.15)
-    assert meter.joules == pytest.approx(watts * (time.perf_counter() - begin), rel=0.1)
+        inner = time.perf_counter() - inner
+    outer = time.perf_counter() - begin  # a busy machine may be long about beginning and ending
+    assert watts * inner * 0.999 <= meter.joules <= watts * outer * 1.001
 
 
 def test_power_is_integrated_over_time_as_it_changes(tmp_path, monkeypatch):
@@ -229,11 +233,15 @@ def test_a_rail_that_fails_on_the_way_gives_no_figure(tmp_path):
 
 def test_energy_is_shared_among_all_images(tmp_path):
     meter = find_meter("cpu", ina(tmp_path, {"VDD_IN": (5000, 2000)}))[0]
+    ticks = itertools.count()
+    meter._every_s = 60  # only a sample at each end,
+    meter._sample = lambda: (0.2 * next(ticks), 10.0)  # 0.2 s apart whatever the machine is busy with
     found = measure_energy(lambda: time.sleep(0.02), 4, meter, min_s=0.2, min_runs=2)
     assert found.images % 4 == 0
     assert found.images >= 8
-    assert found.mean_w == pytest.approx(10, rel=0.1)
-    assert found.joules_per_image == pytest.approx(10 * found.seconds / found.images, rel=0.1)
+    assert found.seconds >= 0.2
+    assert found.mean_w == pytest.approx(2 / found.seconds)
+    assert found.joules_per_image == pytest.approx(2 / found.images)
     said = found.as_dict()
     assert said["mj_per_image"] == pytest.approx(1e3 * found.joules_per_image, rel=1e-3)
     assert said["meter"] == "INA3221: VDD_IN (whole module)"

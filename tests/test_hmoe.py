@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import itertools
 import pickle
 import warnings
 
@@ -25,10 +26,19 @@ def _quiet():
 
 
 def spread(moe: DRHMoE) -> DRHMoE:
-    """Routers decided enough that all experts are used, and no two alike."""
+    """Routers that are decided and send pixels to each expert, whatever is drawn; no two are alike.
+
+    Two features choose the group. The other four choose the expert by directions of which none is in another's shade:
+    the 24 shortest vectors of the lattice D4, each the nearest to as much of the sphere as any other.
+    """
+    roots = torch.tensor([r for r in itertools.product((-1.0, 0.0, 1.0), repeat=4) if sum(map(abs, r)) == 2])
     with torch.no_grad():
-        for name, p in moe.router.named_parameters():
-            p.normal_(0, 1.5 if "weight" in name else 0.2)
+        for p in moe.router.parameters():
+            p.normal_(0, 0.2)
+        angles = 2 * torch.pi * torch.arange(len(moe.sizes)) / len(moe.sizes)
+        moe.router.to_group.weight[:, :2] += 3 * torch.stack([angles.cos(), angles.sin()], 1)
+        for layer in moe.router.to_expert:
+            layer.weight[:, 2:] += 2 * roots[torch.randperm(24)[: len(layer.weight)]]
     return moe
 
 

@@ -89,7 +89,7 @@ def test_every_row_is_in_place_whoever_is_imported_first(first):
         "for p in rows: importlib.import_module(p.after or p.module)\n"
         "print('MISSING', [p.target for p in rows if p not in i.installed])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert done.stdout.strip().endswith("MISSING []"), done.stdout + done.stderr
 
 

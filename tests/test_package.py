@@ -17,7 +17,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("dist")
     done = subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)],
-        capture_output=True, text=True, timeout=300,
+        capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return next(out.glob("*.whl"))
@@ -28,14 +28,14 @@ def test_the_wheel_installed_elsewhere_lists_the_same_models(wheel, tmp_path):
 
     target = tmp_path / "site"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target)]
-    subprocess.run([*pip, str(wheel)], check=True, timeout=300)
+    subprocess.run([*pip, str(wheel)], check=True, timeout=600)
     code = (
         "import rsdet; from rsdet.modelyaml import list_models, load_model_yaml; from rsdet.paths import datasets_dir\n"
         "print(rsdet.__file__); print(list_models()); load_model_yaml('vmc-detr.yaml', 'n')\n"
         "print((datasets_dir() / 'visdrone.yaml').is_file())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, cwd=tmp_path,
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, cwd=tmp_path,
         env={"PYTHONPATH": str(target), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
@@ -65,7 +65,7 @@ def test_importing_and_asking_for_help_load_nothing_heavy(code):
         "\nimport sys\nheavy = {'torch', 'numpy', 'cv2', 'ultralytics', 'onnx', 'openvino', 'pycocotools', 'tensorrt'}"
         "\nprint('HEAVY', sorted(heavy & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert done.stdout.strip().endswith("HEAVY []"), done.stdout + done.stderr
 
 
@@ -75,7 +75,7 @@ def test_using_the_core_needs_no_optional_package():
         "import sys\nfor n in ('openvino', 'tensorrt', 'rasterio', 'wandb', 'nncf'): sys.modules[n] = None\n"
         "from rsdet import RSDet; print(RSDet('vmc-detr.yaml', scale='n').info(verbose=False)['params'] > 4e6)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert done.stdout.strip().endswith("True"), done.stderr[-2000:]
 
 

@@ -160,11 +160,11 @@ def _interrupted(yaml: Path, pairs: Path, project: Path) -> tuple[Path, str]:
         [sys.executable, "-c", SCRIPT, str(yaml), str(pairs), str(project)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env,
     )  # fmt: skip
-    end = time.time() + 120
+    end = time.time() + 600
     while time.time() < end and "MID-EPOCH" not in process.stdout.readline():
         assert process.poll() is None, process.stderr.read()[-2000:]
     process.send_signal(signal.SIGINT)
-    return project / "run" / "weights" / "last.pt", process.communicate(timeout=60)[1]
+    return project / "run" / "weights" / "last.pt", process.communicate(timeout=600)[1]
 
 
 def test_a_resumed_training_goes_on_with_the_next_patches_and_ends_where_it_would_have(yaml, pairs, tmp_path):
@@ -243,7 +243,7 @@ def test_the_child_process_of_multi_gpu_training_rebuilds_the_trainer(yaml, pair
         child = tmp_path / "child.py"
         child.write_text("import restore_fakes\n" + text.replace("trainer.train()", told))
         env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-        done = subprocess.run([sys.executable, str(child)], capture_output=True, text=True, timeout=300, env=env)
+        done = subprocess.run([sys.executable, str(child)], capture_output=True, text=True, timeout=600, env=env)
     finally:
         ddp_cleanup(trainer, file)
     assert done.returncode == 0, done.stderr[-3000:]

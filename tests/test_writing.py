@@ -40,7 +40,7 @@ from rsdet.writing import workplace
 with workplace(Path(sys.argv[1]), "export") as place:
     (place / "half").write_text("half")
     print("here", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 MAKES = """
 import sys
@@ -209,7 +209,7 @@ def test_processes_that_begin_at_once_have_a_folder_each(tmp_path):
     for child in children:
         child.stdin.write("go\n")
         child.stdin.flush()
-    made = [child.communicate(timeout=60)[0].strip() for child in children]
+    made = [child.communicate(timeout=600)[0].strip() for child in children]
     folder = (tmp_path / "runs").resolve()
     assert set(made) == {str(folder / n) for n in ("predict", "predict-2", "predict-3", "predict-4")}
 
