@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from lively import spread_out
 
 from rsdet.nn.networks import network
 from rsdet.nn.restoration import RestorationNetwork
@@ -64,14 +65,41 @@ class TinyGain(RestorationNetwork):
         return y + self.up(self.body(x))
 
 
-def lively(model, seed: int = 0):
-    """Give an untrained detector weights that keep the signal up, so that its boxes depend on the picture."""
-    torch.manual_seed(seed)
+def lively(model):
+    """Give an untrained network weights that keep the signal up, so that what comes out depends on the picture.
+
+    A detector is put right beside them: whatever was drawn, its features have unit variance, and the scores of each
+    class are spread around 0.3, far from 0 and 1, where many would be equal: it finds as much as thresholds let it.
+    """
     net = model if isinstance(model, torch.nn.Sequential) else model.model
     for m in net.modules():
         if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear)) and m.weight.requires_grad:
             torch.nn.init.kaiming_normal_(m.weight)
+    if getattr(model, "task", None) == "detect":
+        _set_right(net)
     return model
+
+
+@torch.no_grad()
+def _set_right(net: torch.nn.Module) -> None:
+    head = net.model[-1]
+    scores = [c[-1] for c in head.cv3] if hasattr(head, "cv3") else [head.enc_score_head, *head.dec_score_head]
+
+    def spread(layer: torch.nn.Module, x: tuple[torch.Tensor], y: torch.Tensor) -> torch.Tensor:
+        y = y.movedim(1, -1) if isinstance(layer, torch.nn.Conv2d) else y
+        spread_out(layer, y.flatten(0, -2), 0.5)
+        layer.bias -= 1
+        return layer.forward(*x)
+
+    for m in net.modules():
+        if isinstance(m, torch.nn.BatchNorm2d):
+            m.momentum = 1.0
+    x = torch.nn.functional.interpolate(torch.rand(4, 3, 12, 12), size=96, mode="bicubic").clamp(0, 1)
+    net.train().predict(x)
+    hooks = [layer.register_forward_hook(spread) for layer in scores]
+    net.eval().predict(x)
+    for hook in hooks:
+        hook.remove()
 
 
 def tiny_yaml(folder: Path, scale: int = 1, channels: int = 3) -> Path:

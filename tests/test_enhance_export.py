@@ -86,7 +86,7 @@ def test_predict_runs_what_the_json_names(exported, folder, tmp_path):
     moved = shutil.copytree(exported.parent, tmp_path / "moved")
     found = RSDet(moved / "chain.json").predict(picture, **QUIET)[0]
     assert found.orig_shape == (60, 92)
-    assert len(found) == len(wanted) > 5
+    assert len(found) == len(wanted) == TINY["nq"]
     np.testing.assert_allclose(found.boxes.xyxy * 2, wanted.boxes.xyxy, atol=1e-3)
     plain = RSDet(moved / "chain.json").predict(picture, enhance="none", **QUIET)[0]
     assert np.abs(plain.boxes.xyxy.numpy() - found.boxes.xyxy.numpy()).max() > 0.01
@@ -136,7 +136,7 @@ def test_enhancers_may_be_named_without_a_json(exported, folder, tmp_path):
     words = {"source": str(folder / "in" / "a.png"), "project": str(tmp_path), "save_json": True, **QUIET}
     for name, given in (("small", {"enhance": enhance, "enhance_overlap": 16}), ("plain", {"enhance": "none"})):
         done = light.predict({"model": str(exported.parent / "det-96.onnx"), **words, **given, "name": name})
-        assert done.objects > 0
+        assert done.objects == TINY["nq"]
     RSDet(folder / "det.pt").predict(**words, imgsz=96, enhance=enhance, enhance_overlap=16, name="full")
     (one,), (two,), (plain,) = (
         json.loads((tmp_path / n / "predictions.json").read_text()) for n in ("small", "full", "plain")
@@ -150,7 +150,7 @@ def test_enhancers_may_be_named_without_a_json(exported, folder, tmp_path):
     picture = cv2.imread(str(folder / "in" / "a.png"))
     boxes = [tiles.look([picture], 96)[0].boxes_xyxy.reshape(-1, 2, 2) for tiles in seen]
     # Pixels of the tile, not of one enlarged to 192: a network of any weights has its centres inside what it sees.
-    assert all(len(b) and b.mean(1).max() < 97 for b in boxes)
+    assert all(len(b) > 5 and b.mean(1).max() < 97 for b in boxes)
     for given in ({"enhance": "dcp"}, {"enhance_tile": 64}, {"enhance": str(folder / "tiny-gain-x1-c3.pt")}):
         assert light.predict({"model": str(exported.parent / "det-96.onnx"), **words, **given}) is None
 

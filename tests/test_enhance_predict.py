@@ -14,6 +14,7 @@ from rsdet import RSDet
 from rsdet.cli import run
 from rsdet.data.sar import Stretch
 from rsdet.errors import ConfigError
+from rsdet.tasks.detect.parity import compare
 
 QUIET = dict(imgsz=96, conf=1e-6, save=False, verbose=False)
 
@@ -72,8 +73,10 @@ def test_arrays_and_batches_are_enhanced_too(detectors, pictures):
         detectors["yolo"].predict(arrays, enhance=chain, **QUIET),
         detectors["yolo"].predict(pictures, enhance=chain, batch=2, **QUIET),
     ):
-        for w, f in zip(wanted, boxes_of(found), strict=True):
-            np.testing.assert_allclose(f, w, atol=1e-4)
+        # Two pictures at once may go through other kernels, whose last digits decide which of two equals is first.
+        report = compare(wanted, boxes_of(found), box_tol_px=0.02, score_tol=1e-3, conf=QUIET["conf"])
+        assert report.ok, report.summary()
+        assert report.matched > 20
 
 
 def test_enhanced_pictures_and_files_of_boxes(detectors, pictures, tmp_path):
@@ -111,11 +114,11 @@ def test_tiles_of_a_scene_are_enhanced(detectors, tmp_path, caplog):
     assert "say enhance_tile=" in caplog.text  # what tile= once was
     weights = tiny_weights_of(tmp_path)
     identities = []
-    for seed in (0, 1):  # the same file holds another enhancer
-        lively(enhancer := RSDet(weights), seed).save(weights)
+    for name in ("0", "1"):  # the same file holds another enhancer
+        lively(enhancer := RSDet(weights)).save(weights)
         assert enhancer.task == "restore"
-        model.predict(enhance=str(weights), name=f"{seed}", **about, **keys)
-        identities.append(json.loads((tmp_path / "runs" / f"{seed}" / "0.json").read_text())["identity"]["model"])
+        model.predict(enhance=str(weights), name=name, **about, **keys)
+        identities.append(json.loads((tmp_path / "runs" / name / "0.json").read_text())["identity"]["model"])
     assert identities[0] != identities[1]
     for words, says in (({"overlap": 32}, "say enhance_overlap="), ({"tile": 96, "enhance": [Slow()]}, "for a scene")):
         with pytest.raises(ConfigError, match=says):
