@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rsdet import RSDet, cli
+from rsdet.data import sources
 from rsdet.errors import ConfigError, DataError
 
 
@@ -271,6 +272,19 @@ def test_a_text_file_that_lists_no_image_is_told_to_be_read_as_a_list(refused, t
     (tmp_path / "classes.txt").write_text("car\ntruck\n")
     said = refused("predict", "model=dcp", f"source={tmp_path / 'classes.txt'}", f"project={tmp_path}")
     assert "is read as a list of images, one a line, and none of them exists, such as 'car'" in said
+
+
+def test_a_long_table_of_numbers_is_no_list_and_is_not_read_to_its_end(tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text("0,0.5,0.3\n" * 2000)
+    looked = []
+    monkeypatch.setattr(sources, "_there", lambda *args: looked.append(args))
+    with pytest.raises(DataError, match=r"t\.csv is read as a list of images.*such as '0'"):
+        sources.files_of(tmp_path / "t.csv")
+    assert not looked
+    names = [f"gone{i}.jpg" for i in range(2000)]
+    (tmp_path / "t.txt").write_text("\n".join(names))
+    assert [str(p) for p in sources.files_of(tmp_path / "t.txt")] == names  # to be named, each
+    assert not looked
 
 
 def test_pairs_that_do_not_match_leave_no_folder_of_a_run(refused, tmp_path):

@@ -20,6 +20,7 @@ VIDEOS = {
 }  # fmt: skip
 OTHER_SUFFIXES = VIDEOS | {".dng", ".heic", ".heif"}
 LISTS = (".txt", ".csv")
+_BEGIN = 1000  # names of a list by which it is known for another kind of file
 _TICKS = 300  # a rate above is none of frames
 
 
@@ -79,18 +80,35 @@ def _listed(file: Path, suffixes: Collection[str]) -> list[Path]:
     if file.suffix.lower() == ".csv":
         rows = list(csv.reader(lines))
         lines = [cell for row in rows[rows[:1] == [["source"]] :] for cell in row]  # the header is optional
+    names = [name for name in map(str.strip, lines) if name]
+    known = tuple({*suffixes, *OTHER_SUFFIXES, *LISTS})
+    begin = [n for n in names[:_BEGIN] if n.lower().endswith(known) or _may_be(n) or _may_be(str(file.parent / n))]
+    if len(names) > _BEGIN and not begin:  # nobody wants to wait for the end of a table of numbers
+        raise _no_list(file, names[0])
     found: list[Path] = []
-    for name in filter(None, map(str.strip, lines)):
+    for name in names:
         here = Path(name), file.parent / name
+        if not glob.has_magic(name) and not any(map(os.path.exists, here)):
+            found.append(here[0])  # known with two questions to the disk
+            continue
         found += (
             _there(here[0], suffixes) or _there(here[1], suffixes) or [next((p for p in here if p.exists()), here[0])]
         )
-    if found and not any(os.path.lexists(p) or p.suffix or ":/" in str(p) or glob.has_magic(str(p)) for p in found):
-        raise DataError(
-            f"{file} is read as a list of images, one a line, and none of them exists, such as "
-            f"{printable(str(found[0]))[:300]!r}; pass the images, their folder, or a list of their paths."
-        )
+    if found and not any(p.suffix or _may_be(str(p)) for p in found):
+        raise _no_list(file, str(found[0]))
     return found
+
+
+def _may_be(name: str) -> bool:
+    """Whether something is there by this name, or may be elsewhere: an address, a pattern."""
+    return os.path.lexists(name) or ":/" in name or glob.has_magic(name)
+
+
+def _no_list(file: Path, first: str) -> DataError:
+    return DataError(
+        f"{file} is read as a list of images, one a line, and none of them exists, such as "
+        f"{printable(first)[:300]!r}; pass the images, their folder, or a list of their paths."
+    )
 
 
 def _there(path: Path, suffixes: Collection[str]) -> list[Path]:
