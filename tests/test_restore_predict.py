@@ -237,3 +237,35 @@ def test_ctrl_c_in_a_method_per_image_writes_what_it_has_and_begins_no_other(tmp
     monkeypatch.setattr(modes, "get", lambda name: Mode("", interrupted))
     assert cli.run(["predict"]) == 130
     assert "interrupted: a.png is the best so far" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tile", [None, 16])
+def test_no_pixel_that_is_there_becomes_no_data(darker, tmp_path, tile):
+    rasterio = pytest.importorskip("rasterio")
+    x = np.full((3, 40, 40), 8, np.uint8)
+    x[:, 10:20] = 1  # halved and rounded: 0, which is no data here
+    x[:, 30:] = 0
+    place = {"crs": "EPSG:32632", "transform": rasterio.transform.from_origin(5e5, 5e6, 1, 1)}
+    with rasterio.open(tmp_path / "a.tif", "w", "GTiff", 40, 40, 3, dtype="uint8", nodata=0, **place) as f:
+        f.write(x)
+    darker.predict(tmp_path / "a.tif", save=True, project=str(tmp_path), name="out", tile=tile)
+    with rasterio.open(tmp_path / "out" / "a.tif") as f:
+        y = f.read()
+        np.testing.assert_array_equal(f.dataset_mask() > 0, x[0] > 0)
+    assert set(np.unique(y[:, 10:20])) == {1}
+    assert not y[:, 30:].any()
+
+
+@pytest.mark.parametrize("tile", [None, 16])
+def test_bits_that_are_not_filled_are_told_with_what_mends_it(darker, tmp_path, caplog, tile):
+    rasterio = pytest.importorskip("rasterio")
+    x = np.full((3, 40, 40), 2000, np.uint16)
+    place = {"crs": "EPSG:32632", "transform": rasterio.transform.from_origin(5e5, 5e6, 1, 1)}
+    with rasterio.open(tmp_path / "a.tif", "w", "GTiff", 40, 40, 3, dtype="uint16", **place) as f:
+        f.write(x)
+    darker.predict(tmp_path / "a.tif", save=True, project=str(tmp_path), name="out", tile=tile)
+    assert "no sample is above 2000 of 65535" in caplog.text
+    assert "value_range=[0,2047]" in caplog.text
+    caplog.clear()
+    darker.predict(tmp_path / "a.tif", project=str(tmp_path), save=True, name="in", tile=tile, value_range=[0, 2047])
+    assert "of 65535" not in caplog.text

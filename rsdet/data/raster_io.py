@@ -129,17 +129,43 @@ def to_floats(raw: np.ndarray, valid: np.ndarray | None, value_range: tuple[floa
     return x
 
 
-def to_samples(image: np.ndarray, dtype: str, value_range: tuple[float, float]) -> np.ndarray:
+def to_samples(
+    image: np.ndarray, dtype: str, value_range: tuple[float, float], nodata: float | None = None
+) -> np.ndarray:
     """A picture back to samples; what :func:`to_floats` undoes.
 
     Args:
         image: (H, W, C) float; values outside of [0, 1] are cut.
         dtype: Type of the samples.
         value_range: Values of 0 and 1.
+        nodata: Value that no sample may take, for it would read as missing: those that would take the nearest beside it.
     """
     low, high = value_range
     raw = np.clip(image, 0, 1).astype(np.float64 if dtype != "float32" else np.float32) * (high - low) + low
-    return np.rint(raw).astype(dtype) if np.dtype(dtype).kind in "iu" else raw.astype(dtype)
+    whole = np.dtype(dtype).kind in "iu"
+    raw = np.rint(raw).astype(dtype) if whole else raw.astype(dtype)
+    if nodata is not None and low <= nodata <= high:  # False of NaN
+        step = 1.0 if nodata < high else -1.0
+        raw[raw == nodata] = (
+            nodata + step if whole else np.nextafter(raw.dtype.type(nodata), raw.dtype.type(step * np.inf))
+        )
+    return raw
+
+
+def too_dark(dtype: Any, peak: float) -> str:
+    """What is wrong with samples of 16 bits that fill little of them, which are near black to a model; "" if nothing.
+
+    Args:
+        dtype: Of the samples.
+        peak: The largest sample.
+    """
+    if str(dtype) != "uint16" or not 0 < peak < _FULL["uint16"][1] / 4:
+        return ""
+    white = max(2 ** int(np.ceil(np.log2(peak + 1))) - 1, 255)
+    return (
+        f"no sample is above {peak:.0f} of 65535, which is near black to the model; value_range=[0,{white}] says what is "
+        "white"
+    )
 
 
 def full_range(dtype: str) -> tuple[float, float] | None:
@@ -272,7 +298,7 @@ def write_image(path: str | Path, image: np.ndarray, meta: ImageMeta | None = No
         raise DataError(f"{path}: a picture (H, W, C) of finite numbers is needed, received the shape {image.shape}")
     image = to_channels(image, 1) if (meta.channels, image.shape[2]) == (1, 3) else image
     dtype = _dtype_for(path, meta)
-    raw = to_samples(image, dtype, meta.value_range)
+    raw = to_samples(image, dtype, meta.value_range, meta.nodata)
     alpha = None if meta.alpha is None else _enlarged(meta.alpha, raw.shape[:2])
     valid = None if meta.valid is None else _enlarged(meta.valid.astype(np.uint8), raw.shape[:2], smooth=False) > 0
     if valid is not None:

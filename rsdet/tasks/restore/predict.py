@@ -53,7 +53,7 @@ class RestorePredict(FilePredictor):
             overlap: What neighbouring tiles share: below 1 a fraction of the tile, from 1 on pixels; an eighth of the
                 tile, 64 px at most, where None.
             bands: Bands of the files to take, counted from 1.
-            value_range: File values that are black and white, where the files are not of 8 or 16 bits.
+            value_range: File values that are black and white, where the files do not fill their 8 or 16 bits.
             save_routes: Write beside each picture which expert took which pixel; for models that have experts.
 
         Raises:

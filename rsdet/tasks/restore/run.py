@@ -14,7 +14,7 @@ import numpy as np
 
 from rsdet.data.decoding import within_memory
 from rsdet.data.pictures import check_bands
-from rsdet.data.raster_io import ImageMeta, check_range
+from rsdet.data.raster_io import ImageMeta, check_range, too_dark
 from rsdet.data.sources import frames_lost, tell_left_out
 from rsdet.errors import ConfigError, DataError
 from rsdet.names import printable
@@ -125,6 +125,8 @@ class RestoreRun:
         tell_left_out(self.skipped, done)
 
     def _one(self, name: str, image: np.ndarray, meta: ImageMeta, which: str) -> RestoreResults:
+        if self.value_range is None and (dark := too_dark(meta.dtype, float(image.max()) * 65535)):
+            say(f"{printable(name)}: {dark}", logging.WARNING)
         begin = time.perf_counter()
         extras: dict[str, Any] = {}
         solved = None

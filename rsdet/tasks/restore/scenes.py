@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from rsdet.data.raster_io import (
     to_channels,
     to_floats,
     to_samples,
+    too_dark,
 )  # fmt: skip
 from rsdet.data.sar.header import read_sar_header
 from rsdet.data.tiling import Tile, tile_grid
@@ -28,6 +30,7 @@ from rsdet.enhance.base import check_output
 from rsdet.enhance.running import tiling
 from rsdet.errors import DataError, RSDetError
 from rsdet.progress import Line, Tiles
+from rsdet.quiet import say
 from rsdet.scenes.dense import Form, write_dense
 from rsdet.scenes.opening import open_dataset
 from rsdet.scenes.reader import Raster, open_raster
@@ -104,6 +107,8 @@ def restore_scene(
             lambda x: check_output(run(x), x, run), scene.read, scene.encode, raster.info.size_hw, target, scene.form,
             tile=tile_hw, overlap=shared, facts={**facts, **told}, progress=Tiles(line),
         )  # fmt: skip
+    if value_range is None and (dark := too_dark(scene.form.dtype, scene.peak)):
+        say(f"{path}: {dark}", logging.WARNING)
     ms = {"inference": (time.perf_counter() - began) * 1e3}
     return SceneResults(str(path), target, raster.info.size_hw, run.scale, scene.channels, scene.meta, ms)
 
@@ -120,6 +125,7 @@ class _Scene:
         channels: Of the model's input.
         form: Of the result.
         meta: What the source is.
+        peak: Largest sample that was read.
     """
 
     raster: Raster
@@ -129,6 +135,7 @@ class _Scene:
     channels: int
     form: Form
     meta: ImageMeta = field(repr=False)
+    peak: float = 0.0
 
     @classmethod
     def of(cls, raster: Raster, run: Any, bands: list[int] | None, value_range: Any) -> _Scene:
@@ -165,6 +172,9 @@ class _Scene:
     def read(self, window: Tile) -> np.ndarray:
         """(h, w, channels) float32 in [0, 1]."""
         raw, valid = self.samples(window)
+        self.peak = (
+            max(self.peak, float(raw[valid].max())) if self.form.dtype == "uint16" and valid.any() else self.peak
+        )
         return to_channels(to_floats(raw, valid, self.range), self.channels)
 
     def whole(self) -> np.ndarray:
@@ -180,7 +190,7 @@ class _Scene:
         for start in range(0, rows, _ROWS):
             part = band[start : start + _ROWS]
             part = to_channels(part, 1) if (colours, part.shape[2]) == (1, 3) else part
-            out[start : start + _ROWS, :, :colours] = to_samples(part, self.form.dtype, self.range)
+            out[start : start + _ROWS, :, :colours] = to_samples(part, self.form.dtype, self.range, self.meta.nodata)
         window = Tile(top // scale, 0, rows // scale, width // scale)
         valid = self.samples(window)[1].repeat(scale, 0).repeat(scale, 1)
         if self.alpha is not None:
