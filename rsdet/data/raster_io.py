@@ -138,7 +138,7 @@ def to_samples(
         image: (H, W, C) float; values outside of [0, 1] are cut.
         dtype: Type of the samples.
         value_range: Values of 0 and 1.
-        nodata: Value that no sample may take, for it would read as missing: those that would take the nearest beside it.
+        nodata: Value that no sample may take, for it would read as missing; what would takes the nearest beside it.
     """
     low, high = value_range
     raw = np.clip(image, 0, 1).astype(np.float64 if dtype != "float32" else np.float32) * (high - low) + low
@@ -163,8 +163,8 @@ def too_dark(dtype: Any, peak: float) -> str:
         return ""
     white = max(2 ** int(np.ceil(np.log2(peak + 1))) - 1, 255)
     return (
-        f"no sample is above {peak:.0f} of 65535, which is near black to the model; value_range=[0,{white}] says what is "
-        "white"
+        f"no sample is above {peak:.0f} of 65535, which is near black to the model; value_range=[0,{white}] says what "
+        "is white"
     )
 
 

@@ -333,6 +333,12 @@ def test_an_hdf5_that_matlab_did_not_write_keeps_its_axes_and_says_so(
     assert "not written by MATLAB" in capsys.readouterr().out + caplog.text
 
 
+def test_a_table_as_a_map_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("0,1\n1,2\n")
+    with pytest.raises(DataError, match=r"l\.csv is a table of text; save it as NPY"):
+        label_map(tmp_path / "l.csv")
+
+
 def test_label_maps_of_every_format(tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
     labels = np.random.default_rng(1).integers(0, 6, SHAPE[:2]).astype(np.uint8)

@@ -185,6 +185,8 @@ def _kind_of(path: Path) -> str:
         return "envi"
     if path.suffix.lower() == ".mat":  # version 4 begins with numbers
         return "mat"
+    if path.suffix.lower() in (".csv", ".txt"):
+        raise DataError(f"{path} is a table of text; save it as NPY (numpy.save), MATLAB, ENVI or TIFF.")
     if path.suffix.lower() == ".npy":
         raise DataError(f"{path} is no array of NumPy (its first bytes say so); copy it again.")
     if path.suffix.lower() == ".hdr" or (not _is_picture(path) and header_of(path) is not None):

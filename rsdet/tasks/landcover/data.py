@@ -196,6 +196,11 @@ def read_land_data(
     names = data.names
     if lacking := missing_classes(train, test, names):
         notes.append(f"{data.name}: {', '.join(lacking)} is measured and not learnt: it cannot be found")
+    if absent := [name for k, name in names.items() if not ((train == k + 1) | (test == k + 1)).any()]:
+        notes.append(
+            f"{data.name}: no labelled pixel is {', '.join(absent)}: nothing is learnt of it; a list of names: counts "
+            "from 1, a map that counts from 0 needs names: {0: ...} and unlabelled: [255] or whatever is of no class"
+        )
     palette = colours_of(len(names), data.palette)
     made = LandData(
         values, np.maximum(train, test), (train > 0) & there, (test > 0) & there, names, len(places), places, count,

@@ -54,6 +54,15 @@ class TestSplits:
         assert not land.train[row, col]
         assert any("1 labelled pixels have no data" in note for note in land.notes)
 
+    def test_a_class_without_a_pixel_is_told(self, tmp_path):
+        data = write_scene(tmp_path)
+        assert not any("nothing is learnt" in note for note in read_land_data(data, lidar=True).notes)
+        gone = max(map(int, np.unique(np.load(tmp_path / "train.npy"))))
+        for name in ("train", "test"):
+            there = np.load(tmp_path / f"{name}.npy")
+            np.save(tmp_path / f"{name}.npy", np.where(there == gone, 0, there))
+        assert any("no labelled pixel is" in note for note in read_land_data(data, lidar=True).notes)
+
 
 class TestValidation:
     def test_the_pixels_of_the_training_are_not_measured(self, trained, tmp_path, capsys):
