@@ -84,11 +84,13 @@ def lively(model):
 def _set_right(net: torch.nn.Module) -> None:
     head = net.model[-1]
     scores = [c[-1] for c in head.cv3] if hasattr(head, "cv3") else [head.enc_score_head, *head.dec_score_head]
+    # Boxes stay near the places that their queries are for: were all of one place, one of them would be left.
+    boxes = [] if hasattr(head, "cv3") else [m.layers[-1] for m in (head.enc_bbox_head, *head.dec_bbox_head)]
 
     def spread(layer: torch.nn.Module, x: tuple[torch.Tensor], y: torch.Tensor) -> torch.Tensor:
         y = y.movedim(1, -1) if isinstance(layer, torch.nn.Conv2d) else y
-        spread_out(layer, y.flatten(0, -2), 0.5)
-        layer.bias -= 1
+        spread_out(layer, y.flatten(0, -2), 0.5 if layer in scores else 0.2)
+        layer.bias -= int(layer in scores)
         return layer.forward(*x)
 
     for m in net.modules():
@@ -96,7 +98,7 @@ def _set_right(net: torch.nn.Module) -> None:
             m.momentum = 1.0
     x = torch.nn.functional.interpolate(torch.rand(4, 3, 12, 12), size=96, mode="bicubic").clamp(0, 1)
     net.train().predict(x)
-    hooks = [layer.register_forward_hook(spread) for layer in scores]
+    hooks = [layer.register_forward_hook(spread) for layer in [*scores, *boxes]]
     net.eval().predict(x)
     for hook in hooks:
         hook.remove()

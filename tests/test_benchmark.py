@@ -300,7 +300,7 @@ def test_accuracy_stands_beside_the_speed_of_the_same_artifact(tiny_weights, tin
     model = RSDet(tiny_weights)
     result = model.benchmark(
         formats=("pytorch", "onnx"), imgsz=96, data=tiny_data, rounds=2, min_s=0.0, warmup_s=0.0, memory=False,
-        verbose=False, out=tmp_path,
+        verbose=False, out=tmp_path, check=False,  # it has seen a few batches: its scores are nearly equal
     )  # fmt: skip
     torch_row, onnx_row = (r.accuracy for r in result.rows)
     assert set(torch_row) == {"coco AP", "coco AP50", "ultralytics AP", "ultralytics AP50"}

@@ -36,7 +36,7 @@ def test_the_inverse_gives_the_map_back(h, w, seed):
     x = torch.from_numpy(np.random.default_rng(seed).standard_normal((1, 2, h, w))).float()
     y = haar_idwt(*haar_dwt(x))
     assert y.shape[-2:] == (h + h % 2, w + w % 2)
-    assert (y[..., :h, :w] - x).abs().max() < 1e-6
+    assert (y[..., :h, :w] - x).abs().max() < 4e-6  # eight roundings of numbers of up to 5
 
 
 def test_the_inverse_is_that_of_pywavelets():
