@@ -3,7 +3,7 @@
 All of HIT-UAV (2,029 thermal pictures to train on, 290 to validate, 579 to test; the owner's split), 320 px, one recipe
 for both families of DETR: first the backbone and the neck under a dense YOLO head, which gives every pixel a gradient,
 then under the decoder, from those weights. `--part fifth` trains on every fifth picture, for several seeds. A network
-called `long` goes on from shipped weights as long again; it is for use, and no part of the comparison.
+called `long` goes on from shipped weights, with two more schedules; it is for use, and no part of the comparison.
 
     python benchmarks/hit_uav_zoo.py prepare --source HIT-UAV --work hit-uav-zoo
     python benchmarks/hit_uav_zoo.py train vmc-detr-hituav --work hit-uav-zoo --minutes 120   # again, until it is done
@@ -56,7 +56,7 @@ class Network:
     scale: str | None = None
     variables: dict[str, Any] = field(default_factory=dict)
     task: str = "detect"
-    start: str | None = None  # weights of the zoo to go on from with a new schedule, in place of a dense head
+    start: str | None = None  # weights of the zoo to go on from with two new schedules, in place of a dense head
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -66,7 +66,9 @@ class Network:
     @property
     def stages(self) -> tuple[str, ...]:
         """Trainings, one after the other, each from the weights of the one before."""
-        return ("dense", "whole") if self.is_transformer and not self.start else ("whole",)
+        if self.start:
+            return ("whole", "again")
+        return ("dense", "whole") if self.is_transformer else ("whole",)
 
     @property
     def is_transformer(self) -> bool:
@@ -145,6 +147,8 @@ class Training:
         }  # fmt: skip
         for stage, n in (("dense", args.dense_epochs), ("whole", args.epochs)):
             wanted["epochs"][stage] = EPOCHS[args.part][stage] if n is None else n
+        if self.network.start:
+            wanted["epochs"]["again"] = wanted["epochs"]["whole"]
         self.state = {**wanted, "stage": self.network.stages[0], "done": 0, "minutes": 0.0, "restarts": 0}
         if (self.keep / "state.json").is_file():
             self.state = json.loads((self.keep / "state.json").read_text())
@@ -188,7 +192,7 @@ class Training:
             model = RSDet(kept)
             self.state["restarts"] += 1
         elif self.network.start:
-            model = RSDet(self.network.start)
+            model = RSDet(kept if stage == "again" else self.network.start)
         elif stage == "dense":
             model = RSDet(dense_twin(self.network, self.runs / f"{self.name}-dense.yaml"))
         else:
@@ -223,7 +227,7 @@ class Training:
         """Keep what the next call goes on from, and stop where another epoch would not fit."""
         from rsdet.checkpoint import save_plain
 
-        last = self.state["stage"] == "whole" and trainer.epoch + 1 >= trainer.epochs
+        last = self.state["stage"] == self.network.stages[-1] and trainer.epoch + 1 >= trainer.epochs
         now = time.time()
         took, self.marked = now - self.marked, now
         self.state["done"] = trainer.epoch + 1
@@ -235,7 +239,8 @@ class Training:
         measured = self.validates or trainer.epoch + 1 >= trainer.epochs
         values = {k: round(float(v), 5) for k, v in trainer.metrics.items()} if measured else {}
         row = {"stage": self.state["stage"], "epoch": self.state["done"], **values}
-        rows = [r for r in curve_of(self.keep) if (r["stage"], int(r["epoch"])) < (row["stage"], row["epoch"])]
+        at = self.network.stages.index
+        rows = [r for r in curve_of(self.keep) if (at(r["stage"]), int(r["epoch"])) < (at(row["stage"]), row["epoch"])]
         rows = [*rows, row]
         with (self.keep / "curve.csv").open("w", newline="") as f:
             writer = csv.DictWriter(f, list(dict.fromkeys(k for r in rows for k in r)), restval="")
@@ -299,7 +304,7 @@ def write_card(training: Training, result: dict[str, Any], pictures: list[str]) 
     """Write the card of the zoo; what the pictures show is to be written by who has looked at them."""
     state, network = training.state, training.network
     key = next((k for k in curve_of(training.keep)[-1] if k.startswith("metrics/mAP50-95")), "")
-    rows = [r for r in curve_of(training.keep) if r["stage"] == "whole"]
+    rows = [r for r in curve_of(training.keep) if r["stage"] != "dense"]
     boxes = "oriented boxes" if network.task == "obb" else "boxes"
     card = {
         "task": network.task,
@@ -317,7 +322,7 @@ def write_card(training: Training, result: dict[str, Any], pictures: list[str]) 
         "seeds": [state["seed"]],
         "results": [result],
         "curve": {
-            "measure": "AP on val, protocol ultralytics", "epochs": [int(r["epoch"]) for r in rows],
+            "measure": "AP on val, protocol ultralytics", "epochs": [*range(1, len(rows) + 1)],
             "values": [float(r[key]) for r in rows],
         },
         "failures": {"words": "TO BE WRITTEN: what the pictures show", "pictures": pictures},
@@ -405,15 +410,15 @@ def gather(args: argparse.Namespace) -> None:
     lines += [
         "", "Protocol coco for boxes, dota for oriented boxes, on the 579 test pictures of the owner's split. Epochs "
         f"under a dense head and under the decoder: {', '.join(epochs)}; YOLO has the latter alone; "
-        "`long` goes on from the weights of the row without it, with a schedule of its own.",
+        "`long` goes on from the weights of the row without it, with two more schedules of as many epochs.",
     ]  # fmt: skip
     (RESULTS / "hit-uav-zoo.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
     figure, axes = new_figure(6, 3.4)
     for row in (r for r in rows if r["part"] == "all"):
-        curve = [r for r in curve_of(args.keep / row["name"]) if r["stage"] == "whole"]
+        curve = [r for r in curve_of(args.keep / row["name"]) if r["stage"] != "dense"]
         key = next(k for k in curve[0] if k.startswith("metrics/mAP50-95"))
-        axes.plot([int(r["epoch"]) for r in curve], [float(r[key]) for r in curve], label=row["name"])
+        axes.plot([*range(1, len(curve) + 1)], [float(r[key]) for r in curve], label=row["name"])
     axes.set(xlabel="epoch", ylabel="AP on val (protocol: ultralytics)")
     axes.legend(fontsize=7)
     (RESULTS / "hit-uav-zoo.png").write_bytes(png_of(figure))
