@@ -79,7 +79,7 @@ def read_header(path: str | Path) -> Header:
         return Header(path, problem="has more pixels than Pillow opens; cut it into tiles")
     except UnidentifiedImageError:
         remedy = (
-            "save it as 8-bit gray or RGB, or train with a sar: section in the data YAML"
+            "save it with 8 bits a sample, or train with a sar: section in the data YAML if it has one band"
             if path.suffix.lower()[:4] == ".tif"
             else "copy it again or take it out"
         )

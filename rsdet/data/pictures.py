@@ -28,8 +28,8 @@ from rsdet.quiet import say, silent_opencv
 _MAX_SIDE = 2**20  # OpenCV refuses longer ones
 _DEEP = (
     "does not have 8 bits per sample ({}) and would be cut to 8 silently; stretch it to 0..255 (uint8) first, with one "
-    "fixed range for the whole dataset, or train with a sar: section in the data YAML, which does it; predict with "
-    "tile=640 measures a range of each picture"
+    "fixed range for the whole dataset (gdal_translate -ot Byte -scale 0 10000 0 255), or, with files of one band, "
+    "train with a sar: section in the data YAML, which does it; predict with tile=640 measures a range of each picture"
 )
 
 

@@ -89,7 +89,8 @@ class MaskReader:
             found = ", ".join(f"#{v:06x}" for v in np.unique(values)[:_SHOWN])
             raise DataError(
                 f"{path} holds colours ({found}), which have no meaning yet; say in the data YAML with palette: which "
-                f'class each is, such as palette: {{{self.names[0]}: "#ffff00", {self._rest}: others}}.'
+                f'class each is, such as palette: {{{self.names[0]}: "#ffff00", {self._rest}: others}}, or to convert '
+                f"with names={self.names[0]}=#ffff00."
             )
         if see is not None:
             see(values, coloured)

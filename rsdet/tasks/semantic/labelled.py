@@ -39,7 +39,11 @@ def check_any_labelled(dataset: Any, place: str) -> None:
         )
     absent = _absent(names, kept) if dataset.include_class is None else []
     if absent and LOCAL_RANK in {-1, 0}:
-        LOGGER.warning(f"no pixel of the {masks} masks of {place} is {', '.join(absent)}: nothing is learnt of it")
+        n, meant = dataset.seen[IGNORE], f"{{{IGNORE}: {names.index(absent[0])}}}"
+        LOGGER.warning(
+            f"no pixel of the {masks} masks of {place} is {', '.join(absent)}: nothing is learnt of it"
+            + (f"; {n} are {IGNORE}, which is no class unless label_mapping: {meant} makes it {absent[0]}" if n else "")
+        )
 
 
 def _absent(names: Sequence[str], counts: np.ndarray) -> list[str]:

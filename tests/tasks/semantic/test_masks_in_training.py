@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import cv2
@@ -103,6 +104,16 @@ def test_classes_that_never_occur_are_told(tmp_path, caplog):
             trained(data, 4)
         assert "no pixel of the 2 masks" in caplog.text
         assert "is moss, ice: nothing is learnt" in caplog.text
+
+
+def test_masks_of_0_and_255_with_two_names_are_told_what_255_is(tmp_path, caplog):
+    data = make(tmp_path, {"masks": halves(0, 255)}, names={0: "land", 1: "water"})
+    with caplog.at_level(logging.WARNING):
+        model = trained(data)
+    assert "is water: nothing is learnt of it; 4096 are 255" in caplog.text
+    mapping = re.search(r"label_mapping: \{255: 1\}", caplog.text)
+    data.write_text(f"{data.read_text()}{mapping[0]}\n")
+    assert counts(model, data) == [4096, 4096]
 
 
 def test_binary_masks_of_0_and_255_do_not_pass_for_background(tmp_path):
