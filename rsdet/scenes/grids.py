@@ -32,7 +32,8 @@ def check_same_grid(first: SceneInfo, second: SceneInfo) -> None:
         second: Raster that the command of the message would bring onto its grid.
 
     Raises:
-        DataError: They do not, or one of them does not say where it lies; the message ends in the command that helps.
+        DataError: They do not, or one of them does not say where it lies; the message ends in the command that helps,
+            where there is one: none does for rasters of two places.
     """
     if problem := grid_difference(first, second):
         raise DataError(f"{first.path} and {second.path} {problem}; {_remedy(first, second)}.")
@@ -66,6 +67,8 @@ def _has_area(transform: tuple[float, ...] | None) -> bool:
 def _remedy(first: SceneInfo, second: SceneInfo) -> str:
     a, b = (info.crs_wkt is not None and _has_area(info.transform) for info in (first, second))
     if a and b:
+        with open_dataset(second.path) as f, gdal(second.path) as rasterio:
+            check_meets(rasterio, str(second.path), f, Georef.of(first))  # else nothing would be left on the grid
         if command := gdalwarp_line(first, second):
             return f"pass resample=True to read the second on the grid of the first, or make a file of it: {command}"
         return "pass resample=True to read the second on the grid of the first"

@@ -155,6 +155,9 @@ def test_where_the_second_does_not_reach_there_are_no_data(tmp_path):
     far = write(tmp_path / "c.tif", FLAT, transform=from_origin(900_000, 5_400_000, 0.5, 0.5))
     with pytest.raises(DataError, match="lies elsewhere"):
         on_grid_of(first, infos(far)[0], tmp_path)
+    with pytest.raises(DataError, match="lies elsewhere") as e:
+        check_same_grid(first, infos(far)[0])
+    assert "resample=True" not in str(e.value)
 
 
 def test_numbers_of_colours_are_not_mixed(tmp_path):
