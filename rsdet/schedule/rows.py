@@ -258,7 +258,11 @@ def _of_csv(path: Path, power_w: float | None, metric: str | None) -> list[Row]:
     if not lines:
         raise DataError(f"{path} has no rows; pass a table with a row per artifact.")
     if not any(str(k).startswith("metric") for k in lines[0]):
-        raise DataError(f"{path} has no column metric; expected columns, with commas, as in {paper_table().name}.")
+        found = ", ".join(printable(str(k))[:20] for k in [*lines[0]][:8])
+        raise DataError(
+            f"{path} has no column metric, its columns are {found}; expected are model, metric (accuracy, 0 to 1), "
+            "latency_ms and energy_j, with commas; of a range, metric_min and metric_max and so on."
+        )
     _check_number(lines, f"{path} has")
     rows = []
     for number, line in enumerate(lines, 2):

@@ -101,7 +101,7 @@ def test_csv_rows_that_cannot_be_used(tmp_path, line, says):
 
 def test_a_csv_of_another_form_is_told_what_it_lacks(tmp_path):
     path = tmp_path / "t.csv"
-    for text, says in (("model;metric;energy_j\nm;0.5;1\n", "no column metric"),
+    for text, says in (("model;metric;energy_j\nm;0.5;1\n", "no column metric, its columns are model;metric;energ"),
                        ("metric,energy_j,latency_ms\n0.5,1,10\n", "neither engine_id nor model")):  # fmt: skip
         path.write_text(text)
         with pytest.raises(DataError, match=says):
