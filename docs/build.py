@@ -270,8 +270,13 @@ def faults() -> Iterator[str]:
 
 def main(zensical: str = "zensical") -> int:
     """Build and check the site."""
+    tool = shutil.which(zensical)
+    if tool is None:
+        print(f'{zensical} is not here; pip install ".[docs]" brings it')
+        return 2
     stage()
-    done = subprocess.run([zensical, "build", "--strict", "--clean"], cwd=SITE)
+    # Of a relative path, `make docs` names the tool from here, and it runs in the folder of the site.
+    done = subprocess.run([Path(tool).absolute(), "build", "--strict", "--clean"], cwd=SITE)
     if done.returncode:
         return done.returncode
     # Pages that are read from disk ask for the index of the search by this name.

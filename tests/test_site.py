@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -60,6 +61,19 @@ def test_where_the_site_shows_what_the_code_says_a_page_says_where_else_it_stand
             mentioned = re.findall(r"`rsdet (.*?)`", found[0])
             assert all(cli.run(words.split()) == 0 for words in mentioned), mentioned
         assert text.count("\n:::") == 0 or build.MARK.search(text), page
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the tool is a script of a shell here")
+def test_the_tool_is_run_from_where_it_was_named(build, monkeypatch, tmp_path):
+    monkeypatch.setattr(build, "stage", lambda: None)
+    monkeypatch.setattr(build, "SITE", tmp_path)
+    tool = tmp_path / "elsewhere" / ".venv" / "bin" / "zensical"
+    tool.parent.mkdir(parents=True)
+    tool.write_text("#!/bin/sh\nexit 7\n")
+    tool.chmod(0o755)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert build.main(".venv/bin/zensical") == 7
+    assert build.main(".venv/bin/none") == 2
 
 
 def test_keys_are_those_of_the_code(build):
