@@ -14,7 +14,6 @@ from rsdet.registry import Row
 
 @pytest.fixture(autouse=True)
 def _quiet():
-    torch.manual_seed(0)
     torch.set_num_threads(1)
 
 

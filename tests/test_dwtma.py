@@ -26,7 +26,6 @@ ABLATIONS = [name for name in list_models() if str(name).startswith("dwtma-net-a
 
 @pytest.fixture(autouse=True)
 def _quiet():
-    torch.manual_seed(0)
     torch.set_num_threads(1)
 
 

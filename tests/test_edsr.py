@@ -17,7 +17,6 @@ from rsdet.nn.upsample import Bicubic, PixelShuffleUp, bicubic
 
 @pytest.fixture(autouse=True)
 def _quiet():
-    torch.manual_seed(0)
     torch.set_num_threads(1)
 
 

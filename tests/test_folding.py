@@ -22,7 +22,6 @@ from rsdet.nn.unsplit import UnsplitC2f
 
 @pytest.fixture(autouse=True)
 def _quiet():
-    torch.manual_seed(0)
     torch.set_num_threads(1)
 
 

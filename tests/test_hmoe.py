@@ -21,7 +21,6 @@ C = 6
 
 @pytest.fixture(autouse=True)
 def _quiet():
-    torch.manual_seed(0)
     torch.set_num_threads(1)
 
 

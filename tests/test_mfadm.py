@@ -20,7 +20,6 @@ CH = [24, 16, 8]  # P5, P4, P3
 
 @pytest.fixture(autouse=True)
 def _quiet():
-    torch.manual_seed(0)
     torch.set_num_threads(1)
 
 

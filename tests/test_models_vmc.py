@@ -28,7 +28,6 @@ VMC = sorted(p.name for p in FOLDER.glob("vmc-detr*.yaml"))
 
 @pytest.fixture(autouse=True)
 def _quiet():
-    torch.manual_seed(0)
     torch.set_num_threads(1)
 
 

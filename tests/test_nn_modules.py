@@ -179,7 +179,6 @@ CASES = [
 
 @pytest.fixture(autouse=True)
 def _quiet():
-    torch.manual_seed(0)
     torch.set_num_threads(1)
 
 

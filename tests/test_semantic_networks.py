@@ -40,7 +40,6 @@ LAYOUT_A = {"depths": [1] * 4, "decoder_channels": [512, 320, 128, 64], "double_
 
 @pytest.fixture(autouse=True)
 def _quiet():
-    torch.manual_seed(0)
     torch.set_num_threads(1)
 
 

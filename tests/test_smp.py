@@ -23,7 +23,6 @@ SLIM = {"encoder": "resnet18", "options": {"encoder_depth": 3, "decoder_channels
 
 @pytest.fixture(autouse=True)
 def _quiet(request):
-    torch.manual_seed(0)
     torch.set_num_threads(1)
     if "missing" not in request.node.name:
         pytest.importorskip("segmentation_models_pytorch")

@@ -30,7 +30,6 @@ TOKENS = torch.tensor([[5, 2, 7, 1, 3], [4, 6, 0, 0, 0], [9, 0, 0, 0, 0], [2, 2,
 
 @pytest.fixture(autouse=True)
 def _quiet():
-    torch.manual_seed(0)
     torch.set_num_threads(1)
 
 

@@ -14,7 +14,6 @@ from rsdet.nn.wavelet import HaarDWT, HaarIDWT, haar_dwt, haar_idwt
 
 @pytest.fixture(autouse=True)
 def _quiet():
-    torch.manual_seed(0)
     torch.set_num_threads(1)
 
 

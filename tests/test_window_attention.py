@@ -15,7 +15,6 @@ from rsdet.nn.window_attention import FORBIDDEN, OCAB, WindowAttention, from_win
 
 @pytest.fixture(autouse=True)
 def _quiet():
-    torch.manual_seed(0)
     torch.set_num_threads(1)
 
 

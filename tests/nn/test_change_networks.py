@@ -34,7 +34,6 @@ def count(module):
 
 @pytest.fixture(autouse=True)
 def _quiet():
-    torch.manual_seed(0)
     usual = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

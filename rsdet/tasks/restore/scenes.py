@@ -172,9 +172,8 @@ class _Scene:
     def read(self, window: Tile) -> np.ndarray:
         """(h, w, channels) float32 in [0, 1]."""
         raw, valid = self.samples(window)
-        self.peak = (
-            max(self.peak, float(raw[valid].max())) if self.form.dtype == "uint16" and valid.any() else self.peak
-        )
+        if self.form.dtype == "uint16" and valid.any():
+            self.peak = max(self.peak, float(raw[valid].max()))
         return to_channels(to_floats(raw, valid, self.range), self.channels)
 
     def whole(self) -> np.ndarray:
